@@ -1,0 +1,83 @@
+# Two commands for people: `make demo` and `make test`. Everything they need is set up on the way.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(CURDIR)/$(VENV)/bin
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/baremetal-vllm
+READY := $(VENV)/ready-$(shell sha256sum pyproject.toml | cut -c1-12)
+LAB_TOOLS := systemd-nspawn mmdebstrap nft ip ssh ssh-keygen
+LAB_PACKAGES := systemd-container mmdebstrap nftables iproute2 openssh-client
+PLAYBOOK := $(BIN)/ansible-playbook -i inventories/lab
+export PATH := $(BIN):$(PATH)
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+# Nothing of a developer's home directory may stand in for the checkout.
+export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.ansible/collections
+export MOLECULE_GLOB := molecule/*/molecule.yml
+
+.PHONY: help venv system lab demo test check lint unit molecule bench docs clean lab-absent dist
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | column -t -s '|'
+
+$(READY): pyproject.toml
+	@echo "Setting up $(VENV)"
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: set PYTHON=/path/to/python3.11") if sys.version_info < (3, 11) else 0'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; print(*p["dependencies"], *p["optional-dependencies"]["dev"], sep="\n")' > $(VENV)/requirements.txt
+	@$(BIN)/python -m pip install --quiet --requirement $(VENV)/requirements.txt
+	@# The checkout itself is the collection: what is edited is what runs.
+	@mkdir -p $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/ansible_collections/baremetal
+	@ln -sfn $(CURDIR) $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/ansible_collections/baremetal/vllm
+	@rm -f $(VENV)/ready-* && touch $@
+
+venv: $(READY)
+
+system:
+	@missing=; for tool in $(LAB_TOOLS); do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "Installing$$missing with apt-get"; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(LAB_PACKAGES) >/dev/null; \
+	fi
+
+lab: venv system ## Boot the lab: real systemd machines on this computer
+	@$(PLAYBOOK) playbooks/lab.yml
+
+demo: lab ## A lab with a real chat and a real embedding model, deployed and proven
+	@$(PLAYBOOK) playbooks/wheelhouse.yml
+	@$(PLAYBOOK) playbooks/lab_models.yml -e '{"lab_models_wanted": ["smollm2-135m-instruct", "all-minilm-l6-v2"]}'
+	@$(PLAYBOOK) site.yml
+	@$(BIN)/python tools/ask.py
+
+test: check molecule ## Everything: lint, unit tests and all molecule scenarios in the lab
+
+check: lint unit ## Lint and unit tests alone
+
+lint: venv
+	@ruff format --check . && ruff check .
+	@mypy plugins tools
+	@yamllint --strict .
+	@ansible-lint
+
+unit: venv
+	@pytest
+
+molecule: venv system
+	@molecule test --all
+
+bench: demo ## Ratios: nothing to do against the floor, 1 and 8 models, deployment against bare commands
+	@$(BIN)/python tools/bench.py
+
+docs: venv ## Generate docs/models.md from the example inventory's plan
+	@$(BIN)/ansible-playbook -i inventories/example playbooks/docs.yml
+
+dist: venv ## The collection as one artifact in dist/
+	@$(BIN)/ansible-galaxy collection build --force --output-path dist
+
+lab-absent: venv ## Remove the lab without a trace
+	@$(PLAYBOOK) playbooks/lab.yml -e lab_state=absent
+
+clean: lab-absent ## Remove the lab, the environment and the caches of the project
+	@rm -rf $(VENV) .ansible dist $(CACHE)

@@ -1,0 +1,99 @@
+"""Asks a host once and decides on the control node; documented in plugins/modules/engine_state.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine import lock, prepare, pythons, sources
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.decide import RefusalError, decide, room_needed
+
+
+def _lock_digest(path: str) -> str:
+    try:
+        return lock.digest(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return ""
+
+
+class ActionModule(ActionBase):
+    """One module call; everything else happens here."""
+
+    TRANSFERS_FILES = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return the module's answer with install, reason and source added; failed where the plan cannot be met."""
+        super().run(tmp, task_vars)
+        asked = self._task.args
+        answer: dict[str, Any] = self._execute_module(task_vars=task_vars)
+        if answer.get("failed") or "installed" not in answer:
+            return answer
+        try:
+            answer.update(self.judge(asked, answer))
+        except (RefusalError, pythons.NoPythonError, lock.LockError) as error:
+            answer.update(failed=True, msg=f"vLLM {asked['release']} for {asked['accelerator']}: {error}")
+        return answer
+
+    def judge(self, asked: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+        """Decide from a host's answer; raises RefusalError, NoPythonError or LockError."""
+        release, accelerator = asked["release"], asked["accelerator"]
+        offline = asked.get("source", "wheelhouse") == "wheelhouse"
+        houses: dict[str, dict[str, Any]] = {}
+        if offline:
+            directory = Path(asked.get("wheelhouse") or sources.default_wheelhouse()).expanduser()
+            houses = prepare.find(directory, release, accelerator, answer["arch"])
+            locks = [manifest["lock_sha256"] for manifest in houses.values()]
+        else:
+            locks = list(filter(None, [_lock_digest(asked["lock"])])) if asked.get("lock") else []
+        verdict = decide(
+            release,
+            accelerator,
+            answer["installed"].get(release, {}),
+            release in answer["installed"],
+            locks,
+            answer["used"].get(release, []),
+        )
+        judged: dict[str, Any] = {"install": verdict.install, "reason": verdict.reason}
+        if not verdict.install:
+            return judged
+        found = [pythons.HostPython(**python) for python in answer["pythons"]]
+        wanted = str(asked.get("python") or "auto")
+        if offline:
+            if not houses:
+                raise RefusalError(
+                    f"no finished wheelhouse {release}-{accelerator}-py*-{answer['arch']} in {directory}. Prepare it:"
+                    f" ansible-playbook baremetal.vllm.wheelhouse -e wheelhouse_release={release}"
+                    f" -e wheelhouse_accelerator={accelerator}, or set vllm_engine_source: index"
+                )
+            offers = [
+                pythons.Offer(path, manifest["python"], manifest["python_archive"]) for path, manifest in houses.items()
+            ]
+            choice = pythons.choose_offline(wanted, found, offers)
+            manifest = houses[choice.wheelhouse]
+            _check_glibc(answer["glibc"], manifest["glibc"])
+            need = room_needed(manifest)
+        else:
+            choice = pythons.choose_online(wanted, found, sources.PYTHONS[accelerator])
+            need = sources.ROOM[accelerator]
+        if answer["free_bytes"] < need:
+            raise RefusalError(
+                f"not enough room in {Path(asked['path']).parent}: {need / 1e9:.1f} GB are needed while it is installed,"
+                f" {answer['free_bytes'] / 1e9:.1f} GB are free"
+            )
+        judged["source"] = {
+            "wheelhouse": choice.wheelhouse,
+            "lock": asked.get("lock") or "",
+            "python": choice.python,
+            "minor": choice.minor,
+            "arch": answer["arch"],
+            "need_bytes": need,
+        }
+        return judged
+
+
+def _check_glibc(have: str, need: str) -> None:
+    if have and [int(part) for part in have.split(".")[:2]] < [int(part) for part in need.split(".")[:2]]:
+        raise RefusalError(
+            f"the wheels are for glibc {need} and newer, this host has {have}: prepare them with wheelhouse_glibc={have}"
+        )

@@ -1,0 +1,120 @@
+"""Drives the units of a host from the control node; see plugins/modules/model_service.py for its documentation."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.plain import plain
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.render import Unit, as_dict, render_unit
+
+UNIT_TEMPLATE = "etc/systemd/system/vllm-model.service.j2"
+SECRETS = "/etc/vllm/secrets/api_key.env"
+# Files of every host that serves, by their path below templates/, with their modes.
+FILES = {"etc/sysusers.d/vllm.conf": "0644", "usr/local/libexec/vllm-wait-ready": "0755"}
+# A line at least this often, even where nothing new happens: silence looks like a hang.
+HEARTBEAT = 30.0
+display = Display()
+
+
+class ActionModule(ActionBase):
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        self._variables = task_vars or {}
+        self._host = self._variables["inventory_hostname"]
+        given = self._task.args
+        templates = Path(given["templates"])
+        units = _render(templates, plain(given.get("services", [])))
+        files = [{"path": f"/{f}", "content": (templates / f).read_text(), "mode": m} for f, m in FILES.items()]
+        secrets = {key: given[key] for key in ("api_key", "secret_env") if given.get(key)}
+        _refuse_line_breaks(plain(secrets))
+        applied = self._host_module(
+            phase="apply", units=[as_dict(unit) for unit in units], files=files, secrets_path=SECRETS, **secrets
+        )
+        if applied.get("failed") or applied.get("unreachable") or self._task.check_mode:
+            return applied
+        failed = self._watch(applied["pending"])
+        if failed:
+            applied["failed"] = True
+            applied["msg"] = self._recover(applied["generation"], failed)
+        elif applied["changed"] or applied["pending"]:
+            self._host_module(phase="settle", generation=applied["generation"], outcome="active")
+        return applied
+
+    def _host_module(self, **arguments: Any) -> dict[str, Any]:
+        result: dict[str, Any] = self._execute_module(
+            module_name="baremetal.vllm.model_service", module_args=arguments, task_vars=self._variables
+        )
+        result.pop("invocation", None)
+        return result
+
+    def _watch(self, pending: dict[str, int]) -> dict[str, str]:
+        """Show every start until it answers or failed; the causes of those that failed."""
+        failed: dict[str, str] = {}
+        seen: dict[str, str] = {}
+        shown = time.monotonic()
+        pending = dict(pending)
+        while pending:
+            watched = self._host_module(phase="watch", pending=pending, seen=seen)
+            if "progress" not in watched:
+                raise AnsibleActionFail(f"Lost sight of the starting units: {watched.get('msg', watched)}")
+            quiet = time.monotonic() - shown > HEARTBEAT
+            for step in watched["progress"]:
+                key = f"{step['state']} {step['stage']}"
+                if seen.get(step["unit"]) != key or quiet:
+                    self._show(step)
+                    shown = time.monotonic()
+                seen[step["unit"]] = key
+                if step["state"] != "starting":
+                    del pending[step["unit"]]
+                if step["state"] == "failed":
+                    failed[step["unit"]] = step["cause"]
+        return failed
+
+    def _show(self, step: dict[str, Any]) -> None:
+        name = step["unit"].removeprefix("vllm-").removesuffix(".service")
+        text = {"active": "answers", "failed": f"failed: {step['cause']}"}.get(step["state"], step["stage"])
+        display.display(f"{self._host:<12} {name:<28} {step['seconds']:4.0f} s  {text}")
+
+    def _recover(self, generation: int, failed: dict[str, str]) -> str:
+        """Bring back what served before; the message for the operator."""
+        done = self._host_module(phase="restore", generation=generation, pending=dict.fromkeys(failed, 0))
+        self._host_module(phase="settle", generation=generation, outcome="failed")
+        restored = {unit: 0 for unit, how in done.get("restored", {}).items() if how == "restored"}
+        if restored:
+            display.display(f"{self._host:<12} going back to the units that served before")
+        still = self._watch(restored)
+        lines = []
+        for unit, cause in failed.items():
+            after = "it is stopped until the next run"
+            if unit in restored:
+                after = "its earlier version did not come back either" if unit in still else "its earlier version serves again"
+            lines.append(f"{unit} did not start: {cause} ({after}; journalctl -u {unit} has the whole log)")
+        return "\n".join(lines)
+
+
+def _render(templates: Path, services: list[dict[str, Any]]) -> list[Unit]:
+    environment = jinja2.Environment(  # noqa: S701 (unit files are no HTML)
+        loader=jinja2.FileSystemLoader(templates),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    template = environment.get_template(UNIT_TEMPLATE)
+    return [render_unit(template, service, SECRETS) for service in services]
+
+
+def _refuse_line_breaks(secrets: dict[str, Any]) -> None:
+    values = {"vllm_api_key": secrets.get("api_key", ""), **secrets.get("secret_env", {})}
+    broken = sorted(name for name, value in values.items() if any(ord(char) < 32 for char in str(value)))
+    if broken:
+        raise AnsibleActionFail(f"{', '.join(broken)}: a secret must be one line without control characters.")

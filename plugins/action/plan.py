@@ -1,0 +1,93 @@
+"""Computes the plan of the whole fleet on the control node; see plugins/modules/plan.py for its documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.inventory.manager import InventoryManager
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.fleet import Inventory, plan_fleet
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.plain import plain
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.table import plan_table
+from ansible_collections.baremetal.vllm.plugins.module_utils.weights.fingerprint import fingerprint
+
+HOST_KEYS = ("vllm_accelerator", "vllm_version", "gpu_count")
+display = Display()
+
+
+class ActionModule(ActionBase):
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        variables = task_vars or {}
+        _, given = self.validate_argument_spec(
+            argument_spec={
+                "models": {"type": "raw", "required": True},
+                "group": {"type": "str", "default": "gpu_hosts"},
+                "address": {"type": "str"},
+                "keyed": {"type": "bool", "default": False},
+                "show": {"type": "bool", "default": False},
+            }
+        )
+        models = plain(given["models"])
+        outcome = plan_fleet(
+            Inventory(
+                models=models,
+                hosts={name: _declared(variables, name) for name in variables["groups"].get(given["group"], [])},
+                match=self._matcher(variables),
+                digests=_digests(models),
+                address=given["address"],
+                keyed=given["keyed"],
+            )
+        )
+        if outcome.problems:
+            count = len(outcome.problems)
+            lines = "\n".join(f"  - {problem}" for problem in outcome.problems)
+            raise AnsibleActionFail(f"The inventory has {count} problem{'s' * (count > 1)}; no host was touched.\n{lines}")
+        for warning in outcome.warnings:
+            display.warning(str(warning))
+        if given["show"]:
+            display.display(plan_table(outcome.plan))
+        return {"changed": False, "plan": outcome.plan, "digest": outcome.digest}
+
+    def _matcher(self, variables: Mapping[str, Any]) -> Any:
+        """Ansible's own pattern language over the whole inventory, whatever `--limit` says."""
+        manager = InventoryManager(self._loader, parse=False)
+        for group, members in variables["groups"].items():
+            manager.add_group(group)
+            for member in members:
+                manager.add_host(member, group=group)
+        return lambda pattern: [host.name for host in manager.get_hosts(pattern=pattern, ignore_limits=True)]
+
+
+def _declared(variables: Mapping[str, Any], host: str) -> dict[str, Any]:
+    of_host = variables["hostvars"][host]
+    return {key: plain(of_host[key]) for key in HOST_KEYS if key in of_host}
+
+
+def _digests(models: Any) -> dict[str, str]:
+    """SHA-256 of every directory that is to be pushed; where there is none, why."""
+    found: dict[str, str] = {}
+    entries = models.values() if isinstance(models, Mapping) else []
+    sources = [e for e in entries if isinstance(e, Mapping)]
+    for entry in list(sources):
+        adapters = entry.get("adapters")
+        sources += [a for a in adapters.values() if isinstance(a, Mapping)] if isinstance(adapters, Mapping) else []
+    for source in sources:
+        path = source.get("push_from")
+        if isinstance(path, str) and path.startswith("/") and path not in found:
+            if not Path(path).is_dir():
+                found[path] = "is not a directory here"
+                continue
+            try:
+                found[path] = fingerprint(Path(path))[0]
+            except OSError as error:
+                found[path] = f"cannot be read ({error.strerror})"
+    return found

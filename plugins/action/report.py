@@ -1,0 +1,63 @@
+"""Show and save what the endpoints of a play have proved; see the module of the same name for the documentation."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.report import document, gather, summary, table
+
+# The variable in which the role endpoint_check leaves its results on each host.
+RESULTS = "__endpoint_check_results"
+
+
+class ActionModule(ActionBase):
+    """Runs wholly on the control node and contacts no host."""
+
+    _supports_check_mode = True
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _, parameters = self.validate_argument_spec(
+            {
+                "path": {"type": "path"},
+                "digest": {"type": "str", "default": ""},
+                "hosts": {"type": "list", "elements": "str"},
+            }
+        )
+        variables = task_vars or {}
+        hosts = parameters["hosts"] or variables.get("ansible_play_hosts_all", [])
+        hostvars = variables.get("hostvars", {})
+        endpoints, missing = gather({str(host): hostvars[host].get(RESULTS) for host in hosts})
+        for line in table(endpoints, missing):
+            Display().display(line)
+        told = summary(endpoints, missing)
+        # `failed` is a flag in every Ansible result, so the list has another name there.
+        result.update(changed=False, failed=False, failed_endpoints=told.pop("failed"), **told)
+        if parameters["path"] and not self._task.check_mode:
+            time = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+            write(Path(parameters["path"]), document(endpoints, missing, time, parameters["digest"]))
+            result["path"] = parameters["path"]
+        return result
+
+
+def write(path: Path, content: dict[str, Any]) -> None:
+    """Replace the file whole, readable by everybody: it holds no secret."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(content, file, indent=2, ensure_ascii=False)
+            file.write("\n")
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise

@@ -1,0 +1,106 @@
+"""Prepares a wheelhouse on the control node; documented in plugins/modules/wheelhouse.py."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.lock import LockError
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.prepare import (
+    Options,
+    Preparation,
+    exclusive,
+    fits,
+    read_manifest,
+)
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.sources import (
+    EXCLUDED,
+    PYTHONS,
+    Target,
+    default_wheelhouse,
+)
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.tools import ToolError
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.wheels import WheelError
+
+display = Display()
+
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "release": {"type": "str", "required": True},
+    "accelerator": {"type": "str", "required": True, "choices": ["cuda", "rocm", "cpu"]},
+    "directory": {"type": "path"},
+    "python_version": {"type": "str"},
+    "arch": {"type": "str", "default": "x86_64", "choices": ["x86_64", "aarch64"]},
+    "glibc": {"type": "str", "default": "2.34"},
+    "exclude": {"type": "list", "elements": "str"},
+    "extra_requirements": {"type": "list", "elements": "str", "default": []},
+    "index_urls": {"type": "list", "elements": "str", "default": []},
+    "torch_cpu_index": {"type": "str", "default": "https://download.pytorch.org/whl/cpu"},
+    "lab_torchvision": {"type": "bool", "default": False},
+    "lock": {"type": "path"},
+    "update": {"type": "bool", "default": False},
+    "python": {"type": "bool", "default": False},
+    "python_archive": {"type": "path"},
+}
+
+
+def target_of(asked: dict[str, Any]) -> Target:
+    """Return the target that the arguments describe."""
+    accelerator = asked["accelerator"]
+    exclude = EXCLUDED[accelerator] if asked["exclude"] is None else tuple(asked["exclude"])
+    return Target(
+        release=asked["release"],
+        accelerator=accelerator,
+        python=asked["python_version"] or PYTHONS[accelerator][0],
+        arch=asked["arch"],
+        glibc=asked["glibc"],
+        exclude=tuple(sorted(exclude)),
+        extra=tuple(asked["extra_requirements"]),
+        indexes=tuple(asked["index_urls"]),
+        torchvision_lab=asked["lab_torchvision"] and accelerator == "cpu",
+    )
+
+
+class ActionModule(ActionBase):
+    """Runs on the control node whatever host the task names."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return the wheelhouse's path, lock, size and count; changed when anything was fetched or written."""
+        super().run(tmp, task_vars)
+        _, asked = self.validate_argument_spec(ARGUMENTS)
+        target = target_of(asked)
+        options = Options(
+            lock=asked["lock"] or "",
+            update=asked["update"],
+            torch_cpu_index=asked["torch_cpu_index"],
+            python=asked["python"],
+            python_archive=asked["python_archive"] or "",
+        )
+        directory = Path(asked["directory"] or default_wheelhouse()) / target.name
+        started = time.monotonic()
+        try:
+            manifest = read_manifest(directory)
+            changed = not fits(target, options, directory, manifest)
+            if changed and not self._task.check_mode:
+                with exclusive(directory):
+                    manifest = Preparation(target, directory, options, lambda line: display.display(line)).prepare()
+        except (ToolError, LockError, WheelError, OSError) as error:
+            raise AnsibleActionFail(f"wheelhouse {target.name} in {directory}: {error}") from error
+        files = manifest.get("files", {})
+        return {
+            "changed": changed,
+            "path": str(directory),
+            "lock": str(directory / "requirements.lock"),
+            "count": len(files),
+            "bytes": sum(files.values()),
+            "msg": f"would prepare {directory}"
+            if changed and self._task.check_mode
+            else f"{len(files)} files, {sum(files.values()) / 1e9:.2f} GB in {directory}"
+            f" ({'prepared in' if changed else 'checked in'} {time.monotonic() - started:.0f} s)",
+        }

@@ -1,0 +1,76 @@
+"""A whole answer from a chat model, and the request that the other chat checks vary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.check import Check, expect, probe
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.client import Client, Json, pick
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.service import Service
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.texts import ANSWER, QUESTION
+
+CHAT = "/v1/chat/completions"
+# Enough for "The capital of France is Paris.", and half a second on a slow CPU.
+ANSWER_TOKENS = 10
+# A reasoning model is told to stop thinking after this many tokens, else no short answer ever reaches its content.
+THINKING_TOKENS = 8
+
+
+def request(service: Service, content: str | list[Json], tokens: int, **more: Json) -> dict[str, Any]:
+    """A deterministic chat request of at most `tokens` tokens beside the reasoning."""
+    body = {
+        "model": service.model,
+        "messages": [{"role": "user", "content": content}],
+        "max_tokens": tokens,
+        "temperature": 0,
+    }
+    if service.prove.reasoning:
+        body["thinking_token_budget"] = THINKING_TOKENS
+        # The budget is met by forcing the end marker, which costs tokens of its own.
+        body["max_tokens"] = tokens + 2 * THINKING_TOKENS
+    return {**body, **more}
+
+
+def free_text(service: Service) -> dict[str, Any]:
+    """Random weights may end a text before it began: such a model is told to go on."""
+    return {} if service.prove.meaning else {"ignore_eos": True}
+
+
+def reasoning_of(message: Json) -> str:
+    """The reasoning of a message or delta (`reasoning`; `reasoning_content` before 0.12)."""
+    return str(message.get("reasoning") or message.get("reasoning_content") or "")
+
+
+@probe("answer", "usage")
+def answer(client: Client, service: Service) -> Iterator[Check]:
+    """One short question. A real model must know the answer: weights that were read wrongly still produce text."""
+    body = request(service, QUESTION, ANSWER_TOKENS, **free_text(service))
+    document = client.ask(CHAT, body)
+    message = pick(document, "choices", 0, "message")
+    content = message.get("content")
+    text = content if isinstance(content, str) and content else reasoning_of(message)
+    if service.prove.meaning and not service.prove.reasoning:
+        passed, expected = ANSWER.lower() in text.lower(), f"a text that names {ANSWER}"
+    else:
+        passed, expected = bool(text), "a text"
+    yield expect("answer", passed, repr(text), expected)
+    yield usage(document, body["max_tokens"])
+
+
+def usage(document: Json, limit: int) -> Check:
+    """Clients are billed by these numbers: each positive, the sum right, the answer no longer than asked for."""
+    counts = pick(document, "usage")
+    prompt, completion, total = (counts.get(f"{part}_tokens") for part in ("prompt", "completion", "total"))
+    passed = (
+        all(isinstance(count, int) for count in (prompt, completion, total))
+        and prompt > 0
+        and 0 < completion <= limit
+        and prompt + completion == total
+    )
+    return expect(
+        "usage",
+        passed,
+        f"prompt {prompt} + completion {completion}, total {total}",
+        f"positive numbers that add up, at most {limit} for the completion",
+    )

@@ -1,0 +1,107 @@
+"""The proof of a whole fleet, as a table for the terminal and a document for machines (control node)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Optional
+
+NOT_REACHED = "not reached"
+NO_RESULT = "no result"
+HEADINGS = ("host", "model", "kind", "checks", "first token", "verdict")
+
+Registered = Optional[Mapping[str, Any]]
+
+
+def state_of(registered: Registered) -> str:
+    """Why a host has no results: empty when it has some. `registered` is what the host's check task left, if it ran."""
+    if registered is None:
+        return NO_RESULT
+    if registered.get("unreachable"):
+        return NOT_REACHED
+    return "" if "results" in registered and not registered.get("failed") else NO_RESULT
+
+
+def gather(registered: Mapping[str, Registered]) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Every endpoint with its host in front, and for each host without results why (by host)."""
+    endpoints: list[dict[str, Any]] = []
+    missing: dict[str, str] = {}
+    for host, result in registered.items():
+        state = state_of(result)
+        if state or result is None:
+            missing[host] = state
+        else:
+            endpoints += [{"host": host, **endpoint} for endpoint in result["results"]]
+    return endpoints, missing
+
+
+def failed_checks(results: Sequence[Mapping[str, Any]]) -> list[str]:
+    """One line for each failed check: endpoint, check, observed, expected."""
+    return [
+        f"{endpoint['model']} at {endpoint['url']}: {_explain(check)}"
+        for endpoint in results
+        for check in _failed(endpoint)
+    ]
+
+
+def summary(endpoints: Sequence[Mapping[str, Any]], missing: Mapping[str, str]) -> dict[str, Any]:
+    """Counts of endpoints, and what failed as `HOST: line`."""
+    failed = [f"{endpoint['host']}: {line}" for endpoint in endpoints for line in failed_checks([endpoint])]
+    return {
+        "endpoints": len(endpoints),
+        "passed": sum(1 for endpoint in endpoints if endpoint["passed"]),
+        "failed": failed + [f"{host}: {state}" for host, state in missing.items()],
+    }
+
+
+def table(endpoints: Sequence[Mapping[str, Any]], missing: Mapping[str, str]) -> list[str]:
+    """Aligned lines with a heading; under an endpoint that failed, one indented line for each failed check."""
+    rows = [(_row(endpoint), [_explain(check) for check in _failed(endpoint)]) for endpoint in endpoints]
+    rows += [((host, "-", "-", "-", "-", state), []) for host, state in missing.items()]
+    widths = [max(len(row[column]) for row in (HEADINGS, *(row for row, _ in rows))) for column in range(len(HEADINGS))]
+    lines = [_aligned(HEADINGS, widths)]
+    for row, explanations in rows:
+        lines.append(_aligned(row, widths))
+        lines += [f"    {explanation}" for explanation in explanations]
+    return lines
+
+
+def document(
+    endpoints: Sequence[Mapping[str, Any]], missing: Mapping[str, str], time: str, digest: str
+) -> dict[str, Any]:
+    """What the JSON file holds. `time` is ISO 8601, `digest` names the plan that was proved."""
+    return {
+        "time": time,
+        "plan_digest": digest,
+        **summary(endpoints, missing),
+        "hosts_without_results": dict(missing),
+        "results": list(endpoints),
+    }
+
+
+def _failed(endpoint: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [check for check in endpoint["checks"] if not check["passed"] and not check["skipped"]]
+
+
+def _explain(check: Mapping[str, Any]) -> str:
+    return f"{check['name']}: observed {check['observed']}, expected {check['expected']}"
+
+
+def _row(endpoint: Mapping[str, Any]) -> tuple[str, ...]:
+    tried = [check for check in endpoint["checks"] if not check["skipped"]]
+    skipped = len(endpoint["checks"]) - len(tried)
+    count = f"{sum(1 for check in tried if check['passed'])}/{len(tried)}" + (
+        f" ({skipped} skipped)" if skipped else ""
+    )
+    first = endpoint.get("first_token_seconds")
+    return (
+        str(endpoint["host"]),
+        str(endpoint["model"]),
+        str(endpoint["kind"]),
+        count,
+        "-" if first is None else f"{first:.2f} s",
+        "passed" if endpoint["passed"] else "FAILED",
+    )
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()

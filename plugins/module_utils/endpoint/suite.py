@@ -1,0 +1,115 @@
+"""Which checks a kind must pass, and how the services of a host are checked side by side."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.adapters import adapters
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.chat import answer
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.check import Check, Probe, run_probe, skip
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.classify import classify
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.client import Client
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.embedding import embedding
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.listing import healthy, listed
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.reasoning import reasoning
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.refusals import (
+    keys,
+    long_prompt,
+    malformed,
+    other_kind,
+    unknown_model,
+)
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.rerank import rerank, score
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.secret import key_hidden
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.service import Service
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.stream import stream
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.structured import structured
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.tools import tools
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.transcription import transcription
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.vision import broken_image, image_read
+
+_CHAT = (answer, stream, structured)
+_BY_KIND: dict[str, tuple[Probe, ...]] = {
+    "chat": _CHAT,
+    "reasoning": _CHAT,
+    "vision": (*_CHAT, image_read, broken_image),
+    "embedding": (embedding,),
+    "rerank": (rerank, score),
+    "score": (rerank, score),
+    "classify": (classify,),
+    "transcription": (transcription,),
+}
+_REFUSALS = (keys, unknown_model, malformed, long_prompt, other_kind, key_hidden)
+# Requests that hang are tried for this many timeouts in all, not for one timeout each.
+_PATIENCE = 2
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one endpoint has shown; times in seconds."""
+
+    service: Service
+    checks: tuple[Check, ...]
+    seconds: float
+
+    @property
+    def passed(self) -> bool:
+        return any(check.passed for check in self.checks) and not any(check.failed for check in self.checks)
+
+    @property
+    def first_token_seconds(self) -> float | None:
+        return next((check.first_token_seconds for check in self.checks if check.first_token_seconds is not None), None)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "model": self.service.name,
+            "kind": self.service.kind,
+            "unit": self.service.unit,
+            "url": self.service.url,
+            "passed": self.passed,
+            "checks": [check.as_dict() for check in self.checks],
+            "first_token_seconds": self.first_token_seconds,
+            "seconds": self.seconds,
+        }
+
+
+def probes(service: Service) -> Iterator[Probe]:
+    """The probes that this service must pass, in the order of their running."""
+    yield listed
+    if service.generates and service.prove.reasoning:
+        yield reasoning
+    yield from _BY_KIND[service.kind]
+    if service.generates and service.prove.tools:
+        yield tools
+    if service.generates and service.prove.adapters:
+        yield adapters
+    yield from _REFUSALS
+
+
+def check_service(service: Service, key: str | None, timeout: float) -> Result:
+    """Run every check of one service; none of them raises."""
+    client = Client(service.host, service.port, key, timeout)
+    started = time.monotonic()
+    checks = run_probe(healthy, client, service)
+    reason = "the endpoint does not answer" if checks[0].failed else ""
+    asked, lost = service, 0.0
+    for probe in probes(service):
+        if not reason and lost >= _PATIENCE * timeout:
+            reason = f"checks that failed took {lost:.1f} s already"
+        seen = [skip(name, reason) for name in probe.names] if reason else run_probe(probe, client, asked)
+        checks += seen
+        lost += sum(check.seconds for check in seen) if any(check.failed for check in seen) else 0.0
+        if probe is reasoning and seen[0].failed:
+            # Told once: without its parser the engine refuses the thinking budget that all other requests would carry.
+            asked = replace(service, prove=replace(service.prove, reasoning=False, meaning=False))
+    return Result(service, tuple(checks), round(time.monotonic() - started, 3))
+
+
+def check_services(services: Sequence[Service], key: str | None, timeout: float, concurrency: int) -> list[Result]:
+    """Check services side by side, at most `concurrency` at once; results in the order of the services."""
+    with ThreadPoolExecutor(max_workers=max(1, concurrency)) as pool:
+        return list(pool.map(lambda service: check_service(service, key, timeout), services))

@@ -1,0 +1,55 @@
+"""Tool calling: do the arguments keep to the tool's schema?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.chat import CHAT, request
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.check import Check, expect, probe
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.client import Client, pick
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.schema import violations
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.service import Service
+
+NAME = "get_weather"
+PARAMETERS = {
+    "type": "object",
+    "properties": {
+        "city": {"type": "string", "enum": ["Paris", "Rome"]},
+        "unit": {"type": "string", "enum": ["celsius", "fahrenheit"]},
+    },
+    "required": ["city", "unit"],
+    "additionalProperties": False,
+}
+# Without `strict`, 0.32.0 answers HTTP 200 with arguments that break the schema.
+TOOL = {"type": "function", "function": {"name": NAME, "parameters": PARAMETERS, "strict": True}}
+TOKENS = 96
+
+
+@probe("tool_named", "tool_required")
+def tools(client: Client, service: Service) -> Iterator[Check]:
+    yield _call(client, service, "tool_named", {"type": "function", "function": {"name": NAME}})
+    yield _call(client, service, "tool_required", "required")
+
+
+def _call(client: Client, service: Service, name: str, choice: Any) -> Check:
+    question = "How warm is it in Paris, in celsius?"
+    body = request(service, question, TOKENS, tools=[TOOL], tool_choice=choice, parallel_tool_calls=False)
+    answer = pick(client.ask(CHAT, body), "choices", 0)
+    calls = answer["message"].get("tool_calls") or []
+    broken = [] if calls else [f"no tool call (finish_reason {answer.get('finish_reason')})"]
+    for call in calls:
+        broken += _violations(pick(call, "function"))
+    shown = "; ".join(f"{call['function'].get('name')}({call['function'].get('arguments')})" for call in calls)
+    observed = f"{shown}: {'; '.join(broken)}" if broken else shown
+    return expect(name, not broken, observed, f"a call of {NAME} with arguments that keep to its schema")
+
+
+def _violations(function: dict[str, Any]) -> list[str]:
+    if function.get("name") != NAME:
+        return [f"{function.get('name')} is no tool of the request"]
+    try:
+        return violations(json.loads(function.get("arguments") or ""), PARAMETERS)
+    except ValueError:
+        return ["arguments that are not JSON"]

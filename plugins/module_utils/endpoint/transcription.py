@@ -1,0 +1,33 @@
+"""Speech to text: a second of a pure tone has no words, but must be taken and answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.check import Check, expect, probe, skip
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.client import Client, Reply, require_object
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.media import wav
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.service import Service
+
+TRANSCRIPTIONS = "/v1/audio/transcriptions"
+
+
+@probe("transcription")
+def transcription(client: Client, service: Service) -> Iterator[Check]:
+    reply = client.upload(TRANSCRIPTIONS, {"model": service.model, "temperature": "0"}, "tone.wav", wav())
+    if no_audio(reply):
+        yield skip("transcription", f"the engine has no audio support ({reply})")
+        return
+    text = require_object(reply, TRANSCRIPTIONS).get("text")
+    yield expect("transcription", isinstance(text, str), f"text {text!r}", "a text, be it empty")
+
+
+def no_audio(reply: Reply) -> bool:
+    """Whether the engine itself cannot do audio: no such route, or its audio packages are not installed.
+
+    An unknown model is a 404 as well, but one that speaks of the model.
+    """
+    message = str(reply)
+    return (reply.status == 404 and message.endswith(": Not Found")) or (
+        reply.status >= 400 and "vllm[audio]" in message
+    )

@@ -1,0 +1,279 @@
+"""Building one engine on a host. Standard library only: this runs on the host's own Python, 3.9 and newer."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import re
+import shutil
+import stat
+import subprocess
+import tarfile
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.installed import MARKER, free_bytes
+
+# Imports what a service imports first. vLLM itself only warns when its compiled part cannot be loaded and fails much later
+# with an AttributeError, so the proof is that the part is mapped into memory; where it is not, loading it says why.
+_PROOF = r"""
+import ctypes, glob, importlib.metadata, os, sys
+import torch, vllm
+from vllm.platforms import current_platform
+load = getattr(current_platform, "import_kernels", None)
+try:
+    load() if load else __import__("vllm._custom_ops")
+except ImportError as error:
+    sys.exit(f"vLLM's compiled part: {error}")
+root = os.path.dirname(os.path.abspath(vllm.__file__))
+with open("/proc/self/maps") as maps:
+    mapped = any(f"{root}/_C" in line for line in maps)
+if not mapped:
+    for part in sorted(glob.glob(f"{root}/_C*.so"), key=len, reverse=True):
+        try:
+            ctypes.CDLL(part)
+        except OSError as error:
+            sys.exit(f"vLLM's compiled part: {error}")
+print(importlib.metadata.version("vllm"))
+"""
+
+_REMEDIES = (
+    ("libcuda.so.1", "the NVIDIA driver is not installed on this host: the role nvidia_driver comes first"),
+    ("libnuma.so.1", "the package libnuma1 (Debian, Ubuntu) or numactl-libs (RHEL) is missing: see vllm_engine_packages"),
+    ("libgomp.so.1", "the package libgomp1 (Debian, Ubuntu) or libgomp (RHEL) is missing: see vllm_engine_packages"),
+    ("GLIBC_", "the host's glibc is older than the wheels ask for: prepare them with wheelhouse_glibc, or use a newer system"),
+    ("hash mismatch", "a file differs from the lock: prepare the wheelhouse again, and look into how the file got there"),
+    ("No space left", "the disk is full: free some space; nothing of this release is used before it is complete"),
+)
+
+
+class BuildError(RuntimeError):
+    """An installation that failed; the text is for the person at the terminal."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to build and from what.
+
+    `path` is the release's directory, whose parent holds all releases; `python` an absolute path, '' for the Python in
+    the bundle, or a version for uv to fetch; `indexes` are asked by uv where `offline` is false.
+    """
+
+    release: str
+    accelerator: str
+    path: Path
+    bundle: Path
+    lock_sha256: str
+    python: str
+    offline: bool = True
+    need_bytes: int = 0
+    default_index: str = ""
+    indexes: Sequence[str] = field(default=())
+    environment: Sequence[str] = field(default=())
+
+    @property
+    def root(self) -> Path:
+        """The directory of all releases."""
+        return self.path.parent
+
+    @property
+    def staging(self) -> Path:
+        """Where files lie until the installation is complete: on the same file system, so that uv can link them."""
+        return self.root / f".staging-{self.release}"
+
+
+def remedy_for(text: str) -> str:
+    """Return what to do about a failure whose text is known, '' otherwise."""
+    return next((remedy for sign, remedy in _REMEDIES if sign in text), "")
+
+
+def _run(command: Sequence[str], what: str, environment: dict[str, str]) -> str:
+    base = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "VIRTUAL_ENV", "UV_", "PIP_"))}
+    done = subprocess.run(
+        list(command),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        env={**base, **environment},
+    )
+    if done.returncode != 0:
+        told = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()][-12:]
+        text = "\n".join(told)
+        remedy = remedy_for(text)
+        raise BuildError(f"{what} failed ({done.returncode}): {text}" + (f"\nWhat to do: {remedy}" if remedy else ""))
+    return done.stdout
+
+
+def check_room(job: Job) -> None:
+    """Raise BuildError when the disk has less room than the installation needs at its peak."""
+    free = free_bytes(job.root)
+    if free < job.need_bytes:
+        raise BuildError(
+            f"not enough room for vLLM {job.release} in {job.root}: it needs {job.need_bytes / 1e9:.1f} GB while it is"
+            f" installed, and {free / 1e9:.1f} GB are free. Free some space, or put {job.root} on a larger disk"
+        )
+
+
+def _safe_members(archive: tarfile.TarFile, target: Path) -> None:
+    """Unpack below `target` only; the file comes from the control node, links inside a Python are wanted."""
+    if hasattr(tarfile, "tar_filter"):
+        archive.extractall(target, filter="tar")
+        return
+    for member in archive.getmembers():
+        if member.name.startswith("/") or ".." in Path(member.name).parts:
+            raise BuildError(f"an archive with a path outside itself: {member.name}")
+    archive.extractall(target)  # noqa: S202 - checked above; older Pythons have no filter
+
+
+def unpack(job: Job) -> Path:
+    """Unpack the bundle into the staging directory and return the uv binary out of its wheel."""
+    shutil.rmtree(job.staging, ignore_errors=True)
+    job.root.mkdir(mode=0o755, parents=True, exist_ok=True)
+    job.staging.mkdir(mode=0o700)
+    with tarfile.open(job.bundle, "r:") as archive:
+        _safe_members(archive, job.staging)
+    job.bundle.unlink()
+    wheel = next((job.staging / "tools").glob("uv-*.whl"))
+    binary = job.staging / "uv"
+    with zipfile.ZipFile(wheel) as archive:
+        name = next(entry for entry in archive.namelist() if re.fullmatch(r"uv-[^/]+\.data/scripts/uv", entry))
+        binary.write_bytes(archive.read(name))
+    binary.chmod(0o700)
+    return binary
+
+
+def _interpreter_in(directory: Path) -> Path:
+    found = sorted(path for path in directory.glob("**/bin/python3*") if re.fullmatch(r"python3\.\d+", path.name))
+    if not found:
+        raise BuildError(f"the Python that came along has no bin/python3.x below {directory}")
+    return found[0]
+
+
+def bundled_python(job: Job) -> Path:
+    """Install the Python that came with the bundle below the root, once for all releases, and return its path."""
+    archive = next((job.staging / "python").iterdir(), None) if (job.staging / "python").is_dir() else None
+    if archive is None:
+        raise BuildError("the wheelhouse has no Python of its own")
+    home = job.root / "python" / re.sub(r"\.(tar(\.\w+)?|tgz)$", "", archive.name)
+    if not home.is_dir():
+        partial = home.with_name(f".{home.name}")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        with tarfile.open(archive) as packed:
+            _safe_members(packed, partial)
+        _own(partial)
+        partial.replace(home)
+    return _interpreter_in(home)
+
+
+def install(job: Job, uv: Path) -> str:
+    """Make the environment and fill it from the lock, hashes checked; returns the full version of its Python."""
+    shutil.rmtree(job.path, ignore_errors=True)
+    environment = {
+        "UV_CACHE_DIR": str(job.staging / "cache"),
+        "UV_NO_CONFIG": "1",
+        "UV_NO_PROGRESS": "1",
+        "UV_PYTHON_INSTALL_DIR": str(job.root / "python"),
+        "UV_PYTHON_INSTALL_BIN": "0",
+        # Compiling every module is bounded work, but a large tree on a busy host takes longer than uv's default of 60 s.
+        "UV_COMPILE_BYTECODE_TIMEOUT": "600",
+        **dict(entry.split("=", 1) for entry in job.environment),
+    }
+    if job.offline or job.python.startswith("/"):
+        environment["UV_PYTHON_DOWNLOADS"] = "never"
+    python = job.python or str(bundled_python(job))
+    _run([str(uv), "venv", "--no-project", "--python", python, str(job.path)], "making the environment", environment)
+    command = [str(uv), "pip", "sync", "--require-hashes", "--compile-bytecode", "--python", str(job.path / "bin" / "python")]
+    command += ["--only-binary", ":all:", "--find-links", str(job.staging / "wheels")]
+    if job.offline:
+        command += ["--offline", "--no-index"]
+    else:
+        for index in job.indexes:
+            command += ["--index", index]
+        if job.default_index:
+            command += ["--default-index", job.default_index]
+    _run([*command, str(job.staging / "requirements.lock")], f"installing vLLM {job.release}", environment)
+    asked = [str(job.path / "bin" / "python"), "-I", "-c", "import platform; print(platform.python_version())"]
+    return _run(asked, "asking the new environment", {}).strip()
+
+
+def prove(job: Job) -> str:
+    """Import the engine with its compiled parts and return the version that it calls itself; raises BuildError."""
+    environment = {
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "HF_HUB_OFFLINE": "1",
+        "VLLM_NO_USAGE_STATS": "1",
+        "VLLM_CONFIG_ROOT": str(job.staging),
+        "VLLM_CACHE_ROOT": str(job.staging),
+        "HOME": str(job.staging),
+    }
+    python = str(job.path / "bin" / "python")
+    return _run([python, "-c", _PROOF], f"importing vLLM {job.release}", environment).strip().splitlines()[-1]
+
+
+def _own(directory: Path) -> None:
+    """Give everything below to root and take writing from all others; links are left alone."""
+    for place, _folders, files in os.walk(directory):
+        for path in [place, *(os.path.join(place, name) for name in files)]:
+            held = os.lstat(path)
+            if stat.S_ISLNK(held.st_mode):
+                continue
+            if (held.st_uid, held.st_gid) != (0, 0) and os.geteuid() == 0:
+                os.chown(path, 0, 0)
+            wanted = (held.st_mode | 0o444 | (0o111 if held.st_mode & 0o100 else 0)) & ~0o7022
+            if stat.S_IMODE(held.st_mode) != stat.S_IMODE(wanted):
+                os.chmod(path, stat.S_IMODE(wanted))
+
+
+def finish(job: Job, python: str) -> dict[str, str]:
+    """Close the tree for writing and, last of all, write the marker that makes it an installation."""
+    _own(job.path)
+    marker = {
+        "release": job.release,
+        "accelerator": job.accelerator,
+        "lock_sha256": job.lock_sha256,
+        "python": python,
+        "finished_at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+    }
+    shutil.copyfile(job.staging / "requirements.lock", job.path / "requirements.lock")
+    partial = job.path / f"{MARKER}.partial"
+    partial.write_text(json.dumps(marker) + "\n", encoding="utf-8")
+    partial.chmod(0o644)
+    os.sync()
+    partial.replace(job.path / MARKER)
+    return marker
+
+
+def build(job: Job) -> dict[str, str]:
+    """Install a release from its bundle and return its marker; the staging directory goes in any case."""
+    old_umask = os.umask(0o022)
+    try:
+        check_room(job)
+        uv = unpack(job)
+        version = install(job, uv)
+        prove(job)
+        return finish(job, version)
+    except OSError as error:
+        remedy = remedy_for(str(error))
+        raise BuildError(f"{error}" + (f"\nWhat to do: {remedy}" if remedy else "")) from error
+    finally:
+        os.umask(old_umask)
+        shutil.rmtree(job.staging, ignore_errors=True)
+
+
+def unused_pythons(root: Path) -> list[Path]:
+    """Return the Pythons below the root that no environment leads to any more."""
+    place = root / "python"
+    if not place.is_dir():
+        return []
+    used = {os.path.realpath(link) for link in root.glob("*/bin/python")}
+    return [
+        home
+        for home in sorted(place.iterdir())
+        if home.is_dir() and not home.is_symlink() and not any(path.startswith(f"{home}/") for path in used)
+    ]

@@ -1,0 +1,67 @@
+"""Deciding, on the control node, what one host needs: nothing, an installation, or a refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+class RefusalError(ValueError):
+    """The release cannot be installed as things are; the text says what to do."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether to install, and why in words for the person at the terminal."""
+
+    install: bool
+    reason: str
+
+
+def decide(
+    release: str,
+    accelerator: str,
+    marker: Mapping[str, str],
+    present: bool,
+    locks: Collection[str],
+    users: Sequence[str],
+) -> Verdict:
+    """Compare what a host has with what is planned.
+
+    `marker` is {} for an unfinished or broken installation, `present` says whether its directory is there at all;
+    `locks` are digests of the locks that would do (empty: any); `users` is what uses this release now.
+    Raises RefusalError where a complete installation in use differs from the plan.
+    """
+    running = [user for user in users if user.startswith("process")]
+    if not marker:
+        if running:
+            raise RefusalError(
+                f"vLLM {release} on this host is not whole, and {', '.join(running[:3])} still runs from it."
+                " Stop what runs (systemctl stop 'vllm-*'), then run again: it will be installed afresh"
+            )
+        return Verdict(True, "its installation was not finished" if present else "it is not installed")
+    other = ""
+    if marker["accelerator"] != accelerator:
+        other = f"for {marker['accelerator']} instead of {accelerator}"
+    elif locks and marker["lock_sha256"] not in locks:
+        other = f"from another lock ({marker['lock_sha256'][:12]} instead of {' or '.join(sorted(lock[:12] for lock in locks))})"
+    if not other:
+        return Verdict(False, f"complete since {marker['finished_at']}")
+    living = [user for user in users if not user.startswith("generation")]
+    if living:
+        raise RefusalError(
+            f"vLLM {release} is installed {other}, and {', '.join(living[:3])} uses it: an engine in use is never rebuilt."
+            f" Either keep what is there (its lock is requirements.lock in the release's directory: give it as the lock),"
+            f" or plan another release first and come back, or stop and remove these units and run again"
+        )
+    return Verdict(True, f"it is installed {other}")
+
+
+def room_needed(manifest: Mapping[str, Any]) -> int:
+    """Return the bytes an installation from a wheelhouse takes at its peak.
+
+    The bundle and its unpacked copy come one after the other with a short overlap; bytecode adds about a tenth.
+    """
+    files: Mapping[str, int] = manifest["files"]
+    return 2 * sum(files.values()) + int(manifest["unpacked_bytes"] * 1.15)

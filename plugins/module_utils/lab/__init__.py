@@ -1,0 +1,1 @@
+"""The lab: Debian machines that this computer boots by itself, so that real roles meet real hosts without hardware."""

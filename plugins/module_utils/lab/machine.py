@@ -1,0 +1,74 @@
+"""One machine: the files that make the shared root this machine, and the commands that mount and boot it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ansible_collections.baremetal.vllm.plugins.module_utils.lab.base import POOL
+from ansible_collections.baremetal.vllm.plugins.module_utils.lab.network import BRIDGE
+from ansible_collections.baremetal.vllm.plugins.module_utils.lab.spec import Lab, Machine
+
+# Prefix of everything that carries a machine's name outside of it.
+PREFIX = "bmvllm-"
+# systemd finds its own place in a unified hierarchy only (257 refuses the older one), and device rules of units are
+# BPF programs there: without the call and the capability, DevicePolicy=closed would be accepted and not enforced.
+# /tmp lies on the disk, as on a server: what nspawn mounts there by itself is too small to build things in.
+BOOT_ENVIRONMENT = {"UNIFIED_CGROUP_HIERARCHY": "1", "SYSTEMD_NSPAWN_TMPFS_TMP": "0"}
+
+
+def boot_command(machine: Machine, root: Path, pool: Path) -> list[str]:
+    """The systemd-nspawn command of a machine; the console goes to its standard output."""
+    return [
+        "systemd-nspawn",
+        "--boot",
+        "--quiet",
+        "--register=no",
+        "--keep-unit",
+        "--settings=no",
+        f"--directory={root}",
+        f"--machine={PREFIX}{machine.name}",
+        f"--hostname={machine.name}",
+        f"--network-bridge={BRIDGE}",
+        "--console=read-only",
+        "--resolv-conf=off",
+        "--timezone=off",
+        "--link-journal=no",
+        "--rlimit=NOFILE=1024:524288",
+        "--system-call-filter=bpf",
+        "--capability=CAP_BPF",
+        f"--bind={pool}:{POOL}",
+    ]
+
+
+def overlay_command(base: Path, machine: Path) -> list[str]:
+    """Mount the machine's own layer over the shared root."""
+    layers = f"lowerdir={base},upperdir={machine / 'upper'},workdir={machine / 'work'}"
+    return ["mount", "-t", "overlay", "-o", layers, "overlay", str(machine / "root")]
+
+
+def own_files(machine: Machine, lab: Lab, resolv_conf: str, authorized_key: str, host_key: str) -> dict[str, tuple[str, int]]:
+    """Path in the machine -> (text, mode) of everything that the shared root cannot know."""
+    neighbours = "".join(f"{other.address} {other.name}\n" for other in lab.machines if other != machine)
+    return {
+        "etc/hostname": (f"{machine.name}\n", 0o644),
+        "etc/hosts": (f"127.0.0.1 localhost\n{machine.address} {machine.name}\n{neighbours}", 0o644),
+        "etc/resolv.conf": (resolv_conf, 0o644),
+        "etc/systemd/network/10-lab.network": (
+            f"[Match]\nName=host0\n\n[Network]\nAddress={machine.address}/{lab.subnet.prefixlen}\n"
+            f"Gateway={lab.gateway}\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n",
+            0o644,
+        ),
+        "etc/ssh/ssh_host_ed25519_key": (host_key, 0o600),
+        "root/.ssh/authorized_keys": (authorized_key, 0o600),
+    }
+
+
+def resolv_conf_of(texts: list[str]) -> str:
+    """The first resolver configuration that still means something inside a machine (no loopback-only resolver)."""
+    for text in texts:
+        servers = [line.split()[1] for line in text.splitlines() if line.startswith("nameserver") and len(line.split()) > 1]
+        if any(not server.startswith("127.") and server != "::1" for server in servers):
+            lines = [line for line in text.splitlines() if line.split()[:1] and line.split()[0] in ("nameserver", "search", "options")]
+            kept = [line for line in lines if not (line.startswith("nameserver") and line.split()[1].startswith(("127.", "::1")))]
+            return "".join(f"{line}\n" for line in kept)
+    return ""

@@ -1,0 +1,121 @@
+"""Whether this computer can boot the lab, found out before anything on it is changed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+# Command -> the Debian package that brings it.
+TOOLS = {
+    "systemd-nspawn": "systemd-container",
+    "mmdebstrap": "mmdebstrap",
+    "nft": "nftables",
+    "ip": "iproute2",
+    "ssh": "openssh-client",
+    "ssh-keygen": "openssh-client",
+    "mount": "mount",
+    "unshare": "util-linux",
+}
+
+
+@dataclass(frozen=True)
+class Computer:
+    """What was observed; `kernel` maps a needed ability of the kernel to whether it was shown (None: not tried)."""
+
+    root: bool
+    system: tuple[str, ...]
+    missing_tools: tuple[str, ...]
+    kernel: tuple[tuple[str, bool], ...]
+    forward_dropped_by: tuple[str, ...] = ()
+
+
+def complaint(computer: Computer) -> str:
+    """One sentence with everything that is missing and how to get it, or '' when nothing is."""
+    if not set(computer.system) & {"debian", "ubuntu"}:
+        return (
+            f"The lab boots Debian machines and needs a Debian-like computer to do it; this one is "
+            f"{computer.system[0] if computer.system else 'unknown'}: run it on Debian 12 or newer or on Ubuntu "
+            "(a virtual machine will do), or give your own hosts in an inventory."
+        )
+    parts = []
+    if not computer.root:
+        parts.append("it must run as root (sudo -E, or a root shell)")
+    if computer.missing_tools:
+        packages = " ".join(sorted({TOOLS[tool] for tool in computer.missing_tools}))
+        sudo = "" if computer.root else "sudo "
+        parts.append(f"{enumerate_words(computer.missing_tools)} not found (get it: {sudo}apt-get install --yes {packages})")
+    failed = [ability for ability, shown in computer.kernel if not shown]
+    if failed:
+        parts.append(
+            f"the kernel or the container that this runs in does not allow {enumerate_words(failed)} "
+            "(use a real or virtual machine, or a privileged container)"
+        )
+    if computer.forward_dropped_by:
+        parts.append(
+            f"the firewall drops forwarded packets ({enumerate_words(computer.forward_dropped_by)}): let those of the "
+            "interface bmvllm0 pass, both ways"
+        )
+    return f"The lab cannot boot machines here: {'; '.join(parts)}." if parts else ""
+
+
+def enumerate_words(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def observe(bridge: str, ruleset: str) -> Computer:
+    """This computer as it is. The kernel's abilities are tried in throw-away namespaces: nothing of it stays."""
+    root = os.geteuid() == 0
+    missing = tuple(tool for tool in TOOLS if shutil.which(tool) is None)
+    if not root or missing:
+        return Computer(root, system_ids(), missing, ())
+    trials = {
+        "an overlay mount": (
+            "unshare", "--mount", "sh", "-c",
+            "mount -t tmpfs lab /mnt && mkdir /mnt/l /mnt/u /mnt/w /mnt/m && "
+            "mount -t overlay lab -o lowerdir=/mnt/l,upperdir=/mnt/u,workdir=/mnt/w /mnt/m",
+        ),
+        "a network bridge": ("unshare", "--net", "ip", "link", "add", bridge, "type", "bridge"),
+        "a veth pair": ("unshare", "--net", "ip", "link", "add", "lab0", "type", "veth", "peer", "name", "lab1"),
+        "the nftables rules for NAT": ("unshare", "--net", "nft", "-f", "-"),
+    }  # fmt: skip
+    shown = tuple((ability, succeeds(command, ruleset)) for ability, command in trials.items())
+    return Computer(root, system_ids(), missing, shown, forward_drops())
+
+
+def system_ids(path: str = "/etc/os-release") -> tuple[str, ...]:
+    """ID and ID_LIKE of the running system, most specific first (os-release(5))."""
+    found: dict[str, str] = {}
+    try:
+        with open(path, encoding="utf-8") as file:
+            for line in file:
+                key, _, value = line.strip().partition("=")
+                found[key] = value.strip("\"'")
+    except OSError:
+        return ()
+    return tuple(f"{found.get('ID', '')} {found.get('ID_LIKE', '')}".split())
+
+
+def succeeds(command: Sequence[str], stdin: str) -> bool:
+    done = subprocess.run(command, input=stdin, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+    return done.returncode == 0
+
+
+def forward_drops() -> tuple[str, ...]:
+    """Tables whose forward chain drops by default (Docker, ufw): our own accepting chain cannot overrule them."""
+    listing = subprocess.run(("nft", "list", "chains"), capture_output=True, text=True, check=False).stdout
+    return dropping_tables(listing)
+
+
+def dropping_tables(listing: str) -> tuple[str, ...]:
+    """Names of tables in `nft list chains` output with an IPv4 forward hook whose policy is drop."""
+    found, table = [], ""
+    for line in listing.splitlines():
+        words = line.split()
+        if words[:1] == ["table"]:
+            table = " ".join(words[1:3])
+        elif "hook forward" in line and "policy drop" in line and table.split(" ")[0] in ("ip", "inet"):
+            found.append(table)
+    return tuple(found)

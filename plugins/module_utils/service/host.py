@@ -1,0 +1,218 @@
+"""Applying the units of one host, as a set, in one round trip; and watching those that start."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import stat
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ansible_collections.baremetal.vllm.plugins.module_utils.service import generations, systemd
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.decide import Observed, Step
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.journal import cause, stage
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.render import DIGEST, MARK
+
+UNITS = Path("/etc/systemd/system")
+GENERATIONS = Path("/var/lib/vllm/generations")
+
+
+@dataclass(frozen=True)
+class HostFile:
+    """A file the units need. `secret` ones are shown in no diff and live in a directory that only root may enter."""
+
+    path: str
+    content: str
+    mode: int
+    secret: bool = False
+
+    def current(self) -> str | None:
+        try:
+            return Path(self.path).read_text()
+        except (FileNotFoundError, UnicodeDecodeError):
+            return None
+
+    def differs(self) -> bool:
+        if self.current() != self.content:
+            return True
+        found = os.stat(self.path)
+        return stat.S_IMODE(found.st_mode) != self.mode or (found.st_uid, found.st_gid) != (0, 0)
+
+    def write(self) -> None:
+        """Replace the file whole; its content is never readable under a wider mode, not for an instant."""
+        path = Path(self.path)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700 if self.secret else 0o755)
+        draft = path.with_name(f".{path.name}.draft")
+        draft.unlink(missing_ok=True)
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+            stream.write(self.content)
+        os.chown(draft, 0, 0)
+        draft.chmod(self.mode)
+        os.replace(draft, path)
+
+
+def secrets_file(path: str, secrets: Mapping[str, str]) -> HostFile:
+    """The secrets as systemd reads an environment file (systemd.exec(5), EnvironmentFile=): `NAME="value"` lines."""
+    escaped = {name: value.replace("\\", "\\\\").replace('"', '\\"') for name, value in sorted(secrets.items())}
+    lines = [f'{name}="{value}"\n' for name, value in escaped.items()]
+    return HostFile(path, "# Managed by baremetal.vllm\n" + "".join(lines), 0o600, secret=True)
+
+
+def installed_units() -> dict[str, str]:
+    """Texts of the units of ours, known by their first line. Anybody's other `vllm-*.service` is left alone."""
+    texts = {}
+    for path in sorted(UNITS.glob("vllm-*.service")):
+        text = path.read_text(errors="replace") if path.is_file() and not path.is_symlink() else ""
+        if text.startswith(MARK):
+            texts[path.name] = text
+    return texts
+
+
+def foreign_units(units: Sequence[str]) -> list[str]:
+    """Planned unit names that somebody else's file already holds."""
+    ours = installed_units()
+    return [str(UNITS / unit) for unit in units if os.path.lexists(UNITS / unit) and unit not in ours]
+
+
+def observe(planned: Sequence[Mapping[str, str]], secrets: Mapping[str, str]) -> tuple[dict[str, Observed], dict[str, str]]:
+    """Every planned unit as found, and the texts of all installed ones."""
+    texts = installed_units()
+    units = [unit["unit"] for unit in planned]
+    states = systemd.show([*units, *texts])
+    found = {}
+    for unit in units:
+        running = systemd.process_environment(states[unit].main_pid)
+        current = all(running.get(name) == value for name, value in secrets.items())
+        # A key that was taken away must not go on guarding (or opening) anything either.
+        current = current and ("VLLM_API_KEY" in running) == ("VLLM_API_KEY" in secrets)
+        found[unit] = Observed(texts.get(unit), states[unit], running.get(DIGEST, ""), current)
+    return found, texts
+
+
+def diffs(steps: Sequence[Step], planned: Mapping[str, str], texts: Mapping[str, str], files: Sequence[HostFile]) -> list[dict[str, str]]:
+    """Ansible's diff entries: unit texts and public files; of secret ones only that they change."""
+    entries = []
+    for step in steps:
+        after = "" if step.verb == "remove" else planned[step.unit]
+        if step.write or step.verb == "remove":
+            entries.append(_entry(str(UNITS / step.unit), texts.get(step.unit, ""), after))
+        if step.verb in ("start", "restart"):
+            entries.append({"prepared": f"{step.unit}: {step.verb} ({step.why})\n"})
+    for file in files:
+        if file.secret:
+            entries.append({"prepared": f"{file.path}: content changes (not shown)\n"})
+        else:
+            entries.append(_entry(file.path, file.current() or "", file.content))
+    return entries
+
+
+def _entry(path: str, before: str, after: str) -> dict[str, str]:
+    return {"before": before, "after": after, "before_header": path, "after_header": path}
+
+
+def cause_of_change(before: str, after: str) -> list[str]:
+    """The lines by which two unit texts differ, without the digest that follows from them."""
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), n=0, lineterm="")
+    return [line for line in list(lines)[2:] if not line.startswith("@@") and DIGEST not in line]
+
+
+def apply(planned: Sequence[Mapping[str, str]], steps: Sequence[Step], files: Sequence[HostFile]) -> int:
+    """Do all steps; starts are queued, not awaited. Returns the generation's number."""
+    for file in files:
+        file.write()
+    systemd.run(["systemd-sysusers", "/etc/sysusers.d/vllm.conf"])
+    number = generations.write_generation(GENERATIONS, planned)
+    for step in steps:
+        if step.verb == "remove":
+            systemd.run(["systemctl", "disable", "--now", step.unit], timeout=600)
+            (UNITS / step.unit).unlink(missing_ok=True)
+    texts = {unit["unit"]: unit["text"] for unit in planned}
+    for step in steps:
+        if step.write:
+            HostFile(str(UNITS / step.unit), texts[step.unit], 0o644).write()
+    systemd.run(["systemctl", "daemon-reload"])
+    enable = [step.unit for step in steps if step.enable]
+    if enable:
+        systemd.run(["systemctl", "enable", "--quiet", *enable])
+    begin([step.unit for step in steps if step.verb in ("start", "restart")])
+    return number
+
+
+def begin(units: Sequence[str]) -> None:
+    """Queue fresh starts; a start limit reached earlier no longer counts."""
+    if units:
+        known = [unit for unit, state in systemd.show(units).items() if state.active == "failed" or state.restarts]
+        if known:
+            systemd.run(["systemctl", "reset-failed", *known])
+        systemd.run(["systemctl", "restart", "--no-block", *units])
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A start under way: `state` is starting, active or failed; `seconds` since this start began."""
+
+    unit: str
+    state: str
+    stage: str
+    seconds: float
+    cause: str = ""
+
+
+def progress(unit: str, state: systemd.State, restarts: int = 0) -> Progress:
+    """Where one start stands. The first failed attempt counts as failed, whatever systemd tries afterwards.
+
+    `restarts` is the unit's restart count from before the watch began.
+    """
+    seconds = max(0.0, time.clock_gettime(time.CLOCK_MONOTONIC) - state.since) if state.since else 0.0
+    failed_once = state.restarts > restarts
+    under_way = state.job or (state.active == "activating" and state.sub != "auto-restart")
+    if under_way and not failed_once:
+        if state.active == "activating":
+            return Progress(unit, "starting", stage(systemd.journal(unit, state.invocation)), seconds)
+        text = "stopping the earlier process" if state.active in ("active", "deactivating") else "waiting for its turn"
+        return Progress(unit, "starting", text, 0.0)
+    if state.running and not failed_once:
+        return Progress(unit, "active", "answering", seconds)
+    if not state.asserted:
+        return Progress(unit, "failed", "", seconds, "its engine or its weights are missing (see AssertPathExists in the unit)")
+    named = cause(systemd.journal(unit, state.invocation)) or cause(systemd.journal(unit))
+    return Progress(unit, "failed", "", seconds, named or f"systemd says: {state.result}, exit status {state.exit_status}")
+
+
+def watch(pending: Mapping[str, int], seen: Mapping[str, str], wait: float) -> list[Progress]:
+    """Progress of all units, as soon as one differs from `seen` ({unit: "state stage"}), at latest after `wait` seconds.
+
+    `pending` maps units to their restart counts from before.
+    """
+    end = time.monotonic() + wait
+    while True:
+        states = systemd.show(pending)
+        now = [progress(unit, states[unit], restarts) for unit, restarts in pending.items()]
+        if any(seen.get(p.unit) != f"{p.state} {p.stage}" for p in now) or time.monotonic() >= end:
+            return now
+        time.sleep(0.5)
+
+
+def restore(number: int, failed: Sequence[str]) -> dict[str, str]:
+    """Put failed units back as they last served and start them; the rest of the failed ones are stopped.
+
+    Returns {unit: "restored" | "stopped"}. A failed unit that never served is stopped, so that its restarts do not
+    take memory and time from neighbours that do serve; its file stays, and the next run tries it again.
+    """
+    earlier = generations.last_good(GENERATIONS, number)
+    outcome = {}
+    for unit in failed:
+        text = earlier.texts.get(unit) if earlier else None
+        if text is None or text == (UNITS / unit).read_text():
+            systemd.run(["systemctl", "stop", unit], timeout=600)
+            outcome[unit] = "stopped"
+        else:
+            HostFile(str(UNITS / unit), text, 0o644).write()
+            outcome[unit] = "restored"
+    systemd.run(["systemctl", "daemon-reload"])
+    begin([unit for unit, how in outcome.items() if how == "restored"])
+    return outcome
+
+

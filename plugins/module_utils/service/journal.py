@@ -1,0 +1,68 @@
+"""What vLLM's log says: the stage of a start, and the one line that names the cause of a failed one.
+
+The marks are of vLLM 0.8.5 to 0.32.0's own log messages, seen on real starts (tests/unit/service/journals/).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+# Latest stage first: the first mark found from the end of the log wins.
+_STAGES = (
+    ("answering its first request", r"Application startup complete"),
+    ("capturing CUDA graphs", r"Capturing CUDA graph|CUDA graph capturing|Graph capturing"),
+    ("warming up", r"[Ww]arming up|[Ww]arm-?up"),
+    ("compiling", r"torch\.compile|Dynamo bytecode|Compiling a graph|Directly load the compiled graph"),
+    ("sizing the KV cache", r"GPU KV cache size|CPU KV cache size|Available KV cache memory|init engine"),
+    ("loading weights", r"Starting to load model|Loading (safetensors|weights|model)|Loading drafter model"),
+    ("starting workers", r"Initializing a V1 LLM engine|world_size=|Waiting for core engine"),
+    ("reading its configuration", r"vLLM API server version|non-default args|Resolved architecture"),
+)
+_PREFIX = re.compile(r"^(\x1b\[[0-9;]*m|\s|\([A-Za-z_ ]+?(pid=\d+)?\)|(ERROR|CRITICAL)\s+[\d-]+ [\d:.]+ \[[^\]]*\])+")
+# An exception's last line: a dotted name that ends in a word of failure, then what it says.
+_EXCEPTION = re.compile(r"^([A-Za-z_][\w.]*(Error|Exception|Interrupt|Exit|Timeout|NotFound|Warning))\b:?\s*(.*)$")
+_USAGE = re.compile(r"^(vllm|vllm serve|api_server\.py)( serve)?: error: (.+)$")
+# These say only that something else failed.
+_CONSEQUENCE = re.compile(
+    r"Engine core initialization failed|See root cause above|Engine core proc|EngineDeadError|Failed core proc|"
+    r"WorkerProc initialization failed|The engine's process ended|resource_tracker|leaked .* objects",
+)
+_KILLED = re.compile(r"Main process exited, code=killed, status=(\d+/\w+)|oom-kill|Out of memory")
+
+
+def stage(lines: Sequence[str]) -> str:
+    """How far a start has come, in a few words."""
+    for text, mark in _STAGES:
+        if any(re.search(mark, line) for line in lines):
+            return text
+    return "importing vLLM"
+
+
+def cause(lines: Sequence[str]) -> str:
+    """The line that names why a start failed, without its log prefix; empty where nothing in the log does.
+
+    Candidates are taken in this order: the parser's refusal; the first exception that is not a mere consequence
+    (worker and engine fail before the server reports them); a kill by the kernel; the last error line.
+    """
+    clean = [_PREFIX.sub("", line).strip() for line in lines]
+    for line in clean:
+        if _USAGE.match(line):
+            return line
+    exceptions = [line for line in clean if _EXCEPTION.match(line) and not _CONSEQUENCE.search(line)]
+    with_message = [line for line in exceptions if _EXCEPTION.match(line)[3]]  # type: ignore[index]
+    if with_message or exceptions:
+        return _with_detail(clean, (with_message or exceptions)[0])
+    for line in clean:
+        if _KILLED.search(line):
+            return line
+    errors = [c for c, raw in zip(clean, lines) if re.search(r"\b(ERROR|CRITICAL|error:)", raw) and not _CONSEQUENCE.search(c)]
+    return errors[-1] if errors else ""
+
+
+def _with_detail(clean: Sequence[str], line: str) -> str:
+    """pydantic puts the reason on the lines below its own: join the first of them."""
+    if not re.search(r"validation errors? for", line):
+        return line
+    after = clean[list(clean).index(line) + 1 :][:2]
+    return " ".join([line, *[text for text in after if text]])

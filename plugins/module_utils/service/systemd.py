@@ -1,0 +1,125 @@
+"""systemd, asked and told through systemctl and journalctl."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+PROPERTIES = (
+    "Id",
+    "LoadState",
+    "ActiveState",
+    "SubState",
+    "UnitFileState",
+    "MainPID",
+    "NRestarts",
+    "Result",
+    "ExecMainStatus",
+    "ExecMainCode",
+    "InvocationID",
+    "Job",
+    "NeedDaemonReload",
+    "AssertResult",
+    "ActiveEnterTimestampMonotonic",
+    "InactiveExitTimestampMonotonic",
+)
+
+
+class SystemdError(Exception):
+    """A systemctl call that failed, with what it said."""
+
+
+def run(argv: Sequence[str], timeout: float = 120) -> str:
+    """Standard output of a command; `SystemdError` with its last words where it fails."""
+    done = subprocess.run(argv, capture_output=True, text=True, errors="replace", timeout=timeout, check=False)
+    if done.returncode != 0:
+        raise SystemdError(f"{' '.join(argv)}: {(done.stderr or done.stdout).strip()} (exit status {done.returncode})")
+    return done.stdout
+
+
+@dataclass(frozen=True)
+class State:
+    """One unit as systemd sees it; unknown units have `load` "not-found"."""
+
+    unit: str
+    load: str
+    active: str
+    sub: str
+    enabled: str
+    main_pid: int
+    restarts: int
+    result: str
+    exit_status: int
+    invocation: str
+    job: bool
+    stale: bool
+    asserted: bool
+    since: float
+
+    @property
+    def running(self) -> bool:
+        return self.active == "active" and self.sub == "running"
+
+
+def parse_show(text: str) -> dict[str, State]:
+    """`systemctl show` of several units: blocks of `Key=value` lines, an empty line between them."""
+    states = {}
+    for block in text.strip().split("\n\n"):
+        fields = dict(line.partition("=")[::2] for line in block.splitlines())
+        if "Id" in fields:
+            states[fields["Id"]] = _state(fields)
+    return states
+
+
+def _state(fields: Mapping[str, str]) -> State:
+    def number(key: str) -> int:
+        value = fields.get(key, "")
+        return int(value) if value.isdigit() else 0
+
+    return State(
+        unit=fields["Id"],
+        load=fields.get("LoadState", ""),
+        active=fields.get("ActiveState", ""),
+        sub=fields.get("SubState", ""),
+        enabled=fields.get("UnitFileState", ""),
+        main_pid=number("MainPID"),
+        restarts=number("NRestarts"),
+        result=fields.get("Result", ""),
+        exit_status=number("ExecMainStatus"),
+        invocation=fields.get("InvocationID", ""),
+        job=number("Job") != 0,
+        stale=fields.get("NeedDaemonReload") == "yes",
+        # Empty until a start was tried.
+        asserted=fields.get("AssertResult") != "no",
+        since=number("InactiveExitTimestampMonotonic") / 1e6,
+    )
+
+
+def show(units: Iterable[str]) -> dict[str, State]:
+    """States by unit name, in one call."""
+    names = sorted(set(units))
+    if not names:
+        return {}
+    return parse_show(run(["systemctl", "show", "--property", ",".join(PROPERTIES), *names]))
+
+
+def process_environment(pid: int) -> dict[str, str]:
+    """The environment a process was started with; empty where there is no such process."""
+    try:
+        raw = Path(f"/proc/{pid}/environ").read_bytes() if pid else b""
+    except OSError:
+        return {}
+    pairs = (item.partition(b"=") for item in raw.split(b"\0") if b"=" in item)
+    return {key.decode(errors="replace"): value.decode(errors="replace") for key, _, value in pairs}
+
+
+def journal(unit: str, invocation: str = "", lines: int = 2000) -> list[str]:
+    """The messages of a unit (of one invocation of it, where given), oldest first."""
+    match = [f"_SYSTEMD_INVOCATION_ID={invocation}", "+", f"INVOCATION_ID={invocation}"] if invocation else ["-u", unit]
+    try:
+        text = run(["journalctl", "--no-pager", "-o", "cat", "-n", str(lines), *match])
+    except (SystemdError, OSError, subprocess.TimeoutExpired):
+        return []
+    return text.splitlines()

@@ -1,0 +1,1 @@
+"""Model weights on disk: manifests, fingerprints, the store on a host, and downloads from a model hub."""

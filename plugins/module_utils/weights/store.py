@@ -1,0 +1,175 @@
+"""The weights of one host: what is there, what is missing, and how pushed models and hand-carried ones get into place."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from ansible_collections.baremetal.vllm.plugins.module_utils.weights import manifest as mf
+from ansible_collections.baremetal.vllm.plugins.module_utils.weights.hub_fetch import staging_of
+
+# Any of these makes a directory something that vLLM can load (the last is a LoRA adapter).
+ENTRY_FILES = ("config.json", "params.json", "adapter_config.json")
+
+
+@dataclass(frozen=True)
+class State:
+    """One item of the plan as found: `state` is present, absent, damaged, unmanaged or refused."""
+
+    path: str
+    state: str
+    detail: str = ""
+    size: int = 0
+
+
+def usable(directory: str) -> Optional[str]:
+    """None if vLLM could load what lies there, else what is wrong with it."""
+    if not os.path.exists(directory):
+        return "does not exist"
+    if os.path.isfile(directory):
+        return None if directory.endswith(".gguf") else "is a file and no .gguf"
+    names = os.listdir(directory)
+    if not any(name in ENTRY_FILES or name.endswith(".gguf") for name in names):
+        return f"has none of {', '.join(ENTRY_FILES)}, *.gguf"
+    for name in names:
+        if name.endswith(".index.json"):
+            lost = _lost_shards(directory, name)
+            if lost:
+                return f"lacks {lost[0]} ({len(lost)} files), which {name} lists"
+    return None
+
+
+def _lost_shards(directory: str, index: str) -> list[str]:
+    try:
+        with open(os.path.join(directory, index), encoding="utf-8") as stream:
+            shards = set(json.load(stream)["weight_map"].values())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return []
+    return sorted(name for name in shards if not os.path.exists(os.path.join(directory, str(name))))
+
+
+def label(item: dict[str, Any]) -> str:
+    """How an item is called in messages."""
+    if item["source"] == "hub":
+        return f"{item['repo']}@{item['revision'][:12]}"
+    return str(item.get("from") or item["path"])
+
+
+def look(item: dict[str, Any], verify: bool = False) -> State:
+    """Compare one planned item with the disk: sizes against its manifest, and every byte with `verify`."""
+    path = item["path"]
+    if item["source"] == "host":
+        wrong = usable(path)
+        if wrong is None:
+            return State(path, "present")
+        return State(
+            path,
+            "refused",
+            f"{path} {wrong}: the plan names it as a model that lies on this host; put it there, or name a hub id, or a "
+            "directory of the control node to push",
+        )
+    if not os.path.isdir(path):
+        return State(path, "absent")
+    known = mf.read(path)
+    if known is None:
+        return State(path, "unmanaged", "has no manifest that can be believed")
+    if item["source"] == "pushed" and known.digest != item["digest"]:
+        return State(path, "damaged", f"its manifest says {known.digest}, the plan {item['digest']}")
+    wrong_files = mf.faults(path, known.files, content=verify)
+    if wrong_files:
+        return State(path, "damaged", f"{wrong_files[0]} ({len(wrong_files)} files)")
+    return State(path, "present", size=known.size)
+
+
+def adopt_carried(item: dict[str, Any]) -> Optional[str]:
+    """Take over a hub model that somebody copied to its place by hand; returns what is wrong with it, or None."""
+    path = item["path"]
+    wrong = usable(path)
+    if wrong is not None:
+        return f"{path} {wrong}"
+    entries = []
+    for name, state in mf.walk(path):
+        entries.append(mf.FileEntry(name, state.st_size, mf.hash_file(os.path.join(path, name))[0]))
+    _open_to_all(path)
+    mf.write(path, mf.Manifest(tuple(entries), f"carried:{item['repo']}@{item['revision']}"))
+    return None
+
+
+def prepare(item: dict[str, Any], whole: mf.Manifest, owner: int) -> tuple[str, list[str]]:
+    """Make the directory into which the control node sends; returns it with the files that are still to be sent.
+
+    What lies at the target damaged, and what an earlier attempt sent, is kept as far as the sizes fit. `owner` is the user
+    id under which files arrive, for connections that do not log in as root.
+    """
+    path, staging = item["path"], staging_of(item["path"])
+    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+    if os.path.isdir(path):
+        shutil.rmtree(staging, ignore_errors=True)
+        os.rename(path, staging)
+    folders = {staging} | {os.path.dirname(os.path.join(staging, entry.path)) for entry in whole.files}
+    for folder in sorted(folders):
+        os.makedirs(folder, mode=0o755, exist_ok=True)
+        os.chown(folder, owner, -1)
+    return staging, [fault.rsplit(": ", 1)[0] for fault in mf.faults(staging, whole.files)]
+
+
+def adopt_pushed(item: dict[str, Any], whole: mf.Manifest) -> list[str]:
+    """Check every byte that was sent and rename the model into place; returns what is wrong (those files are removed)."""
+    path, staging = item["path"], staging_of(item["path"])
+    # Nobody but root can change a file between its check and the rename.
+    _open_to_all(staging, root=True)
+    wrong = mf.faults(staging, whole.files, content=True)
+    if wrong:
+        for fault in wrong:
+            name = os.path.join(staging, fault.rsplit(": ", 1)[0])
+            if os.path.exists(name):
+                os.unlink(name)
+        return wrong
+    wanted = {entry.path for entry in whole.files}
+    for folder, _names, files in os.walk(staging):
+        for name in files:
+            full = os.path.join(folder, name)
+            if os.path.relpath(full, staging) not in wanted:
+                os.unlink(full)
+    mf.write(staging, whole)
+    os.rename(staging, path)
+    return []
+
+
+def _open_to_all(directory: str, root: bool = False) -> None:
+    for folder, names, files in os.walk(directory):
+        for name, mode in [(".", 0o755), *((n, 0o755) for n in names), *((n, 0o644) for n in files)]:
+            full = os.path.join(folder, name)
+            if os.path.islink(full):
+                continue
+            if root:
+                os.chown(full, os.geteuid(), os.getegid())
+            os.chmod(full, mode)
+
+
+def write_secret(path: str, value: str, dry: bool) -> bool:
+    """Keep `value` in a file that only root can read; returns whether it was (or would be) changed."""
+    try:
+        with open(path, encoding="utf-8") as stream:
+            same = stream.read().strip() == value.strip()
+        same = same and os.stat(path).st_mode & 0o777 == 0o600
+    except OSError:
+        same = False
+    if same or dry:
+        return not same
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    descriptor = os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        os.fchmod(stream.fileno(), 0o600)
+        stream.write(value.strip() + "\n")
+    os.rename(path + ".new", path)
+    return True
+
+
+def summary(states: Sequence[State]) -> list[dict[str, Any]]:
+    """States as plain data for a module's result."""
+    return [{"path": s.path, "state": s.state, "detail": s.detail, "size": s.size} for s in states]

@@ -1,0 +1,203 @@
+#!/usr/bin/python
+"""Host side of baremetal.vllm.model_service; the action plugin of the same name renders the units and drives it."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: model_service
+short_description: Run exactly the planned vLLM units on a host
+description:
+  - Writes one systemd unit per planned model, restarts only what changed, removes units that nobody plans any more, and
+    waits until each endpoint answers, showing each start's stage on the terminal.
+  - A unit that fails to start fails the task with the line of its log that names the cause. Where an earlier version of
+    that unit served, it is put back and serves again.
+  - Operators' drop-ins (C(vllm-*.service.d)) are left alone.
+  - Every change is kept as a numbered generation below C(/var/lib/vllm/generations), the last three of them.
+version_added: "0.1.0"
+author: The baremetal.vllm contributors (@baremetal-vllm)
+options:
+  services:
+    description: The host's services as M(baremetal.vllm.plan) returns them.
+    type: list
+    elements: dict
+    default: []
+  templates:
+    description: The directory on the control node that holds the templates.
+    type: path
+  api_key:
+    description: The key that guards the endpoints, kept in a file that only root can read.
+    type: str
+  secret_env:
+    description: Further secret environment variables of every engine, kept in the same file.
+    type: dict
+    default: {}
+  phase:
+    description: Internal, used by the action plugin.
+    type: str
+    choices: [apply, watch, restore, settle]
+    default: apply
+  units:
+    description: Internal, rendered units.
+    type: list
+    elements: dict
+    default: []
+  files:
+    description: Internal, other files.
+    type: list
+    elements: dict
+    default: []
+  secrets_path:
+    description: Where the secrets lie on the host.
+    type: path
+    default: /etc/vllm/secrets/api_key.env
+  pending:
+    description: Internal, units whose start is under way, with their restart counts from before.
+    type: dict
+    default: {}
+  seen:
+    description: Internal, the progress last shown.
+    type: dict
+    default: {}
+  generation:
+    description: Internal, the generation at hand.
+    type: int
+    default: 0
+  outcome:
+    description: Internal, how the generation ended.
+    type: str
+    choices: [active, failed]
+    default: active
+attributes:
+  check_mode:
+    support: full
+    description: Says what would be written, started, restarted and removed.
+  diff_mode:
+    support: full
+    description: Shows the units' texts; of secrets only that they change.
+"""
+
+EXAMPLES = r"""
+- name: Run the planned units
+  baremetal.vllm.model_service:
+    services: "{{ model_service_services }}"
+    templates: "{{ model_service_templates }}"
+    api_key: "{{ model_service_api_key | default(omit) }}"
+"""
+
+RETURN = r"""
+steps:
+  description: What was done to each unit and why.
+  returned: always
+  type: list
+  elements: dict
+generation:
+  description: The number of the generation that now runs.
+  returned: when not in check mode
+  type: int
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.baremetal.vllm.plugins.module_utils.service import generations, host
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.decide import Planned, decide_all
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.systemd import SystemdError
+
+
+def apply(module: AnsibleModule) -> dict[str, Any]:
+    units = module.params["units"]
+    secrets = dict(module.params["secret_env"])
+    if module.params["api_key"]:
+        secrets["VLLM_API_KEY"] = module.params["api_key"]
+    files = [host.HostFile(f["path"], f["content"], int(f["mode"], 8)) for f in module.params["files"]]
+    hidden = host.secrets_file(module.params["secrets_path"], secrets)
+    if secrets or Path(hidden.path).exists():
+        files.append(hidden)
+    foreign = host.foreign_units([unit["unit"] for unit in units])
+    if foreign:
+        module.fail_json(
+            msg=f"{', '.join(foreign)} exists and was not written by this toolkit, so it is not overwritten. "
+            "Remove the file, or choose another name for the model."
+        )
+    observed, texts = host.observe(units, secrets)
+    planned = [Planned(unit["unit"], unit["text"], unit["digest"]) for unit in units]
+    steps = decide_all(planned, observed, list(texts))
+    stale = [file for file in files if file.differs()]
+    reload_needed = any(found.state.stale for found in observed.values())
+    changed = bool(stale) or any(step.changes for step in steps)
+    wanted = {unit.unit: unit.text for unit in planned}
+    result: dict[str, Any] = {
+        "changed": changed,
+        "steps": [asdict(step) for step in steps],
+        "diff": host.diffs(steps, wanted, texts, stale),
+        "changes": {s.unit: host.cause_of_change(texts[s.unit], wanted[s.unit]) for s in steps if s.write and s.unit in texts},
+        "pending": {
+            step.unit: observed[step.unit].state.restarts if step.verb == "wait" else 0
+            for step in steps
+            if step.verb in ("start", "restart", "wait")
+        },
+    }
+    if module.check_mode:
+        return result
+    if changed:
+        result["generation"] = host.apply(units, steps, stale)
+    else:
+        if reload_needed:
+            # An operator's drop-in: read it in, restart nothing.
+            host.systemd.run(["systemctl", "daemon-reload"])
+        result["generation"] = max([g.number for g in generations.read_generations(host.GENERATIONS)], default=0)
+    return result
+
+
+def watch(module: AnsibleModule) -> dict[str, Any]:
+    now = host.watch(module.params["pending"], module.params["seen"], wait=10)
+    return {"progress": [asdict(item) for item in now]}
+
+
+def restore(module: AnsibleModule) -> dict[str, Any]:
+    return {"changed": True, "restored": host.restore(module.params["generation"], list(module.params["pending"]))}
+
+
+def settle(module: AnsibleModule) -> dict[str, Any]:
+    number = module.params["generation"]
+    if not (Path(host.GENERATIONS) / str(number)).is_dir():
+        return {"changed": False}
+    generations.set_outcome(host.GENERATIONS, number, module.params["outcome"])
+    return {"changed": False, "pruned": generations.prune(host.GENERATIONS)}
+
+
+PHASES = {"apply": apply, "watch": watch, "restore": restore, "settle": settle}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "services": {"type": "list", "elements": "dict", "default": []},
+            "templates": {"type": "path"},
+            "api_key": {"type": "str", "no_log": True},
+            "secret_env": {"type": "dict", "default": {}, "no_log": True},
+            "phase": {"type": "str", "choices": list(PHASES), "default": "apply"},
+            "units": {"type": "list", "elements": "dict", "default": []},
+            "files": {"type": "list", "elements": "dict", "default": []},
+            "secrets_path": {"type": "path", "default": "/etc/vllm/secrets/api_key.env"},
+            "pending": {"type": "dict", "default": {}},
+            "seen": {"type": "dict", "default": {}},
+            "generation": {"type": "int", "default": 0},
+            "outcome": {"type": "str", "choices": ["active", "failed"], "default": "active"},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        module.exit_json(**PHASES[module.params["phase"]](module))
+    except SystemdError as error:
+        module.fail_json(msg=str(error))
+    except OSError as error:
+        module.fail_json(msg=f"{error.filename or 'a file of this host'}: {error.strerror}")
+
+
+if __name__ == "__main__":
+    main()
