@@ -49,7 +49,8 @@ demo: lab ## A lab with a real chat and a real embedding model, deployed and pro
 	@$(PLAYBOOK) playbooks/wheelhouse.yml
 	@$(PLAYBOOK) playbooks/lab_models.yml -e '{"lab_models_wanted": ["smollm2-135m-instruct", "all-minilm-l6-v2"]}'
 	@$(PLAYBOOK) site.yml
-	@$(BIN)/python tools/ask.py
+	@$(PLAYBOOK) playbooks/ask.yml
+	@echo 'The key of the lab: export VLLM_API_KEY=lab-key-no-secret'
 
 test: check molecule ## Everything: lint, unit tests and all molecule scenarios in the lab
 
@@ -71,7 +72,7 @@ bench: demo ## Ratios: nothing to do against the floor, 1 and 8 models, deployme
 	@$(BIN)/python tools/bench.py
 
 docs: venv ## Generate docs/models.md from the example inventory's plan
-	@$(BIN)/ansible-playbook -i inventories/example playbooks/docs.yml
+	@$(BIN)/ansible-playbook -i inventories/example playbooks/plan.yml -e vllm_plan_document=docs/models.md
 
 dist: venv ## The collection as one artifact in dist/
 	@$(BIN)/ansible-galaxy collection build --force --output-path dist

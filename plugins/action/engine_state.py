@@ -81,6 +81,14 @@ class ActionModule(ActionBase):
                 f"not enough room in {Path(asked['path']).parent}: {need / 1e9:.1f} GB are needed while it is installed,"
                 f" {answer['free_bytes'] / 1e9:.1f} GB are free"
             )
+        if asked.get("packages") and not answer["family"]:
+            raise RefusalError(
+                "this distribution is not known here: name the system packages that the engine needs in"
+                " vllm_engine_packages, under its ID in /etc/os-release (an empty list where an image has them)"
+            )
+        used = next((python for python in found if python.path == choice.python), None)
+        if used is not None and not used.headers and asked.get("packages", {}).get(answer["family"]):
+            judged["missing_packages"] = [*answer["missing_packages"], _headers(answer["family"], choice.minor)]
         judged["source"] = {
             "wheelhouse": choice.wheelhouse,
             "lock": asked.get("lock") or "",
@@ -97,3 +105,8 @@ def _check_glibc(have: str, need: str) -> None:
         raise RefusalError(
             f"the wheels are for glibc {need} and newer, this host has {have}: prepare them with wheelhouse_glibc={have}"
         )
+
+
+def _headers(family: str, minor: str) -> str:
+    """Return the package with the C headers of a distribution's Python: torch and triton compile against them."""
+    return f"python{minor}-dev" if family == "debian" else f"python{minor}-devel"

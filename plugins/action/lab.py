@@ -9,7 +9,6 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-
 from ansible_collections.baremetal.vllm.plugins.module_utils.lab.keeper import Keeper
 from ansible_collections.baremetal.vllm.plugins.module_utils.lab.spec import (
     DEFAULT_MACHINES,

@@ -43,9 +43,9 @@ class ActionModule(ActionBase):
             return applied
         failed = self._watch(applied["pending"])
         if failed:
-            applied["failed"] = True
-            applied["msg"] = self._recover(applied["generation"], failed)
-        elif applied["changed"] or applied["pending"]:
+            # The causes alone: whoever reads a failure needs no list of what went well.
+            return {"failed": True, "changed": True, "msg": self._recover(applied["generation"], failed)}
+        if applied["changed"] or applied["pending"]:
             self._host_module(phase="settle", generation=applied["generation"], outcome="active")
         return applied
 

@@ -11,6 +11,7 @@ from ansible.inventory.manager import InventoryManager
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.document import models_page
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.fleet import Inventory, plan_fleet
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.plain import plain
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.table import plan_table
@@ -34,6 +35,7 @@ class ActionModule(ActionBase):
                 "address": {"type": "str"},
                 "keyed": {"type": "bool", "default": False},
                 "show": {"type": "bool", "default": False},
+                "document": {"type": "path"},
             }
         )
         models = plain(given["models"])
@@ -55,7 +57,15 @@ class ActionModule(ActionBase):
             display.warning(str(warning))
         if given["show"]:
             display.display(plan_table(outcome.plan))
-        return {"changed": False, "plan": outcome.plan, "digest": outcome.digest}
+        changed = bool(given["document"]) and self._document(Path(given["document"]), models_page(outcome.plan))
+        return {"changed": changed, "plan": outcome.plan, "digest": outcome.digest}
+
+    def _document(self, path: Path, page: str) -> bool:
+        if path.is_file() and path.read_text() == page:
+            return False
+        if not self._task.check_mode:
+            path.write_text(page)
+        return True
 
     def _matcher(self, variables: Mapping[str, Any]) -> Any:
         """Ansible's own pattern language over the whole inventory, whatever `--limit` says."""

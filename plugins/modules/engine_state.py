@@ -25,10 +25,9 @@ options:
     type: path
     required: true
   packages:
-    description: System packages that the engine needs.
-    type: list
-    elements: str
-    default: []
+    description: System packages that the engine needs, by distribution or family as C(/etc/os-release) names them.
+    type: dict
+    default: {}
   keep:
     description: Further releases that are planned on this host.
     type: list
@@ -70,6 +69,10 @@ install:
   returned: always
 reason:
   description: Why, in words.
+  type: str
+  returned: always
+family:
+  description: Which entry of O(packages) applies, empty for none.
   type: str
   returned: always
 missing_packages:
@@ -114,7 +117,7 @@ def main() -> None:
             "release": {"type": "str", "required": True},
             "accelerator": {"type": "str", "required": True, "choices": ["cuda", "rocm", "cpu"]},
             "path": {"type": "path", "required": True},
-            "packages": {"type": "list", "elements": "str", "default": []},
+            "packages": {"type": "dict", "default": {}},
             "keep": {"type": "list", "elements": "str", "default": []},
             "source": {"type": "str", "default": "wheelhouse", "choices": ["wheelhouse", "index"]},
             "wheelhouse": {"type": "path"},
@@ -126,15 +129,21 @@ def main() -> None:
     asked = module.params
     root = Path(asked["path"]).parent
     found = installed.releases(root)
-    used = installed.usage(root) if found else {}
     whole = bool(found.get(asked["release"]))
+    kept = [asked["release"], *asked["keep"]]
+    used = installed.usage(root) if found else {}
+    # Looking into every process is the dear part: only where a removal or a rebuild hangs on it.
+    if found and (not whole or prunable(found, kept, used)):
+        used = installed.merge(used, installed.used_by_processes(root))
+    family = installed.family(list(asked["packages"]))
     named = asked["python"] if asked["python"].startswith("/") else ""
     module.exit_json(
         changed=False,
         installed=found,
         used=used,
-        prunable=prunable(found, [asked["release"], *asked["keep"]], used),
-        missing_packages=installed.missing_packages(asked["packages"]),
+        prunable=prunable(found, kept, used),
+        missing_packages=installed.missing_packages(asked["packages"].get(family) or []),
+        family=family,
         pythons=[] if whole else installed.pythons(named),
         glibc=installed.libc(),
         arch=installed.machine(),

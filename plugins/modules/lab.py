@@ -15,15 +15,15 @@ description:
 options:
   state:
     description:
-      - V(present) boots what is not running. V(absent) removes machines, and without O(names) everything else too that the
-        lab has put on this computer, its caches apart. V(killed) cuts the power of the machines in O(names).
+      - V(present) boots what is not running. V(absent) removes machines, and without O(names) everything else too that
+        the lab has put on this computer, its caches apart. V(killed) cuts the power of the machines in O(names).
     type: str
     choices: [present, absent, killed]
     default: present
   machines:
     description:
-      - The machines. Without it, the hosts of the inventory group O(group), described by their variables C(ansible_host),
-        C(lab_suite), C(lab_internet) and C(lab_packages); without such a group, C(lab1), C(lab2) and C(lab3).
+      - The machines. Without it, the hosts of the inventory group O(group), described by their variables
+        C(ansible_host), C(lab_suite), C(lab_internet) and C(lab_packages); without such a group, C(lab1), C(lab2), C(lab3).
     type: list
     elements: dict
     suboptions:

@@ -33,6 +33,9 @@ options:
     description: Print the plan as a table.
     type: bool
     default: false
+  document:
+    description: A file of the control node to write a Markdown page to, with each model's command and a C(curl) to paste.
+    type: path
 """
 
 EXAMPLES = r"""

@@ -43,7 +43,7 @@ options:
   exclude:
     description:
       - Distributions to leave out although something lists them.
-      - Defaults to torchaudio, torchcodec and torchvision for V(cpu), nothing otherwise.
+      - Defaults to torchaudio, torchcodec, torchvision and triton for V(cpu), nothing otherwise.
     type: list
     elements: str
   extra_requirements:

@@ -19,7 +19,7 @@ THINKING_TOKENS = 8
 
 def request(service: Service, content: str | list[Json], tokens: int, **more: Json) -> dict[str, Any]:
     """A deterministic chat request of at most `tokens` tokens beside the reasoning."""
-    body = {
+    body: dict[str, Any] = {
         "model": service.model,
         "messages": [{"role": "user", "content": content}],
         "max_tokens": tokens,
@@ -29,12 +29,24 @@ def request(service: Service, content: str | list[Json], tokens: int, **more: Js
         body["thinking_token_budget"] = THINKING_TOKENS
         # The budget is met by forcing the end marker, which costs tokens of its own.
         body["max_tokens"] = tokens + 2 * THINKING_TOKENS
+        if not service.prove.meaning:
+            # 0.32.0 counts the budget from the start marker on. Random weights never write one, so it is written for them.
+            body["messages"].append({"role": "assistant", "content": "<think>\n"})
+            body.update(add_generation_prompt=False, continue_final_message=True)
     return {**body, **more}
 
 
 def free_text(service: Service) -> dict[str, Any]:
     """Random weights may end a text before it began: such a model is told to go on."""
     return {} if service.prove.meaning else {"ignore_eos": True}
+
+
+def bound_text(service: Service) -> dict[str, Any]:
+    """Where blanks are allowed, random weights fill a schema with nothing else: each repetition must cost them more.
+
+    Seen in 0.32.0: tool calls allow any whitespace even with `disable_any_whitespace`.
+    """
+    return {} if service.prove.meaning else {"frequency_penalty": 2.0}
 
 
 def reasoning_of(message: Json) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.chat import CHAT, request
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.chat import CHAT, bound_text, request
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.check import Check, expect, probe, skip
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.client import Client, pick
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.schema import violations
@@ -32,7 +32,8 @@ def structured(client: Client, service: Service) -> Iterator[Check]:
         return
     form = {"type": "json_schema", "json_schema": {"name": "capital", "schema": SCHEMA, "strict": True}}
     question = "Name the capital of France as JSON with the keys city and rank."
-    choice = pick(client.ask(CHAT, request(service, question, TOKENS, response_format=form)), "choices", 0)
+    body = request(service, question, TOKENS, response_format=form, **bound_text(service))
+    choice = pick(client.ask(CHAT, body), "choices", 0)
     text = choice["message"].get("content")
     expected = "JSON that keeps to the schema of the request"
     try:

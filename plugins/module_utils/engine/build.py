@@ -10,6 +10,7 @@ import shutil
 import stat
 import subprocess
 import tarfile
+import time
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -249,15 +250,31 @@ def finish(job: Job, python: str) -> dict[str, str]:
     return marker
 
 
-def build(job: Job) -> dict[str, str]:
-    """Install a release from its bundle and return its marker; the staging directory goes in any case."""
+def build(job: Job) -> tuple[dict[str, str], dict[str, float]]:
+    """Install a release from its bundle; returns its marker and the seconds of each step.
+
+    The staging directory goes in any case. Raises BuildError.
+    """
     old_umask = os.umask(0o022)
+    seconds: dict[str, float] = {}
+
+    def timed(step: str, since: float) -> float:
+        now = time.monotonic()
+        seconds[step] = round(now - since, 1)
+        return now
+
     try:
+        clock = time.monotonic()
         check_room(job)
         uv = unpack(job)
+        clock = timed("unpack", clock)
         version = install(job, uv)
+        clock = timed("install", clock)
         prove(job)
-        return finish(job, version)
+        clock = timed("import", clock)
+        marker = finish(job, version)
+        timed("close", clock)
+        return marker, seconds
     except OSError as error:
         remedy = remedy_for(str(error))
         raise BuildError(f"{error}" + (f"\nWhat to do: {remedy}" if remedy else "")) from error

@@ -95,13 +95,18 @@ def used_by_processes(root: Path, proc: str = "/proc") -> dict[str, list[str]]:
     return used
 
 
-def usage(root: Path) -> dict[str, list[str]]:
-    """Return, per release, everything that uses it: units, generations, processes."""
+def merge(*parts: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Join several answers about what uses which release."""
     merged: dict[str, list[str]] = {}
-    for used in (used_by_units(root), used_by_generations(), used_by_processes(root)):
+    for used in parts:
         for release, users in used.items():
             merged.setdefault(release, []).extend(users)
     return merged
+
+
+def usage(root: Path) -> dict[str, list[str]]:
+    """Return, per release, the units and the generations that name it."""
+    return merge(used_by_units(root), used_by_generations())
 
 
 def missing_packages(packages: list[str], status: str = "/var/lib/dpkg/status") -> list[str]:
@@ -120,36 +125,47 @@ def missing_packages(packages: list[str], status: str = "/var/lib/dpkg/status") 
         return [name for name in packages if name not in installed]
     if shutil.which("rpm"):
         asked = {
-            name: subprocess.run(["rpm", "-q", "--whatprovides", name], capture_output=True, check=False).returncode
+            name: subprocess.run(
+                ["rpm", "-q", "--whatprovides", name], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False
+            ).returncode
             for name in packages
         }
         return [name for name, code in asked.items() if code != 0]
     return list(packages)
 
 
-def pythons(extra: str = "") -> list[dict[str, str]]:
-    """Return the CPythons of this host, 3.9 and newer, newest first: path and full version. `extra` is asked too."""
+_ASK_PYTHON = """
+import os, platform, sysconfig
+headers = os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h"))
+print(platform.python_implementation(), platform.python_version(), int(headers))
+"""
+
+
+def pythons(extra: str = "") -> list[dict[str, object]]:
+    """Return the CPythons of this host, newest first: path, full version, whether C headers are there.
+
+    `extra` is a path to ask beside the usual places.
+    """
     candidates = [extra] if extra else []
     for directory in ("/usr/bin", "/usr/local/bin"):
         candidates += sorted(path for path in glob.glob(f"{directory}/python3*") if re.search(r"/python3(\.\d+)?$", path))
-    found: dict[str, dict[str, str]] = {}
-    code = "import platform, sys; print(platform.python_implementation(), platform.python_version(), sys.executable)"
+    found: dict[str, tuple[list[int], dict[str, object]]] = {}
     for path in candidates:
         real = os.path.realpath(path)
         if real in found:
             continue
         try:
-            asked = subprocess.run([path, "-I", "-c", code], capture_output=True, text=True, timeout=20, check=True)
-        except (OSError, subprocess.SubprocessError):
+            asked = subprocess.run(
+                [path, "-I", "-c", _ASK_PYTHON], stdout=subprocess.PIPE, text=True, timeout=20, check=True
+            )
+            implementation, version, headers = asked.stdout.split()
+        except (OSError, ValueError, subprocess.SubprocessError):
             continue
-        implementation, version, _executable = asked.stdout.split(maxsplit=2)
         if implementation == "CPython":
-            found[real] = {"path": path if path == extra else real, "version": version}
-    return sorted(
-        found.values(),
-        key=lambda python: [int(part) for part in re.findall(r"\d+", python["version"])[:3]],
-        reverse=True,
-    )
+            order = [int(part) for part in re.findall(r"\d+", version)[:3]]
+            shown = path if path == extra else real
+            found[real] = (order, {"path": shown, "version": version, "headers": headers == "1"})
+    return [python for _order, python in sorted(found.values(), key=lambda entry: entry[0], reverse=True)]
 
 
 def free_bytes(path: Path) -> int:
@@ -168,3 +184,10 @@ def libc() -> str:
 def machine() -> str:
     """Return the kind of processor as uname -m says it, such as x86_64."""
     return platform.machine()
+
+
+def family(families: list[str], release: str = "/etc/os-release") -> str:
+    """Return which of `families` this distribution is or descends from, by os-release's ID and ID_LIKE; '' for none."""
+    fields = dict(line.split("=", 1) for line in _read(release).splitlines() if "=" in line)
+    names = [fields.get("ID", "").strip("\"'"), *fields.get("ID_LIKE", "").strip("\"'").split()]
+    return next((name for name in names if name in families), "")

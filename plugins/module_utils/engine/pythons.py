@@ -12,10 +12,11 @@ class NoPythonError(ValueError):
 
 @dataclass(frozen=True)
 class HostPython:
-    """An interpreter found on a host: absolute path and full version, such as 3.11.2."""
+    """An interpreter found on a host: absolute path, full version such as 3.11.2, whether its C headers are there."""
 
     path: str
     version: str
+    headers: bool = True
 
     @property
     def minor(self) -> str:

@@ -30,6 +30,7 @@ PACKAGES = (
 )
 # apt settings of this computer that its network may demand of every computer in it.
 CARRIED_SETTINGS = re.compile(r"Acquire::(https?::Proxy|Check-Valid-Until|Check-Date|Retries)$")
+SUFFIXES = (".list", ".sources")
 POOL = "/var/cache/lab-debs"
 POOL_SCRIPT = "/usr/local/lib/lab-debs"
 
@@ -46,7 +47,16 @@ class Root:
 
     @property
     def digest(self) -> str:
-        content = [RECIPE, self.suite, self.packages, self.sources, self.settings, self.certificates, sorted(self.files().items())]
+        content = [
+            RECIPE,
+            PACKAGES,
+            FINISH,
+            sorted(self.files().items()),
+            self.suite,
+            self.packages,
+            self.sources,
+            self.settings,
+        ]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
     @property
@@ -61,6 +71,7 @@ class Root:
             "/etc/dpkg/dpkg.cfg.d/lab": "force-unsafe-io\n",
             POOL_SCRIPT: POOL_SCRIPT_TEXT,
             # What nspawn would give is a tenth of the memory; a computer of its own has half.
+            "/etc/default/locale": "LANG=C.UTF-8\n",
             "/etc/fstab": "tmpfs /dev/shm tmpfs rw,nosuid,nodev,size=50% 0 0\n",
             **{f"/usr/local/share/ca-certificates/{name}": text for name, text in self.certificates},
         }
@@ -90,10 +101,10 @@ esac
 """
 
 # Run on the finished root ($1) with the files for it ($2). Machine id, host keys and the like are each machine's own.
-FINISH = """\
+FINISH = f"""\
 set -e
 cp -a "$2"/. "$1"/
-chmod 0755 "$1"{script}
+chmod 0755 "$1"{POOL_SCRIPT}
 chroot "$1" update-ca-certificates >/dev/null
 chroot "$1" systemctl --quiet enable systemd-networkd.service ssh.service
 chroot "$1" systemctl --quiet mask apt-daily.timer apt-daily-upgrade.timer
@@ -101,7 +112,7 @@ rm -f "$1"/etc/ssh/ssh_host_*_key* "$1"/var/lib/dbus/machine-id
 : > "$1"/etc/machine-id
 mkdir -p "$1"/var/log/journal "$1"/root/.ssh
 chmod 0700 "$1"/root/.ssh
-""".format(script=POOL_SCRIPT)
+"""
 
 
 def mmdebstrap_command(root: Root, workshop: Path, target: Path) -> list[str]:
@@ -216,12 +227,13 @@ def surroundings() -> Surroundings:
     release = Path("/etc/os-release").read_text(encoding="utf-8")
     debian = re.search(r"^ID=\"?debian\"?$", release, flags=re.MULTILINE)
     codename = re.search(r"^VERSION_CODENAME=\"?(\w+)\"?$", release, flags=re.MULTILINE)
-    lists = [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))]
+    lists = [path for path in sorted(Path("/etc/apt").glob("sources.list*/*")) if path.suffix in SUFFIXES]
+    lists += [path for path in [Path("/etc/apt/sources.list")] if path.exists()]
     authorities = sorted(Path("/usr/local/share/ca-certificates").glob("*.crt"))
     dump = subprocess.run(("apt-config", "dump"), capture_output=True, text=True, check=False).stdout
     return Surroundings(
         codename=codename[1] if debian and codename else "",
-        sources=tuple((path.name, path.read_text(encoding="utf-8")) for path in lists if path.suffix in (".list", ".sources") and path.is_file()),
+        sources=tuple((path.name, path.read_text(encoding="utf-8")) for path in lists),
         settings=settings_of(dump),
         certificates=tuple((path.name, path.read_text(encoding="utf-8")) for path in authorities),
     )

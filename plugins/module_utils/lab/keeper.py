@@ -15,7 +15,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.lab import base, machine, network, preflight, process, ssh, supervisor
+from ansible_collections.baremetal.vllm.plugins.module_utils.lab import (
+    base,
+    machine,
+    network,
+    preflight,
+    process,
+    ssh,
+    supervisor,
+)
 from ansible_collections.baremetal.vllm.plugins.module_utils.lab.spec import Lab, LabError, Machine, Places
 from ansible_collections.baremetal.vllm.plugins.module_utils.lab.state import State, load, save
 
@@ -61,7 +69,8 @@ class Keeper:
             if not network_stands:
                 self.do(f"network {lab.subnet} on {network.BRIDGE}", lambda: self.set_network(whole, rules))
             if self.check:
-                self.changes += [f"boot {one.name} ({one.address})" for one in down]
+                for one in down:
+                    self.do(f"boot {one.name} ({one.address})", lambda: None)
                 return self.changes
             self.record(self.state_for(whole))
             for one in down:
@@ -115,7 +124,7 @@ class Keeper:
     def refuse_clash(self, whole: Lab) -> None:
         if self.state.machines and self.state.subnet != str(whole.subnet):
             raise LabError(
-                f"the lab runs on {self.state.subnet} and is wanted on {whole.subnet}: remove it first (-e lab_state=absent)"
+                f"the lab runs on {self.state.subnet}, not on {whole.subnet}: remove it first (-e lab_state=absent)"
             )
 
     def state_for(self, whole: Lab) -> State:
@@ -150,6 +159,7 @@ class Keeper:
             and saved.exists()
             and saved.read_text() == rules
             and network.table_exists()
+            and not network.closed_chains(network.ruleset_json())
         )
 
     # Steps of present
@@ -177,10 +187,12 @@ class Keeper:
         partial.replace(target)
 
     def set_network(self, whole: Lab, rules: str) -> None:
-        self.record(replace(self.state, subnet=str(whole.subnet)).remembering_forwarding(network.forwarding(), process.boot_id()))
+        state = replace(self.state, subnet=str(whole.subnet))
+        self.record(state.remembering_forwarding(network.forwarding(), process.boot_id()))
         if not network.bridge_up(whole):
             network.make_bridge(whole)
         network.load_rules(rules)
+        network.open_chains()
         network.set_forwarding("1")
         (self.places.state / "rules.nft").write_text(rules)
 
@@ -197,7 +209,9 @@ class Keeper:
             made.write_text(json.dumps({"identity": one.identity(), "root": str(root)}))
         lower = Path(json.loads(made.read_text())["root"])
         if not lower.exists():
-            raise LabError(f"{one.name} was made on {lower}, which is gone: remove it (-e lab_state=absent -e lab_names={one.name})")
+            raise LabError(
+                f"{lower}, which {one.name} was made on, is gone: -e lab_state=absent -e lab_names={one.name} removes it"
+            )
         self.mount(lower, directory)
         self.personalize(one, whole, directory / "root")
         pool = self.places.debs(one.suite)
@@ -283,11 +297,13 @@ class Keeper:
             time.sleep(0.1)
 
     def check_running(self, one: Machine, seconds: float) -> None:
-        command = ["ssh", "-F", str(self.places.ssh / "config"), one.name, "systemctl is-system-running --wait; systemctl --failed --plain --no-legend"]
+        question = "systemctl is-system-running --wait; systemctl --failed --plain --no-legend"
+        command = ["ssh", "-F", str(self.places.ssh / "config"), one.name, question]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=max(seconds, 10), check=False)
         except subprocess.TimeoutExpired:
-            raise LabError(f"{one.name} has not finished booting; the end of its console:\n{self.console_end(one.name)}") from None
+            end = self.console_end(one.name)
+            raise LabError(f"{one.name} has not finished booting; the end of its console:\n{end}") from None
         words = done.stdout.split()
         if words[:1] != ["running"]:
             raise LabError(f"{one.name} is {(done.stdout + done.stderr).strip()!r} after booting; expected 'running'")
@@ -310,9 +326,10 @@ class Keeper:
                 keeper.kill()
         nspawn = process.from_json(self.status(name).get("nspawn"))
         if nspawn is not None and nspawn.alive():
-            leaders = [found for child in process.children(nspawn.pid) if (found := process.identify(child)) is not None]
-            for leader in leaders:
-                leader.kill()
+            for child in process.children(nspawn.pid):
+                leader = process.identify(child)
+                if leader is not None:
+                    leader.kill()
             if not nspawn.wait(10):
                 nspawn.kill()
                 nspawn.wait(5)
@@ -332,8 +349,11 @@ class Keeper:
 
     def remove_network(self) -> None:
         before = self.state.forwarding_to_restore(process.boot_id())
-        if shutil.which("nft") and network.table_exists():
-            self.do(f"remove nft table {network.TABLE}", network.remove_table)
+        if shutil.which("nft"):
+            if network.openings(network.ruleset_json()):
+                self.do("remove the lab's rules from other firewalls", network.close_chains)
+            if network.table_exists():
+                self.do(f"remove nft table {network.TABLE}", network.remove_table)
         if network.bridge_exists():
             self.do(f"remove {network.BRIDGE}", network.remove_bridge)
         if before is not None and network.forwarding() != before:
@@ -345,7 +365,9 @@ class Keeper:
 
     def do(self, what: str, action: Callable[[], None]) -> None:
         self.changes.append(what)
-        if not self.check:
+        if self.check:
+            self.say(f"to do: {what}")
+        else:
             self.say(what)
             action()
 
@@ -398,6 +420,6 @@ def remove_tree(path: Path) -> None:
     """
     mounted = sorted(point for point in mount_points() if point == str(path) or point.startswith(f"{path}/"))
     if mounted:
-        raise LabError(f"{path} is not removed: {', '.join(mounted)} is still mounted (end what uses it, umount, run again)")
+        raise LabError(f"{path} stays: {', '.join(mounted)} is still mounted (end what uses it, umount, run again)")
     if path.exists():
         shutil.rmtree(path)

@@ -46,7 +46,9 @@ def overlay_command(base: Path, machine: Path) -> list[str]:
     return ["mount", "-t", "overlay", "-o", layers, "overlay", str(machine / "root")]
 
 
-def own_files(machine: Machine, lab: Lab, resolv_conf: str, authorized_key: str, host_key: str) -> dict[str, tuple[str, int]]:
+def own_files(
+    machine: Machine, lab: Lab, resolv_conf: str, authorized_key: str, host_key: str
+) -> dict[str, tuple[str, int]]:
     """Path in the machine -> (text, mode) of everything that the shared root cannot know."""
     neighbours = "".join(f"{other.address} {other.name}\n" for other in lab.machines if other != machine)
     return {
@@ -66,9 +68,9 @@ def own_files(machine: Machine, lab: Lab, resolv_conf: str, authorized_key: str,
 def resolv_conf_of(texts: list[str]) -> str:
     """The first resolver configuration that still means something inside a machine (no loopback-only resolver)."""
     for text in texts:
-        servers = [line.split()[1] for line in text.splitlines() if line.startswith("nameserver") and len(line.split()) > 1]
-        if any(not server.startswith("127.") and server != "::1" for server in servers):
-            lines = [line for line in text.splitlines() if line.split()[:1] and line.split()[0] in ("nameserver", "search", "options")]
-            kept = [line for line in lines if not (line.startswith("nameserver") and line.split()[1].startswith(("127.", "::1")))]
-            return "".join(f"{line}\n" for line in kept)
+        settings = [line.split() for line in text.splitlines() if len(line.split()) > 1]
+        servers = [words for words in settings if words[0] == "nameserver" and not words[1].startswith(("127.", "::1"))]
+        if servers:
+            others = [words for words in settings if words[0] in ("search", "options")]
+            return "".join(f"{' '.join(words)}\n" for words in servers + others)
     return ""

@@ -23,9 +23,10 @@ def ruleset(lab: Lab) -> str:
     Segment sizes follow the route, because the way out may take smaller packets than the bridge does.
     """
     members = ", ".join(lab.offline)
-    shut = f'    iifname "{BRIDGE}" ip saddr {{ {members} }}'
-    no_forward = f"{shut} reject with icmp type net-unreachable\n" if members else ""
-    no_input = f"{shut} ip daddr != {lab.gateway} reject\n" if members else ""
+    shut = f"ip saddr {{ {members} }}"
+    # Between two machines of the bridge the forward hook is passed too where the kernel filters bridges.
+    no_forward = f'    {shut} oifname != "{BRIDGE}" reject with icmp type net-unreachable\n' if members else ""
+    no_input = f'    iifname "{BRIDGE}" {shut} ip daddr != {lab.gateway} reject\n' if members else ""
     return (
         f"table ip {TABLE}\n"
         f"delete table ip {TABLE}\n"
@@ -48,7 +49,7 @@ def ruleset(lab: Lab) -> str:
 
 
 def clashes(subnet: ipaddress.IPv4Network, routes: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Routes of this computer, the lab's own apart, that overlap the subnet (entries as `ip -json route` gives them)."""
+    """Routes of this computer, the lab's own apart, that overlap the subnet (entries as in `ip -json route`)."""
     found = set()
     for route in routes:
         destination = str(route.get("dst", "default"))
@@ -85,8 +86,48 @@ def bridge_up(lab: Lab) -> bool:
     )
 
 
+def closed_chains(ruleset_json: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """(family, table, chain) of foreign forward chains that drop by default and have no opening for the lab yet.
+
+    Docker's and ufw's are like that, and no accepting chain of ours could overrule them (libnftables-json(5)).
+    """
+    opened = {name[:3] for name in openings(ruleset_json)}
+    chains = [entry["chain"] for entry in ruleset_json.get("nftables", ()) if "chain" in entry]
+    names = [
+        (chain["family"], chain["table"], chain["name"])
+        for chain in chains
+        if chain["family"] in ("ip", "inet") and chain.get("hook") == "forward" and chain.get("policy") == "drop"
+    ]
+    return [name for name in names if name not in opened]
+
+
+def openings(ruleset_json: Mapping[str, Any]) -> list[tuple[str, str, str, int]]:
+    """(family, table, chain, handle) of the rules that the lab has put into foreign chains."""
+    rules = [entry["rule"] for entry in ruleset_json.get("nftables", ()) if "rule" in entry]
+    return [
+        (rule["family"], rule["table"], rule["chain"], rule["handle"]) for rule in rules if rule.get("comment") == TABLE
+    ]
+
+
+def ruleset_json() -> dict[str, Any]:
+    done = run(("nft", "--json", "--handle", "list", "ruleset"))
+    return json.loads(done.stdout) if done.returncode == 0 and done.stdout.strip() else {}
+
+
+def open_chains() -> None:
+    """Let the lab's packets through forward chains that would drop them."""
+    for family, table, chain in closed_chains(ruleset_json()):
+        for direction in ("iifname", "oifname"):
+            command("nft", "insert", "rule", family, table, chain, direction, BRIDGE, "accept", "comment", f'"{TABLE}"')
+
+
+def close_chains() -> None:
+    for family, table, chain, handle in openings(ruleset_json()):
+        command("nft", "delete", "rule", family, table, chain, "handle", str(handle))
+
+
 def bridge_exists() -> bool:
-    return Path(f"/sys/class/net/{BRIDGE}").exists()
+    return bool(ip_json("link", "show", "dev", BRIDGE))
 
 
 def make_bridge(lab: Lab) -> None:

@@ -55,7 +55,7 @@ class Lab:
     @property
     def offline(self) -> tuple[str, ...]:
         """Addresses of the machines that may reach nothing beyond the bridge."""
-        return tuple(machine.address for machine in self.machines if not machine.internet)
+        return tuple(sorted(machine.address for machine in self.machines if not machine.internet))
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ def address_faults(address: str, subnet: ipaddress.IPv4Network, name: str) -> li
     except ValueError:
         return [f"machine {name}: {address!r} is no IPv4 address" if address else f"machine {name}: {subnet} is full"]
     if parsed not in subnet or parsed in (subnet[0], subnet[1], subnet[-1]):
-        return [f"machine {name}: {address} is not a machine's address in {subnet} (ansible_host and lab_subnet disagree)"]
+        return [f"machine {name}: {address} is no address for a machine in {subnet} (ansible_host against lab_subnet)"]
     return []
 
 

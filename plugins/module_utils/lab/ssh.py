@@ -18,7 +18,7 @@ def make_key(path: Path, comment: str) -> None:
 
 
 def known_hosts(machines: Iterable[Machine], keys: Mapping[str, str]) -> str:
-    """One line a machine: its address and name with its public host key (`keys`: machine name -> 'type base64 comment')."""
+    """A line a machine: address, name and public host key (`keys`: machine name -> 'type base64 comment')."""
     lines = []
     for machine in machines:
         kind, key = keys[machine.name].split()[:2]

@@ -1,4 +1,4 @@
-"""What the lab has put on this computer, written down before and after every change, so that all of it can be undone."""
+"""What the lab has put on this computer, written down before and after every change, so that it can be undone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class State:
-    """`forwarding` is what ip_forward was before the lab, in the boot named `boot` (None: the lab has not touched it)."""
+    """`forwarding` is what ip_forward was before the lab, in the boot named `boot` (None: not touched by the lab)."""
 
     subnet: str = ""
     forwarding: str | None = None

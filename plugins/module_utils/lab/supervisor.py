@@ -17,13 +17,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-# systemd-nspawn's status when the machine wants to be started again, under --keep-unit (systemd.exec's RestartForceExitStatus).
+# systemd-nspawn's status, under --keep-unit, when the machine wants to be started again.
 REBOOT = 133
 GROUP = "bmvllm-lab"
 
 
 def cgroup_mounts(mountinfo: str) -> list[Path]:
-    """Mount points of the hierarchies that systemd builds its tree in: the unified one and, where it exists, name=systemd."""
+    """Mount points of the hierarchies that systemd builds its tree in: the unified one and name=systemd."""
     found = []
     for line in mountinfo.splitlines():
         before, _, after = line.partition(" - ")
@@ -34,7 +34,7 @@ def cgroup_mounts(mountinfo: str) -> list[Path]:
 
 
 def cgroups_of(name: str) -> list[Path]:
-    """The machine's control group in each hierarchy: under --keep-unit, machines started from one group would share its tree."""
+    """The machine's control group in each hierarchy; machines that were started from one group would share its tree."""
     return [mount / GROUP / name for mount in cgroup_mounts(Path("/proc/self/mountinfo").read_text())]
 
 
@@ -83,9 +83,9 @@ def main(configuration: str) -> int:
         wanted_off = True
         for nspawn in running:
             # The machine's first process takes all others with it; nspawn then clears up its own mounts and links.
-            machine = Path(f"/proc/{nspawn.pid}/task/{nspawn.pid}/children").read_text().split()
+            machine = [int(pid) for pid in Path(f"/proc/{nspawn.pid}/task/{nspawn.pid}/children").read_text().split()]
             for pid in machine or [nspawn.pid]:
-                os.kill(int(pid), signal.SIGKILL)
+                os.kill(pid, signal.SIGKILL)
 
     signal.signal(signal.SIGTERM, cut_power)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -44,6 +44,11 @@ MAX_WORD = 32 * 4096 - 1
 _OPTION = re.compile(r"[a-z0-9][a-z0-9-]*(\.[A-Za-z0-9_.-]+)?\+?")
 _SECRET_VALUE = re.compile(r"\b(hf_[A-Za-z0-9]{16,}|sk-[A-Za-z0-9_-]{16,}|AKIA[A-Z0-9]{16})\b")
 _SECRET_ENV = re.compile(r"(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|API_KEY|ACCESS_KEY|CREDENTIALS?)(_|$)")
+# Halves of surrogate pairs, and Unicode's noncharacters: systemd drops a line that holds one as "not UTF-8 clean", and
+# D-Bus refuses to speak of such a unit (src/basic/utf8.c).
+_NO_TEXT = re.compile("[\ud800-\udfff\ufdd0-\ufdef" + "".join(chr(p << 16 | e) for p in range(17) for e in (0xFFFE, 0xFFFF)) + "]")
+# Of the control characters, an environment may hold tab and line feed alone (systemd: env_value_is_valid).
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)([kKmMgG]?)")
 _SCALE = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "K": 2**10, "M": 2**20, "G": 2**30}
 
@@ -119,8 +124,8 @@ def check_value(key: str, option: str, value: Any, problems: Problems) -> bool:
         if "\0" in word:
             problems.add(key, "contains a NUL character", "Remove it: no command line can carry one")
             return False
-        if any(0xD800 <= ord(char) < 0xE000 for char in word):
-            problems.add(key, "contains half of a surrogate pair, which is no text", "Remove it")
+        if _NO_TEXT.search(word):
+            problems.add(key, "contains a code point that is no character", "Remove it: systemd takes it for broken text")
             return False
         if len(word.encode()) > MAX_WORD:
             problems.add(key, f"is longer than the kernel's {MAX_WORD} bytes for one argument", "Put it in a file")
@@ -140,6 +145,8 @@ def check_environment(at: str, env: Mapping[str, str], problems: Problems) -> No
                 "looks like a secret, and unit files are readable by every user of the host",
                 "Use `vllm_api_key`, `vllm_hf_token` or `vllm_secret_env` (from a vault)",
             )
+        elif _NO_TEXT.search(value) or _CONTROL.search(value):
+            problems.add(f"{at}.{name}", "contains a control character or no character at all", "Write plain text")
         elif name in ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"):
             problems.add(f"{at}.{name}", "is written by the plan", "Use `gpus`: a count or a list of indices")
 

@@ -169,6 +169,13 @@ def _weights(at: str, source: Source, inventory: Inventory, problems: Problems) 
     return {"source": "pushed", "from": source.push_from, "path": path, "digest": digest}
 
 
+def _origin(item: Mapping[str, str]) -> str:
+    """Weights as a person would name them: `Org/Name@commit`, a pushed directory and its content, or the host's path."""
+    if item["source"] == "host":
+        return item["path"]
+    return f"{item.get('repo') or item.get('from')}@{(item.get('revision') or item.get('digest', ''))[:12]}"
+
+
 def _host_plan(
     host: Host,
     entries: Sequence[tuple[Entry, dict[str, Any]]],
@@ -208,6 +215,7 @@ def _host_plan(
                 "after": [s["unit"] for s in sharing],
                 "served_names": names,
                 "weights": own["path"],
+                "origin": _origin(own),
                 "revision": own.get("revision") or own.get("digest", ""),
                 "start_timeout": entry.start_timeout,
                 "stop_timeout": STOP_MARGIN + (whole(args.get("shutdown-timeout")) or 0),

@@ -82,7 +82,8 @@ def whole(value: Any) -> int | None:
 
 
 def read_menu(models: Any, problems: Problems) -> list[Entry]:
-    """All entries of `vllm_models` that could be read, in the operator's order."""
+    """The entries of `vllm_models` in the operator's order; of a faulty one all that could be read, so that the checks
+    that follow find its other mistakes in the same run."""
     if not isinstance(models, Mapping):
         problems.add("vllm_models", "is not a dictionary", "Write one key per model: `vllm_models: {my-model: {...}}`")
         return []
@@ -109,7 +110,7 @@ def _read_entry(name: Any, raw: Any, problems: Problems) -> Entry | None:
         reason = "is missing" if kind is None else f"{kind!r} is not a kind of model"
         problems.add(f"{at}.kind", reason, did_you_mean(str(kind), KINDS))
     source = _read_source(at, raw, problems)
-    entry = Entry(
+    return Entry(
         name=name,
         source=source or Source(model=""),
         kind=str(kind),
@@ -123,7 +124,6 @@ def _read_entry(name: Any, raw: Any, problems: Problems) -> Entry | None:
         prove=_read_prove(f"{at}.prove", raw.get("prove"), problems),
         start_timeout=_read_number(f"{at}.start_timeout", raw.get("start_timeout"), 1, 86400, problems) or START_TIMEOUT,
     )
-    return entry if source and kind in KINDS else None
 
 
 def _refuse_unknown(at: str, raw: Mapping[Any, Any], known: tuple[str, ...], problems: Problems) -> None:

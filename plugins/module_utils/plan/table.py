@@ -28,5 +28,5 @@ def plan_table(plan: dict[str, Any]) -> str:
         for service in planned["services"]:
             gpus = ",".join(str(i) for i in service["gpus"]) or service["accelerator"]
             where = f"{service['address']}:{service['port']}"
-            rows.append((host, service["name"], service["kind"], gpus, where, service["release"], service["weights"]))
+            rows.append((host, service["name"], service["kind"], gpus, where, service["release"], service["origin"]))
     return table(("HOST", "MODEL", "KIND", "GPUS", "LISTENS ON", "RELEASE", "WEIGHTS"), rows)

@@ -160,6 +160,13 @@ class Progress:
     cause: str = ""
 
 
+def missing(unit: str) -> str:
+    """The paths that the unit insists on and that are not there."""
+    lines = (UNITS / unit).read_text().splitlines()
+    paths = [line.partition("=")[2].replace("%%", "%") for line in lines if line.startswith("AssertPathExists=")]
+    return ", ".join(path for path in paths if not os.path.exists(path)) or "something it asserts"
+
+
 def progress(unit: str, state: systemd.State, restarts: int = 0) -> Progress:
     """Where one start stands. The first failed attempt counts as failed, whatever systemd tries afterwards.
 
@@ -176,7 +183,7 @@ def progress(unit: str, state: systemd.State, restarts: int = 0) -> Progress:
     if state.running and not failed_once:
         return Progress(unit, "active", "answering", seconds)
     if not state.asserted:
-        return Progress(unit, "failed", "", seconds, "its engine or its weights are missing (see AssertPathExists in the unit)")
+        return Progress(unit, "failed", "", seconds, f"{missing(unit)} is missing on the host")
     named = cause(systemd.journal(unit, state.invocation)) or cause(systemd.journal(unit))
     return Progress(unit, "failed", "", seconds, named or f"systemd says: {state.result}, exit status {state.exit_status}")
 

@@ -44,7 +44,7 @@ def devices(accelerator: str, gpus: list[int]) -> list[str]:
 def render_unit(template: Any, service: Mapping[str, Any], secrets: str) -> Unit:
     """The unit of one planned service. `template` is a loaded Jinja template, `secrets` the path of the secret environment.
 
-    What only orders starts (`After=`) is not part of the digest: a neighbour that comes or goes restarts nobody.
+    The digest is of the [Service] section alone: a neighbour that comes or goes (`After=`) restarts nobody.
     """
     engine = service["argv"][0].rpartition("/bin/")[0]
     connect = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(service["address"], service["address"])  # noqa: S104
@@ -61,9 +61,8 @@ def render_unit(template: Any, service: Mapping[str, Any], secrets: str) -> Unit
         "devices": devices(service["accelerator"], service["gpus"]),
         "groups": "video render" if service["accelerator"] == "rocm" else "",
     }
-    # DeviceAllow and the like have one value each; only `after` differs between the text and what is digested.
-    blank = template.render(**values, environment=quoting.environment(service["environment"]), after=[])
-    digest = hashlib.sha256(blank.encode()).hexdigest()
+    undigested = template.render(**values, environment=quoting.environment(service["environment"]), after=[])
+    digest = hashlib.sha256(_service_section(undigested).encode()).hexdigest()
     environment = quoting.environment({**service["environment"], DIGEST: digest})
     text = template.render(**values, environment=environment, after=service["after"])
     return Unit(
@@ -75,6 +74,11 @@ def render_unit(template: Any, service: Mapping[str, Any], secrets: str) -> Unit
         weights=service["weights"],
         revision=service["revision"],
     )
+
+
+def _service_section(text: str) -> str:
+    section = text.partition("[Service]\n")[2].partition("[Install]\n")[0]
+    return "\n".join(line for line in section.splitlines() if not line.startswith("#"))
 
 
 def as_dict(unit: Unit) -> dict[str, str]:

@@ -98,11 +98,23 @@ def _state(fields: Mapping[str, str]) -> State:
 
 
 def show(units: Iterable[str]) -> dict[str, State]:
-    """States by unit name, in one call."""
+    """States by unit name, in one call where systemd can read them all."""
     names = sorted(set(units))
     if not names:
         return {}
-    return parse_show(run(["systemctl", "show", "--property", ",".join(PROPERTIES), *names]))
+    command = ["systemctl", "show", "--property", ",".join(PROPERTIES)]
+    try:
+        return parse_show(run([*command, *names]))
+    except SystemdError:
+        # One unit file that cannot be read fails the whole call; such a unit is one that does not run.
+        return {name: _show_one(command, name) for name in names}
+
+
+def _show_one(command: Sequence[str], name: str) -> State:
+    try:
+        return parse_show(run([*command, name]))[name]
+    except (SystemdError, KeyError):
+        return _state({"Id": name, "LoadState": "error", "ActiveState": "inactive"})
 
 
 def process_environment(pid: int) -> dict[str, str]:

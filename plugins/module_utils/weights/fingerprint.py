@@ -1,7 +1,7 @@
 """The content address of a directory on the control node: `fingerprint(directory) -> (digest, manifest)`.
 
-SHA-256 of a file is read from a cache where its path, size and modification time (nanoseconds) are those it was computed
-for; so a second plan of the same fleet does not read hundreds of gigabytes again. Control node only.
+SHA-256 of a file is read from a cache where its path, size and modification time (nanoseconds) are those it was
+computed for; so a second plan of the same fleet does not read hundreds of gigabytes again. Control node only.
 """
 
 from __future__ import annotations

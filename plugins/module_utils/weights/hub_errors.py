@@ -1,14 +1,13 @@
 """What went wrong with a hub, in one line with its remedy.
 
-Errors are told apart by class name and HTTP status: `huggingface_hub` changed its HTTP library between the releases that
-engines bring, and this file must load without either.
+Errors are told apart by class name and HTTP status: `huggingface_hub` changed its HTTP library between the releases
+that engines bring, and this file must load without either.
 """
 
 from __future__ import annotations
 
 import errno
 from dataclasses import dataclass
-from typing import Optional
 
 NETWORK = {
     "ConnectError", "ConnectTimeout", "ReadTimeout", "ReadError", "RemoteProtocolError", "TimeoutException",
@@ -25,7 +24,7 @@ class HubError:
     text: str
 
 
-def _chain(error: Optional[BaseException]) -> list[BaseException]:
+def _chain(error: BaseException | None) -> list[BaseException]:
     found: list[BaseException] = []
     while error is not None and error not in found:
         found.append(error)
@@ -61,7 +60,8 @@ def explain(error: BaseException, repo: str, revision: str, endpoint: str, has_t
     if status in (401, 403):
         remedy = "it is refused" if has_token else "set one"
         return HubError(
-            "denied", f"{where}: not authorised ({status}), or no such repository; {token}: {remedy} (or check the name)"
+            "denied",
+            f"{where}: not authorised ({status}), or no such repository; {token}: {remedy} (or check the name)",
         )
     if "RepositoryNotFoundError" in names or status == 404:
         return HubError("missing", f"{where}: no such repository (404), check the model's name; {token}")

@@ -1,7 +1,8 @@
 """Fetches pinned models from a hub, as a process of its own: `python -m …hub_fetch JOB.json STATUS.json LOCK`.
 
-It runs with the engine's Python (which has `huggingface_hub`), goes on when the control node goes away, and holds the lock
-as long as it lives. Each model is fetched beside its target, checked against what the hub states, and renamed into place.
+It runs with the engine's Python (which has `huggingface_hub`), goes on when the control node goes away, and holds the
+lock as long as it lives. Each model is fetched beside its target, checked against what the hub states, and renamed into
+place.
 """
 
 from __future__ import annotations
@@ -237,14 +238,14 @@ def finish(item: Item, entries: list[mf.FileEntry], endpoint: str) -> None:
     wanted = {entry.path for entry in entries}
     for folder, names, files in os.walk(item.staging):
         for name in names:
-            os.chmod(os.path.join(folder, name), 0o755)
+            os.chmod(os.path.join(folder, name), mf.FOLDER_MODE)
         for name in files:
             path = os.path.join(folder, name)
             if os.path.relpath(path, item.staging) in wanted:
                 os.chmod(path, 0o644)
             else:
                 os.unlink(path)
-    os.chmod(item.staging, 0o755)
+    os.chmod(item.staging, mf.FOLDER_MODE)
     mf.write(item.staging, mf.Manifest(tuple(entries), f"{endpoint}/{item.repo}@{item.revision}"))
     item.done = item.total
     os.rename(item.staging, item.path)

@@ -1,7 +1,7 @@
 """Starts and watches the download process of a host (`hub_fetch`); one runs at a time.
 
-Everything about it lies in one root-only directory that a reboot empties: the order, the status, the lock, the log, and the
-few Python files the process consists of. The weights themselves grow in the store.
+Everything about it lies in one root-only directory that a reboot empties: the order, the status, the lock, the log, and
+the few Python files the process consists of. The weights themselves grow in the store.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import time
 from types import ModuleType
-from typing import Any, Optional
+from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights import (
     hub_errors,
@@ -64,7 +64,7 @@ def _last_line(path: str) -> str:
     return lines[-1] if lines else ""
 
 
-def start(directory: str, python: str, order: dict[str, Any], wait: float = 10.0) -> Optional[str]:
+def start(directory: str, python: str, order: dict[str, Any], wait: float = 10.0) -> str | None:
     """Start the process, detached from this one; returns an error in one line, or None.
 
     A process that is already running (the control node went away, or another run started it) is left to finish: the

@@ -1,6 +1,7 @@
 """What a directory of weights consists of: paths, sizes and SHA-256, and the file `.manifest.json` that says so.
 
-Names that start with a dot are not part of a model: they are metadata of tools (`.gitattributes`, `.cache`, the manifest).
+Names that start with a dot are not part of a model: they are metadata of tools (`.gitattributes`, `.cache`, the
+manifest).
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any
 
 MANIFEST = ".manifest.json"
 VERSION = 1
 CHUNK = 4 << 20
+# The engine's user, who is not the owner, reads the store.
+FOLDER_MODE, FILE_MODE = 0o755, 0o644
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,7 @@ def from_data(data: Any) -> Manifest:
     return manifest
 
 
-def read(directory: str) -> Optional[Manifest]:
+def read(directory: str) -> Manifest | None:
     """The manifest of a directory, or None where there is none that can be believed."""
     try:
         with open(os.path.join(directory, MANIFEST), encoding="utf-8") as stream:
@@ -131,24 +134,24 @@ def write(directory: str, manifest: Manifest) -> None:
         stream.write("\n")
         stream.flush()
         os.fsync(stream.fileno())
-    os.chmod(target + ".new", 0o644)
+    os.chmod(target + ".new", FILE_MODE)
     os.rename(target + ".new", target)
 
 
-def faults(directory: str, entries: Iterable[FileEntry], content: bool = False) -> list[str]:
-    """One text per file that is missing, has another size, or (with `content`) another SHA-256."""
-    found = []
+def faults(directory: str, entries: Iterable[FileEntry], content: bool = False) -> dict[str, str]:
+    """{path: what is wrong} for files that are missing, have another size, or (with `content`) another SHA-256."""
+    found = {}
     for entry in entries:
         path = os.path.join(directory, entry.path)
         try:
             size = os.stat(path).st_size
         except OSError:
-            found.append(f"{entry.path}: missing")
+            found[entry.path] = f"{entry.path}: missing"
             continue
         if size != entry.size:
-            found.append(f"{entry.path}: {size} bytes, expected {entry.size}")
+            found[entry.path] = f"{entry.path}: {size} bytes, expected {entry.size}"
         elif content:
             sha256 = hash_file(path)[0]
             if sha256 != entry.sha256:
-                found.append(f"{entry.path}: SHA-256 {sha256}, expected {entry.sha256}")
+                found[entry.path] = f"{entry.path}: SHA-256 {sha256}, expected {entry.sha256}"
     return found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Optional
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights.selection import in_units
 
@@ -20,7 +19,7 @@ def free_bytes(path: str) -> int:
     return state.f_bavail * state.f_frsize
 
 
-def shortage(path: str, needed: int, free: Callable[[str], int] = free_bytes) -> Optional[str]:
+def shortage(path: str, needed: int, free: Callable[[str], int] = free_bytes) -> str | None:
     """One line when `needed` more bytes do not fit below `path`, else None."""
     there = free(path)
     if needed == 0 or needed + MARGIN <= there:

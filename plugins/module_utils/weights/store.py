@@ -1,13 +1,14 @@
-"""The weights of one host: what is there, what is missing, and how pushed models and hand-carried ones get into place."""
+"""The weights of one host: what is there, what is missing, and how pushed and hand-carried models get into place."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights import manifest as mf
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights.hub_fetch import staging_of
@@ -26,7 +27,7 @@ class State:
     size: int = 0
 
 
-def usable(directory: str) -> Optional[str]:
+def usable(directory: str) -> str | None:
     """None if vLLM could load what lies there, else what is wrong with it."""
     if not os.path.exists(directory):
         return "does not exist"
@@ -69,8 +70,8 @@ def look(item: dict[str, Any], verify: bool = False) -> State:
         return State(
             path,
             "refused",
-            f"{path} {wrong}: the plan names it as a model that lies on this host; put it there, or name a hub id, or a "
-            "directory of the control node to push",
+            f"{path} {wrong}: the plan names it as a model that lies on this host; put it there, or name a hub id, "
+            "or a directory of the control node to push",
         )
     if not os.path.isdir(path):
         return State(path, "absent")
@@ -81,11 +82,11 @@ def look(item: dict[str, Any], verify: bool = False) -> State:
         return State(path, "damaged", f"its manifest says {known.digest}, the plan {item['digest']}")
     wrong_files = mf.faults(path, known.files, content=verify)
     if wrong_files:
-        return State(path, "damaged", f"{wrong_files[0]} ({len(wrong_files)} files)")
+        return State(path, "damaged", f"{next(iter(wrong_files.values()))} ({len(wrong_files)} files)")
     return State(path, "present", size=known.size)
 
 
-def adopt_carried(item: dict[str, Any]) -> Optional[str]:
+def adopt_carried(item: dict[str, Any]) -> str | None:
     """Take over a hub model that somebody copied to its place by hand; returns what is wrong with it, or None."""
     path = item["path"]
     wrong = usable(path)
@@ -102,8 +103,8 @@ def adopt_carried(item: dict[str, Any]) -> Optional[str]:
 def prepare(item: dict[str, Any], whole: mf.Manifest, owner: int) -> tuple[str, list[str]]:
     """Make the directory into which the control node sends; returns it with the files that are still to be sent.
 
-    What lies at the target damaged, and what an earlier attempt sent, is kept as far as the sizes fit. `owner` is the user
-    id under which files arrive, for connections that do not log in as root.
+    What lies at the target damaged, and what an earlier attempt sent, is kept as far as the sizes fit. `owner` is the
+    user id under which files arrive, for connections that do not log in as root.
     """
     path, staging = item["path"], staging_of(item["path"])
     os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
@@ -114,21 +115,20 @@ def prepare(item: dict[str, Any], whole: mf.Manifest, owner: int) -> tuple[str, 
     for folder in sorted(folders):
         os.makedirs(folder, mode=0o755, exist_ok=True)
         os.chown(folder, owner, -1)
-    return staging, [fault.rsplit(": ", 1)[0] for fault in mf.faults(staging, whole.files)]
+    return staging, list(mf.faults(staging, whole.files))
 
 
 def adopt_pushed(item: dict[str, Any], whole: mf.Manifest) -> list[str]:
-    """Check every byte that was sent and rename the model into place; returns what is wrong (those files are removed)."""
+    """Check every byte that was sent and rename the model into place; returns what was wrong and is now removed."""
     path, staging = item["path"], staging_of(item["path"])
     # Nobody but root can change a file between its check and the rename.
     _open_to_all(staging, root=True)
     wrong = mf.faults(staging, whole.files, content=True)
     if wrong:
-        for fault in wrong:
-            name = os.path.join(staging, fault.rsplit(": ", 1)[0])
-            if os.path.exists(name):
-                os.unlink(name)
-        return wrong
+        for name in wrong:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(os.path.join(staging, name))
+        return list(wrong.values())
     wanted = {entry.path for entry in whole.files}
     for folder, _names, files in os.walk(staging):
         for name in files:
@@ -141,14 +141,14 @@ def adopt_pushed(item: dict[str, Any], whole: mf.Manifest) -> list[str]:
 
 
 def _open_to_all(directory: str, root: bool = False) -> None:
-    for folder, names, files in os.walk(directory):
-        for name, mode in [(".", 0o755), *((n, 0o755) for n in names), *((n, 0o644) for n in files)]:
-            full = os.path.join(folder, name)
-            if os.path.islink(full):
+    """Let every user read what lies below `directory`; with `root`, nobody else may own it any longer."""
+    for folder, _names, files in os.walk(directory):
+        for path, mode in [(folder, mf.FOLDER_MODE), *((os.path.join(folder, n), mf.FILE_MODE) for n in files)]:
+            if os.path.islink(path):
                 continue
             if root:
-                os.chown(full, os.geteuid(), os.getegid())
-            os.chmod(full, mode)
+                os.chown(path, os.geteuid(), os.getegid())
+            os.chmod(path, mode)
 
 
 def write_secret(path: str, value: str, dry: bool) -> bool:

@@ -256,10 +256,10 @@ class Exchange:
 
     def tool_call(self, body: dict[str, Any], prompt: int) -> None:
         choice = "required" if body["tool_choice"] == "required" else "named"
-        arguments = '{"city": "Paris", "unit": "celsius"}'
+        arguments = '{"city": "Paris"}'
         name = body["tools"][0]["function"]["name"]
         if self.fault(f"tool_{choice}_breaks_schema"):
-            arguments = '{"city": "Atlantis", "unit": "celsius"}'
+            arguments = '{"city": "Atlantis"}'
         if self.fault(f"tool_{choice}_not_json"):
             arguments = '{"city": '
         if self.fault(f"tool_{choice}_other_name"):

@@ -1,0 +1,131 @@
+"""What the scenarios' tests share: running the playbooks as an operator does, and looking at hosts from outside."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import testinfra
+
+ROOT = Path(__file__).resolve().parents[2]
+STATE = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "baremetal-vllm" / "lab"
+KEY = "lab-key-no-secret"
+STANDIN_RELEASE = "9.9.9"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished ansible-playbook: exit status, everything it printed, seconds, and the recap's counts by host."""
+
+    rc: int
+    text: str
+    seconds: float
+
+    @property
+    def recap(self) -> dict[str, dict[str, int]]:
+        lines = self.text.partition("PLAY RECAP")[2].splitlines()
+        found = (re.match(r"(\S+)\s+: (.*)", line) for line in lines)
+        return {m[1]: {k: int(v) for k, v in re.findall(r"(\w+)=(\d+)", m[2])} for m in found if m}
+
+    @property
+    def changed(self) -> int:
+        return sum(counts["changed"] for counts in self.recap.values())
+
+
+def playbook(name: str, *arguments: str, **variables: Any) -> Run:
+    """Run a playbook of the collection on the lab's inventory; keyword arguments are extra variables."""
+    command = ["ansible-playbook", f"baremetal.vllm.{name}", "-i", str(ROOT / "inventories" / "lab"), *arguments]
+    if variables:
+        command += ["-e", json.dumps(variables)]
+    started = time.monotonic()
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    run = Run(done.returncode, done.stdout + done.stderr, time.monotonic() - started)
+    print(run.text)
+    return run
+
+
+def host(name: str) -> Any:
+    """A testinfra host over the lab's own ssh configuration."""
+    return testinfra.get_host(f"ssh://{name}", ssh_config=str(STATE / "ssh" / "config"))
+
+
+def address(name: str) -> str:
+    text = (STATE / "ssh" / "config").read_text()
+    match = re.search(rf"Host {name}\n\s+HostName (\S+)", text)
+    assert match, f"{name} is not in the lab's ssh configuration"
+    return match[1]
+
+
+def show(target: Any, unit: str, *properties: str) -> dict[str, str]:
+    """`systemctl show` of one unit as a dictionary."""
+    text = target.check_output("systemctl show %s -p %s", unit, ",".join(properties))
+    return dict(line.partition("=")[::2] for line in text.splitlines())
+
+
+def argv(target: Any, pid: str | int) -> list[str]:
+    """The arguments of a process as the kernel has them."""
+    encoded = target.check_output("base64 -w0 /proc/%s/cmdline", str(pid))
+    return [word.decode() for word in base64.b64decode(encoded).split(b"\0")[:-1]]
+
+
+def ask(name: str, port: int, path: str, body: dict[str, Any] | None = None, key: str | None = KEY) -> tuple[int, Any]:
+    """One HTTP request from the control node over the lab's network: status and JSON (or text)."""
+    request = urllib.request.Request(f"http://{address(name)}:{port}{path}")
+    request.add_header("Content-Type", "application/json")
+    if key:
+        request.add_header("Authorization", f"Bearer {key}")
+    data = None if body is None else json.dumps(body).encode()
+    try:
+        with urllib.request.urlopen(request, data, timeout=60) as response:
+            status, raw = response.status, response.read()
+    except urllib.error.HTTPError as error:
+        status, raw = error.code, error.read()
+    except OSError as error:
+        return 0, str(error)
+    try:
+        return status, json.loads(raw)
+    except ValueError:
+        return status, raw.decode(errors="replace")
+
+
+def wait_until(condition: Any, seconds: float, what: str) -> Any:
+    """The condition's first true value; fails, naming what was waited for, after the given time."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            value = condition()
+        except Exception as error:  # a host that is rebooting refuses, times out, or cuts the line
+            value = None
+            print(f"{what}: {type(error).__name__}")
+        if value:
+            return value
+        time.sleep(1)
+    raise AssertionError(f"not within {seconds} s: {what}")
+
+
+def install_standin(name: str, release: str = STANDIN_RELEASE) -> None:
+    """Lay the stand-in engine out on a host the way vllm_engine lays out a real one."""
+    target = host(name)
+    target.check_output("mkdir -p /opt/vllm/%s/bin /srv/stand-in", release)
+    shared = ROOT / "molecule" / "shared" / "standin_engine.py"
+    paths = STATE / "ssh" / "config"
+    for source, to in ((shared, "vllm"), (ROOT / "tests" / "unit" / "endpoint" / "standin_vllm.py", "standin_vllm.py")):
+        subprocess.run(
+            ["ssh", "-F", str(paths), name, f"cat > /opt/vllm/{release}/bin/{to} && chmod 755 /opt/vllm/{release}/bin/{to}"],
+            input=source.read_bytes(),
+            check=True,
+        )
+    target.check_output("ln -sf /usr/bin/python3 /opt/vllm/%s/bin/python", release)
+    target.check_output("touch /srv/stand-in/config.json")
+    marker = dict.fromkeys(("lock_sha256", "python", "finished_at"), "stand-in")
+    marker |= {"release": release, "accelerator": "cpu"}
+    target.check_output("echo %s > /opt/vllm/%s/.complete.json", json.dumps(marker), release)

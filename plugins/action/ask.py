@@ -1,0 +1,64 @@
+"""Asks one planned endpoint from the control node; see plugins/modules/ask.py for its documentation."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.request
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan import clients
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.plain import plain
+
+display = Display()
+
+
+class ActionModule(ActionBase):
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        variables = task_vars or {}
+        given = self._task.args
+        question = given.get("question") or clients.QUESTION
+        host, service = _choose(plain(given["plan"]), given.get("model"))
+        of_host = variables["hostvars"][host]
+        address = str(of_host["ansible_host"]) if "ansible_host" in of_host else host
+        started = time.monotonic()
+        answer = _post(service, address, question, given.get("api_key"))
+        seconds = time.monotonic() - started
+        display.display(f"\n{service['name']} on {host} was asked: {question}")
+        display.display(f"and answered in {seconds:.1f} s: {answer}\n")
+        display.display(f"Ask another:\n{clients.curl(service, address, question)}\n")
+        return {"changed": False, "answer": answer, "seconds": round(seconds, 2)}
+
+
+def _choose(plan: dict[str, Any], model: str | None) -> tuple[str, dict[str, Any]]:
+    offered = [(host, service) for host, planned in plan["hosts"].items() for service in planned["services"]]
+    talking = [(h, s) for h, s in offered if s["kind"] in ("chat", "reasoning", "vision")]
+    for host, service in talking:
+        if model in (None, "", *service["served_names"]):
+            return host, service
+    names = ", ".join(sorted({service["name"] for _, service in talking})) or "none"
+    raise AnsibleActionFail(f"No planned model {model or 'that answers questions'}. Models that do: {names}.")
+
+
+def _post(service: dict[str, Any], address: str, question: str, key: str | None) -> str:
+    _, body = clients.request({**service, "kind": "chat"}, question)
+    url = f"http://{address}:{service['port']}/v1/chat/completions"
+    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
+    try:
+        message = urllib.request.Request(url, json.dumps(body).encode(), headers)  # noqa: S310 (the URL is the plan's)
+        with urllib.request.urlopen(message, timeout=300) as response:  # noqa: S310
+            choice = json.load(response)["choices"][0]["message"]
+    except urllib.error.HTTPError as error:
+        raise AnsibleActionFail(f"{url} answered {error.code}: {error.read(500).decode(errors='replace')}") from error
+    except OSError as error:
+        raise AnsibleActionFail(f"{url} cannot be reached from here: {error}") from error
+    return str(choice.get("content") or choice.get("reasoning") or "").strip()

@@ -1,0 +1,43 @@
+"""How a person asks an endpoint: one request per kind, and the `curl` that sends it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+# A picture anybody can reach stands in for the reader's own.
+PICTURE = "https://upload.wikimedia.org/wikipedia/commons/a/a9/Example.jpg"
+QUESTION = "What is the capital of France?"
+
+
+def request(service: Mapping[str, Any], question: str = QUESTION) -> tuple[str, dict[str, Any]]:
+    """The path and the JSON body of a first request to a service."""
+    model = service["name"]
+    documents = ["Berlin is the capital of Germany.", "Paris is the capital of France."]
+    chat: list[dict[str, Any]] = [{"role": "user", "content": question}]
+    if service["kind"] == "vision":
+        picture = {"type": "image_url", "image_url": {"url": PICTURE}}
+        chat = [{"role": "user", "content": [picture, {"type": "text", "text": "What is in this picture?"}]}]
+    bodies: dict[str, tuple[str, dict[str, Any]]] = {
+        "embedding": ("/v1/embeddings", {"model": model, "input": ["How do I reset my password?"]}),
+        "rerank": ("/v1/rerank", {"model": model, "query": question, "documents": documents}),
+        "score": ("/v1/score", {"model": model, "text_1": question, "text_2": documents}),
+        "classify": ("/classify", {"model": model, "input": ["This product is great."]}),
+    }
+    return bodies.get(service["kind"], ("/v1/chat/completions", {"model": model, "messages": chat, "max_tokens": 64}))
+
+
+def curl(service: Mapping[str, Any], address: str, question: str = QUESTION) -> str:
+    """A `curl` command to paste; the key comes from the reader's environment, never from here."""
+    url = f"http://{address}:{service['port']}"
+    lines = []
+    if service["prove"]["key"]:
+        lines.append('  -H "Authorization: Bearer $VLLM_API_KEY"')
+    if service["kind"] == "transcription":
+        lines += ["  -F file=@speech.wav", f"  -F model={shlex.quote(service['name'])}"]
+        return " \\\n".join([f"curl {url}/v1/audio/transcriptions", *lines])
+    path, body = request(service, question)
+    lines += ["  -H 'Content-Type: application/json'", f"  -d {shlex.quote(json.dumps(body, ensure_ascii=False))}"]
+    return " \\\n".join([f"curl {url}{path}", *lines])

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: engine_install
+short_description: Build one vLLM engine on a host
+version_added: "0.1.0"
+author: The baremetal.vllm contributors (!UNKNOWN)
+description:
+  - Builds a virtual environment with uv from a lock whose hashes are checked, byte-compiles it, proves that the engine and its
+    compiled parts can be imported, closes it for writing, and writes C(.complete.json) last.
+  - An action plugin of the same name sends everything the build needs in one file first, and shows progress.
+  - Meant to run where M(baremetal.vllm.engine_state) says so - whatever is in the release's directory is replaced.
+options:
+  release:
+    description: The release.
+    type: str
+    required: true
+  accelerator:
+    description: What it is built for.
+    type: str
+    required: true
+    choices: [cuda, rocm, cpu]
+  path:
+    description: Its directory.
+    type: path
+    required: true
+  source:
+    description: What M(baremetal.vllm.engine_state) returned as C(source).
+    type: dict
+    required: true
+  index_url:
+    description: The default package index of the hosts, where the engine comes from an index.
+    type: str
+    default: ""
+  index_urls:
+    description: Further package indexes, asked before the default one.
+    type: list
+    elements: str
+    default: []
+  exclude:
+    description: Distributions to leave out of a lock that is resolved here. Read by the action plugin.
+    type: list
+    elements: str
+  extra_requirements:
+    description: Further requirements for a lock that is resolved here. Read by the action plugin.
+    type: list
+    elements: str
+    default: []
+  environment:
+    description: Settings for uv on the host, such as V(HTTPS_PROXY) or V(UV_PYTHON_INSTALL_MIRROR).
+    type: dict
+    default: {}
+  bundle:
+    description: The file on the host, and its lock's digest. Set by the action plugin.
+    type: path
+  lock_sha256:
+    description: Digest of the lock. Set by the action plugin.
+    type: str
+attributes:
+  check_mode:
+    support: full
+    description: Says that it would install, and changes nothing.
+"""
+
+EXAMPLES = r"""
+- name: Build the engine
+  baremetal.vllm.engine_install:
+    release: 0.32.0
+    accelerator: cpu
+    path: /opt/vllm/0.32.0
+    source: "{{ __state.source }}"
+"""
+
+RETURN = r"""
+marker:
+  description: What the marker of the installation says.
+  type: dict
+  returned: when installed
+seconds:
+  description: How long each step took - send, unpack, install, import, close.
+  type: dict
+  returned: when installed
+"""
+
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.build import BuildError, Job, build
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "release": {"type": "str", "required": True},
+            "accelerator": {"type": "str", "required": True, "choices": ["cuda", "rocm", "cpu"]},
+            "path": {"type": "path", "required": True},
+            "source": {"type": "dict", "required": True},
+            "index_url": {"type": "str", "default": ""},
+            "index_urls": {"type": "list", "elements": "str", "default": []},
+            "exclude": {"type": "list", "elements": "str"},
+            "extra_requirements": {"type": "list", "elements": "str", "default": []},
+            "environment": {"type": "dict", "default": {}},
+            "bundle": {"type": "path"},
+            "lock_sha256": {"type": "str", "no_log": False},
+        },
+        supports_check_mode=True,
+    )
+    asked = module.params
+    if module.check_mode:
+        module.exit_json(changed=True, msg=f"would install vLLM {asked['release']} in {asked['path']}")
+    source = asked["source"]
+    job = Job(
+        release=asked["release"],
+        accelerator=asked["accelerator"],
+        path=Path(asked["path"]),
+        bundle=Path(asked["bundle"]),
+        lock_sha256=asked["lock_sha256"],
+        python=source["python"],
+        offline=bool(source["wheelhouse"]),
+        need_bytes=int(source["need_bytes"]),
+        default_index=asked["index_url"],
+        indexes=tuple(asked["index_urls"]),
+        environment=tuple(f"{key}={value}" for key, value in asked["environment"].items()),
+    )
+    try:
+        marker, seconds = build(job)
+    except BuildError as error:
+        module.fail_json(msg=f"vLLM {job.release} was not installed: {error}")
+    module.exit_json(changed=True, marker=marker, seconds=seconds)
+
+
+if __name__ == "__main__":
+    main()
