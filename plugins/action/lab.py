@@ -46,6 +46,8 @@ class ActionModule(ActionBase):
         )
         begun = time.monotonic()
         try:
+            # A root shell by `su` finds no ip and no nft.
+            os.environ["PATH"] = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
             found = places(os.environ)
             keeper = Keeper(found, lambda line: display.display(f"lab  {line}"), check=bool(self._task.check_mode))
             if arguments["state"] == "present":

@@ -153,11 +153,11 @@ class ActionModule(ActionBase):
 
     def _prepare(self, common: dict[str, Any], items: list[Any]) -> dict[str, Any]:
         self._manifests = {item["path"]: mf.to_data(self._manifest(item)) for item in items}
-        owner = 0
+        owner = -1
         if self._play_context.become:
             # Files arrive as the user that logs in, not as root.
             answer = self._low_level_execute_command("id -u", sudoable=False)
-            owner = int(answer["stdout"].strip() or 0) if answer["rc"] == 0 else 0
+            owner = int(answer["stdout"].strip().splitlines()[-1])
         return self._host_step("prepare", common, items, manifests=self._manifests, owner=owner)
 
     def _push(self, common: dict[str, Any], items: list[Any], ready: dict[str, Any]) -> None:

@@ -39,9 +39,9 @@ options:
     type: bool
     default: false
   owner:
-    description: User id under which pushed files arrive.
+    description: User id under which pushed files arrive; V(-1) where it is that of the module itself.
     type: int
-    default: 0
+    default: -1
   store:
     description: Directory of the weights.
     type: path
@@ -171,7 +171,7 @@ def main() -> None:
             "manifests": {"type": "dict", "default": {}},
             "verify": {"type": "bool", "default": False},
             "offline": {"type": "bool", "default": False},
-            "owner": {"type": "int", "default": 0},
+            "owner": {"type": "int", "default": -1},
             "store": {"type": "path", "default": "/var/lib/vllm/models"},
             "endpoint": {"type": "str", "default": "https://huggingface.co"},
             "engine_python": {"type": "path", "default": ""},

@@ -30,7 +30,7 @@ def request(service: Service, content: str | list[Json], tokens: int, **more: Js
         # The budget is met by forcing the end marker, which costs tokens of its own.
         body["max_tokens"] = tokens + 2 * THINKING_TOKENS
         if not service.prove.meaning:
-            # 0.32.0 counts the budget from the start marker on. Random weights never write one, so it is written for them.
+            # 0.32.0 counts the budget from the start marker on, which random weights never write: it is put before.
             body["messages"].append({"role": "assistant", "content": "<think>\n"})
             body.update(add_generation_prompt=False, continue_final_message=True)
     return {**body, **more}

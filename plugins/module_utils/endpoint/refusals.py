@@ -14,7 +14,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.listing im
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.media import wav
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.rerank import RERANK, SCORE
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.service import Service
-from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.transcription import TRANSCRIPTIONS, no_audio
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.transcription import TRANSCRIPTIONS
 
 UNKNOWN_MODEL = "no-such-model"
 ROUTES = {
@@ -67,9 +67,6 @@ def keys(client: Client, service: Service) -> Iterator[Check]:
 @probe("unknown_model_refused")
 def unknown_model(client: Client, service: Service) -> Iterator[Check]:
     reply = post_text(client, service, UNKNOWN_MODEL, "Hello")
-    if service.kind == "transcription" and no_audio(reply):
-        yield skip("unknown_model_refused", "the engine has no audio support")
-        return
     yield expect("unknown_model_refused", reply.status == 404, str(reply), "HTTP 404 for a model that is not served")
 
 

@@ -23,11 +23,10 @@ def transcription(client: Client, service: Service) -> Iterator[Check]:
 
 
 def no_audio(reply: Reply) -> bool:
-    """Whether the engine itself cannot do audio: no such route, or its audio packages are not installed.
+    """Whether the engine has no audio packages.
 
-    An unknown model is a 404 as well, but one that speaks of the model.
+    0.32.0 then calls every file unsupported, and the file sent here is a plain WAV. A route that is missing means
+    something else: the model does not transcribe.
     """
-    message = str(reply)
-    return (reply.status == 404 and message.endswith(": Not Found")) or (
-        reply.status >= 400 and "vllm[audio]" in message
-    )
+    told = str(reply)
+    return reply.status >= 400 and ("Invalid or unsupported audio file" in told or "vllm[audio]" in told)

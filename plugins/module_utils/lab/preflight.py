@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 # Command -> the Debian package that brings it.
 TOOLS = {
@@ -23,7 +23,7 @@ TOOLS = {
 
 @dataclass(frozen=True)
 class Computer:
-    """What was observed; `kernel` maps a needed ability of the kernel to whether it was shown (None: not tried)."""
+    """What was observed; `kernel` has each ability that was tried and whether it was shown."""
 
     root: bool
     system: tuple[str, ...]
@@ -62,10 +62,9 @@ def enumerate_words(words: Sequence[str]) -> str:
 
 def observe(bridge: str, ruleset: str) -> Computer:
     """This computer as it is. The kernel's abilities are tried in throw-away namespaces: nothing of it stays."""
-    root = os.geteuid() == 0
-    missing = tuple(tool for tool in TOOLS if shutil.which(tool) is None)
-    if not root or missing:
-        return Computer(root, system_ids(), missing, ())
+    seen = glance()
+    if not seen.root or seen.missing_tools:
+        return seen
     trials = {
         "an overlay mount": (
             "unshare", "--mount", "sh", "-c",
@@ -77,7 +76,13 @@ def observe(bridge: str, ruleset: str) -> Computer:
         "the nftables rules for NAT": ("unshare", "--net", "nft", "-f", "-"),
     }  # fmt: skip
     shown = tuple((ability, succeeds(command, ruleset)) for ability, command in trials.items())
-    return Computer(root, system_ids(), missing, shown)
+    return replace(seen, kernel=shown)
+
+
+def glance() -> Computer:
+    """What can be seen without trying anything."""
+    missing = tuple(tool for tool in TOOLS if shutil.which(tool) is None)
+    return Computer(os.geteuid() == 0, system_ids(), missing, ())
 
 
 def system_ids(path: str = "/etc/os-release") -> tuple[str, ...]:

@@ -46,9 +46,12 @@ def configuration(machines: Iterable[Machine], places: Places) -> str:
     )
 
 
-def close_shared_connections(places: Places) -> None:
-    """End the multiplexed connections that Ansible kept to machines that are gone or new."""
-    for socket in places.control_sockets.glob("*"):
+def close_shared_connections(places: Places, address: str) -> None:
+    """End the multiplexed connections that Ansible kept to a machine that goes ('' for every machine).
+
+    The inventory names their sockets after the address, so that nobody else's connection is cut.
+    """
+    for socket in places.control_sockets.glob(f"{address}-*" if address else "*"):
         subprocess.run(
             ("ssh", "-O", "exit", "-o", f"ControlPath={socket}", "lab"),
             stdout=subprocess.DEVNULL,

@@ -23,7 +23,7 @@ GROUP = "bmvllm-lab"
 
 
 def cgroup_mounts(mountinfo: str) -> list[Path]:
-    """Mount points of the hierarchies that systemd builds its tree in: the unified one and name=systemd."""
+    """Mount points of the hierarchies that systemd keeps its tree in: the unified one and name=systemd."""
     found = []
     for line in mountinfo.splitlines():
         before, _, after = line.partition(" - ")

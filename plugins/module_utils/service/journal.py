@@ -19,7 +19,8 @@ _STAGES = (
     ("starting workers", r"Initializing a V1 LLM engine|world_size=|Waiting for core engine"),
     ("reading its configuration", r"vLLM API server version|non-default args|Resolved architecture"),
 )
-_PREFIX = re.compile(r"^(\x1b\[[0-9;]*m|\s|\([A-Za-z_ ]+?(pid=\d+)?\)|(ERROR|CRITICAL)\s+[\d-]+ [\d:.]+ \[[^\]]*\])+")
+# "(VllmWorker-0 pid=5035) ERROR 11-23 10:07:44 [multiproc_executor.py:953] " and colours.
+_PREFIX = re.compile(r"^(\x1b\[[0-9;]*m|\s|\([^()]*pid=\d+\)|(ERROR|CRITICAL)\s+[\d-]+ [\d:.]+ \[[^\]]*\])+")
 # An exception's last line: a dotted name that ends in a word of failure, then what it says.
 _EXCEPTION = re.compile(r"^([A-Za-z_][\w.]*(Error|Exception|Interrupt|Exit|Timeout|NotFound|Warning))\b:?\s*(.*)$")
 _USAGE = re.compile(r"^(vllm|vllm serve|api_server\.py)( serve)?: error: (.+)$")

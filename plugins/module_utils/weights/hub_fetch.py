@@ -16,16 +16,20 @@ import shutil
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any
+from urllib.parse import urlsplit
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights import manifest as mf
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights.hub_errors import HubError, explain
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights.selection import needed_files
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights.space import held_bytes, shortage
 
-TRIES = 6
-# Plain HTTP of the hub ends here; larger files need its Xet protocol.
+TRIES = 4
+# Larger files are not served over plain HTTP, only with the library's Xet protocol, which resumes by whole files.
 HTTP_LIMIT = 50 * 10**9
+# Where large files grow, inside the staging directory.
+PARTIAL = ".partial"
 
 
 class FetchError(Exception):
@@ -132,7 +136,8 @@ class Job:
             except Exception as error:
                 found = explain(error, item.repo, item.revision, self.endpoint, bool(self.token))
             tries = 1 if item.measure() > before else tries + 1
-            if found.kind != "network" or tries >= TRIES:
+            # The library itself asks five times for the list of files.
+            if found.kind != "network" or tries >= TRIES or state == "listing":
                 item.state = "failed"
                 self.errors.append(found.text)
                 return
@@ -153,22 +158,31 @@ class Job:
             raise FetchError("the repository has no files that an engine could use")
 
     def _fetch(self, item: Item) -> None:
-        from huggingface_hub import constants, snapshot_download
+        from huggingface_hub import snapshot_download
 
-        # Only plain HTTP resumes at a byte, and only it passes through mirrors and caches.
-        constants.HF_HUB_DISABLE_XET = all(int(file.size) <= HTTP_LIMIT for file in item.files.values())
         _take_up(item)
+        large = [path for path, file in item.files.items() if file.lfs and int(file.size) <= HTTP_LIMIT]
+        others = [glob.escape(path) for path in item.files if path not in large]
         for last in (False, True):
             item.state = "fetching"
-            snapshot_download(
-                item.repo,
-                revision=item.revision,
-                local_dir=item.staging,
-                allow_patterns=[glob.escape(path) for path in item.files],
-                endpoint=self.endpoint,
-                token=self.token,
-                max_workers=self.workers,
-            )
+            # An empty list of patterns would mean every file.
+            if others:
+                snapshot_download(
+                    item.repo,
+                    revision=item.revision,
+                    local_dir=item.staging,
+                    allow_patterns=others,
+                    endpoint=self.endpoint,
+                    token=self.token,
+                    max_workers=self.workers,
+                )
+            with ThreadPoolExecutor(self.workers) as pool:
+                waiting = [pool.submit(self._large, item, path) for path in large]
+                try:
+                    for one in as_completed(waiting):
+                        one.result()
+                finally:
+                    pool.shutdown(wait=True, cancel_futures=True)
             item.state = "checking"
             entries, wrong = check(item.staging, item.files)
             if not wrong:
@@ -181,6 +195,44 @@ class Job:
                     "mirror in between, changes the content: check model_weights_endpoint"
                 )
         finish(item, entries, self.endpoint)
+
+
+    def _large(self, item: Item, path: str) -> None:
+        """Fetch one large file with the library's HTTP part, from the byte where an earlier attempt ended.
+
+        The library's own download functions start such a file anew in every process.
+        """
+        from huggingface_hub import get_hf_file_metadata, hf_hub_url
+        from huggingface_hub.file_download import http_get
+        from huggingface_hub.utils import build_hf_headers
+
+        target, partial = os.path.join(item.staging, path), os.path.join(item.staging, PARTIAL, path)
+        size = int(item.files[path].size)
+        if os.path.exists(target) and os.path.getsize(target) == size:
+            return
+        for folder in (os.path.dirname(target), os.path.dirname(partial)):
+            os.makedirs(folder, exist_ok=True)
+        if os.path.exists(partial) and os.path.getsize(partial) > size:
+            os.unlink(partial)
+        url = hf_hub_url(item.repo, path, revision=item.revision, endpoint=self.endpoint)
+        location = get_hf_file_metadata(url, token=self.token, endpoint=self.endpoint).location
+        same_host = urlsplit(location).netloc == urlsplit(self.endpoint).netloc
+        try:
+            with open(partial, "ab") as stream:
+                http_get(
+                    location,
+                    stream,
+                    resume_size=stream.tell(),
+                    # A token goes to the hub, never to the content network that the hub points to.
+                    headers=build_hf_headers(token=self.token if same_host else False),
+                    expected_size=size,
+                )
+        except Exception as error:
+            if not same_host and getattr(getattr(error, "response", None), "status_code", 0) == 403:
+                # The hub signs such addresses for about an hour.
+                raise NetworkError("the address of the file has expired") from None
+            raise
+        os.rename(partial, target)
 
 
 def _token(path: str) -> Any:
@@ -201,8 +253,10 @@ def _take_up(item: Item) -> None:
         else:
             os.rename(item.path, item.staging)
     os.makedirs(item.staging, exist_ok=True)
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(os.path.join(item.staging, mf.MANIFEST))
+    leftovers = glob.glob(os.path.join(glob.escape(item.staging), ".cache", "**", "*.incomplete"), recursive=True)
+    for path in (os.path.join(item.staging, mf.MANIFEST), *leftovers):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
 
 
 def check(staging: str, files: dict[str, Any]) -> tuple[list[mf.FileEntry], dict[str, str]]:
@@ -234,7 +288,8 @@ def discard(staging: str, path: str) -> None:
 
 def finish(item: Item, entries: list[mf.FileEntry], endpoint: str) -> None:
     """Leave exactly the model's files, world-readable, with their manifest, and rename them into place."""
-    shutil.rmtree(os.path.join(item.staging, ".cache"), ignore_errors=True)
+    for folder in (".cache", PARTIAL):
+        shutil.rmtree(os.path.join(item.staging, folder), ignore_errors=True)
     wanted = {entry.path for entry in entries}
     for folder, names, files in os.walk(item.staging):
         for name in names:

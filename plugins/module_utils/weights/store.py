@@ -115,7 +115,12 @@ def prepare(item: dict[str, Any], whole: mf.Manifest, owner: int) -> tuple[str, 
     for folder in sorted(folders):
         os.makedirs(folder, mode=0o755, exist_ok=True)
         os.chown(folder, owner, -1)
-    return staging, list(mf.faults(staging, whole.files))
+    missing = list(mf.faults(staging, whole.files))
+    for name in missing:
+        # The user under which files arrive may not be allowed to write into an old one.
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(staging, name))
+    return staging, missing
 
 
 def adopt_pushed(item: dict[str, Any], whole: mf.Manifest) -> list[str]:

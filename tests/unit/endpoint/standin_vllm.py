@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -132,7 +133,7 @@ class Exchange:
 
     def route(self, raw: bytes) -> None:
         kind = self.standin.kind
-        routes = {
+        routes: dict[str, tuple[set[str], Callable[[dict[str, Any]], None]]] = {
             "/v1/chat/completions": (GENERATES, self.chat),
             "/v1/embeddings": ({"embedding"}, self.embeddings),
             "/v1/rerank": ({"rerank", "score", "embedding"}, self.rerank),
@@ -141,11 +142,13 @@ class Exchange:
         }
         if self.path == "/v1/audio/transcriptions" and kind == "transcription":
             self.transcription(raw)
-        kinds, serve = routes.get(self.path, (set(), None))
+        no_route: tuple[set[str], Callable[[dict[str, Any]], None] | None] = (set(), None)
+        kinds, serve = routes.get(self.path, no_route)
         if serve is None or kind not in kinds:
             if self.fault("other_kind_accepted") and serve is not None:
                 self.send(200, {"data": []})
             self.send(404, {"detail": "Not Found"})
+            return
         try:
             body = json.loads(raw)
         except ValueError:
@@ -339,7 +342,7 @@ class Exchange:
 
     def rerank(self, body: dict[str, Any]) -> None:
         documents = body["documents"]
-        results = [
+        results: list[dict[str, Any]] = [
             {"index": number, "document": {"text": text}, "relevance_score": self.judge(text)}
             for number, text in enumerate(documents)
         ]
@@ -382,8 +385,8 @@ class Exchange:
     def transcription(self, raw: bytes) -> None:
         if self.fault("audio_route_absent"):
             self.send(404, {"detail": "Not Found"})
-        if self.fault("audio_packages_absent"):
-            self.refuse(500, "Please install vllm[audio] for audio support")
+        if self.fault("audio_packages_absent") and f"{MODEL}\r\n".encode() in raw:
+            self.refuse(400, "Invalid or unsupported audio file.")
         if f'name="model"\r\n\r\n{MODEL}\r\n'.encode() not in raw and not self.fault("unknown_model_accepted"):
             self.refuse(404, "The model does not exist.")
         if b"RIFF" not in raw:

@@ -1,0 +1,132 @@
+"""The role, the report and the filter under real Ansible, with stand-in endpoints on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from standin_vllm import KEY, MODEL, StandInVllm
+
+PLAY = """
+- name: Prove
+  hosts: all
+  gather_facts: false
+  roles:
+    - baremetal.vllm.endpoint_check
+
+- name: Report
+  hosts: all
+  gather_facts: false
+  tasks:
+    - name: Report
+      baremetal.vllm.report:
+        path: "{{ report_path }}"
+        digest: abc
+      run_once: true
+      register: told
+
+    - name: Show
+      ansible.builtin.debug:
+        var: told
+      run_once: true
+
+    - name: Fail
+      ansible.builtin.fail:
+        msg: "{{ __endpoint_check_results.results | baremetal.vllm.failed_checks | join('; ') }}"
+      when: __endpoint_check_results.results | baremetal.vllm.failed_checks | length > 0
+"""
+
+
+def service(standin: StandInVllm) -> dict[str, Any]:
+    prove = {"key": True, "max_model_len": 128}
+    return {"name": MODEL, "kind": standin.kind, "port": str(standin.port), "address": "0.0.0.0", "prove": prove}
+
+
+def rows(output: str) -> dict[str, str]:
+    """Host and verdict of the table's rows."""
+    verdicts = ("passed", "FAILED", "not reached", "no result")
+    return {
+        line.split()[0]: verdict
+        for line in output.splitlines()
+        for verdict in verdicts
+        if line.endswith(f"  {verdict}") and not line.startswith(" ")
+    }
+
+
+@pytest.fixture
+def play(tmp_path: Path) -> Any:
+    (tmp_path / "play.yml").write_text(PLAY)
+    (tmp_path / "key.env").write_text(f"VLLM_API_KEY={KEY}\n")
+
+    def run(hosts: dict[str, dict[str, Any]], *options: str) -> subprocess.CompletedProcess[str]:
+        shared = {
+            "ansible_connection": "local",
+            "ansible_python_interpreter": sys.executable,
+            "endpoint_check_become": False,
+            "endpoint_check_api_key_file": str(tmp_path / "key.env"),
+            "endpoint_check_timeout": 5,
+            "report_path": str(tmp_path / "made" / "report.json"),
+        }
+        (tmp_path / "inventory.json").write_text(json.dumps({"all": {"vars": shared, "hosts": hosts}}))
+        program = Path(sys.executable).with_name("ansible-playbook")
+        return subprocess.run(
+            [program, "-i", tmp_path / "inventory.json", tmp_path / "play.yml", *options],
+            cwd=tmp_path,
+            env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_LOCAL_TEMP": str(tmp_path), "ANSIBLE_TIMEOUT": "3"},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    return run
+
+
+def test_fleet_with_a_failure_and_an_unreachable_host(play: Any, tmp_path: Path) -> None:
+    with StandInVllm("chat") as good, StandInVllm("embedding", "embedding_reversed") as bad:
+        ended = play(
+            {
+                "good": {"endpoint_check_services": [service(good)]},
+                "bad": {"endpoint_check_services": [service(bad)]},
+                "gone": {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1},
+            },
+            "-vvv",
+        )
+    output = ended.stdout
+    assert KEY not in output + ended.stderr
+    assert rows(output) == {"good": "passed", "bad": "FAILED", "gone": "not reached"}
+    reported = json.loads((tmp_path / "made" / "report.json").read_text())
+    assert (reported["endpoints"], reported["passed"], reported["plan_digest"]) == (2, 1, "abc")
+    assert reported["hosts_without_results"] == {"gone": "not reached"}
+    assert {result["host"]: result["passed"] for result in reported["results"]} == {"good": True, "bad": False}
+    assert (tmp_path / "made" / "report.json").stat().st_mode & 0o777 == 0o644
+    assert "batch_order: observed the batch holds the texts in the order [2, 1, 0]" in output
+    assert ended.returncode != 0
+
+
+def test_check_mode_proves_and_shows_but_writes_nothing(play: Any, tmp_path: Path) -> None:
+    with StandInVllm("classify") as standin:
+        ended = play({"only": {"endpoint_check_services": [service(standin)]}}, "--check")
+    assert ended.returncode == 0, ended.stdout
+    assert "POST /classify" in standin.requests
+    assert "passed" in ended.stdout
+    assert not (tmp_path / "made").exists()
+
+
+def test_host_that_serves_nothing_has_no_row(play: Any) -> None:
+    ended = play({"idle": {}})
+    assert ended.returncode == 0, ended.stdout
+    assert "host  model" in ended.stdout
+    assert rows(ended.stdout) == {}
+
+
+def test_unusable_parameters_fail_the_task_with_every_reason(play: Any) -> None:
+    ended = play({"only": {"endpoint_check_services": [{"name": "m", "kind": "poetry", "port": 0}]}})
+    assert ended.returncode != 0
+    assert "kind is 'poetry'" in ended.stdout
+    assert "port is 0" in ended.stdout
