@@ -47,7 +47,7 @@ lab: venv system ## Boot the lab: real systemd machines on this computer
 
 demo: lab ## A lab with a real chat and a real embedding model, deployed and proven
 	@$(PLAYBOOK) playbooks/wheelhouse.yml
-	@$(PLAYBOOK) playbooks/lab_models.yml -e '{"lab_models_wanted": ["smollm2-135m-instruct", "all-minilm-l6-v2"]}'
+	@$(PLAYBOOK) playbooks/lab_models.yml -e '{"lab_models_names": ["smollm2-135m-instruct", "all-minilm-l6-v2"]}'
 	@$(PLAYBOOK) site.yml
 	@$(PLAYBOOK) playbooks/ask.yml
 	@echo 'The key of the lab: export VLLM_API_KEY=lab-key-no-secret'

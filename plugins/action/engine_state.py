@@ -78,8 +78,8 @@ class ActionModule(ActionBase):
             need = sources.ROOM[accelerator]
         if answer["free_bytes"] < need:
             raise RefusalError(
-                f"not enough room in {Path(asked['path']).parent}: {need / 1e9:.1f} GB are needed while it is installed,"
-                f" {answer['free_bytes'] / 1e9:.1f} GB are free"
+                f"not enough room in {Path(asked['path']).parent}: {need / 1e9:.1f} GB are needed while it is"
+                f" installed, {answer['free_bytes'] / 1e9:.1f} GB are free"
             )
         if asked.get("packages") and not answer["family"]:
             raise RefusalError(
@@ -103,7 +103,8 @@ class ActionModule(ActionBase):
 def _check_glibc(have: str, need: str) -> None:
     if have and [int(part) for part in have.split(".")[:2]] < [int(part) for part in need.split(".")[:2]]:
         raise RefusalError(
-            f"the wheels are for glibc {need} and newer, this host has {have}: prepare them with wheelhouse_glibc={have}"
+            f"the wheels are for glibc {need} and newer, this host has {have}: prepare them with"
+            f" wheelhouse_glibc={have}"
         )
 
 

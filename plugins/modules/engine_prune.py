@@ -6,8 +6,8 @@ short_description: Remove vLLM releases that nothing uses any more
 version_added: "0.1.0"
 author: The baremetal.vllm contributors (!UNKNOWN)
 description:
-  - Removes installed releases beside the planned ones, unless a unit, a generation that one may go back to, or a running process
-    uses them, and Pythons that no release leads to any more.
+  - Removes installed releases beside the planned ones, unless a unit, a generation that one may go back to, or a
+    running process uses them, and Pythons that no release leads to any more.
   - Looks again at the moment of removal - what came into use meanwhile stays.
 options:
   path:

@@ -6,9 +6,9 @@ short_description: Tell what a host has and needs for one vLLM engine
 version_added: "0.1.0"
 author: The baremetal.vllm contributors (!UNKNOWN)
 description:
-  - Reads which releases are installed, what uses them, which system packages are missing, and decides what is to be done.
-  - An action plugin of the same name adds what the control node knows - the lock, the wheelhouse that fits the host's Python -
-    and refuses where something stands in the way. It makes this one call to the host.
+  - Reads which releases are installed, what uses them and which system packages are missing.
+  - An action plugin of the same name adds what the control node knows - the lock, the wheelhouse that fits the host's
+    Python -, decides what is to be done, and refuses where something stands in the way. It makes this one call.
   - Changes nothing, with and without check mode.
 options:
   release:

@@ -23,7 +23,7 @@ options:
   machines:
     description:
       - The machines. Without it, the hosts of the inventory group O(group), described by their variables
-        C(ansible_host), C(lab_suite), C(lab_internet) and C(lab_packages). Without such a group: C(lab1) to C(lab3).
+        C(ansible_host), C(lab_suite), C(lab_internet) and C(lab_packages). Without such a group, C(lab1) to C(lab3).
     type: list
     elements: dict
     suboptions:

@@ -154,6 +154,7 @@ def fetch(module: AnsibleModule) -> dict[str, Any]:
         "endpoint": p["endpoint"].rstrip("/"),
         "token_file": p["token_file"],
         "reserved": p["reserved"],
+        "store": p["store"],
         "pause": p["pause"],
         "items": p["items"],
     }

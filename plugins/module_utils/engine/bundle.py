@@ -8,7 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine import lock, wheels
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine.prepare import LOCK, exclusive, fetch_uv_wheel, read_manifest
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.prepare import (
+    LOCK,
+    exclusive,
+    fetch_uv_wheel,
+    read_manifest,
+)
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.sources import Target, request
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.tools import uv_compile
 
@@ -65,5 +70,3 @@ def for_index(target: Target, lock_path: Path, directory: Path, arguments: Seque
         packed = _pack(directory, [*files, (uv, f"tools/{uv.name}"), (lock_path, LOCK)])
         mark.write_text(state)
         return packed, digest
-
-

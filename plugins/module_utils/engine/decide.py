@@ -45,14 +45,15 @@ def decide(
     if marker["accelerator"] != accelerator:
         other = f"for {marker['accelerator']} instead of {accelerator}"
     elif locks and marker["lock_sha256"] not in locks:
-        other = f"from another lock ({marker['lock_sha256'][:12]} instead of {' or '.join(sorted(lock[:12] for lock in locks))})"
+        wanted = " or ".join(sorted(lock[:12] for lock in locks))
+        other = f"from another lock ({marker['lock_sha256'][:12]} instead of {wanted})"
     if not other:
         return Verdict(False, f"complete since {marker['finished_at']}")
     living = [user for user in users if not user.startswith("generation")]
     if living:
         raise RefusalError(
-            f"vLLM {release} is installed {other}, and {', '.join(living[:3])} uses it: an engine in use is never rebuilt."
-            f" Either keep what is there (its lock is requirements.lock in the release's directory: give it as the lock),"
+            f"vLLM {release} is installed {other}, and {', '.join(living[:3])} uses it: an engine in use is never"
+            f" rebuilt. Either keep what is there (give requirements.lock of the release's directory as the lock),"
             f" or plan another release first and come back, or stop and remove these units and run again"
         )
     return Verdict(True, f"it is installed {other}")

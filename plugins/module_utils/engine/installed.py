@@ -18,7 +18,7 @@ _MARKER_KEYS = ("release", "accelerator", "lock_sha256", "python", "finished_at"
 
 
 def read_marker(directory: Path) -> dict[str, str]:
-    """Return an installation's marker, or {} where it is absent, unreadable or of another release than its directory."""
+    """Return an installation's marker, {} where it is absent, unreadable or names another release."""
     try:
         marker = json.loads((directory / MARKER).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -134,6 +134,7 @@ def missing_packages(packages: list[str], status: str = "/var/lib/dpkg/status") 
     return list(packages)
 
 
+_PYTHON = re.compile(r"/python3(\.\d+)?$")
 _ASK_PYTHON = """
 import os, platform, sysconfig
 headers = os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h"))
@@ -148,7 +149,7 @@ def pythons(extra: str = "") -> list[dict[str, object]]:
     """
     candidates = [extra] if extra else []
     for directory in ("/usr/bin", "/usr/local/bin"):
-        candidates += sorted(path for path in glob.glob(f"{directory}/python3*") if re.search(r"/python3(\.\d+)?$", path))
+        candidates += sorted(path for path in glob.glob(f"{directory}/python3*") if _PYTHON.search(path))
     found: dict[str, tuple[list[int], dict[str, object]]] = {}
     for path in candidates:
         real = os.path.realpath(path)

@@ -1,7 +1,7 @@
 """Preparing a wheelhouse on the control node: every file that hosts need, and a lock that names each by its hash.
 
 Layout below the target's directory: wheels/, tools/ (the uv wheel), python/ (a standalone Python, optional),
-requirements.lock, and manifest.json, which is written last: without it, or where it does not match, nothing is finished.
+requirements.lock, and manifest.json, which is written last: without one that matches, nothing is finished.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.engine.tools import
 MANIFEST = "manifest.json"
 LOCK = "requirements.lock"
 _BATCH = 12
-# The lab's adaptation: the compiled part of the index's torchvision wants CUDA, and only these two modules need that part.
+# The lab's adaptation: the compiled part of the index's torchvision wants CUDA; only these two modules need that part.
 _LAB_LOCAL = "cpu.lab"
 _LAB_EMPTIED = ("torchvision/_meta_registrations.py", "torchvision/_autograd_registrations.py")
 
@@ -176,8 +176,8 @@ class Preparation:
             if not self.options.torch_cpu_index:
                 raise
             try:
-                arguments = ["--index-url", self.options.torch_cpu_index, torch]
-                pip_download(self.target, self.wheels, arguments, f"fetching {torch} from {self.options.torch_cpu_index}")
+                index = self.options.torch_cpu_index
+                pip_download(self.target, self.wheels, ["--index-url", index, torch], f"fetching {torch} from {index}")
             except ToolError as second:
                 raise ToolError(f"{first}\n{second}\nMake {torch} known to pip (find-links or an index)") from second
 
@@ -189,7 +189,9 @@ class Preparation:
             scratch.mkdir(exist_ok=True)
             wanted, found = scratch / "in.txt", scratch / "out.txt"
             wanted.write_text(f"torchvision\n{torch}\n")
-            uv_compile(self.target, wanted, found, ["--find-links", str(self.wheels)], "finding the torchvision that fits")
+            uv_compile(
+                self.target, wanted, found, ["--find-links", str(self.wheels)], "finding a torchvision that fits"
+            )
             versions = {pin.name: pin.version for pin in lock.parse_lock(found.read_text())}
             pip_download(self.target, scratch, [f"torchvision=={versions['torchvision']}"], "fetching torchvision")
             original = next(scratch.glob("torchvision-*.whl"))
@@ -290,7 +292,7 @@ class Preparation:
                 asked = f"cpython-{self.target.python}-linux-{self.target.arch}-gnu"
                 command = [uv_binary(), "python", "install", "--no-bin", "--install-dir", str(scratch), asked]
                 run(command, f"fetching Python {self.target.python}")
-                inner = next(path for path in scratch.iterdir() if path.is_dir() and not path.is_symlink() and path.name[0] != ".")
+                inner = next(path for path in scratch.glob("cpython-*") if path.is_dir() and not path.is_symlink())
                 shutil.make_archive(str(target)[: -len(".tar.gz")], "gztar", scratch, inner.name)
                 shutil.rmtree(scratch)
         for other in place.iterdir():

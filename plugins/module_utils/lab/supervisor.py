@@ -83,9 +83,10 @@ def main(configuration: str) -> int:
         wanted_off = True
         for nspawn in running:
             # The machine's first process takes all others with it; nspawn then clears up its own mounts and links.
-            machine = [int(pid) for pid in Path(f"/proc/{nspawn.pid}/task/{nspawn.pid}/children").read_text().split()]
-            for pid in machine or [nspawn.pid]:
-                os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(OSError):
+                machine = Path(f"/proc/{nspawn.pid}/task/{nspawn.pid}/children").read_text().split()
+                for pid in [int(child) for child in machine] or [nspawn.pid]:
+                    os.kill(pid, signal.SIGKILL)
 
     signal.signal(signal.SIGTERM, cut_power)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -83,6 +83,7 @@ class Job:
 
     def __init__(self, order: dict[str, Any], status_path: str) -> None:
         self.endpoint: str = order["endpoint"]
+        self.store: str = order["store"]
         self.reserved: int = int(order.get("reserved", 0))
         self.pause: float = float(order.get("pause", 5.0))
         self.workers: int = int(order.get("workers", 8))
@@ -113,8 +114,7 @@ class Job:
             self._attempt(item, "listing", self._list)
         listed = [item for item in self.items if item.state != "failed"]
         missing = self.reserved + sum(item.total - item.measure() for item in listed)
-        store = os.path.commonpath([item.path for item in self.items])
-        lack = shortage(store, missing)
+        lack = shortage(self.store, missing)
         if lack is not None:
             self.errors.append(lack)
         else:
@@ -195,7 +195,6 @@ class Job:
                     "mirror in between, changes the content: check model_weights_endpoint"
                 )
         finish(item, entries, self.endpoint)
-
 
     def _large(self, item: Item, path: str) -> None:
         """Fetch one large file with the library's HTTP part, from the byte where an earlier attempt ended.

