@@ -120,7 +120,13 @@ def install_standin(name: str, release: str = STANDIN_RELEASE) -> None:
     paths = STATE / "ssh" / "config"
     for source, to in ((shared, "vllm"), (ROOT / "tests" / "unit" / "endpoint" / "standin_vllm.py", "standin_vllm.py")):
         subprocess.run(
-            ["ssh", "-F", str(paths), name, f"cat > /opt/vllm/{release}/bin/{to} && chmod 755 /opt/vllm/{release}/bin/{to}"],
+            [
+                "ssh",
+                "-F",
+                str(paths),
+                name,
+                f"cat > /opt/vllm/{release}/bin/{to} && chmod 755 /opt/vllm/{release}/bin/{to}",
+            ],
             input=source.read_bytes(),
             check=True,
         )

@@ -11,7 +11,6 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan import clients
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.plain import plain
 
@@ -54,7 +53,7 @@ def _post(service: dict[str, Any], address: str, question: str, key: str | None)
     url = f"http://{address}:{service['port']}/v1/chat/completions"
     headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
     try:
-        message = urllib.request.Request(url, json.dumps(body).encode(), headers)  # noqa: S310 (the URL is the plan's)
+        message = urllib.request.Request(url, json.dumps(body).encode(), headers)
         with urllib.request.urlopen(message, timeout=300) as response:  # noqa: S310
             choice = json.load(response)["choices"][0]["message"]
     except urllib.error.HTTPError as error:

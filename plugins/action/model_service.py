@@ -10,7 +10,6 @@ import jinja2
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.plain import plain
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.render import Unit, as_dict, render_unit
 
@@ -96,7 +95,11 @@ class ActionModule(ActionBase):
         for unit, cause in failed.items():
             after = "it is stopped until the next run"
             if unit in restored:
-                after = "its earlier version did not come back either" if unit in still else "its earlier version serves again"
+                after = (
+                    "its earlier version did not come back either"
+                    if unit in still
+                    else "its earlier version serves again"
+                )
             lines.append(f"{unit} did not start: {cause} ({after}; journalctl -u {unit} has the whole log)")
         return "\n".join(lines)
 

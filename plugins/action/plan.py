@@ -10,7 +10,6 @@ from ansible.errors import AnsibleActionFail
 from ansible.inventory.manager import InventoryManager
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.document import models_page
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.fleet import Inventory, plan_fleet
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.plain import plain
@@ -52,7 +51,9 @@ class ActionModule(ActionBase):
         if outcome.problems:
             count = len(outcome.problems)
             lines = "\n".join(f"  - {problem}" for problem in outcome.problems)
-            raise AnsibleActionFail(f"The inventory has {count} problem{'s' * (count > 1)}; no host was touched.\n{lines}")
+            raise AnsibleActionFail(
+                f"The inventory has {count} problem{'s' * (count > 1)}; no host was touched.\n{lines}"
+            )
         for warning in outcome.warnings:
             display.warning(str(warning))
         if given["show"]:

@@ -89,7 +89,11 @@ class ActionModule(ActionBase):
             changed = not fits(target, options, directory, manifest)
             if changed and not self._task.check_mode:
                 with exclusive(directory):
-                    manifest = Preparation(target, directory, options, lambda line: display.display(line)).prepare()
+                    # Another run may have prepared it while this one waited.
+                    manifest = read_manifest(directory)
+                    changed = not fits(target, options, directory, manifest)
+                    if changed:
+                        manifest = Preparation(target, directory, options, display.display).prepare()
         except (ToolError, LockError, WheelError, OSError) as error:
             raise AnsibleActionFail(f"wheelhouse {target.name} in {directory}: {error}") from error
         files = manifest.get("files", {})

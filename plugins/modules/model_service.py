@@ -102,7 +102,6 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.baremetal.vllm.plugins.module_utils.service import generations, host
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.decide import Planned, decide_all
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.systemd import SystemdError
@@ -134,7 +133,9 @@ def apply(module: AnsibleModule) -> dict[str, Any]:
         "changed": changed,
         "steps": [asdict(step) for step in steps],
         "diff": host.diffs(steps, wanted, texts, stale),
-        "changes": {s.unit: host.cause_of_change(texts[s.unit], wanted[s.unit]) for s in steps if s.write and s.unit in texts},
+        "changes": {
+            s.unit: host.cause_of_change(texts[s.unit], wanted[s.unit]) for s in steps if s.write and s.unit in texts
+        },
         "pending": {
             step.unit: observed[step.unit].state.restarts if step.verb == "wait" else 0
             for step in steps

@@ -34,7 +34,9 @@ def test_a_unit_is_active_enabled_and_has_not_restarted(name: str, unit: str) ->
 
 
 @pytest.mark.parametrize(("name", "unit"), PLACES)
-def test_the_process_runs_as_vllm_from_the_pinned_release_without_the_key_in_its_arguments(name: str, unit: str) -> None:
+def test_the_process_runs_as_vllm_from_the_pinned_release_without_the_key_in_its_arguments(
+    name: str, unit: str
+) -> None:
     target = host(name)
     pid = show(target, unit, "MainPID")["MainPID"]
     words = argv(target, pid)
@@ -67,14 +69,20 @@ def test_only_root_reads_the_key_and_nobody_but_root_writes_the_engine(name: str
     key = target.file("/etc/vllm/secrets/api_key.env")
     assert (key.user, key.group, key.mode) == ("root", "root", 0o600)
     assert target.file("/etc/vllm/secrets").mode == 0o700
-    assert target.check_output("find /opt/vllm /var/lib/vllm/models ! -user root -o -perm /022 ! -type l | head -3") == ""
+    assert (
+        target.check_output("find /opt/vllm /var/lib/vllm/models ! -user root -o -perm /022 ! -type l | head -3") == ""
+    )
     assert target.run("su -s /bin/sh vllm -c 'cat /etc/vllm/secrets/api_key.env'").rc != 0
 
 
 @pytest.mark.parametrize("name", UNITS)
 def test_the_first_generation_is_kept_as_one_that_served(name: str) -> None:
     manifest = json.loads(host(name).file("/var/lib/vllm/generations/1/manifest.json").content_string)
-    assert (manifest["outcome"], manifest["releases"], sorted(manifest["units"])) == ("active", ["0.32.0"], sorted(UNITS[name]))
+    assert (manifest["outcome"], manifest["releases"], sorted(manifest["units"])) == (
+        "active",
+        ["0.32.0"],
+        sorted(UNITS[name]),
+    )
 
 
 def test_verify_alone_passes_and_changes_nothing() -> None:

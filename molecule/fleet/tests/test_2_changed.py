@@ -45,4 +45,6 @@ def test_a_model_taken_off_the_menu_is_gone_and_the_others_never_noticed(menu: d
     target = host("lab2")
     assert not target.file("/etc/systemd/system/vllm-tiny-reranker.service").exists
     assert target.run("pgrep -f tiny-reranker").rc != 0
-    assert {u: p for u, p in processes().items() if "reranker" not in u} == {u: p for u, p in before.items() if "reranker" not in u}
+    assert {u: p for u, p in processes().items() if "reranker" not in u} == {
+        u: p for u, p in before.items() if "reranker" not in u
+    }

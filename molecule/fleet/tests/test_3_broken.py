@@ -11,7 +11,9 @@ from testlab import argv, ask, host, show
 UNIT = "vllm-tiny-reasoning.service"
 
 
-def test_a_wrong_option_is_told_in_one_line_and_the_earlier_version_serves_again(menu: dict[str, Any], site: Any) -> None:
+def test_a_wrong_option_is_told_in_one_line_and_the_earlier_version_serves_again(
+    menu: dict[str, Any], site: Any
+) -> None:
     del menu["tiny-reranker"]
     others = show(host("lab2"), "vllm-tiny-vision.service", "MainPID")
     menu["tiny-reasoning"]["args"] = menu["tiny-reasoning"]["args"].replace("'hermes'", "'hermes', 'not-an-option': 7")

@@ -15,7 +15,9 @@ def processes(target: Any) -> dict[str, str]:
     """Process ids of the unit by what they are: the server, and vLLM's own names for the others."""
     group = show(target, UNIT, "ControlGroup")["ControlGroup"]
     found = {}
-    for pid in target.check_output("find /sys/fs/cgroup -path '*%s/cgroup.procs' -exec cat {} + | sort -u", group).split():
+    for pid in target.check_output(
+        "find /sys/fs/cgroup -path '*%s/cgroup.procs' -exec cat {} + | sort -u", group
+    ).split():
         words = argv(target, pid)
         found[words[0] if words[0].startswith("VLLM::") else "server" if "serve" in words else "tracker"] = pid
     return found

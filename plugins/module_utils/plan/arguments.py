@@ -46,7 +46,9 @@ _SECRET_VALUE = re.compile(r"\b(hf_[A-Za-z0-9]{16,}|sk-[A-Za-z0-9_-]{16,}|AKIA[A
 _SECRET_ENV = re.compile(r"(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|API_KEY|ACCESS_KEY|CREDENTIALS?)(_|$)")
 # Halves of surrogate pairs, and Unicode's noncharacters: systemd drops a line that holds one as "not UTF-8 clean", and
 # D-Bus refuses to speak of such a unit (src/basic/utf8.c).
-_NO_TEXT = re.compile("[\ud800-\udfff\ufdd0-\ufdef" + "".join(chr(p << 16 | e) for p in range(17) for e in (0xFFFE, 0xFFFF)) + "]")
+_NO_TEXT = re.compile(
+    "[\ud800-\udfff\ufdd0-\ufdef" + "".join(chr(p << 16 | e) for p in range(17) for e in (0xFFFE, 0xFFFF)) + "]"
+)
 # Of the control characters, an environment may hold tab and line feed alone (systemd: env_value_is_valid).
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)([kKmMgG]?)")
@@ -65,11 +67,15 @@ def read_arguments(at: str, args: Mapping[str, Any], problems: Problems) -> dict
     for raw, value in args.items():
         option, key = normal(raw), f"{at}.{raw}"
         if option.lower() in SECRET:
-            problems.add(key, "is a secret, and every user of the host can read a command line", f"Use {SECRET[option.lower()]}")
+            problems.add(
+                key, "is a secret, and every user of the host can read a command line", f"Use {SECRET[option.lower()]}"
+            )
         elif option in OWNED:
             problems.add(key, "is written by the plan", f"It follows from {OWNED[option]}")
         elif not _OPTION.fullmatch(option):
-            problems.add(key, "is not the name of a long option", "Write it as in `vllm serve --help`, without the dashes")
+            problems.add(
+                key, "is not the name of a long option", "Write it as in `vllm serve --help`, without the dashes"
+            )
         elif option in read:
             problems.add(key, "is given twice under two spellings", f"Keep one of them, as `{option}`")
         else:
@@ -102,7 +108,7 @@ def words(option: str, value: Any) -> list[str]:
 def _word(value: Any) -> str:
     if isinstance(value, str):
         return str(value)
-    if isinstance(value, bool) or isinstance(value, (Mapping, list, tuple)):
+    if isinstance(value, (bool, Mapping, list, tuple)):
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return repr(value) if isinstance(value, float) else str(value)
 
@@ -112,26 +118,34 @@ def check_value(key: str, option: str, value: Any, problems: Problems) -> bool:
     try:
         written = words(option, value)
     except (TypeError, ValueError):
-        problems.add(key, f"{value!r} cannot be written as JSON", "Use text, numbers, true, false, lists and dictionaries")
+        problems.add(
+            key, f"{value!r} cannot be written as JSON", "Use text, numbers, true, false, lists and dictionaries"
+        )
         return False
     if isinstance(value, float) and not math.isfinite(value):
         problems.add(key, f"{value!r} is not a number vLLM can read", "Write a finite number")
         return False
     if isinstance(value, (list, tuple)) and any(_word(item).startswith("-") for item in value):
-        problems.add(key, "has an item that begins with a dash, which would be read as an option", "Write it another way")
+        problems.add(
+            key, "has an item that begins with a dash, which would be read as an option", "Write it another way"
+        )
         return False
     for word in written:
         if "\0" in word:
             problems.add(key, "contains a NUL character", "Remove it: no command line can carry one")
             return False
         if _NO_TEXT.search(word):
-            problems.add(key, "contains a code point that is no character", "Remove it: systemd takes it for broken text")
+            problems.add(
+                key, "contains a code point that is no character", "Remove it: systemd takes it for broken text"
+            )
             return False
         if len(word.encode()) > MAX_WORD:
             problems.add(key, f"is longer than the kernel's {MAX_WORD} bytes for one argument", "Put it in a file")
             return False
         if _SECRET_VALUE.search(word):
-            problems.add(key, "looks like a secret", "Use `vllm_api_key`, `vllm_hf_token` or `vllm_secret_env` (from a vault)")
+            problems.add(
+                key, "looks like a secret", "Use `vllm_api_key`, `vllm_hf_token` or `vllm_secret_env` (from a vault)"
+            )
             return False
     return True
 

@@ -26,7 +26,10 @@ def request(service: Mapping[str, Any], question: str = QUESTION) -> tuple[str, 
         "score": ("/v1/score", {"model": model, "text_1": question, "text_2": documents}),
         "classify": ("/classify", {"model": model, "input": ["This product is great."]}),
     }
-    return bodies.get(service["kind"], ("/v1/chat/completions", {"model": model, "messages": chat, "max_tokens": 64, "temperature": 0}))
+    return bodies.get(
+        service["kind"],
+        ("/v1/chat/completions", {"model": model, "messages": chat, "max_tokens": 64, "temperature": 0}),
+    )
 
 
 def curl(service: Mapping[str, Any], address: str, question: str = QUESTION) -> str:

@@ -141,7 +141,9 @@ def _assign(menu: Sequence[Entry], inventory: Inventory, problems: Problems) -> 
         names = list(inventory.hosts) if entry.hosts is None else list(inventory.match(entry.hosts))
         strangers = [name for name in names if name not in inventory.hosts]
         if entry.hosts is not None and not names:
-            problems.add(key, f"the pattern {entry.hosts!r} matches no host", "Correct it, or add the hosts to the inventory")
+            problems.add(
+                key, f"the pattern {entry.hosts!r} matches no host", "Correct it, or add the hosts to the inventory"
+            )
         if strangers:
             problems.add(
                 key,
@@ -162,7 +164,11 @@ def _weights(at: str, source: Source, inventory: Inventory, problems: Problems) 
         return {"source": "host", "path": source.model}
     digest = inventory.digests.get(source.push_from, "was not hashed")
     if len(digest) != 64:
-        problems.add(f"{at}.push_from", f"{source.push_from}: {digest}", "Name a directory of the control node that holds the model")
+        problems.add(
+            f"{at}.push_from",
+            f"{source.push_from}: {digest}",
+            "Name a directory of the control node that holds the model",
+        )
         return {"source": "pushed", "path": ""}
     stem = source.push_from.rstrip("/").rpartition("/")[2]
     path = f"{MODELS}/pushed/{stem}/{digest[:16]}"

@@ -114,7 +114,9 @@ def _read_entry(name: Any, raw: Any, problems: Problems) -> Entry | None:
         name=name,
         source=source or Source(model=""),
         kind=str(kind),
-        hosts=_read_text(f"{at}.hosts", raw.get("hosts"), "an Ansible host pattern such as `big_gpus:!spare`", problems),
+        hosts=_read_text(
+            f"{at}.hosts", raw.get("hosts"), "an Ansible host pattern such as `big_gpus:!spare`", problems
+        ),
         gpus=_read_gpus(f"{at}.gpus", raw.get("gpus"), problems),
         port=_read_number(f"{at}.port", raw.get("port"), 1024, 65535, problems),
         aliases=_read_aliases(f"{at}.aliases", raw.get("aliases"), problems),
@@ -122,7 +124,8 @@ def _read_entry(name: Any, raw: Any, problems: Problems) -> Entry | None:
         args=_read_mapping(f"{at}.args", raw.get("args"), problems),
         env=_read_env(f"{at}.env", raw.get("env"), problems),
         prove=_read_prove(f"{at}.prove", raw.get("prove"), problems),
-        start_timeout=_read_number(f"{at}.start_timeout", raw.get("start_timeout"), 1, 86400, problems) or START_TIMEOUT,
+        start_timeout=_read_number(f"{at}.start_timeout", raw.get("start_timeout"), 1, 86400, problems)
+        or START_TIMEOUT,
     )
 
 
@@ -138,7 +141,9 @@ def _read_source(at: str, raw: Mapping[str, Any], problems: Problems) -> Source 
     revision = raw.get("revision")
     if push_from is not None:
         if not push_from.startswith("/"):
-            problems.add(f"{at}.push_from", f"{push_from!r} is not absolute", "Write the whole path on the control node")
+            problems.add(
+                f"{at}.push_from", f"{push_from!r} is not absolute", "Write the whole path on the control node"
+            )
             return None
         if model is not None or revision is not None:
             problems.add(
@@ -150,14 +155,18 @@ def _read_source(at: str, raw: Mapping[str, Any], problems: Problems) -> Source 
         return Source(model=push_from, push_from=push_from)
     if model is None:
         if raw.get("model") is None:
-            problems.add(f"{at}.model", "is missing", "Write a hub id, an absolute path on the host, or use `push_from`")
+            problems.add(
+                f"{at}.model", "is missing", "Write a hub id, an absolute path on the host, or use `push_from`"
+            )
         return None
     if model.startswith("/"):
         if revision is not None:
             problems.add(f"{at}.revision", "means nothing for a path", "Leave it out, or name a hub id as `model`")
         return Source(model=model.rstrip("/") or "/")
     if not _HUB_ID.fullmatch(model):
-        problems.add(f"{at}.model", f"{model!r} is neither a hub id nor an absolute path", "Write `Org/Name` or `/path`")
+        problems.add(
+            f"{at}.model", f"{model!r} is neither a hub id nor an absolute path", "Write `Org/Name` or `/path`"
+        )
         return None
     if not isinstance(revision, str) or not _COMMIT.fullmatch(revision):
         reason = "is missing" if revision is None else f"{revision!r} can move or is no commit"
@@ -185,7 +194,9 @@ def _read_number(at: str, value: Any, low: int, high: int, problems: Problems) -
         return None
     number = whole(value)
     if number is None or not low <= number <= high:
-        problems.add(at, f"{value!r} is not a number from {low} to {high}", f"Write a whole number from {low} to {high}")
+        problems.add(
+            at, f"{value!r} is not a number from {low} to {high}", f"Write a whole number from {low} to {high}"
+        )
         return None
     return number
 
@@ -197,7 +208,9 @@ def _read_gpus(at: str, value: Any, problems: Problems) -> int | tuple[int, ...]
         indices = [whole(item) for item in value]
         if indices and all(i is not None and 0 <= i < 64 for i in indices) and len(set(indices)) == len(indices):
             return tuple(i for i in indices if i is not None)
-        problems.add(at, f"{value!r} is not a list of distinct GPU indices", "Write indices as nvidia-smi shows them: [0, 1]")
+        problems.add(
+            at, f"{value!r} is not a list of distinct GPU indices", "Write indices as nvidia-smi shows them: [0, 1]"
+        )
         return None
     return _read_number(at, value, 1, 64, problems)
 
@@ -215,7 +228,9 @@ def _read_adapters(at: str, value: Any, problems: Problems) -> dict[str, Source]
     read: dict[str, Source] = {}
     for name, raw in _read_mapping(at, value, problems).items():
         if not _UNIT_NAME.fullmatch(name) or not isinstance(raw, Mapping):
-            problems.add(f"{at}.{name}", "is not an adapter", "Write `name: {model: …, revision: …}` or `{push_from: …}`")
+            problems.add(
+                f"{at}.{name}", "is not an adapter", "Write `name: {model: …, revision: …}` or `{push_from: …}`"
+            )
             continue
         _refuse_unknown(f"{at}.{name}", raw, SOURCE_KEYS, problems)
         source = _read_source(f"{at}.{name}", raw, problems)

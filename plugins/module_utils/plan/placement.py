@@ -23,7 +23,9 @@ def needed_gpus(args: Mapping[str, Any]) -> int:
     return product
 
 
-def place(host: Host, entries: Sequence[tuple[Entry, Mapping[str, Any]]], problems: Problems) -> dict[str, tuple[int, ...]]:
+def place(
+    host: Host, entries: Sequence[tuple[Entry, Mapping[str, Any]]], problems: Problems
+) -> dict[str, tuple[int, ...]]:
     """GPU indices per model name. Listed indices are taken as written (and may be shared); counts get free GPUs.
 
     `entries` are the host's models in menu order, each with its normalised args.

@@ -68,9 +68,7 @@ def decide(planned: Planned, observed: Observed) -> Step:
     return Step(planned.unit, verb, why, write, enable)
 
 
-def decide_all(
-    planned: Sequence[Planned], observed: Mapping[str, Observed], installed: Sequence[str]
-) -> list[Step]:
+def decide_all(planned: Sequence[Planned], observed: Mapping[str, Observed], installed: Sequence[str]) -> list[Step]:
     """Steps for every planned unit, in the plan's order, then removals of ours that nobody plans any more."""
     wanted = {unit.unit for unit in planned}
     steps = [decide(unit, observed[unit.unit]) for unit in planned]

@@ -57,7 +57,8 @@ def write_generation(root: Path, units: Sequence[Mapping[str, str]]) -> int:
         "outcome": "pending",
         "releases": sorted({unit["release"] for unit in units}),
         "units": {
-            unit["unit"]: {key: unit[key] for key in ("name", "digest", "release", "weights", "revision")} for unit in units
+            unit["unit"]: {key: unit[key] for key in ("name", "digest", "release", "weights", "revision")}
+            for unit in units
         },
     }
     draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=root))

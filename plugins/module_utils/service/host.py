@@ -76,7 +76,9 @@ def foreign_units(units: Sequence[str]) -> list[str]:
     return [str(UNITS / unit) for unit in units if os.path.lexists(UNITS / unit) and unit not in ours]
 
 
-def observe(planned: Sequence[Mapping[str, str]], secrets: Mapping[str, str]) -> tuple[dict[str, Observed], dict[str, str]]:
+def observe(
+    planned: Sequence[Mapping[str, str]], secrets: Mapping[str, str]
+) -> tuple[dict[str, Observed], dict[str, str]]:
     """Every planned unit as found, and the texts of all installed ones."""
     texts = installed_units()
     units = [unit["unit"] for unit in planned]
@@ -91,7 +93,9 @@ def observe(planned: Sequence[Mapping[str, str]], secrets: Mapping[str, str]) ->
     return found, texts
 
 
-def diffs(steps: Sequence[Step], planned: Mapping[str, str], texts: Mapping[str, str], files: Sequence[HostFile]) -> list[dict[str, str]]:
+def diffs(
+    steps: Sequence[Step], planned: Mapping[str, str], texts: Mapping[str, str], files: Sequence[HostFile]
+) -> list[dict[str, str]]:
     """Ansible's diff entries: unit texts and public files; of secret ones only that they change."""
     entries = []
     for step in steps:
@@ -185,7 +189,9 @@ def progress(unit: str, state: systemd.State, restarts: int = 0) -> Progress:
     if not state.asserted:
         return Progress(unit, "failed", "", seconds, f"{missing(unit)} is missing on the host")
     named = cause(systemd.journal(unit, state.invocation)) or cause(systemd.journal(unit))
-    return Progress(unit, "failed", "", seconds, named or f"systemd says: {state.result}, exit status {state.exit_status}")
+    return Progress(
+        unit, "failed", "", seconds, named or f"systemd says: {state.result}, exit status {state.exit_status}"
+    )
 
 
 def watch(pending: Mapping[str, int], seen: Mapping[str, str], wait: float) -> list[Progress]:
@@ -221,5 +227,3 @@ def restore(number: int, failed: Sequence[str]) -> dict[str, str]:
     systemd.run(["systemctl", "daemon-reload"])
     begin([unit for unit, how in outcome.items() if how == "restored"])
     return outcome
-
-

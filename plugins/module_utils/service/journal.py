@@ -57,7 +57,9 @@ def cause(lines: Sequence[str]) -> str:
     for line in clean:
         if _KILLED.search(line):
             return line
-    errors = [c for c, raw in zip(clean, lines) if re.search(r"\b(ERROR|CRITICAL|error:)", raw) and not _CONSEQUENCE.search(c)]
+    errors = [
+        c for c, raw in zip(clean, lines) if re.search(r"\b(ERROR|CRITICAL|error:)", raw) and not _CONSEQUENCE.search(c)
+    ]
     return errors[-1] if errors else ""
 
 

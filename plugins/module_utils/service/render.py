@@ -48,15 +48,13 @@ def render_unit(template: Any, service: Mapping[str, Any], secrets: str) -> Unit
     """
     engine = service["argv"][0].rpartition("/bin/")[0]
     connect = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(service["address"], service["address"])  # noqa: S104
+    wait = [f"{engine}/bin/python", "-I", "/usr/local/libexec/vllm-wait-ready", connect, str(service["port"])]
     values: dict[str, Any] = {
         "mark": MARK,
         "service": service,
         "command": quoting.command(service["argv"]),
         "asserts": [quoting.path(engine + "/.complete.json"), quoting.path(service["weights"])],
-        "ready": quoting.command(
-            [f"{engine}/bin/python", "-I", "/usr/local/libexec/vllm-wait-ready", connect, str(service["port"])]
-            + [service["kind"], service["name"]]
-        ).replace(" \\\n ", ""),
+        "ready": " ".join(quoting.command_word(word) for word in [*wait, service["kind"], service["name"]]),
         "secrets": secrets,
         "devices": devices(service["accelerator"], service["gpus"]),
         "groups": "video render" if service["accelerator"] == "rocm" else "",

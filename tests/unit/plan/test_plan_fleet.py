@@ -134,7 +134,12 @@ BAD = [
     ("no kind", {"m": {"model": "/m"}}, "vllm_models.m.kind", "is missing"),
     ("an unknown key", {"m": {**CHAT, "hots": "x"}}, "vllm_models.m.hots", 'Did you mean "hosts"'),
     ("a key as option", {"m": {**CHAT, "args": {"api-key": "x"}}}, "vllm_models.m.args.api-key", "vllm_api_key"),
-    ("a key as option, other spelling", {"m": {**CHAT, "args": {"--api_key": "x"}}}, "vllm_models.m.args.--api_key", "vault"),
+    (
+        "a key as option, other spelling",
+        {"m": {**CHAT, "args": {"--api_key": "x"}}},
+        "vllm_models.m.args.--api_key",
+        "vault",
+    ),
     ("a token in a value", {"m": {**CHAT, "args": {"x": "hf_" + "a" * 30}}}, "vllm_models.m.args.x", "secret"),
     ("a token in the environment", {"m": {**CHAT, "env": {"HF_TOKEN": "x"}}}, "vllm_models.m.env.HF_TOKEN", "secret"),
     ("an owned option", {"m": {**CHAT, "args": {"port": 1}}}, "vllm_models.m.args.port", "`port` of the entry"),
@@ -143,9 +148,19 @@ BAD = [
     ("a host outside", {"m": {**CHAT, "hosts": "gpu1,stranger"}}, "vllm_models.m.hosts", "outside the group"),
     ("too many GPUs", {"m": {**CHAT, "gpus": 9}}, "vllm_models.m.gpus", "needs 9 GPUs on gpu1, which declares 8"),
     ("GPUs that are not there", {"m": {**CHAT, "gpus": [8]}}, "vllm_models.m.gpus", "names GPU 8"),
-    ("fewer GPUs than tensor parallel", {"m": {**CHAT, "gpus": 1, "args": {"tensor-parallel-size": 2}}}, "vllm_models.m.gpus", "need 2"),
+    (
+        "fewer GPUs than tensor parallel",
+        {"m": {**CHAT, "gpus": 1, "args": {"tensor-parallel-size": 2}}},
+        "vllm_models.m.gpus",
+        "need 2",
+    ),
     ("GPUs gone", {"a": {**CHAT, "gpus": 8}, "b": CHAT}, "vllm_models.b.gpus", "0 left (used: a on [0, 1"),
-    ("one port twice", {"a": {**CHAT, "port": 8000}, "b": {**CHAT, "port": 8000}}, "vllm_models.b.port", "also the port of a"),
+    (
+        "one port twice",
+        {"a": {**CHAT, "port": 8000}, "b": {**CHAT, "port": 8000}},
+        "vllm_models.b.port",
+        "also the port of a",
+    ),
     ("a privileged port", {"m": {**CHAT, "port": 80}}, "vllm_models.m.port", "1024 to 65535"),
     ("one name twice", {"a": {**CHAT, "aliases": ["b"]}, "b": CHAT}, "vllm_models.b", "tell it from a"),
     ("no revision", {"m": {"model": "Qwen/Q", "kind": "chat"}}, "vllm_models.m.revision", "40-digit commit"),
@@ -154,15 +169,30 @@ BAD = [
     ("no model", {"m": {"kind": "chat"}}, "vllm_models.m.model", "is missing"),
     ("push_from and model", {"m": {**CHAT, "push_from": "/x"}}, "vllm_models.m.push_from", "stands beside"),
     ("a push of nothing", {"m": {"push_from": "/x", "kind": "chat"}}, "vllm_models.m.push_from", "was not hashed"),
-    ("reasoning without a parser", {"m": {**CHAT, "kind": "reasoning"}}, "vllm_models.m.args.reasoning-parser", "is missing"),
-    ("tools without a parser", {"m": {**CHAT, "args": {"enable-auto-tool-choice": True}}}, "vllm_models.m.args.tool-call-parser", "needs it"),
+    (
+        "reasoning without a parser",
+        {"m": {**CHAT, "kind": "reasoning"}},
+        "vllm_models.m.args.reasoning-parser",
+        "is missing",
+    ),
+    (
+        "tools without a parser",
+        {"m": {**CHAT, "args": {"enable-auto-tool-choice": True}}},
+        "vllm_models.m.args.tool-call-parser",
+        "needs it",
+    ),
     ("NUL", {"m": {**CHAT, "args": {"x": "a\0b"}}}, "vllm_models.m.args.x", "NUL"),
     ("no character", {"m": {**CHAT, "args": {"x": "a\ufffe"}}}, "vllm_models.m.args.x", "no character"),
     ("half a character", {"m": {**CHAT, "args": {"x": "a\ud800"}}}, "vllm_models.m.args.x", "no character"),
     ("a bell in the environment", {"m": {**CHAT, "env": {"X": "a\a"}}}, "vllm_models.m.env.X", "control character"),
     ("too long", {"m": {**CHAT, "args": {"x": "é" * 70000}}}, "vllm_models.m.args.x", "longer than the kernel"),
     ("args as a list", {"m": {**CHAT, "args": ["a"]}}, "vllm_models.m.args", "is not a dictionary"),
-    ("GPUs by environment", {"m": {**CHAT, "env": {"CUDA_VISIBLE_DEVICES": "0"}}}, "vllm_models.m.env.CUDA_VISIBLE_DEVICES", "`gpus`"),
+    (
+        "GPUs by environment",
+        {"m": {**CHAT, "env": {"CUDA_VISIBLE_DEVICES": "0"}}},
+        "vllm_models.m.env.CUDA_VISIBLE_DEVICES",
+        "`gpus`",
+    ),
     ("an unknown proof", {"m": {**CHAT, "prove": {"meanin": False}}}, "vllm_models.m.prove.meanin", "meaning"),
     ("an entry that is text", {"m": "Qwen/Q"}, "vllm_models.m", "is not a dictionary"),
     ("a menu that is a list", [CHAT], "vllm_models", "is not a dictionary"),
@@ -194,7 +224,12 @@ def test_a_bad_host_is_refused_by_its_key(change: dict[str, Any], key: str, word
 
 def test_every_problem_is_told_at_once_and_in_order() -> None:
     outcome = plan({"a b": CHAT, "c": {**CHAT, "kind": "x", "prot": 1}}, {"h": {**GPU_HOST, "vllm_version": 1}})
-    assert [p.key for p in outcome.problems] == ["h.vllm_version", "vllm_models.a b", "vllm_models.c.kind", "vllm_models.c.prot"]
+    assert [p.key for p in outcome.problems] == [
+        "h.vllm_version",
+        "vllm_models.a b",
+        "vllm_models.c.kind",
+        "vllm_models.c.prot",
+    ]
 
 
 def test_a_cpu_host_takes_models_without_gpus_and_refuses_those_that_ask_for_one() -> None:
@@ -208,8 +243,12 @@ def test_a_host_without_models_needs_no_engine() -> None:
 
 
 leaf = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
-anything = st.recursive(leaf, lambda c: st.lists(c, max_size=3) | st.dictionaries(st.text(max_size=6) | st.integers(), c, max_size=3))
-keys = st.sampled_from(["model", "revision", "kind", "hosts", "gpus", "port", "aliases", "adapters", "args", "env", "prove", "push_from"])
+anything = st.recursive(
+    leaf, lambda c: st.lists(c, max_size=3) | st.dictionaries(st.text(max_size=6) | st.integers(), c, max_size=3)
+)
+keys = st.sampled_from(
+    ["model", "revision", "kind", "hosts", "gpus", "port", "aliases", "adapters", "args", "env", "prove", "push_from"]
+)
 
 
 @settings(max_examples=300, deadline=None)

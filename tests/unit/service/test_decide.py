@@ -29,7 +29,12 @@ CASES = [
     ("failed", found(active="failed", sub="failed", main_pid=0), "start", True),
     ("stopped by hand", found(active="inactive", sub="dead", main_pid=0), "start", True),
     ("still starting as planned", found(active="activating", sub="start-post"), "wait", False),
-    ("starting with old options", found(active="activating", sub="start-post", text="old", digest="old"), "restart", True),
+    (
+        "starting with old options",
+        found(active="activating", sub="start-post", text="old", digest="old"),
+        "restart",
+        True,
+    ),
     ("queued behind a neighbour", found(active="inactive", sub="dead", main_pid=0, job=True), "wait", False),
     ("between two tries of systemd", found(active="activating", sub="auto-restart", main_pid=0), "start", True),
 ]
@@ -54,4 +59,8 @@ def test_systemctl_show_of_several_units_is_read_block_by_block() -> None:
     states = parse_show(text)
     assert (states["a.service"].main_pid, states["a.service"].restarts, states["a.service"].stale) == (12, 3, True)
     assert states["a.service"].running
-    assert (states["b.service"].job, states["b.service"].asserted, states["b.service"].result) == (True, False, "exit-code=odd")
+    assert (states["b.service"].job, states["b.service"].asserted, states["b.service"].result) == (
+        True,
+        False,
+        "exit-code=odd",
+    )

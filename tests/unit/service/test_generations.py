@@ -10,7 +10,15 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.service import gene
 
 def units(text: str, release: str = "0.32.0") -> list[dict[str, str]]:
     return [
-        {"unit": "vllm-m.service", "name": "m", "text": text, "digest": "d", "release": release, "weights": "/m", "revision": "r"}
+        {
+            "unit": "vllm-m.service",
+            "name": "m",
+            "text": text,
+            "digest": "d",
+            "release": release,
+            "weights": "/m",
+            "revision": "r",
+        }
     ]
 
 
