@@ -77,7 +77,7 @@ marker:
   type: dict
   returned: when installed
 seconds:
-  description: How long each step took - send, unpack, install, import, close.
+  description: How long each step took - send, wait, unpack, install, import, close.
   type: dict
   returned: when installed
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import fcntl
 import json
 import os
 import re
@@ -15,8 +16,14 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine.installed import MARKER, free_bytes
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.installed import (
+    MARKER,
+    free_bytes,
+    is_whole,
+    read_marker,
+)
 
 # Imports what a service imports first. vLLM itself only warns when its compiled part cannot be loaded and fails much
 # later with an AttributeError, so the proof is that the part is mapped into memory; where not, loading it says why.
@@ -131,10 +138,20 @@ def _safe_members(archive: tarfile.TarFile, target: Path) -> None:
     archive.extractall(target)  # noqa: S202 - checked above; older Pythons have no filter
 
 
+def alone(job: Job) -> IO[str]:
+    """Wait until nobody else builds this release here, and return the file that holds the lock.
+
+    A build goes on when the run that began it loses its connection: the next run waits for it and takes its result.
+    """
+    job.root.mkdir(mode=0o755, parents=True, exist_ok=True)
+    stream = (job.root / f".building-{job.release}").open("w")
+    fcntl.flock(stream, fcntl.LOCK_EX)
+    return stream
+
+
 def unpack(job: Job) -> Path:
     """Unpack the bundle into the staging directory and return the uv binary out of its wheel."""
     shutil.rmtree(job.staging, ignore_errors=True)
-    job.root.mkdir(mode=0o755, parents=True, exist_ok=True)
     job.staging.mkdir(mode=0o700)
     with tarfile.open(job.bundle, "r:") as archive:
         _safe_members(archive, job.staging)
@@ -257,6 +274,7 @@ def build(job: Job) -> tuple[dict[str, str], dict[str, float]]:
     The staging directory goes in any case. Raises BuildError.
     """
     old_umask = os.umask(0o022)
+    held: IO[str] | None = None
     seconds: dict[str, float] = {}
 
     def timed(step: str, since: float) -> float:
@@ -267,6 +285,11 @@ def build(job: Job) -> tuple[dict[str, str], dict[str, float]]:
     try:
         clock = time.monotonic()
         check_room(job)
+        held = alone(job)
+        clock = timed("wait", clock)
+        already = read_marker(job.path)
+        if already.get("lock_sha256") == job.lock_sha256 and is_whole(job.path):
+            return already, seconds
         uv = unpack(job)
         clock = timed("unpack", clock)
         version = install(job, uv)
@@ -281,7 +304,9 @@ def build(job: Job) -> tuple[dict[str, str], dict[str, float]]:
         raise BuildError(f"{error}" + (f"\nWhat to do: {remedy}" if remedy else "")) from error
     finally:
         os.umask(old_umask)
-        shutil.rmtree(job.staging, ignore_errors=True)
+        if held is not None:
+            shutil.rmtree(job.staging, ignore_errors=True)
+            held.close()
 
 
 def unused_pythons(root: Path) -> list[Path]:

@@ -86,7 +86,7 @@ def test_a_second_order_finds_the_running_process(hub: Hub, host: Host) -> None:
 def test_progress_is_told_while_it_lasts(hub: Hub, host: Host) -> None:
     hub.rate = 1 << 20
     host.start()
-    seen = set()
+    seen: set[int] = set()
     while job.poll(host.run_dir)["state"] == "running":
         seen.update(item["done"] for item in job.poll(host.run_dir)["items"] if item["state"] == "fetching")
         time.sleep(0.2)

@@ -94,7 +94,12 @@ def test_a_known_file_is_not_read_again(tmp_path: Path, monkeypatch: pytest.Monk
     digest = fp.fingerprint(str(root))[0]
     read: list[str] = []
     real = fp.hash_file
-    monkeypatch.setattr(fp, "hash_file", lambda path: read.append(path) or real(path))
+
+    def watched(path: str) -> tuple[str, str]:
+        read.append(path)
+        return real(path)
+
+    monkeypatch.setattr(fp, "hash_file", watched)
     assert fp.fingerprint(str(root))[0] == digest
     assert read == []
     (root / "a").write_bytes(b"3")
