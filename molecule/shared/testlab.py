@@ -97,6 +97,13 @@ def ask(name: str, port: int, path: str, body: dict[str, Any] | None = None, key
         return status, raw.decode(errors="replace")
 
 
+def generations(target: Any) -> list[dict[str, Any]]:
+    """The manifests of a host's generations, oldest first."""
+    numbers = sorted(int(n) for n in target.check_output("ls /var/lib/vllm/generations").split())
+    files = [target.file(f"/var/lib/vllm/generations/{n}/manifest.json") for n in numbers]
+    return [json.loads(file.content_string) for file in files]
+
+
 def wait_until(condition: Any, seconds: float, what: str) -> Any:
     """The condition's first true value; fails, naming what was waited for, after the given time."""
     end = time.monotonic() + seconds

@@ -92,5 +92,6 @@ class ActionModule(ActionBase):
         home = sources.default_locks()
         lock_path = Path(source["lock"] or home / f"{target.name}.lock").expanduser()
         # Without an index of the operator's own, uv itself knows where torch for CPU is.
-        backend = ["--torch-backend", "cpu"] if accelerator == "cpu" and not indexes else []
-        return bundle.for_index(target, lock_path, home / target.name, backend)
+        own_index = ["--default-index", asked["index_url"]] if asked.get("index_url") else []
+        backend = ["--torch-backend", "cpu"] if accelerator == "cpu" and not indexes and not own_index else []
+        return bundle.for_index(target, lock_path, home / target.name, [*own_index, *backend])

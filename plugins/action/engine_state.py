@@ -32,7 +32,7 @@ class ActionModule(ActionBase):
         try:
             answer.update(self.judge(asked, answer))
         except (RefusalError, pythons.NoPythonError, lock.LockError) as error:
-            answer.update(failed=True, msg=f"vLLM {asked['release']} for {asked['accelerator']}: {error}")
+            return {"failed": True, "msg": f"vLLM {asked['release']} for {asked['accelerator']}: {error}"}
         return answer
 
     def judge(self, asked: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:

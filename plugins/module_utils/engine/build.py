@@ -216,6 +216,9 @@ def install(job: Job, uv: Path) -> str:
             command += ["--index", index]
         if job.default_index:
             command += ["--default-index", job.default_index]
+        elif job.accelerator == "cpu" and not job.indexes:
+            # uv itself knows where torch for CPU is.
+            command += ["--torch-backend", "cpu"]
     _run([*command, str(job.staging / "requirements.lock")], f"installing vLLM {job.release}", environment)
     asked = [str(job.path / "bin" / "python"), "-I", "-c", "import platform; print(platform.python_version())"]
     return _run(asked, "asking the new environment", {}).strip()

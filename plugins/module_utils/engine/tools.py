@@ -90,7 +90,7 @@ def uv_compile(target: Target, source: Path, output: Path, arguments: Sequence[s
     for index in target.indexes:
         command += ["--index", index]
     configured = any(os.environ.get(name) for name in ("UV_DEFAULT_INDEX", "UV_INDEX_URL"))
-    own = "" if configured else _pip_index()
+    own = "" if configured or "--default-index" in arguments else _pip_index()
     if own:
         command += ["--default-index", own]
     command += [*arguments, "--output-file", str(output), str(source)]
