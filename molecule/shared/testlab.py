@@ -7,6 +7,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -18,6 +19,7 @@ import testinfra
 
 ROOT = Path(__file__).resolve().parents[2]
 STATE = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "baremetal-vllm" / "lab"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "baremetal-vllm"
 KEY = "lab-key-no-secret"
 STANDIN_RELEASE = "9.9.9"
 
@@ -41,15 +43,22 @@ class Run:
         return sum(counts["changed"] for counts in self.recap.values())
 
 
-def playbook(name: str, *arguments: str, **variables: Any) -> Run:
+def environment(**more: str) -> dict[str, str]:
+    """The environment that `make` gives Ansible: the checkout's own configuration and collection."""
+    own = {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+    return {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", **own, **more}
+
+
+def playbook(name: str, *arguments: str, quiet: bool = False, **variables: Any) -> Run:
     """Run a playbook of the collection on the lab's inventory; keyword arguments are extra variables."""
     command = ["ansible-playbook", f"baremetal.vllm.{name}", "-i", str(ROOT / "inventories" / "lab"), *arguments]
     if variables:
         command += ["-e", json.dumps(variables)]
     started = time.monotonic()
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
     run = Run(done.returncode, done.stdout + done.stderr, time.monotonic() - started)
-    print(run.text)
+    if not quiet:
+        print(run.text)
     return run
 
 

@@ -66,9 +66,9 @@ class ActionModule(ActionBase):
             self._transfer_file(str(packed), remote)
         sent = time.monotonic() - started
         with progress(f"{title}: 3 of 3, build, compile and import it"):
-            answer: dict[str, Any] = self._execute_module(
-                module_args={**asked, "bundle": remote, "lock_sha256": digest}, task_vars=task_vars
-            )
+            indexes = sources.indexes_for(asked["release"], asked["accelerator"], asked.get("index_urls") or ())
+            arguments = {**asked, "bundle": remote, "lock_sha256": digest, "index_urls": list(indexes)}
+            answer: dict[str, Any] = self._execute_module(module_args=arguments, task_vars=task_vars)
         answer.setdefault("seconds", {})["send"] = round(sent, 1)
         return answer
 
@@ -79,12 +79,13 @@ class ActionModule(ActionBase):
             return bundle.from_wheelhouse(Path(source["wheelhouse"]))
         accelerator = asked["accelerator"]
         exclude = asked.get("exclude")
-        indexes = tuple(asked.get("index_urls") or ())
+        indexes = sources.indexes_for(asked["release"], accelerator, asked.get("index_urls") or ())
         target = sources.Target(
             release=asked["release"],
             accelerator=accelerator,
             python=source["minor"],
             arch=source["arch"],
+            glibc=sources.GLIBC[accelerator],
             exclude=tuple(sources.EXCLUDED[accelerator] if exclude is None else exclude),
             extra=tuple(asked.get("extra_requirements") or ()),
             indexes=indexes,

@@ -19,9 +19,11 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.engine.prepare impo
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.sources import (
     EXCLUDED,
+    GLIBC,
     PYTHONS,
     Target,
     default_wheelhouse,
+    indexes_for,
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.tools import ToolError
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.wheels import WheelError
@@ -34,7 +36,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "directory": {"type": "path"},
     "python_version": {"type": "str"},
     "arch": {"type": "str", "default": "x86_64", "choices": ["x86_64", "aarch64"]},
-    "glibc": {"type": "str", "default": "2.34"},
+    "glibc": {"type": "str"},
     "exclude": {"type": "list", "elements": "str"},
     "extra_requirements": {"type": "list", "elements": "str", "default": []},
     "index_urls": {"type": "list", "elements": "str", "default": []},
@@ -56,10 +58,10 @@ def target_of(asked: dict[str, Any]) -> Target:
         accelerator=accelerator,
         python=asked["python_version"] or PYTHONS[accelerator][0],
         arch=asked["arch"],
-        glibc=asked["glibc"],
+        glibc=asked["glibc"] or GLIBC[accelerator],
         exclude=tuple(sorted(exclude)),
         extra=tuple(asked["extra_requirements"]),
-        indexes=tuple(asked["index_urls"]),
+        indexes=indexes_for(asked["release"], accelerator, asked["index_urls"]),
         torchvision_lab=asked["lab_torchvision"] and accelerator == "cpu",
     )
 

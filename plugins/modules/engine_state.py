@@ -45,7 +45,7 @@ options:
     description: The lock on the control node for O(source=index). Read by the action plugin.
     type: path
   python:
-    description: V(auto), an absolute path on the host, or a version. Read by the action plugin.
+    description: V(auto), V(wheelhouse), an absolute path on the host, or a version. Read by the action plugin.
     type: str
     default: auto
 attributes:

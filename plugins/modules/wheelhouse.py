@@ -38,9 +38,10 @@ options:
     default: x86_64
     choices: [x86_64, aarch64]
   glibc:
-    description: The oldest glibc among the hosts. EL 9 has 2.34, Ubuntu 22.04 2.35, Debian 12 2.36.
+    description:
+      - The oldest glibc among the hosts. EL 9 has 2.34, Ubuntu 22.04 2.35, Debian 12 2.36.
+      - Defaults to 2.35 for V(rocm), 2.34 otherwise.
     type: str
-    default: "2.34"
   exclude:
     description:
       - Distributions to leave out although something lists them.
@@ -53,7 +54,9 @@ options:
     elements: str
     default: []
   index_urls:
-    description: Further package indexes, asked before the default one. ROCm builds of vLLM need theirs here.
+    description:
+      - Further package indexes, asked before the default one.
+      - Defaults for V(rocm) to C(https://wheels.vllm.ai/rocm/<release>/rocm723), vLLM's own index of ROCm builds.
     type: list
     elements: str
     default: []

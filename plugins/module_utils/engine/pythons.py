@@ -53,11 +53,12 @@ def _order(minor: str) -> tuple[int, ...]:
 def choose_offline(wanted: str, found: Sequence[HostPython], offers: Sequence[Offer]) -> Choice:
     """Match a host's Pythons with wheelhouses; a host's own Python is preferred, and the newest of several.
 
-    `wanted` is auto, an absolute path on the host, or a version such as 3.11. Raises NoPythonError.
+    `wanted` is auto, wheelhouse (never the host's own), an absolute path on the host, or a version such as 3.11.
+    Raises NoPythonError.
     """
     if not offers:
         raise NoPythonError("no wheelhouse to choose from")
-    asked = [offer for offer in offers if wanted in ("auto", offer.python) or wanted.startswith("/")]
+    asked = [offer for offer in offers if wanted in ("auto", "wheelhouse", offer.python) or wanted.startswith("/")]
     own = [python for python in found if wanted in ("auto", python.path, python.minor)]
     for offer in sorted(asked, key=lambda offer: _order(offer.python), reverse=True):
         for python in own:

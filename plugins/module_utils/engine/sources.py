@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -23,6 +24,12 @@ EXCLUDED: dict[str, tuple[str, ...]] = {
     "rocm": (),
     "cpu": ("torchaudio", "torchcodec", "torchvision", "triton"),
 }
+
+# vLLM's own index of ROCm builds, one per release and ROCm; the package index has none.
+ROCM_INDEX = "https://wheels.vllm.ai/rocm/{release}/rocm723"
+
+# The oldest glibc among supported hosts is EL 9's 2.34; ROCm builds want Ubuntu 22.04's.
+GLIBC = {"cuda": "2.34", "rocm": "2.35", "cpu": "2.34"}
 
 
 @dataclass(frozen=True)
@@ -87,6 +94,13 @@ def request(target: Target, torchvision: str = "") -> Request:
         # A marker that never holds: uv has no other way to say "without".
         tuple(f"{name} ; sys_platform == 'never'" for name in left_out),
     )
+
+
+def indexes_for(release: str, accelerator: str, named: Sequence[str]) -> tuple[str, ...]:
+    """Return the indexes to ask before the default one: those named, else what the accelerator cannot do without."""
+    if named or accelerator != "rocm":
+        return tuple(named)
+    return (ROCM_INDEX.format(release=release),)
 
 
 def default_wheelhouse() -> Path:

@@ -73,6 +73,8 @@ P11_OWN = Offer("/w/py3.11", "3.11", "python/cpython-3.11.tar.gz")
         # Debian 13 and RHEL 9: too new and too old for the wheels; the wheelhouse brings one.
         ("auto", host("3.13.5"), [P11_OWN], Choice("", "3.11", "/w/py3.11")),
         ("auto", host("3.9.21"), [P11_OWN], Choice("", "3.11", "/w/py3.11")),
+        # Asked for, so that an upgrade of the distribution cannot take it away.
+        ("wheelhouse", host("3.11.2"), [P11_OWN], Choice("", "3.11", "/w/py3.11")),
         # Two wheelhouses: the newest that the host can use; its own Python before a brought one.
         ("auto", host("3.12.3", "3.11.2"), [P11, P12], Choice("/usr/bin/python3.12", "3.12", "/w/py3.12")),
         ("auto", host("3.12.3"), [P11_OWN, P12], Choice("/usr/bin/python3.12", "3.12", "/w/py3.12")),
@@ -97,6 +99,7 @@ def test_python_for_a_wheelhouse(wanted: str, found: list[HostPython], offers: l
         ("auto", host("3.10.12"), [P11, P12], r"3\.11 and 3\.12, and this host has 3\.10\.12"),
         ("auto", [], [P11], "this host has none"),
         ("3.12", host("3.12.3"), [P11_OWN], "asks for 3.12"),
+        ("wheelhouse", host("3.11.2"), [P11], "asks for wheelhouse"),
         ("/opt/py/bin/python3", host("3.11.2"), [P11_OWN], "asks for /opt/py/bin/python3"),
         ("auto", host("3.11.2"), [], "no wheelhouse"),
     ],

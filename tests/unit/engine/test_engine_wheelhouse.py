@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine import bundle, lock, prepare, wheels
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.prepare import Options, Preparation
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine.sources import Target, request
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.sources import Target, indexes_for, request
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.tools import ToolError
 
 CPU = Target("0.32.0", "cpu", "3.11", exclude=("torchaudio", "torchvision"))
@@ -24,6 +24,12 @@ def test_what_is_asked_for() -> None:
     adapted = request(CPU, "0.28.0+cpu.lab")
     assert "torchvision==0.28.0+cpu.lab" in adapted.requirements
     assert [line.split()[0] for line in adapted.overrides] == ["torchaudio"]
+
+
+def test_rocm_has_an_index_of_its_own() -> None:
+    assert indexes_for("0.30.0", "rocm", []) == ("https://wheels.vllm.ai/rocm/0.30.0/rocm723",)
+    assert indexes_for("0.30.0", "rocm", ["https://mirror.example/rocm"]) == ("https://mirror.example/rocm",)
+    assert indexes_for("0.30.0", "cuda", []) == ()
 
 
 def test_names_of_targets() -> None:

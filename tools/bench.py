@@ -1,0 +1,161 @@
+"""`make bench`: what the toolkit costs, as ratios measured side by side in one run on the lab of `make demo`.
+
+(c) a first deployment against the same commands typed by hand, on one host, real engine;
+(a) `site.yml` with nothing to do against the floor: the same hosts, facts and one module call, real engines;
+(b) the same with 8 models per host against 1, with the stand-in engine (24 real engines do not fit on one computer).
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "molecule" / "shared"))
+import testlab
+
+HOSTS = ("lab1", "lab2", "lab3")
+HOST = "lab3"
+PORT = 8999
+FLOOR = """
+- hosts: gpu_hosts
+  tasks:
+    - ansible.builtin.ping:
+"""
+
+
+def main() -> None:
+    menu = demo_menu()
+    rows = [first_deployment(menu), *nothing_to_do(menu), more_models()]
+    print("Back to the demo")
+    site({})
+    print(f"\n{'measured':<58} {'this':>8} {'against':>8} {'ratio':>6}  goal")
+    for name, this, against, goal in rows:
+        print(f"{name:<58} {this:>6.1f} s {against:>6.1f} s {this / against:>6.2f}  at most {goal}")
+
+
+def demo_menu() -> dict[str, Any]:
+    """The demo's menu with the embedding model on a third host too, so that three hosts serve."""
+    done = subprocess.run(
+        ["ansible", "-i", "inventories/lab", "lab1", "-m", "ansible.builtin.debug", "-a", "var=vllm_models"],
+        cwd=ROOT, env=testlab.environment(ANSIBLE_CALLBACK_RESULT_FORMAT="json"), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    menu: dict[str, Any] = json.loads(done.stdout.partition("=>")[2])["vllm_models"]
+    menu["all-minilm-l6-v2"]["hosts"] = "lab2,lab3"
+    return menu
+
+
+def site(variables: dict[str, Any], *arguments: str) -> float:
+    """Seconds that site.yml took; ends the benchmark where it failed."""
+    run = testlab.playbook("site", *arguments, quiet=True, **variables)
+    if run.rc != 0:
+        sys.exit(f"site.yml failed:\n{run.text}")
+    return run.seconds
+
+
+def ssh(script: str, **more: Any) -> None:
+    subprocess.run(["ssh", "-F", str(testlab.STATE / "ssh" / "config"), HOST, script], check=True, **more)
+
+
+def strip() -> None:
+    """One host as it was before anything was deployed; system packages stay, for both ways alike."""
+    ssh(
+        "systemctl list-units --plain --no-legend 'vllm-*' | cut -d' ' -f1 | xargs -r systemctl disable --now 2>/dev/null;"
+        "rm -rf /etc/systemd/system/vllm-* /opt/vllm /var/lib/vllm /var/cache/vllm /root/by-hand; systemctl daemon-reload; sync"
+    )
+
+
+def first_deployment(menu: dict[str, Any]) -> tuple[str, float, float, str]:
+    print("First deployment: system packages are installed once, for both ways")
+    site({"vllm_models": menu})
+    strip()
+    print("  by hand")
+    by_hand = timed(lambda: bare_commands(Path(menu["all-minilm-l6-v2"]["push_from"])))
+    ssh("pkill -f '[v]llm serve'; sleep 3; true")
+    strip()
+    print("  by site.yml")
+    return ("a first deployment, against the bare commands by hand", site({"vllm_models": menu}, "--limit", HOST), by_hand, "1.15")
+
+
+def bare_commands(model: Path) -> None:
+    """What a person would type: copy, install, start, wait for the first answer."""
+    house = wheelhouse()
+    ssh("mkdir -p /root/by-hand/model && tar -C /root/by-hand -x", stdin=tar(house))
+    ssh("tar -C /root/by-hand/model -x", stdin=tar(model))
+    ssh(
+        "cd /root/by-hand && python3 -m zipfile -e tools/uv-*.whl uv && UV=$(find uv -name uv -type f) && chmod +x $UV &&"
+        "$UV venv -q --python python3 engine &&"
+        "$UV pip install -q --python engine/bin/python --offline --no-index --find-links wheels --no-deps --require-hashes"
+        " --compile-bytecode -r requirements.lock"
+    )
+    ssh(
+        "cd /root/by-hand && (VLLM_CPU_OMP_THREADS_BIND=nobind HF_HUB_OFFLINE=1 PATH=$PWD/engine/bin:$PATH setsid nohup "
+        f"vllm serve model --port {PORT} --enforce-eager --kv-cache-memory-bytes 32M > log 2>&1 &)"
+    )
+    body = {"model": "model", "input": "ready?"}
+    testlab.wait_until(lambda: testlab.ask(HOST, PORT, "/v1/embeddings", body)[0] == 200, 300, "the engine started by hand answers")
+
+
+def wheelhouse() -> Path:
+    found = sorted((testlab.CACHE / "wheelhouse").glob("*-cpu-*"))
+    return found[-1] if found else sys.exit("There is no wheelhouse: run `make demo` first.")
+
+
+def tar(directory: Path) -> Any:
+    return subprocess.Popen(["tar", "-C", str(directory), "-c", "."], stdout=subprocess.PIPE).stdout
+
+
+def nothing_to_do(menu: dict[str, Any], runs: int = 3) -> list[tuple[str, float, float, str]]:
+    print("Nothing to do, three hosts, real engines")
+    site({"vllm_models": menu})
+    full, floor = pairs(lambda: site({"vllm_models": menu}), run_floor, runs)
+    return [("nothing to do on 3 hosts, against facts and one module call", full, floor, "3")]
+
+
+def run_floor() -> float:
+    with tempfile.NamedTemporaryFile("w", suffix=".yml") as file:
+        file.write(FLOOR)
+        file.flush()
+        command = ["ansible-playbook", "-i", "inventories/lab", file.name]
+        return timed(lambda: subprocess.run(command, cwd=ROOT, env=testlab.environment(), capture_output=True, check=True))
+
+
+def more_models(runs: int = 3) -> tuple[str, float, float, str]:
+    print("8 models per host against 1, stand-in engine")
+    for name in HOSTS:
+        testlab.install_standin(name)
+    one, eight = (
+        {
+            "vllm_version": testlab.STANDIN_RELEASE,
+            "vllm_models": {f"m{i}": {"model": "/srv/stand-in", "kind": "chat"} for i in range(count)},
+        }
+        for count in (1, 8)
+    )
+    site(eight)
+    many = statistics.median(site(eight) for _ in range(runs))
+    site(one)
+    few = statistics.median(site(one) for _ in range(runs))
+    return ("nothing to do with 8 models per host, against 1", many, few, "1.2")
+
+
+def pairs(this: Callable[[], float], against: Callable[[], float], runs: int) -> tuple[float, float]:
+    """Medians of both, taken in turn so that a machine that drifts drifts for both."""
+    taken = [(this(), against()) for _ in range(runs)]
+    return statistics.median(a for a, _ in taken), statistics.median(b for _, b in taken)
+
+
+def timed(action: Callable[[], Any]) -> float:
+    started = time.monotonic()
+    action()
+    return time.monotonic() - started
+
+
+if __name__ == "__main__":
+    main()
