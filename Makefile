@@ -63,7 +63,7 @@ lint: venv
 	@ansible-lint
 
 unit: venv
-	@pytest
+	@pytest --numprocesses 2
 
 molecule: venv system
 	@molecule test --all

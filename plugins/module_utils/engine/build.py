@@ -24,6 +24,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.engine.installed im
     is_whole,
     read_marker,
 )
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.wheels import sha256_of
 
 # Imports what a service imports first. vLLM itself only warns when its compiled part cannot be loaded and fails much
 # later with an AttributeError, so the proof is that the part is mapped into memory; where not, loading it says why.
@@ -177,7 +178,9 @@ def bundled_python(job: Job) -> Path:
     archive = next((job.staging / "python").iterdir(), None) if (job.staging / "python").is_dir() else None
     if archive is None:
         raise BuildError("the wheelhouse has no Python of its own")
-    home = job.root / "python" / re.sub(r"\.(tar(\.\w+)?|tgz)$", "", archive.name)
+    # By content, so that another archive of the same name never changes a Python that engines lead to.
+    stem = re.sub(r"\.(tar(\.\w+)?|tgz)$", "", archive.name)
+    home = job.root / "python" / f"{stem}-{sha256_of(archive)[:12]}"
     if not home.is_dir():
         partial = home.with_name(f".{home.name}")
         shutil.rmtree(partial, ignore_errors=True)

@@ -283,7 +283,7 @@ class Preparation:
             if not source.is_file():
                 raise ToolError(f"wheelhouse_python_archive: no such file: {source}")
             target = place / source.name
-            if not target.exists() or target.stat().st_size != source.stat().st_size:
+            if not target.exists() or wheels.sha256_of(target) != wheels.sha256_of(source):
                 shutil.copyfile(source, target)
         else:
             target = place / f"cpython-{self.target.python}-{self.target.arch}.tar.gz"
@@ -346,11 +346,13 @@ def fits(target: Target, options: Options, directory: Path, manifest: dict[str, 
     """Tell whether a finished wheelhouse is already what is asked for."""
     if not manifest or options.update or manifest.get("inputs") != target.inputs_digest():
         return False
-    archive = Path(str(manifest.get("python_archive", ""))).name
-    if options.python_archive and archive != Path(options.python_archive).name:
+    archive = str(manifest.get("python_archive", ""))
+    if (options.python and not archive) or not is_complete(directory, manifest):
         return False
-    if (options.python and not options.python_archive and not archive) or not is_complete(directory, manifest):
-        return False
+    if options.python_archive:
+        source = Path(options.python_archive)
+        if not archive or not source.is_file() or wheels.sha256_of(source) != wheels.sha256_of(directory / archive):
+            return False
     if not options.lock:
         return True
     allowed = {(pin.name, pin.version): set(pin.hashes) for pin in lock.parse_lock(Path(options.lock).read_text())}

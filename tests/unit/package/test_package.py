@@ -1,0 +1,52 @@
+"""The project as somebody installs it: an empty virtual environment, any directory, a clean artifact."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tarfile
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+TOOLS = Path(sys.executable).parent
+
+
+def run(*command: str | Path, cwd: Path = ROOT) -> str:
+    done = subprocess.run(list(map(str, command)), cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_pip_install_brings_ansible_and_playbooks_that_work_from_any_directory(tmp_path: Path) -> None:
+    venv.create(tmp_path / "env", with_pip=True)
+    copy = tmp_path / "checkout"
+    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".git", ".venv*", ".ansible", "__pycache__", ".*_cache", "dist"))
+    binaries = tmp_path / "env" / "bin"
+    run(binaries / "pip", "install", "--quiet", copy)
+    shutil.rmtree(copy)
+    for playbook in ("site", "plan", "verify", "wheelhouse", "lab", "ask"):
+        run(binaries / "ansible-playbook", f"baremetal.vllm.{playbook}", "--syntax-check", cwd=tmp_path)
+    planned = run(binaries / "ansible-playbook", "baremetal.vllm.plan", "-i", ROOT / "inventories" / "example", cwd=tmp_path)
+    assert "gpu3.example.com  bce-reranker-base_v1" in planned
+    assert "model_service_services" in run(binaries / "ansible-doc", "-t", "role", "baremetal.vllm.model_service", cwd=tmp_path)
+
+
+def test_the_artifact_holds_what_users_need_and_nothing_of_the_workshop(tmp_path: Path) -> None:
+    run(TOOLS / "ansible-galaxy", "collection", "build", "--output-path", tmp_path)
+    with tarfile.open(next(tmp_path.glob("baremetal-vllm-*.tar.gz"))) as artifact:
+        names = {member.name for member in artifact if member.isfile()}
+    tops = {name.partition("/")[0] for name in names}
+    assert tops == {
+        "CHANGELOG.md", "FILES.json", "LICENSE", "MANIFEST.json", "README.md", "docs", "inventories", "meta", "playbooks",
+        "plugins", "roles", "site.yml", "templates", "tools",
+    }  # fmt: skip
+    assert not [name for name in names if "__pycache__" in name or name.endswith((".pyc", ".log", "report.json"))]
+
+
+def test_the_page_of_models_is_what_the_example_plans(tmp_path: Path) -> None:
+    page = tmp_path / "models.md"
+    inventory = ROOT / "inventories" / "example"
+    run(TOOLS / "ansible-playbook", "playbooks/plan.yml", "-i", inventory, "-e", f"vllm_plan_document={page}")
+    assert page.read_text() == (ROOT / "docs" / "models.md").read_text(), "run `make docs`"
