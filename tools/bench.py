@@ -81,7 +81,12 @@ def first_deployment(menu: dict[str, Any]) -> tuple[str, float, float, str]:
     ssh("pkill -f '[v]llm serve'; sleep 3; true")
     strip()
     print("  by site.yml")
-    return ("a first deployment, against the bare commands by hand", site({"vllm_models": menu}, "--limit", HOST), by_hand, "1.15")
+    return (
+        "a first deployment, against the bare commands by hand",
+        site({"vllm_models": menu}, "--limit", HOST),
+        by_hand,
+        "1.15",
+    )
 
 
 def bare_commands(model: Path) -> None:
@@ -100,7 +105,9 @@ def bare_commands(model: Path) -> None:
         f"vllm serve model --port {PORT} --enforce-eager --kv-cache-memory-bytes 32M > log 2>&1 &)"
     )
     body = {"model": "model", "input": "ready?"}
-    testlab.wait_until(lambda: testlab.ask(HOST, PORT, "/v1/embeddings", body)[0] == 200, 300, "the engine started by hand answers")
+    testlab.wait_until(
+        lambda: testlab.ask(HOST, PORT, "/v1/embeddings", body)[0] == 200, 300, "the engine started by hand answers"
+    )
 
 
 def wheelhouse() -> Path:
@@ -124,7 +131,9 @@ def run_floor() -> float:
         file.write(FLOOR)
         file.flush()
         command = ["ansible-playbook", "-i", "inventories/lab", file.name]
-        return timed(lambda: subprocess.run(command, cwd=ROOT, env=testlab.environment(), capture_output=True, check=True))
+        return timed(
+            lambda: subprocess.run(command, cwd=ROOT, env=testlab.environment(), capture_output=True, check=True)
+        )
 
 
 def more_models(runs: int = 3) -> tuple[str, float, float, str]:

@@ -114,7 +114,8 @@ def apply(module: AnsibleModule) -> dict[str, Any]:
         secrets["VLLM_API_KEY"] = module.params["api_key"]
     files = [host.HostFile(f["path"], f["content"], int(f["mode"], 8)) for f in module.params["files"]]
     hidden = host.secrets_file(module.params["secrets_path"], secrets)
-    if secrets or Path(hidden.path).exists():
+    guarded = bool(secrets) or Path(hidden.path).exists()
+    if guarded:
         files.append(hidden)
     foreign = host.foreign_units([unit["unit"] for unit in units])
     if foreign:
@@ -122,7 +123,7 @@ def apply(module: AnsibleModule) -> dict[str, Any]:
             msg=f"{', '.join(foreign)} exists and was not written by this toolkit, so it is not overwritten. "
             "Remove the file, or choose another name for the model."
         )
-    observed, texts = host.observe(units, secrets)
+    observed, texts = host.observe(units, host.secrets_identity(hidden.content) if guarded else "")
     planned = [Planned(unit["unit"], unit["text"], unit["digest"]) for unit in units]
     steps = decide_all(planned, observed, list(texts))
     stale = [file for file in files if file.differs()]

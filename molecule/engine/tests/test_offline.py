@@ -67,9 +67,15 @@ def test_nothing_of_the_transfer_stays_behind_and_the_engine_cannot_be_written_t
 def test_old_releases_go_and_one_in_use_stays() -> None:
     target = host(HOST)
     for release in ("0.1.0", "0.2.0"):
-        marker = json.dumps({key: "x" for key in ("accelerator", "lock_sha256", "python", "finished_at")} | {"release": release})
-        target.check_output("mkdir -p /opt/vllm/%s/bin && echo %s > /opt/vllm/%s/.complete.json", release, marker, release)
-        target.check_output("cp /bin/sleep /opt/vllm/%s/bin/vllm && ln -sf /usr/bin/python3 /opt/vllm/%s/bin/python", release, release)
+        marker = json.dumps(
+            {key: "x" for key in ("accelerator", "lock_sha256", "python", "finished_at")} | {"release": release}
+        )
+        target.check_output(
+            "mkdir -p /opt/vllm/%s/bin && echo %s > /opt/vllm/%s/.complete.json", release, marker, release
+        )
+        target.check_output(
+            "cp /bin/sleep /opt/vllm/%s/bin/vllm && ln -sf /usr/bin/python3 /opt/vllm/%s/bin/python", release, release
+        )
     target.check_output("systemd-run --unit in-use /opt/vllm/0.2.0/bin/vllm 600")
     try:
         run = site()

@@ -61,7 +61,10 @@ def test_a_unit_is_closed_as_far_as_the_engine_lives_with(name: str, unit: str) 
     assert exposure
     assert float(exposure[1]) <= 1.6
     # Reading the clock comes with ProtectClock=; a host without GPUs gives a unit no device beyond that.
-    assert show(host(name), unit, "DevicePolicy", "DeviceAllow") == {"DevicePolicy": "closed", "DeviceAllow": "char-rtc r"}
+    assert show(host(name), unit, "DevicePolicy", "DeviceAllow") == {
+        "DevicePolicy": "closed",
+        "DeviceAllow": "char-rtc r",
+    }
 
 
 @pytest.mark.parametrize("name", UNITS)
@@ -80,7 +83,11 @@ def test_only_root_reads_the_key_and_nobody_but_root_writes_the_engine(name: str
 def test_what_runs_is_kept_as_a_generation_that_served(name: str) -> None:
     kept = generations(host(name))
     newest = kept[-1]
-    assert (newest["outcome"], newest["releases"], sorted(newest["units"])) == ("active", ["0.32.0"], sorted(UNITS[name]))
+    assert (newest["outcome"], newest["releases"], sorted(newest["units"])) == (
+        "active",
+        ["0.32.0"],
+        sorted(UNITS[name]),
+    )
     assert len(kept) <= 4
 
 

@@ -39,7 +39,7 @@ def test_a_bad_inventory_is_refused_whole_and_no_host_is_touched() -> None:
     assert run.rc != 0
     for words in (
         "vllm_models.bad name: 'bad name' cannot be part of a systemd unit name",
-        'vllm_models.secret.kind: \'chatt\' is not a kind of model. Did you mean "chat"',
+        "vllm_models.secret.kind: 'chatt' is not a kind of model. Did you mean \"chat\"",
         "vllm_models.secret.args.api-key: is a secret",
         "vllm_models.lost.hosts: the pattern 'nobody' matches no host",
         "vllm_models.lost.colour: is not a known key",
@@ -58,8 +58,14 @@ def test_a_crash_during_start_names_its_cause_and_what_served_goes_on() -> None:
     bad = {**GOOD, "args": {"stand-in-die": "ValueError: the model's heart is broken"}}
     run = site("--limit", "lab3", models={"good": bad, "other": GOOD, "fresh": bad})
     assert run.rc != 0
-    assert "vllm-good.service did not start: ValueError: the model's heart is broken (its earlier version serves again" in run.text
-    assert "vllm-fresh.service did not start: ValueError: the model's heart is broken (it is stopped until the next run" in run.text
+    assert (
+        "vllm-good.service did not start: ValueError: the model's heart is broken (its earlier version serves again"
+        in run.text
+    )
+    assert (
+        "vllm-fresh.service did not start: ValueError: the model's heart is broken (it is stopped until the next run"
+        in run.text
+    )
     assert ask("lab3", port, "/v1/models")[0] == 200
     assert show(host("lab3"), "vllm-other.service", "MainPID") == pid
     assert run.seconds < 60

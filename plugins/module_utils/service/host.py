@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import stat
 import time
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.service.render impo
 
 UNITS = Path("/etc/systemd/system")
 GENERATIONS = Path("/var/lib/vllm/generations")
+SECRETS_ID = "BAREMETAL_VLLM_SECRETS"
 
 
 @dataclass(frozen=True)
@@ -54,10 +57,24 @@ class HostFile:
 
 
 def secrets_file(path: str, secrets: Mapping[str, str]) -> HostFile:
-    """The secrets as systemd reads an environment file (systemd.exec(5), EnvironmentFile=): `NAME="value"` lines."""
+    """The secrets as systemd reads an environment file (systemd.exec(5), EnvironmentFile=): `NAME="value"` lines.
+
+    One line is an identity that is new with every change: a running process whose environment has another one was
+    started with other secrets. The secrets themselves are not compared, so an operator's drop-in may replace one.
+    """
     escaped = {name: value.replace("\\", "\\\\").replace('"', '\\"') for name, value in sorted(secrets.items())}
-    lines = [f'{name}="{value}"\n' for name, value in escaped.items()]
-    return HostFile(path, "# Managed by baremetal.vllm\n" + "".join(lines), 0o600, secret=True)
+    lines = "".join(f'{name}="{value}"\n' for name, value in escaped.items())
+    found = HostFile(path, "", 0o600, secret=True).current() or ""
+    identity = secrets_identity(found)
+    if found.partition("\n")[2] != f'{SECRETS_ID}="{identity}"\n{lines}':
+        identity = uuid.uuid4().hex
+    return HostFile(path, f'{MARK}\n{SECRETS_ID}="{identity}"\n{lines}', 0o600, secret=True)
+
+
+def secrets_identity(text: str) -> str:
+    """The identity that a file of secrets carries; empty where there is none."""
+    match = re.search(rf'^{SECRETS_ID}="([0-9a-f]+)"$', text, re.MULTILINE)
+    return match[1] if match else ""
 
 
 def installed_units() -> dict[str, str]:
@@ -76,19 +93,15 @@ def foreign_units(units: Sequence[str]) -> list[str]:
     return [str(UNITS / unit) for unit in units if os.path.lexists(UNITS / unit) and unit not in ours]
 
 
-def observe(
-    planned: Sequence[Mapping[str, str]], secrets: Mapping[str, str]
-) -> tuple[dict[str, Observed], dict[str, str]]:
-    """Every planned unit as found, and the texts of all installed ones."""
+def observe(planned: Sequence[Mapping[str, str]], identity: str) -> tuple[dict[str, Observed], dict[str, str]]:
+    """Every planned unit as found, and the texts of all installed ones. `identity` is that of the planned secrets."""
     texts = installed_units()
     units = [unit["unit"] for unit in planned]
     states = systemd.show([*units, *texts])
     found = {}
     for unit in units:
         running = systemd.process_environment(states[unit].main_pid)
-        current = all(running.get(name) == value for name, value in secrets.items())
-        # A key that was taken away must not go on guarding (or opening) anything either.
-        current = current and ("VLLM_API_KEY" in running) == ("VLLM_API_KEY" in secrets)
+        current = running.get(SECRETS_ID, "") == identity
         found[unit] = Observed(texts.get(unit), states[unit], running.get(DIGEST, ""), current)
     return found, texts
 

@@ -11,12 +11,13 @@ from collections.abc import Sequence
 # Latest stage first: the first mark found from the end of the log wins.
 _STAGES = (
     ("answering its first request", r"Application startup complete"),
-    ("capturing CUDA graphs", r"Capturing CUDA graph|CUDA graph capturing|Graph capturing"),
-    ("warming up", r"[Ww]arming up|[Ww]arm-?up"),
-    ("compiling", r"torch\.compile|Dynamo bytecode|Compiling a graph|Directly load the compiled graph"),
-    ("sizing the KV cache", r"GPU KV cache size|CPU KV cache size|Available KV cache memory|init engine"),
-    ("loading weights", r"Starting to load model|Loading (safetensors|weights|model)|Loading drafter model"),
-    ("starting workers", r"Initializing a V1 LLM engine|world_size=|Waiting for core engine"),
+    ("opening its port", r"Starting vLLM (API )?server"),
+    ("sizing the KV cache", r"[GC]PU KV cache size|Available KV cache memory|for KV cache on node"),
+    ("capturing CUDA graphs", r"Capturing CUDA graph|Graph capturing"),
+    ("compiling", r"torch\.compile takes|Dynamo bytecode|Compiling a graph|Directly load the compiled graph"),
+    ("weights loaded", r"Loading weights took|Model loading took"),
+    ("loading weights", r"Starting to load model|Loading (safetensors|pt) checkpoint"),
+    ("starting workers", r"Initializing a V1 LLM engine|Waiting for core engine"),
     ("reading its configuration", r"vLLM API server version|non-default args|Resolved architecture"),
 )
 # "(VllmWorker-0 pid=5035) ERROR 11-23 10:07:44 [multiproc_executor.py:953] " and colours.
@@ -34,6 +35,8 @@ _KILLED = re.compile(r"Main process exited, code=killed, status=(\d+/\w+)|oom-ki
 
 def stage(lines: Sequence[str]) -> str:
     """How far a start has come, in a few words."""
+    # A warning tells of what will not be done ("disabling torch.compile"), never of what is being done.
+    lines = [line for line in lines if " WARNING " not in line]
     for text, mark in _STAGES:
         if any(re.search(mark, line) for line in lines):
             return text

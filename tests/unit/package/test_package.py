@@ -22,15 +22,21 @@ def run(*command: str | Path, cwd: Path = ROOT) -> str:
 def test_pip_install_brings_ansible_and_playbooks_that_work_from_any_directory(tmp_path: Path) -> None:
     venv.create(tmp_path / "env", with_pip=True)
     copy = tmp_path / "checkout"
-    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".git", ".venv*", ".ansible", "__pycache__", ".*_cache", "dist"))
+    shutil.copytree(
+        ROOT, copy, ignore=shutil.ignore_patterns(".git", ".venv*", ".ansible", "__pycache__", ".*_cache", "dist")
+    )
     binaries = tmp_path / "env" / "bin"
     run(binaries / "pip", "install", "--quiet", copy)
     shutil.rmtree(copy)
     for playbook in ("site", "plan", "verify", "wheelhouse", "lab", "ask"):
         run(binaries / "ansible-playbook", f"baremetal.vllm.{playbook}", "--syntax-check", cwd=tmp_path)
-    planned = run(binaries / "ansible-playbook", "baremetal.vllm.plan", "-i", ROOT / "inventories" / "example", cwd=tmp_path)
+    planned = run(
+        binaries / "ansible-playbook", "baremetal.vllm.plan", "-i", ROOT / "inventories" / "example", cwd=tmp_path
+    )
     assert "gpu3.example.com  bce-reranker-base_v1" in planned
-    assert "model_service_services" in run(binaries / "ansible-doc", "-t", "role", "baremetal.vllm.model_service", cwd=tmp_path)
+    assert "model_service_services" in run(
+        binaries / "ansible-doc", "-t", "role", "baremetal.vllm.model_service", cwd=tmp_path
+    )
 
 
 def test_the_artifact_holds_what_users_need_and_nothing_of_the_workshop(tmp_path: Path) -> None:
