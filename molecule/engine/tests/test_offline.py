@@ -68,7 +68,7 @@ def test_old_releases_go_and_one_in_use_stays() -> None:
     target = host(HOST)
     for release in ("0.1.0", "0.2.0"):
         marker = json.dumps(
-            {key: "x" for key in ("accelerator", "lock_sha256", "python", "finished_at")} | {"release": release}
+            dict.fromkeys(("accelerator", "lock_sha256", "python", "finished_at"), "x") | {"release": release}
         )
         target.check_output(
             "mkdir -p /opt/vllm/%s/bin && echo %s > /opt/vllm/%s/.complete.json", release, marker, release

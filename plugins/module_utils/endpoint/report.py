@@ -7,7 +7,7 @@ from typing import Any, Optional
 
 NOT_REACHED = "not reached"
 NO_RESULT = "no result"
-HEADINGS = ("host", "model", "kind", "checks", "first token", "verdict")
+HEADINGS = ("HOST", "MODEL", "KIND", "CHECKS", "FIRST TOKEN", "VERDICT")
 
 Registered = Optional[Mapping[str, Any]]
 

@@ -7,6 +7,7 @@ notices the one fault for which it exists.
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -14,7 +15,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 MODEL = "stand-in"
-KEY = "sk-stand-in-0123456789"
+# A key of this process alone: one test shows it in an argument on purpose, and a test beside it must not find it.
+KEY = f"sk-stand-in-{os.getpid():010}"
 LENGTH = 128
 
 GENERATES = {"chat", "reasoning", "vision"}

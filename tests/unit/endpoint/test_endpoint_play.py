@@ -121,7 +121,7 @@ def test_check_mode_proves_and_shows_but_writes_nothing(play: Any, tmp_path: Pat
 def test_host_that_serves_nothing_has_no_row(play: Any) -> None:
     ended = play({"idle": {}})
     assert ended.returncode == 0, ended.stdout
-    assert "host  model" in ended.stdout
+    assert "HOST  MODEL" in ended.stdout
     assert rows(ended.stdout) == {}
 
 

@@ -41,7 +41,7 @@ def test_gather_names_hosts_and_what_is_missing() -> None:
 
 def test_table_is_aligned_and_explains_failures_only() -> None:
     assert report.table(*report.gather(REGISTERED)) == [
-        "host  model    kind  checks           first token  verdict",
+        "HOST  MODEL    KIND  CHECKS           FIRST TOKEN  VERDICT",
         "lab1  smollm2  chat  2/2              0.06 s       passed",
         "lab2  bge      chat  1/2 (1 skipped)  -            FAILED",
         "    key_required: observed HTTP 200, expected HTTP 401",
