@@ -54,6 +54,7 @@ _REMEDIES = (
     ("libnuma.so.1", "libnuma1 (Debian, Ubuntu) or numactl-libs (RHEL) is missing: see vllm_engine_packages"),
     ("libgomp.so.1", "libgomp1 (Debian, Ubuntu) or libgomp (RHEL) is missing: see vllm_engine_packages"),
     ("GLIBC_", "the wheels ask for a newer glibc: prepare them with wheelhouse_glibc, or use a newer system"),
+    ("Python.h", "Python's C headers are missing: python3.x-dev (Debian, Ubuntu), python3.x-devel (RHEL)"),
     ("ash mismatch", "a file differs from the lock: prepare the wheelhouse again, and find out how the file got there"),
     ("No space left", "the disk is full: free some space; nothing of this release is used before it is complete"),
 )
@@ -238,7 +239,16 @@ def prove(job: Job) -> str:
         "HOME": str(job.staging),
     }
     python = str(job.path / "bin" / "python")
-    return _run([python, "-c", _PROOF], f"importing vLLM {job.release}", environment).strip().splitlines()[-1]
+    version = _run([python, "-c", _PROOF], f"importing vLLM {job.release}", environment).strip().splitlines()[-1]
+    compiler = shutil.which("g++") or shutil.which("gcc")
+    if compiler:
+        # torch.compile and triton do the same while a model loads; without a compiler the operator has said so.
+        source = job.staging / "headers.c"
+        source.write_text("#include <Python.h>\n", encoding="utf-8")
+        code = "import sysconfig; print(sysconfig.get_path('include'))"
+        include = _run([python, "-I", "-c", code], "asking for Python's C headers", {}).strip()
+        _run([compiler, "-fsyntax-only", f"-I{include}", str(source)], "compiling against Python's C headers", {})
+    return version
 
 
 def _own(directory: Path) -> None:
