@@ -103,7 +103,7 @@ esac
 # Run on the finished root ($1) with the files for it ($2). Machine id, host keys and the like are each machine's own.
 FINISH = f"""\
 set -e
-cp -a "$2"/. "$1"/
+cp -a --remove-destination "$2"/. "$1"/
 chmod 0755 "$1"{POOL_SCRIPT}
 chroot "$1" update-ca-certificates >/dev/null
 chroot "$1" systemctl --quiet enable systemd-networkd.service ssh.service
