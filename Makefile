@@ -27,7 +27,7 @@ $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: set PYTHON=/path/to/python3.11") if sys.version_info < (3, 11) else 0'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; print(*p["dependencies"], *p["optional-dependencies"]["dev"], sep="\n")' > $(VENV)/requirements.txt
-	@$(BIN)/python -m pip install --quiet --requirement $(VENV)/requirements.txt
+	@$(BIN)/python -m pip install -qq --requirement $(VENV)/requirements.txt
 	@# The checkout itself is the collection: what is edited is what runs.
 	@mkdir -p $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/ansible_collections/baremetal
 	@ln -sfn $(CURDIR) $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/ansible_collections/baremetal/vllm

@@ -14,6 +14,10 @@ MARK = "# Managed by baremetal.vllm"
 DIGEST = "BAREMETAL_VLLM_DIGEST"
 
 
+# What must be up before an engine may look for its GPUs; units that a host does not have are passed over by systemd.
+FIRST = {"cuda": ("nvidia-persistenced.service", "nvidia-fabricmanager.service")}
+
+
 @dataclass(frozen=True)
 class Unit:
     """A unit as the host module takes it. `digest` identifies all that a running process depends on."""
@@ -53,6 +57,8 @@ def render_unit(template: Any, service: Mapping[str, Any], secrets: str) -> Unit
         "mark": MARK,
         "service": service,
         "command": quoting.command(service["argv"]),
+        "ready_first": ["network-online.target", *FIRST.get(service["accelerator"], ())],
+        "mounts": quoting.command_word(service["weights"]).replace("$$", "$"),
         "asserts": [quoting.path(engine + "/.complete.json"), quoting.path(service["weights"])],
         "ready": " ".join(quoting.command_word(word) for word in [*wait, service["kind"], service["name"]]),
         "secrets": secrets,

@@ -1,0 +1,72 @@
+"""Unit files of planned services: devices, order and digests. That systemd reads them as meant is shown in molecule."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pytest
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.fleet import Inventory, plan_fleet
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.render import DIGEST, MARK, Unit, render_unit
+
+TEMPLATES = Path(__file__).resolve().parents[3] / "templates"
+LOADER = jinja2.FileSystemLoader(TEMPLATES)
+TEMPLATE = jinja2.Environment(
+    loader=LOADER, undefined=jinja2.StrictUndefined, keep_trailing_newline=True, trim_blocks=True, lstrip_blocks=True
+).get_template("etc/systemd/system/vllm-model.service.j2")
+
+
+def units(accelerator: str = "cuda", **models: dict[str, Any]) -> dict[str, Unit]:
+    menu = {name.replace("_", "-"): {"model": "/srv/m", "kind": "chat", **entry} for name, entry in models.items()}
+    host = {"vllm_accelerator": accelerator, "vllm_version": "0.33.0", "gpu_count": 8}
+    outcome = plan_fleet(Inventory(models=menu, hosts={"h": host}, match=lambda pattern: ["h"], keyed=True))
+    assert not outcome.problems
+    services = outcome.plan["hosts"]["h"]["services"]
+    return {s["name"]: render_unit(TEMPLATE, s, "/etc/vllm/secrets/api_key.env") for s in services}
+
+
+def settings(unit: Unit, key: str) -> list[str]:
+    return [line.partition("=")[2] for line in unit.text.splitlines() if line.startswith(f"{key}=")]
+
+
+def test_a_unit_sees_its_own_gpus_and_no_other_device() -> None:
+    unit = units(m={"gpus": [2, 5]})["m"]
+    assert settings(unit, "DevicePolicy") == ["closed"]
+    assert [d for d in settings(unit, "DeviceAllow") if d[11].isdigit()] == ["/dev/nvidia2 rw", "/dev/nvidia5 rw"]
+    assert 'Environment="CUDA_VISIBLE_DEVICES=2,5"' in unit.text
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "devices"),
+    [("cpu", []), ("rocm", ["/dev/kfd rw", "/dev/dri/renderD131 rw"])],
+)
+def test_devices_follow_the_accelerator(accelerator: str, devices: list[str]) -> None:
+    entry = {} if accelerator == "cpu" else {"gpus": [3]}
+    assert settings(units(accelerator, m=entry)["m"], "DeviceAllow") == devices
+
+
+def test_neighbours_on_one_gpu_are_ordered_and_do_not_restart_each_other() -> None:
+    alone = units(b={"gpus": [0], "args": {"gpu-memory-utilization": 0.4}})["b"]
+    shared = units(a={"gpus": [0]}, b={"gpus": [0], "args": {"gpu-memory-utilization": 0.4}})["b"]
+    assert "vllm-a.service" in settings(shared, "After")[0]
+    assert shared.text != alone.text
+    assert shared.digest == alone.digest
+
+
+@pytest.mark.parametrize("change", [{"args": {"seed": 1}}, {"env": {"X": "1"}}, {"gpus": [1]}, {"aliases": ["n"]}])
+def test_what_a_process_depends_on_changes_its_digest(change: dict[str, Any]) -> None:
+    before, after = units(m={"gpus": [0]})["m"], units(m={"gpus": [0], **change})["m"]
+    assert before.digest != after.digest
+    assert f'Environment="{DIGEST}={after.digest}"' in after.text
+
+
+def test_a_unit_names_its_author_first_and_a_secret_nowhere() -> None:
+    unit = units(m={})["m"]
+    assert unit.text.startswith(MARK)
+    assert "VLLM_API_KEY" not in unit.text
+    assert settings(unit, "EnvironmentFile") == ["-/etc/vllm/secrets/api_key.env"]
+
+
+def test_a_graceful_shutdown_has_its_time_before_systemd_cuts_it_off() -> None:
+    assert settings(units(m={"args": {"shutdown-timeout": 120}})["m"], "TimeoutStopSec") == ["150"]
