@@ -101,7 +101,7 @@ def bare_commands(model: Path) -> None:
         " --compile-bytecode -r requirements.lock"
     )
     ssh(
-        "cd /root/by-hand && (VLLM_CPU_OMP_THREADS_BIND=nobind HF_HUB_OFFLINE=1 PATH=$PWD/engine/bin:$PATH setsid nohup "
+        "cd /root/by-hand && (OMP_NUM_THREADS=1 VLLM_CPU_OMP_THREADS_BIND=nobind HF_HUB_OFFLINE=1 PATH=$PWD/engine/bin:$PATH setsid nohup "
         f"vllm serve model --port {PORT} --enforce-eager --kv-cache-memory-bytes 32M > log 2>&1 &)"
     )
     body = {"model": "model", "input": "ready?"}

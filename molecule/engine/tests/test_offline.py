@@ -14,6 +14,7 @@ MENU = {
         "push_from": "{{ lab_models }}/all-minilm-l6-v2",
         "kind": "embedding",
         "hosts": HOST,
+        "env": {"OMP_NUM_THREADS": 1},
         "args": {"enforce-eager": True, "kv-cache-memory-bytes": "32M"},
     }
 }
