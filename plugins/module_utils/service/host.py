@@ -194,7 +194,7 @@ def progress(unit: str, state: systemd.State, restarts: int = 0) -> Progress:
     under_way = state.job or (state.active == "activating" and state.sub != "auto-restart")
     if under_way and not failed_once:
         if state.active == "activating":
-            return Progress(unit, "starting", stage(systemd.journal(unit, state.invocation)), seconds)
+            return Progress(unit, "starting", stage(systemd.journal(unit, state.invocation, lines=400)), seconds)
         text = "stopping the earlier process" if state.active in ("active", "deactivating") else "waiting for its turn"
         return Progress(unit, "starting", text, 0.0)
     if state.running and not failed_once:
@@ -218,7 +218,8 @@ def watch(pending: Mapping[str, int], seen: Mapping[str, str], wait: float) -> l
         now = [progress(unit, states[unit], restarts) for unit, restarts in pending.items()]
         if any(seen.get(p.unit) != f"{p.state} {p.stage}" for p in now) or time.monotonic() >= end:
             return now
-        time.sleep(0.5)
+        # Each look costs two processes, on cores that the starting engine needs.
+        time.sleep(1.5)
 
 
 def restore(number: int, failed: Sequence[str]) -> dict[str, str]:
