@@ -65,10 +65,10 @@ def ssh(script: str, **more: Any) -> None:
 
 
 def strip() -> None:
-    """One host as it was before anything was deployed; system packages stay, for both ways alike."""
+    """One host as it was before anything was deployed, uv's cache gone too; system packages stay, for both ways alike."""
     ssh(
         "systemctl list-units --plain --no-legend 'vllm-*' | cut -d' ' -f1 | xargs -r systemctl disable --now 2>/dev/null;"
-        "rm -rf /etc/systemd/system/vllm-* /opt/vllm /var/lib/vllm /var/cache/vllm /root/by-hand; systemctl daemon-reload; sync"
+        "rm -rf /etc/systemd/system/vllm-* /opt/vllm /var/lib/vllm /var/cache/vllm /root/by-hand /root/.cache; systemctl daemon-reload; sync"
     )
 
 
@@ -98,7 +98,7 @@ def bare_commands(model: Path) -> None:
         "cd /root/by-hand && python3 -m zipfile -e tools/uv-*.whl uv && UV=$(find uv -name uv -type f) && chmod +x $UV &&"
         "$UV venv -q --python python3 engine &&"
         "$UV pip install -q --python engine/bin/python --offline --no-index --find-links wheels --no-deps --require-hashes"
-        " --compile-bytecode -r requirements.lock"
+        " -r requirements.lock"
     )
     ssh(
         "cd /root/by-hand && (OMP_NUM_THREADS=1 VLLM_CPU_OMP_THREADS_BIND=nobind HF_HUB_OFFLINE=1 PATH=$PWD/engine/bin:$PATH setsid nohup "

@@ -6,7 +6,7 @@ short_description: Build one vLLM engine on a host
 version_added: "0.1.0"
 author: The baremetal.vllm contributors (!UNKNOWN)
 description:
-  - Builds a virtual environment with uv from a lock whose hashes are checked, byte-compiles it, proves that the engine
+  - Builds a virtual environment with uv from a lock whose hashes are checked, proves that the engine
     and its compiled parts can be imported, closes it for writing, and writes C(.complete.json) last.
   - An action plugin of the same name sends everything the build needs in one file first, and shows progress.
   - Meant to run where M(baremetal.vllm.engine_state) says so - whatever is in the release's directory is replaced.
