@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ def first_deployment(menu: dict[str, Any]) -> list[tuple[str, float, float, str]
     for flag in ("--compile-bytecode", ""):
         strip()
         print(f"  by hand, uv pip install {flag}")
-        by_hand[flag] = timed(lambda flag=flag: bare_commands(Path(menu["all-minilm-l6-v2"]["push_from"]), flag))
+        by_hand[flag] = timed(partial(bare_commands, Path(menu["all-minilm-l6-v2"]["push_from"]), flag))
         ssh("pkill -f '[v]llm serve'; sleep 3; true")
     strip()
     print("  by site.yml")
