@@ -46,7 +46,7 @@ def explain(error: BaseException, repo: str, revision: str, endpoint: str, has_t
     names = {kind.__name__ for one in errors for kind in type(one).__mro__}
     status = _status(errors)
     where = f"{repo}@{revision[:12]} at {endpoint}"
-    token = "the token in model_weights_hf_token" if has_token else "no token is set in model_weights_hf_token"
+    token = "the token in vllm_hf_token" if has_token else "no token is set in vllm_hf_token"
     if any(isinstance(one, OSError) and one.errno in (errno.ENOSPC, errno.EDQUOT) for one in errors):
         return HubError("space", f"{where}: the disk is full; make room and run again, what is there already is kept")
     if "GatedRepoError" in names:

@@ -112,7 +112,7 @@ def test_from_a_bare_host_to_nothing_to_do(hub: Hub, host: Host, play: Play, tmp
 def test_a_token_is_never_shown(hub: Hub, host: Host, play: Play) -> None:
     hub.token = "hf_secret_of_the_test"
     denied, _ = play(items=[host.item()])
-    assert "no token is set in model_weights_hf_token" in denied["msg"]
+    assert "no token is set in vllm_hf_token" in denied["msg"]
     result, said = play("-vvvv", items=[host.item()], hf_token="hf_secret_of_the_test")
     assert result["failed"] is False
     assert "hf_secret" not in said + json.dumps(result)

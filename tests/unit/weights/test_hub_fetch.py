@@ -170,8 +170,8 @@ def gone(hub: Hub) -> None:
 @pytest.mark.parametrize(
     ("fault", "token", "says"),
     [
-        (gated, "", ["gated", "no token is set in model_weights_hf_token", "licence"]),
-        (gated, "wrong", ["gated", "the token in model_weights_hf_token"]),
+        (gated, "", ["gated", "no token is set in vllm_hf_token", "licence"]),
+        (gated, "wrong", ["gated", "the token in vllm_hf_token"]),
         (private, "", ["not authorised (401)", "set one"]),
         (private, "wrong", ["not authorised (401)", "refused"]),
         (no_revision, "", ["no such revision", "40-digit"]),
