@@ -45,8 +45,15 @@ class Run:
 
 def environment(**more: str) -> dict[str, str]:
     """The environment that `make` gives Ansible: the checkout's own configuration and collection."""
-    own = {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
-    return {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", **own, **more}
+    own = {
+        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+        "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".ansible" / "collections"),
+    }
+    # molecule tells the Ansible it runs (and so this one) to print in colour, and where its own scenario lies.
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "MOLECULE_", "PY_COLORS"))
+    }
+    return {**kept, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", **own, **more}
 
 
 def playbook(name: str, *arguments: str, quiet: bool = False, **variables: Any) -> Run:
