@@ -21,6 +21,8 @@ ROOT = Path(__file__).resolve().parents[2]
 STATE = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "baremetal-vllm" / "lab"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "baremetal-vllm"
 KEY = "lab-key-no-secret"
+# Where site.yml and verify.yml write what they proved, when a test runs them.
+REPORT = STATE.parent / "test-report.json"
 STANDIN_RELEASE = "9.9.9"
 
 
@@ -59,8 +61,7 @@ def environment(**more: str) -> dict[str, str]:
 def playbook(name: str, *arguments: str, quiet: bool = False, **variables: Any) -> Run:
     """Run a playbook of the collection on the lab's inventory; keyword arguments are extra variables."""
     command = ["ansible-playbook", f"baremetal.vllm.{name}", "-i", str(ROOT / "inventories" / "lab"), *arguments]
-    if variables:
-        command += ["-e", json.dumps(variables)]
+    command += ["-e", json.dumps({"vllm_report_path": str(REPORT), **variables})]
     started = time.monotonic()
     done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
     run = Run(done.returncode, done.stdout + done.stderr, time.monotonic() - started)
