@@ -29,7 +29,7 @@ class ActionModule(ActionBase):
         variables = task_vars or {}
         _, given = self.validate_argument_spec(
             argument_spec={
-                "models": {"type": "raw", "required": True},
+                "models": {"type": "raw"},
                 "group": {"type": "str", "default": "gpu_hosts"},
                 "address": {"type": "str"},
                 "keyed": {"type": "bool", "default": False},
@@ -37,7 +37,7 @@ class ActionModule(ActionBase):
                 "document": {"type": "path"},
             }
         )
-        models = plain(given["models"])
+        models = plain(given.get("models"))
         outcome = plan_fleet(
             Inventory(
                 models=models,

@@ -15,9 +15,8 @@ version_added: "0.1.0"
 author: The baremetal.vllm contributors (@baremetal-vllm)
 options:
   models:
-    description: The menu, C(vllm_models), keyed by the name that clients ask for.
+    description: The menu, C(vllm_models), keyed by the name that clients ask for. An empty one removes every unit; none is refused.
     type: raw
-    required: true
   group:
     description: The inventory group whose hosts make the fleet.
     type: str

@@ -195,6 +195,7 @@ BAD = [
     ),
     ("an unknown proof", {"m": {**CHAT, "prove": {"meanin": False}}}, "vllm_models.m.prove.meanin", "meaning"),
     ("an entry that is text", {"m": "Qwen/Q"}, "vllm_models.m", "is not a dictionary"),
+    ("no menu at all", None, "vllm_models", "is missing"),
     ("a menu that is a list", [CHAT], "vllm_models", "is not a dictionary"),
 ]
 
