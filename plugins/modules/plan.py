@@ -15,7 +15,9 @@ version_added: "0.1.0"
 author: The baremetal.vllm contributors (@baremetal-vllm)
 options:
   models:
-    description: The menu, C(vllm_models), keyed by the name that clients ask for. An empty one removes every unit; none is refused.
+    description:
+      - The menu, C(vllm_models), keyed by the name that clients ask for.
+      - An empty one removes every unit; none at all is refused.
     type: raw
   group:
     description: The inventory group whose hosts make the fleet.

@@ -86,7 +86,9 @@ def read_menu(models: Any, problems: Problems) -> list[Entry]:
     that follow find its other mistakes in the same run."""
     if models is None:
         # An inventory that lost a file must not take every endpoint of the fleet with it.
-        problems.add("vllm_models", "is missing", "Write the menu, or `vllm_models: {}` where every unit shall be removed")
+        problems.add(
+            "vllm_models", "is missing", "Write the menu, or `vllm_models: {}` where every unit shall be removed"
+        )
         return []
     if not isinstance(models, Mapping):
         problems.add("vllm_models", "is not a dictionary", "Write one key per model: `vllm_models: {my-model: {...}}`")
