@@ -22,7 +22,7 @@ STATE = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "baremetal-vllm"
 KEY = "lab-key-no-secret"
 # Where site.yml and verify.yml write what they proved, when a test runs them.
-REPORT = STATE.parent / "test-report.json"
+REPORT = STATE / "test-report.json"
 STANDIN_RELEASE = "9.9.9"
 
 
