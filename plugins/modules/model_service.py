@@ -134,9 +134,6 @@ def apply(module: AnsibleModule) -> dict[str, Any]:
         "changed": changed,
         "steps": [asdict(step) for step in steps],
         "diff": host.diffs(steps, wanted, texts, stale),
-        "changes": {
-            s.unit: host.cause_of_change(texts[s.unit], wanted[s.unit]) for s in steps if s.write and s.unit in texts
-        },
         "pending": {
             step.unit: observed[step.unit].state.restarts if step.verb == "wait" else 0
             for step in steps

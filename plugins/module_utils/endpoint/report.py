@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.table import table as align
+
 NOT_REACHED = "not reached"
 NO_RESULT = "no result"
+
 HEADINGS = ("HOST", "MODEL", "KIND", "CHECKS", "FIRST TOKEN", "VERDICT")
 
 Registered = Optional[Mapping[str, Any]]
@@ -57,11 +60,10 @@ def table(endpoints: Sequence[Mapping[str, Any]], missing: Mapping[str, str]) ->
     """Aligned lines with a heading; under an endpoint that failed, one indented line for each failed check."""
     rows = [(_row(endpoint), [_explain(check) for check in _failed(endpoint)]) for endpoint in endpoints]
     rows += [((host, "-", "-", "-", "-", state), []) for host, state in missing.items()]
-    widths = [max(len(row[column]) for row in (HEADINGS, *(row for row, _ in rows))) for column in range(len(HEADINGS))]
-    lines = [_aligned(HEADINGS, widths)]
-    for row, explanations in rows:
-        lines.append(_aligned(row, widths))
-        lines += [f"    {explanation}" for explanation in explanations]
+    header, *aligned = align(HEADINGS, [row for row, _ in rows]).splitlines()
+    lines = [header]
+    for line, (_, explanations) in zip(aligned, rows):
+        lines += [line, *(f"    {explanation}" for explanation in explanations)]
     return lines
 
 
@@ -101,7 +103,3 @@ def _row(endpoint: Mapping[str, Any]) -> tuple[str, ...]:
         "-" if first is None else f"{first:.2f} s",
         "passed" if endpoint["passed"] else "FAILED",
     )
-
-
-def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
-    return "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()

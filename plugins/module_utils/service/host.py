@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import stat
@@ -127,12 +126,6 @@ def diffs(
 
 def _entry(path: str, before: str, after: str) -> dict[str, str]:
     return {"before": before, "after": after, "before_header": path, "after_header": path}
-
-
-def cause_of_change(before: str, after: str) -> list[str]:
-    """The lines by which two unit texts differ, without the digest that follows from them."""
-    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), n=0, lineterm="")
-    return [line for line in list(lines)[2:] if not line.startswith("@@") and DIGEST not in line]
 
 
 def apply(planned: Sequence[Mapping[str, str]], steps: Sequence[Step], files: Sequence[HostFile]) -> int:

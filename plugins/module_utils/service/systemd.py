@@ -17,12 +17,10 @@ PROPERTIES = (
     "NRestarts",
     "Result",
     "ExecMainStatus",
-    "ExecMainCode",
     "InvocationID",
     "Job",
     "NeedDaemonReload",
     "AssertResult",
-    "ActiveEnterTimestampMonotonic",
     "InactiveExitTimestampMonotonic",
 )
 
