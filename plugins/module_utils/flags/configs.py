@@ -1,0 +1,99 @@
+"""JSON values: read from text or YAML, and their keys checked against the dataclass that vLLM makes of them.
+
+vLLM takes one JSON text per option (vllm/engine/arg_utils.py, `get_kwargs`). Up to 0.15 it passes over unknown keys of
+some of them without a word; here they are always refused, for what was written would have no effect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model import Config, Field, Release
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.advised import on_option
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import nearest
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.plainness import Wrong, shown
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.scalars import (
+    WANTED,
+    read_scalar,
+    wrong_bounds,
+    wrong_choice,
+)
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problems
+
+# Dataclasses that vLLM also makes from a name (vllm/config/quantization.py: QuantizationConfigArgs._coerce_spec).
+_NAMED = ("QuantSpec",)
+
+
+def check_config(at: str, name: str, config: Config, value: Any, release: Release, problems: Problems) -> bool:
+    """Whether every key of `value`, a mapping, is one that vLLM reads, with a value that it takes.
+
+    `at` is the place as the operator wrote it, `name` the same by canonical names ("compilation-config.pass_config").
+    """
+    missing = [key for key, field in config.fields.items() if field.required and key not in value]
+    for key in missing:
+        problems.add(f"{at}.{key}", f"is missing, and vLLM {release.version} needs it", f"Write a value for `{key}`")
+    good = not missing
+    for key, item in value.items():
+        field = config.fields.get(key)
+        if field is not None:
+            good &= _check_field(f"{at}.{key}", f"{name}.{key}", field, item, release, problems)
+        elif config.extra != "allowed":
+            remedy = on_option(f"{name}.{key.replace('-', '_')}", item, release.version) or _instead(key, config)
+            problems.add(f"{at}.{key}", f"is not a key that vLLM {release.version} knows here", remedy)
+            good = False
+    return good
+
+
+def _instead(key: str, config: Config) -> str:
+    near = nearest(key.replace("-", "_"), tuple(sorted(config.fields)))
+    return f'Did you mean "{near}"' if near else f"Known are: {', '.join(sorted(config.fields))}"
+
+
+def _check_field(at: str, name: str, field: Field, value: Any, release: Release, problems: Problems) -> bool:
+    if field.deprecated:
+        problems.warn(at, *deprecated(field.deprecated, release))
+    if value is None:
+        if not field.nullable and field.type != "any":
+            problems.add(at, f"null is not a value for vLLM {release.version}", "Leave the key out")
+        return field.nullable or field.type == "any"
+    if not field.many:
+        return _check_item(at, name, field, value, release, problems)
+    if not isinstance(value, (list, tuple)):
+        problems.add(at, f"{shown(value)} is not a list for vLLM {release.version}", "Write a list")
+        return False
+    good = [_check_item(f"{at}[{i}]", name, field, item, release, problems) for i, item in enumerate(value)]
+    return all(good)
+
+
+def deprecated(fact: str, release: Release) -> Wrong:
+    """The warning for an option, or a key of one, that vLLM itself warns of. `fact` is the catalogue's."""
+    return Wrong(f"is deprecated in vLLM {release.version} ({fact})", "playbooks/migrate.yml says what takes its place")
+
+
+def _check_item(at: str, name: str, field: Field, value: Any, release: Release, problems: Problems) -> bool:
+    if field.type in ("config", "dict"):
+        if isinstance(value, str) and field.config in _NAMED:
+            return True
+        if not isinstance(value, Mapping):
+            problems.add(
+                at, f"{shown(value)} is not a dictionary for vLLM {release.version}", "Write `key: value` pairs"
+            )
+            return False
+        config = release.configs.get(field.config or "")
+        return config is None or check_config(at, name, config, value, release, problems)
+    wrong = _wrong_item(field, value, release.version)
+    if wrong is not None:
+        problems.add(at, *wrong)
+    return wrong is None
+
+
+def _wrong_item(field: Field, value: Any, release: str) -> Wrong | None:
+    if field.choices is not None:
+        # Types first, where there is one: "3" for a choice among numbers is a matter of quotes.
+        read = read_scalar(field.type, value, release, word=False) if field.type in WANTED else value
+        return read if isinstance(read, Wrong) else wrong_choice(read, field.choices, release, field.type)
+    if field.type not in WANTED:
+        return None
+    read = read_scalar(field.type, value, release, word=False)
+    return read if isinstance(read, Wrong) else wrong_bounds(read, field.bounds, release, value)

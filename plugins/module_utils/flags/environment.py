@@ -1,0 +1,114 @@
+"""`env` of a model entry: no secrets, nothing the plan decides, and VLLM_* variables as exactly this release reads them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache
+
+from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue import load
+from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model import Release, Variable
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.advised import on_variable
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.extras import Extras
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import nearest, numbers
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.plainness import NO_TEXT, Wrong, is_secret, shown
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.scalars import (
+    WANTED,
+    read_scalar,
+    wrong_choice,
+)
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problems
+
+_SECRET_NAME = re.compile(r"(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|API_KEY|ACCESS_KEY|CREDENTIALS?)(_|$)")
+# Of the control characters, an environment may hold tab and line feed alone (systemd: env_value_is_valid).
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
+_VISIBLE = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
+# Read by nobody but vLLM: a name that it does not know has no effect.
+_OURS = "VLLM_"
+# Switches that vLLM compares with "true", where it reads all others as 0 or 1 (vllm/envs.py, 0.8.5 to 0.33.0).
+_SAID_IN_WORDS = {"VLLM_USE_MODELSCOPE", "VLLM_DEBUG_LOG_API_SERVER_RESPONSE"}
+# Switches that any value switches on, 0 too (vllm/envs.py: to 0.11.0, to 0.10.0 and to 0.9.2).
+_ON_WHEN_SET = {"VLLM_KEEP_ALIVE_ON_ENGINE_DEATH", "VLLM_USE_PRECOMPILED", "VLLM_USE_HPU_CONTIGUOUS_CACHE_FETCH"}
+# Where an engine's processes meet each other; vLLM's HTTP server never reads them (vllm/utils: get_open_port, get_ip).
+_INTERNAL = {
+    "VLLM_PORT": "is not the endpoint's port: the engine's processes count up from it for their own sockets",
+    "VLLM_HOST_IP": "is not the endpoint's address: it is one host's address among its peers, and each host of the entry "
+    "would get the same",
+}
+
+
+def check_environment(
+    at: str, env: Mapping[str, str], release: Release | None, extras: Extras, problems: Problems
+) -> None:
+    """Refuse what would be readable, overwritten or without effect. `release` None: VLLM_* names are not checked."""
+    for name, value in env.items():
+        wrong = _wrong_anywhere(name, value)
+        if wrong is None and name.startswith(_OURS) and release is not None and name not in extras.environment:
+            variable = release.environment.get(name)
+            wrong = _unknown(name, release) if variable is None else _wrong_value(variable, value, release.version)
+        if wrong is not None:
+            problems.add(f"{at}.{name}", *wrong)
+        elif name in _INTERNAL:
+            problems.warn(
+                f"{at}.{name}", _INTERNAL[name], "Leave it out, unless a firewall or several networks call for it"
+            )
+
+
+def _wrong_anywhere(name: str, value: str) -> Wrong | None:
+    if _SECRET_NAME.search(name) or is_secret(value):
+        return Wrong(
+            "looks like a secret, and unit files are readable by every user of the host",
+            "Use `vllm_api_key`, `vllm_hf_token` or `vllm_secret_env` (from a vault)",
+        )
+    if NO_TEXT.search(value) or _CONTROL.search(value):
+        return Wrong("contains a control character or no character at all", "Write plain text")
+    if name in _VISIBLE:
+        return Wrong("is written by the plan", "Use `gpus`: a count or a list of indices")
+    if name == "VLLM_SERVER_DEV_MODE" and value != "0":
+        return Wrong(
+            "opens routes that change or stop the engine to whoever reaches the port, with or without a key",
+            "Remove it: nothing that serves needs it",
+        )
+    return None
+
+
+def _unknown(name: str, release: Release) -> Wrong:
+    reason = f"is not a variable of vLLM {release.version}"
+    known = on_variable(name, release.version) or _known_elsewhere(name, release.version)
+    if known:
+        return Wrong(reason, known)
+    near = nearest(name, tuple(sorted(release.environment)))
+    if near:
+        return Wrong(reason, f'Did you mean "{near}"')
+    return Wrong(reason, "Remove it, or list it under `vllm_extra_env` where a plug-in reads it")
+
+
+@cache
+def _known_elsewhere(name: str, version: str) -> str | None:
+    """In which other releases the variable is known; all of them are read only when one is asked for in vain."""
+    known = [v for v in load.releases() if name in getattr(load.release(v), "environment", {})]
+    before = [v for v in known if numbers(v) < numbers(version)]
+    if before:
+        return f"Remove it: no release after {before[-1]} reads it"
+    return f"Remove it: it is read from {known[0]} on" if known else None
+
+
+def _wrong_value(variable: Variable, value: str, release: str) -> Wrong | None:
+    if variable.name in _ON_WHEN_SET:
+        remedy = "Write 1, or leave it out"
+        return (
+            None
+            if value == "1"
+            else Wrong(f"is switched on by any value in vLLM {release}, {shown(value)} too", remedy)
+        )
+    if variable.type == "bool":
+        allowed = ("true", "false") if variable.name in _SAID_IN_WORDS else ("1", "0")
+        if value.lower() in allowed:
+            return None
+        return Wrong(f"{shown(value)} is not a switch for vLLM {release}", f'Write "{allowed[0]}" or "{allowed[1]}"')
+    if variable.choices is not None:
+        return wrong_choice(value, variable.choices, release, variable.type)
+    if variable.type not in WANTED or variable.type == "str":
+        return None
+    read = read_scalar(variable.type, value, release, word=True)
+    return read if isinstance(read, Wrong) else None
