@@ -1,0 +1,110 @@
+"""Weights where the tensors' shapes are not at hand: from sizes in `config.json`, and the sum that an index states."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.config import head_size, kv_heads, whole_number
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.tensors import Part, Weights, purpose
+
+# Decoders with a gated feed-forward (three matrices), for which the sums below were compared with published counts.
+_GATED = (
+    "llama mistral ministral ministral3 mixtral qwen2 qwen3 qwen2_moe qwen3_moe qwen2_vl qwen2_5_vl qwen2_vl_text "
+    "qwen2_5_vl_text qwen3_vl_text qwen3_vl_moe_text gemma gemma2 gemma3_text phi3 deepseek_v2 deepseek_v3 kimi_k2 "
+    "deepseek_v32 glm_moe_dsa glm4_moe gpt_oss olmo2 olmo3 smollm3 granite cohere cohere2 internlm2 internlm3"
+).split()
+# A file in 32 bits beside a config that says 16 has twice the bytes that its elements account for.
+_TWICE = 1.5
+
+
+def parameters(part: Mapping[str, Any]) -> dict[str, int] | None:
+    """Elements by purpose (layers, experts, embedding, head, spare) of a known architecture, else None.
+
+    Norms and biases are left out: under 0.1 % of the sum.
+    """
+    sizes = [whole_number(part, name) for name in ("hidden_size", "num_hidden_layers", "vocab_size")]
+    heads, size, kept = whole_number(part, "num_attention_heads"), head_size(part), kv_heads(part)
+    if part.get("model_type") not in _GATED or None in (*sizes, heads, size, kept):
+        return None
+    hidden, layers, vocabulary = (number or 0 for number in sizes)
+    if part.get("kv_lora_rank"):
+        attention = _latent_attention(part, hidden, heads or 0)
+    else:
+        attention = 2 * hidden * (size or 0) * ((heads or 0) + (kept or 0))
+    dense_width = whole_number(part, "intermediate_size") or 0
+    experts, expert_width = _experts(part)
+    first = whole_number(part, "first_k_dense_replace") or 0
+    sparse = max(0, layers - first) if experts else 0
+    alone = 3 * hidden * _shared_width(part, expert_width) + hidden * experts
+    extra = (whole_number(part, "num_nextn_predict_layers") or 0) if experts else 0
+    one_layer = 3 * hidden * expert_width * experts
+    return {
+        "layers": layers * attention + (layers - sparse) * 3 * hidden * dense_width + sparse * alone,
+        "experts": sparse * one_layer,
+        "embedding": vocabulary * hidden,
+        "head": 0 if part.get("tie_word_embeddings") is True else vocabulary * hidden,
+        # A layer that predicts further tokens, with its own embedding, head and projection.
+        "spare": extra * (attention + alone + one_layer + 2 * hidden * (vocabulary + hidden)),
+    }
+
+
+def _latent_attention(part: Mapping[str, Any], hidden: int, heads: int) -> int:
+    rank, query_rank = whole_number(part, "kv_lora_rank") or 0, whole_number(part, "q_lora_rank")
+    rope, plain = whole_number(part, "qk_rope_head_dim") or 0, whole_number(part, "qk_nope_head_dim") or 0
+    value = whole_number(part, "v_head_dim") or 0
+    query = heads * (plain + rope) * (query_rank or hidden) + hidden * (query_rank or 0)
+    return query + hidden * (rank + rope) + rank * heads * (plain + value) + heads * value * hidden
+
+
+def _experts(part: Mapping[str, Any]) -> tuple[int, int]:
+    """How many routed experts a layer has, and the width of one."""
+    count = whole_number(part, "num_experts") or 0
+    return count, whole_number(part, "moe_intermediate_size") or whole_number(part, "intermediate_size") or 0
+
+
+def _shared_width(part: Mapping[str, Any], expert_width: int) -> int:
+    written = whole_number(part, "shared_expert_intermediate_size")
+    return written or (whole_number(part, "n_shared_experts") or 0) * expert_width
+
+
+def from_config(part: Mapping[str, Any], itemsize: int) -> Weights | None:
+    """Weights of an unquantised model of a known architecture from its config alone."""
+    counted = parameters(part)
+    if counted is None:
+        return None
+    parts = {name: Part(floats=count) for name, count in counted.items()}
+    total = sum(counted.values()) - counted["spare"]
+    return Weights(stored=sum(counted.values()) * itemsize, parameters=total, exact=False, **parts)
+
+
+def from_index(
+    index: Mapping[str, Any], part: Mapping[str, Any], layers: int | None, itemsize: int, quantised: bool
+) -> Weights | None:
+    """Weights from an index: its sum, split by the names of the tensors and the sizes in the config."""
+    metadata = index.get("metadata")
+    stored = metadata.get("total_size") if isinstance(metadata, Mapping) else None
+    if isinstance(stored, float) and stored.is_integer():
+        stored = int(stored)
+    if not isinstance(stored, int) or isinstance(stored, bool) or not 0 < stored < 2**50:
+        return None
+    names = {purpose(str(name), layers) for name in index["weight_map"]}
+    table = (whole_number(part, "vocab_size") or 0) * (whole_number(part, "hidden_size") or 0)
+    counted = parameters(part) or {"layers": 1, "experts": 0, "spare": 0}
+    if "spare" not in names:
+        counted = {**counted, "spare": 0}
+    known = counted.get("embedding") is not None
+    if known and not quantised and stored > _TWICE * itemsize * sum(counted.values()):
+        itemsize = 4
+    ends = {name: Part(floats=table) for name in ("embedding", "head") if name in names}
+    rest = max(0, stored - sum(end.size(itemsize) for end in ends.values()))
+    share = {name: counted[name] for name in ("layers", "experts", "spare")}
+    whole = sum(share.values())
+    parts = {}
+    for name, count in share.items():
+        size = rest * count // whole
+        parts[name] = Part(packed=size) if quantised else Part(floats=size // itemsize)
+    weights = Weights(stored=stored, exact=False, **parts)
+    weights = replace(weights, **ends)
+    return weights if quantised else replace(weights, parameters=stored // itemsize)

@@ -1,0 +1,64 @@
+"""`data/support.yml`: which GPUs each quantisation method and attention backend of a release asks for."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import numbers
+
+FILE = Path(__file__).parents[3] / "data" / "support.yml"
+
+
+@lru_cache(maxsize=1)
+def _data() -> dict[str, Any]:
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    read: dict[str, Any] = yaml.load(FILE.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506 (a safe loader)
+    return read
+
+
+def _at(states: dict[str, Any] | None, release: str) -> Any:
+    """The value that holds in this release; None too where the release was never read."""
+    if states is None or release not in _data()["releases"]:
+        return None
+    wanted, value = numbers(release), None
+    for since, state in states.items():
+        if numbers(str(since)) <= wanted:
+            value = state
+    return value
+
+
+@lru_cache(maxsize=None)
+def least_capability(method: str, release: str) -> int | None:
+    """Least CUDA compute capability, times ten, of a quantisation method in a release; None where nothing is known."""
+    found: int | None = _at(_data()["quantization"].get(method), release)
+    return found
+
+
+@lru_cache(maxsize=None)
+def backend_capabilities(backend: str, release: str) -> tuple[int, ...] | None:
+    """Capabilities, times ten, for which an attention backend says yes; None where it says nothing of them."""
+    found = _at(_data()["attention"].get(backend), release)
+    return None if found is None else tuple(found)
+
+
+def asked(capability: int) -> bool:
+    """Whether the backends were asked about this capability at all."""
+    return capability in _data()["asked"]
+
+
+@lru_cache(maxsize=None)
+def rocm_methods(release: str) -> tuple[str, ...] | None:
+    """Quantisation methods that a release runs on ROCm; None where nothing is known."""
+    found = _at(_data()["rocm"], release)
+    return None if found is None else tuple(found)
+
+
+def gone_since(method: str, release: str) -> bool:
+    """Whether an earlier release had the method and this one has it no more."""
+    states = _data()["quantization"].get(method)
+    if states is None or release not in _data()["releases"] or _at(states, release) is not None:
+        return False
+    return any(state is not None and numbers(str(since)) <= numbers(release) for since, state in states.items())

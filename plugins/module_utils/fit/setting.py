@@ -1,0 +1,199 @@
+"""The options of a model that decide how much memory it takes, read from `args` into numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model import Release
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import ModelFacts, canonical
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.length import greatest, usual
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import numbers
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.sizes import size
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import whole
+
+AUTO = -1
+# vLLM's own share of a GPU up to 0.19.1; the catalogue knows it for each release.
+_SHARE = 0.9
+# Bits per element of a KV cache; what is not here (turboquant_…, nvfp4, …) packs scales beside the values.
+_CACHE_BITS = {
+    **dict.fromkeys(("bfloat16", "float16", "half"), 16),
+    **dict.fromkeys(("fp8", "fp8_e4m3", "fp8_e5m2", "fp8_inc"), 8),
+}
+# Quantisation while loading: bits that each element of a linear layer keeps at least.
+_ONLINE_BITS = {
+    **dict.fromkeys(("fp8", "fp8_per_tensor", "fp8_per_block", "fp8_per_channel", "ptpc_fp8", "mxfp8"), 8),
+    **dict.fromkeys(("int8_per_channel_weight_only", "experts_int8"), 8),
+    "bitsandbytes": 4,
+}
+_OFFLOADING = ("offload-backend", "offload-group-size", "offload-num-in-group", "offload-params", "cpu-offload-params")
+_GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Sizes in bytes. `length`: what is asked, AUTO, or None where nobody knows; `limit`: what the model is made for.
+    `cache_bits` and `online_bits`: 0 unknown; `online_bits` None: not quantised while loading. `hybrid`: layers that
+    slide free what they no longer see. `kv_bytes`: a KV cache of a given size, or 0."""
+
+    memory: int
+    share: float
+    length: int | None
+    limit: int | None
+    tensor: int = 1
+    pipeline: int = 1
+    data: int = 1
+    context: int = 1
+    itemsize: int = 2
+    cache_bits: int = 16
+    online_bits: int | None = None
+    offload: int = 0
+    kv_bytes: int = 0
+    block: int = 16
+    batched: int = 2048
+    in_flight: int = 2048
+    hybrid: bool = True
+    chunks_freed: bool = True
+    text_only: bool = False
+    unknown: tuple[str, ...] = ()
+
+
+def read_setting(
+    facts: ModelFacts,
+    args: Mapping[str, Any],
+    memory: int | None,
+    release: Release | None,
+    env: Mapping[str, str],
+) -> Setting:
+    """`args` by canonical option names; a value that is no number counts as not written, other checks refuse it."""
+    version = numbers(release.version) if release else None
+    said: list[str] = []
+    if canonical(args.get("hf-overrides")) != facts.overrides:
+        said.append("what hf-overrides changes: the model's files were read without it")
+    if args.get("speculative-config"):
+        said.append("the weights and the KV cache of the draft model (speculative-config)")
+    if args.get("enable-lora") is True or args.get("lora-modules"):
+        said.append("the room for LoRA adapters")
+    offload, hidden = _offload(args)
+    if hidden:
+        said.append(f"how much of the weights leaves the GPU ({hidden})")
+    length, limit = _length(facts, args, version)
+    bits = _cache_bits(facts, args, env)
+    if not bits:
+        said.append(f"the size of an element with kv-cache-dtype {args.get('kv-cache-dtype')}")
+    batched = _batched(args, memory or 0, version)
+    online = _online(facts, args)
+    if online == 0:
+        said.append(f"the size of an element with quantization {args.get('quantization')}")
+    return Setting(
+        memory=memory or 0,
+        share=_share(args, release),
+        length=length,
+        limit=limit,
+        tensor=_count(args, "tensor-parallel-size"),
+        pipeline=_count(args, "pipeline-parallel-size"),
+        data=_count(args, "data-parallel-size"),
+        context=_count(args, "decode-context-parallel-size"),
+        itemsize=4 if _dtype(args) == "float32" else 2,
+        cache_bits=bits,
+        online_bits=online,
+        offload=-1 if hidden else offload,
+        kv_bytes=size(args.get("kv-cache-memory-bytes")) or 0,
+        block=_count(args, "block-size", 16),
+        batched=batched,
+        in_flight=batched * _steps(args, version),
+        hybrid=_hybrid(args, release),
+        # The default of VLLM_ALLOW_CHUNKED_LOCAL_ATTN_WITH_HYBRID_KV_CACHE (vllm/envs.py).
+        chunks_freed=version is None or version >= (0, 14),
+        text_only=args.get("language-model-only") is True,
+        unknown=tuple(said),
+    )
+
+
+def _count(args: Mapping[str, Any], option: str, default: int = 1) -> int:
+    return max(1, min(whole(args.get(option)) or default, 2**20))
+
+
+def _dtype(args: Mapping[str, Any]) -> str:
+    # `auto` takes 16 bits for a model in 32 (_resolve_auto_dtype, vllm/config/model.py).
+    written = str(args.get("dtype") or "auto").lower()
+    return "float32" if written in ("float", "float32") else written
+
+
+def _share(args: Mapping[str, Any], release: Release | None) -> float:
+    known = release.options.get("gpu-memory-utilization") if release else None
+    default = known.default if known and isinstance(known.default, float) else _SHARE
+    try:
+        share = float(args.get("gpu-memory-utilization", default))
+    except (TypeError, ValueError, OverflowError):
+        return default
+    return share if 0 < share <= 1 else default
+
+
+def _length(
+    facts: ModelFacts, args: Mapping[str, Any], version: tuple[int, ...] | None
+) -> tuple[int | None, int | None]:
+    limit = greatest(facts, version)
+    if args.get("disable-sliding-window") is True and facts.window and limit:
+        limit = min(limit, facts.window)
+    written = args.get("max-model-len")
+    if str(written).lower() in ("auto", "-1"):
+        return AUTO, limit
+    asked = None if written is None else size(written)
+    if asked is not None:
+        return asked, limit
+    length = usual(facts, version)
+    return (min(length, limit) if length and limit else length), limit
+
+
+def _cache_bits(facts: ModelFacts, args: Mapping[str, Any], env: Mapping[str, str]) -> int:
+    latent = any(cache.heads == 0 for cache in facts.caches)
+    if latent and env.get("VLLM_MLA_DISABLE", "0") not in ("0", "", "False", "false"):
+        return 0
+    written = str(args.get("kv-cache-dtype") or "auto").lower()
+    if written != "auto":
+        return _CACHE_BITS.get(written, 0)
+    if facts.quantisation and facts.quantisation.cache:
+        return 8
+    return 32 if _dtype(args) == "float32" else 16
+
+
+def _online(facts: ModelFacts, args: Mapping[str, Any]) -> int | None:
+    method = args.get("quantization")
+    if facts.quantisation is not None or not isinstance(method, str) or method in ("", "None"):
+        return None
+    return _ONLINE_BITS.get(method, 0)
+
+
+def _offload(args: Mapping[str, Any]) -> tuple[int, str]:
+    """Bytes that leave each GPU, or the option whose effect is not worked out."""
+    other = next((option for option in _OFFLOADING if args.get(option) not in (None, "", "auto", "uva", 0)), "")
+    try:
+        gib = float(args.get("cpu-offload-gb") or 0)
+    except (TypeError, ValueError, OverflowError):
+        gib = 0.0
+    return (int(gib * _GIB) if 0 < gib < 2**20 else 0), other
+
+
+def _batched(args: Mapping[str, Any], memory: int, version: tuple[int, ...] | None) -> int:
+    """Tokens of one step: `get_batch_defaults` (vllm/engine/arg_utils.py)."""
+    written = size(args.get("max-num-batched-tokens"))
+    if written is not None:
+        return min(written, 2**30)
+    if memory >= 160 * _GIB and (version is None or version >= (0, 28)):
+        return 16384
+    return 8192 if memory >= 70 * _GIB else 2048
+
+
+def _steps(args: Mapping[str, Any], version: tuple[int, ...] | None) -> int:
+    """Steps under way at once, which layers that slide make room for: `max_in_flight_tokens` (vllm/config/vllm.py)."""
+    if version is not None and version < (0, 26):
+        return 1
+    return _count(args, "pipeline-parallel-size") + (args.get("async-scheduling") is not False)
+
+
+def _hybrid(args: Mapping[str, Any], release: Release | None) -> bool:
+    if args.get("disable-hybrid-kv-cache-manager") is True:
+        return False
+    return release is None or "disable-hybrid-kv-cache-manager" in release.options
