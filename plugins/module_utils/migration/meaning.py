@@ -1,0 +1,88 @@
+"""What does another thing in the other release, though it is written the same, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue import load
+from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model import UNKNOWN, Release
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration import fates
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.change import Change
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.fates import Meaning
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.follow import Way
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.known import Path, accepts, data, find
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.merge import gathered
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.sentence import capital, flow, listed
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.spans import between, order
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.written import Written
+
+
+def changes(entries: Sequence[Written], args: Mapping[str, Any], way: Way) -> list[Change]:
+    """What changes its meaning between the two releases, in the order of time; nothing where one of them is unknown.
+
+    `entries`: what was written before, `args`: what is written for the release moved to.
+    """
+    if way.came_from is None:
+        return []
+    before = {entry.option: data(entry.value) for entry in entries if entry.value is not None}
+    after = {option: data(value) for option, value in args.items()}
+    found = [m for m in fates.meanings() if between(m.since, way.came_from, way.to) and _concerns(m, before, after)]
+    return [_change(meaning, after, way) for meaning in sorted(found, key=lambda m: order(m.since))]
+
+
+def _concerns(meaning: Meaning, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    path = tuple(meaning.option.split("."))
+    if meaning.beside and meaning.beside not in before:
+        return False
+    if meaning.when == "given":
+        return _at(after, path) is not None
+    if len(path) > 1:
+        # A key left out of an option that is given.
+        return path[0] in before and path[0] in after and _at(after, path) is None and _at(before, path) is None
+    return path[0] not in after and not any(option in before for option in (path[0], *_predecessors(path[0])))
+
+
+def _at(args: Mapping[str, Any], path: Path) -> Any:
+    value: Any = args
+    for key in path:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+def _predecessors(option: str) -> set[str]:
+    """Options that became this one: whoever wrote them has said what is wanted."""
+    return {
+        old
+        for old, fate in fates.options().items()
+        if any(path.partition(".")[0] == option for rule in fate.becomes for path in rule.write)
+    }
+
+
+def _change(meaning: Meaning, args: Mapping[str, Any], way: Way) -> Change:
+    path = tuple(meaning.option.split("."))
+    forward = order(way.came_from or "") < order(way.to)
+    texts = [capital(meaning.says) if forward else f"Before {meaning.since} this is not so: {meaning.says}"]
+    texts += _defaults(path, way) if meaning.when == "absent" else []
+    if meaning.keep is not None and forward and accepts(way.release, path, meaning.keep):
+        texts.append(f"{listed(gathered([(path, meaning.keep)]))} keeps it as it was")
+    return Change(meaning.option, "meaning", meaning.since, _at(args, path), {}, ". ".join(texts))
+
+
+def _defaults(path: Path, way: Way) -> list[str]:
+    one, other = (_default(load.release(version), path) for version in (way.came_from or "", way.to))
+    if one is UNKNOWN or other is UNKNOWN or one == other:
+        return []
+    return [f"Left out it was {flow(one)} and is {flow(other)}"]
+
+
+def _default(release: Release | None, path: Path) -> Any:
+    """UNKNOWN too where the release has no such option or key."""
+    spec = find(release, path[0]) if release is not None else None
+    if release is None or spec is None or len(path) > 2:
+        return UNKNOWN
+    if len(path) == 1:
+        return spec.default
+    config = release.configs.get(spec.config or "")
+    field = config.fields.get(path[1]) if config is not None else None
+    return field.default if field is not None else UNKNOWN

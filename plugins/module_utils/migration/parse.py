@@ -1,0 +1,222 @@
+"""Words of a `vllm serve` command line as options, read the way vLLM's own parser reads them.
+
+Source: FlexibleArgumentParser.parse_args (vllm/utils.py of 0.8.5 to 0.9.2, vllm/utils/argparse_utils.py of 0.33.0) and
+Python's argparse: options may be abbreviated, the last of several wins, options with a list take all words up to the
+next option, and `--x.y` is a key of the JSON option `--x`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model import Option, Release
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import normal
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.sizes import size
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.known import every, find
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.merge import Store
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.shell import Word
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.spans import order
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.spelled import Name, identify
+
+_NUMBER = re.compile(r"-\d+|-\d*\.\d+")
+_LEVEL = re.compile(r"-O=?(.+)")
+
+
+@dataclass
+class Parsed:
+    """`args`: values as YAML would hold them, under the options' full names; `positional`: the model, where it is given."""
+
+    args: dict[str, Any] = field(default_factory=dict)
+    positional: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)
+
+
+class _Parser:
+    def __init__(self, words: Sequence[Word], release: Release | None) -> None:
+        self.words, self.release = list(words), release
+        self.at = 0
+        self.parsed = Parsed()
+        self.dotted: dict[str, Store] = {}
+
+    def run(self) -> Parsed:
+        while self.at < len(self.words):
+            word = self._next()
+            if word.text == "--":
+                self.parsed.positional += [self._next().text for _ in range(self.at, len(self.words))]
+            elif not _is_option(word.text):
+                self._unexplained(word, "the model")
+                self.parsed.positional.append(word.text)
+            else:
+                self._option(word)
+        for option, store in self.dotted.items():
+            tree = dict(store.items())[option]
+            if option in self.parsed.args:
+                self.parsed.note(f"--{option} is given as a whole and by keys: vLLM takes only the keys")
+            self.parsed.args[option] = tree
+        return self.parsed
+
+    def _next(self) -> Word:
+        self.at += 1
+        return self.words[self.at - 1]
+
+    def _option(self, word: Word) -> None:
+        text = word.text
+        level = _LEVEL.fullmatch(text)
+        if text == "-O" or (level and not text.startswith("-O.")):
+            self._set(*self._optimization(level[1] if level else self._next().text if self._follows() else ""))
+            return
+        head, sign, value = text.partition("=")
+        name, _, keys = normal(head).partition(".")
+        found = self._identify(head, name)
+        if found is None and not head.startswith("--") and len(head) > 2:
+            # One letter may have its value joined to it: -qawq.
+            short = identify(head[1:2], (self.release,))
+            if short is not None and short.how:
+                found, sign, value = short, "=", text[2:]
+        if found is None:
+            self._stranger(name, keys, sign, value, word)
+            return
+        if found.how == "is an abbreviation":
+            self.parsed.note(f"{head} is an abbreviation of --{found.option}")
+        spec = self._spec(found.option)
+        given = Word(value, word.unknown) if sign else None
+        if keys:
+            self._key(found.option, keys, given)
+        elif found.off or spec.arity == "flag":
+            self._flag(found, spec, given)
+        else:
+            self._value(found.option, spec, given)
+
+    def _identify(self, head: str, name: str) -> Name | None:
+        if not head.startswith("--") and self.release is not None:
+            for option, spec in self.release.options.items():
+                if name in spec.short:
+                    return Name(option, how="is a short form")
+        return identify(name, (self.release,))
+
+    def _spec(self, option: str) -> Option:
+        """The option in the release that was named, else in the newest that has it."""
+        if self.release is not None and (spec := find(self.release, option)) is not None:
+            return spec
+        specs = [spec for _, release in every() if (spec := find(release, option)) is not None]
+        return specs[-1] if specs else Option(option)
+
+    def _optimization(self, level: str) -> tuple[str, Any]:
+        """`-O3`: the level of compilation-config to 0.11.0, its mode to 0.11.2, and the optimization level since."""
+        version = order(self.release.version) if self.release is not None else order("99")
+        value: Any = int(level) if level.isdigit() else level
+        if version < order("0.11.1"):
+            return "compilation-config", {"level": value}
+        return ("compilation-config", {"mode": value}) if version < order("0.12.0") else ("optimization-level", value)
+
+    def _follows(self) -> bool:
+        return self.at < len(self.words) and not _is_option(self.words[self.at].text)
+
+    def _flag(self, found: Name, spec: Option, given: Word | None) -> None:
+        if given is not None:
+            self.parsed.note(f"--{spec.name} takes no value, and vLLM would not start with {given.text!r} behind it")
+        self._set(found.option, not found.off)
+
+    def _value(self, option: str, spec: Option, given: Word | None) -> None:
+        words = [given] if given is not None else []
+        if given is None and spec.arity == "list":
+            while self._follows():
+                words.append(self._next())
+        elif given is None and self._follows():
+            words.append(self._next())
+        if not words:
+            if spec.arity == "optional":
+                self._set(option, True)
+            else:
+                self.parsed.note(f"--{option} has no value: left out")
+            return
+        for word in words:
+            self._unexplained(word, f"--{option}")
+        values = [_typed(word.text, spec) for word in words]
+        if spec.nullable and [word.text for word in words] in (["None"], [""]):
+            self.parsed.args.pop(option, None)
+        elif spec.arity == "repeated":
+            self.parsed.args[option] = [*self.parsed.args.get(option, []), *values]
+        else:
+            self._set(option, values if spec.arity == "list" else values[0])
+
+    def _key(self, option: str, keys: str, given: Word | None) -> None:
+        """`--x.y v`: JSON where it is some, else a size, else text; `--x.y+ a,b` appends to a list."""
+        word = given or (self._next() if self.at < len(self.words) else Word(""))
+        self._unexplained(word, f"--{option}.{keys}")
+        value: Any = _json_or_text(word.text)
+        if keys.endswith("+"):
+            keys, value = keys[:-1], [_json_or_text(part) for part in word.text.split(",")]
+        store = self.dotted.setdefault(option, Store())
+        path = (option, *keys.split("."))
+        if store.merge(path, value) is not None:
+            self.parsed.note(f"--{option}.{keys} is given twice: the first is kept here, compare")
+
+    def _stranger(self, name: str, keys: str, sign: str, value: str, word: Word) -> None:
+        """An option of no known release: its value is whatever follows."""
+        words = [Word(value, word.unknown)] if sign else []
+        while not sign and self._follows():
+            words.append(self._next())
+        self.parsed.note(f"--{name} is an option of no known release: a plug-in's, or a mistake")
+        values = [_json_or_text(item.text) for item in words]
+        self._set(f"{name}.{keys}" if keys else name, True if not values else values[0] if len(values) == 1 else values)
+
+    def _set(self, option: str, value: Any) -> None:
+        before = self.parsed.args.get(option)
+        if before is not None and before != value:
+            self.parsed.note(f"--{option} is given more than once: the last one counts")
+        self.parsed.args[option] = value
+
+    def _unexplained(self, word: Word, place: str) -> None:
+        for unknown in word.unknown:
+            self.parsed.note(f"{place} holds {unknown}, which only the shell knows: write its value")
+
+
+def parse(words: Sequence[Word], release: Release | None) -> Parsed:
+    """The options of a command line as `release` reads them; without one, as the newest that has each option does."""
+    return _Parser(words, release).run()
+
+
+def _is_option(text: str) -> bool:
+    """Whether argparse takes a word for an option: it begins with a dash and is no negative number, nor has blanks."""
+    return len(text) > 1 and text.startswith("-") and not _NUMBER.fullmatch(text) and " " not in text.partition("=")[0]
+
+
+def _typed(text: str, spec: Option) -> Any:
+    """What a person would write in YAML for this word."""
+    if spec.type in ("json", "config", "lora") or (spec.type in ("json-or-str", "kvs") and text.strip()[:1] == "{"):
+        return _json(text)
+    if spec.type == "int" and re.fullmatch(r"[+-]?\d+", text):
+        return int(text)
+    if spec.type in ("size", "size-or-auto"):
+        return int(text) if text.isdigit() else text
+    if spec.type == "float" and re.fullmatch(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?|[+-]?\.\d+", text):
+        return float(text) if re.search(r"[.eE]", text) else int(text)
+    if spec.type == "bool" and text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    if spec.type == "csv":
+        return text.split(",")
+    return text
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _json_or_text(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        number = size(text)
+        return text if number is None else number
