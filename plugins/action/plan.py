@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,18 @@ from ansible.errors import AnsibleActionFail
 from ansible.inventory.manager import InventoryManager
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import ModelFacts, read_model
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.find import locate
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import normal
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.document import models_page
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.fleet import Inventory, plan_fleet
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import HOST_KEYS
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import Entry, read_menu
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.plain import plain
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problems
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.table import plan_table
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights.fingerprint import fingerprint
 
-HOST_KEYS = ("vllm_accelerator", "vllm_version", "gpu_count")
 display = Display()
 
 
@@ -35,17 +41,27 @@ class ActionModule(ActionBase):
                 "keyed": {"type": "bool", "default": False},
                 "show": {"type": "bool", "default": False},
                 "document": {"type": "path"},
+                "unchecked_releases": {"type": "raw"},
+                "extra_options": {"type": "raw"},
+                "extra_choices": {"type": "raw"},
+                "extra_env": {"type": "raw"},
             }
         )
         models = plain(given.get("models"))
+        menu = read_menu(models, Problems())
         outcome = plan_fleet(
             Inventory(
                 models=models,
                 hosts={name: _declared(variables, name) for name in variables["groups"].get(given["group"], [])},
                 match=self._matcher(variables),
-                digests=_digests(models),
+                digests=_digests(menu),
+                facts=_facts(menu),
                 address=given["address"],
                 keyed=given["keyed"],
+                unchecked=plain(given.get("unchecked_releases")),
+                extra_options=plain(given.get("extra_options")),
+                extra_choices=plain(given.get("extra_choices")),
+                extra_env=plain(given.get("extra_env")),
             )
         )
         if outcome.problems:
@@ -83,22 +99,28 @@ def _declared(variables: Mapping[str, Any], host: str) -> dict[str, Any]:
     return {key: plain(of_host[key]) for key in HOST_KEYS if key in of_host}
 
 
-def _digests(models: Any) -> dict[str, str]:
+def _digests(menu: Iterable[Entry]) -> dict[str, str]:
     """SHA-256 of every directory that is to be pushed; where there is none, why."""
     found: dict[str, str] = {}
-    entries = models.values() if isinstance(models, Mapping) else []
-    sources = [e for e in entries if isinstance(e, Mapping)]
-    for entry in list(sources):
-        adapters = entry.get("adapters")
-        sources += [a for a in adapters.values() if isinstance(a, Mapping)] if isinstance(adapters, Mapping) else []
-    for source in sources:
-        path = source.get("push_from")
-        if isinstance(path, str) and path.startswith("/") and path not in found:
-            if not Path(path).is_dir():
-                found[path] = "is not a directory here"
-                continue
-            try:
-                found[path] = fingerprint(Path(path))[0]
-            except OSError as error:
-                found[path] = f"cannot be read ({error.strerror})"
+    wanted = [source for entry in menu for source in (entry.source, *entry.adapters.values())]
+    for path in sorted({source.push_from for source in wanted if source.push_from}):
+        if not Path(path).is_dir():
+            found[path] = "is not a directory here"
+            continue
+        try:
+            found[path] = fingerprint(Path(path))[0]
+        except OSError as error:
+            found[path] = f"cannot be read ({error.strerror})"
+    return found
+
+
+def _facts(menu: Iterable[Entry]) -> dict[str, ModelFacts]:
+    """What the configurations at hand say about their models, by entry."""
+    found: dict[str, ModelFacts] = {}
+    for entry in menu:
+        directory = locate(entry.source, os.environ) if entry.source.model else None
+        overrides = next((value for name, value in entry.args.items() if normal(name) == "hf-overrides"), None)
+        facts = read_model(directory, overrides) if directory else None
+        if isinstance(facts, ModelFacts):
+            found[entry.name] = facts
     return found

@@ -10,7 +10,11 @@ short_description: Plan what every host of the fleet shall run
 description:
   - Resolves C(vllm_models) for the whole fleet on the control node, contacting no host.
   - Refuses with every problem at once, each naming its inventory key and what to write instead.
-  - Reads each host's C(vllm_accelerator), C(vllm_version) and C(gpu_count) from the inventory.
+  - Reads each host's C(vllm_accelerator), C(vllm_version), C(gpu_count), C(gpu_name) or C(gpu_memory_gib), and
+    C(nvidia_driver_version) from the inventory.
+  - Checks C(args) and C(env) against the options of exactly the vLLM release that the host shall run.
+  - Says what a model needs of its GPUs where its C(config.json) is at hand, in C(push_from), at the path of C(model), or in
+    the control node's cache of the Hugging Face hub.
 version_added: "0.1.0"
 author: The baremetal.vllm contributors (@baremetal-vllm)
 options:
@@ -34,6 +38,23 @@ options:
     description: Print the plan as a table.
     type: bool
     default: false
+  unchecked_releases:
+    description:
+      - Releases whose C(args) and C(env) are taken as written, C(vllm_unchecked_releases).
+      - For a release that the catalogue does not know yet, or a vLLM of one's own.
+    type: raw
+  extra_options:
+    description:
+      - Options that plug-ins of vLLM add, C(vllm_extra_options), by name.
+      - Each may have a C(type) (C(str), C(int), C(float), C(bool), C(size), C(json)), C(choices), and C(list=true) where it
+        takes several words; C({}) takes any value.
+    type: raw
+  extra_choices:
+    description: Values that plug-ins add to an option, C(vllm_extra_choices), as a list by option.
+    type: raw
+  extra_env:
+    description: Environment variables beginning with C(VLLM_) that plug-ins read, C(vllm_extra_env), as a list.
+    type: raw
   document:
     description: A file of the control node to write a Markdown page to, with each model's command and a C(curl) to paste.
     type: path
@@ -50,7 +71,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 plan:
-  description: Per host the engine, the weights and the services, each with unit, argv, environment, port and proofs.
+  description: Per host the engine, the weights and the services, each with unit, argv, environment, port, memory and proofs.
   returned: success
   type: dict
 digest:

@@ -4,42 +4,105 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.gpus import Gpu, read_gpu
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import whole
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problems
 
 ACCELERATORS = ("cuda", "rocm", "cpu")
-_RELEASE = re.compile(r"\d+\.\d+\.\d+(\.?(post|rc)\d+)?")
+# The variables of a host that the plan reads.
+HOST_KEYS = (
+    "vllm_accelerator",
+    "vllm_version",
+    "gpu_count",
+    "gpu_name",
+    "gpu_memory_gib",
+    "nvidia_driver_version",
+)
+_RELEASE = re.compile(r"\d+\.\d+\.\d+(\.?(post|rc)\d+|\.\d+)?")
+_DRIVER = re.compile(r"\d{3}(\.\d{1,3}){0,2}")
 
 
 @dataclass(frozen=True)
 class Host:
-    """A host of the fleet: its accelerator, the release it shall run, and how many GPUs it has (0 on `cpu`)."""
+    """A host of the fleet: its accelerator, the release it shall run, and how many GPUs it has (0 on `cpu`).
+
+    `gpu` is what is known of its GPUs (all alike), None where nothing was declared; `driver` the declared NVIDIA
+    driver, a branch ("580") or a version ("580.95.05"), "" where none was.
+    """
 
     name: str
     accelerator: str
     release: str
     gpu_count: int
+    gpu: Gpu | None = None
+    driver: str = ""
 
 
 def read_host(name: str, declared: Mapping[str, Any], problems: Problems) -> Host | None:
     """One host from its inventory variables; None where it cannot be planned for."""
-    before = len(problems.found)
+    wrong = Problems()
     accelerator = declared.get("vllm_accelerator")
     if accelerator not in ACCELERATORS:
         reason = "is missing" if accelerator is None else f"{accelerator!r} is not an accelerator"
-        problems.add(f"{name}.vllm_accelerator", reason, f"Write one of: {', '.join(ACCELERATORS)}")
+        wrong.add(f"{name}.vllm_accelerator", reason, f"Write one of: {', '.join(ACCELERATORS)}")
     release = declared.get("vllm_version")
     if not isinstance(release, str) or not _RELEASE.fullmatch(release):
         reason = "is missing" if release is None else f"{release!r} is not a vLLM release"
-        problems.add(f"{name}.vllm_version", reason, 'Write the whole release as text: vllm_version: "0.33.0"')
+        wrong.add(f"{name}.vllm_version", reason, 'Write the whole release as text: vllm_version: "0.33.0"')
     gpu_count = whole(declared.get("gpu_count", 0))
     if gpu_count is None or gpu_count > 64:
-        problems.add(f"{name}.gpu_count", f"{declared['gpu_count']!r} is not a count", "Write a whole number such as 8")
+        wrong.add(f"{name}.gpu_count", f"{declared['gpu_count']!r} is not a count", "Write a whole number such as 8")
     elif accelerator in ("cuda", "rocm") and gpu_count == 0:
-        problems.add(f"{name}.gpu_count", "is missing", "Declare how many GPUs the host has: gpu_count: 8")
-    if len(problems.found) > before:
+        wrong.add(f"{name}.gpu_count", "is missing", "Declare how many GPUs the host has: gpu_count: 8")
+    gpu = _read_gpu(name, declared, wrong)
+    driver = _read_driver(name, declared.get("nvidia_driver_version"), wrong)
+    for problem in wrong.found:
+        problems.add(problem.key, problem.reason, problem.remedy)
+    if wrong.found or gpu_count is None:
         return None
-    return Host(name, str(accelerator), str(release), gpu_count if gpu_count and accelerator != "cpu" else 0)
+    if accelerator == "cpu":
+        return Host(name, "cpu", str(release), 0)
+    return Host(name, str(accelerator), str(release), gpu_count, gpu, driver)
+
+
+def _read_gpu(name: str, declared: Mapping[str, Any], problems: Problems) -> Gpu | None:
+    """The model of GPU, with the declared memory in place of the catalogued one where both are given."""
+    name_given, given = declared.get("gpu_name"), declared.get("gpu_memory_gib")
+    memory: int | None = None
+    if given is not None:
+        gib = _number(given)
+        if gib is None or not 1 <= gib <= 2048:
+            problems.add(f"{name}.gpu_memory_gib", f"{given!r} is not a size in GiB", "Write the memory of one GPU: 80")
+            return None
+        memory = int(gib * 2**30)
+    if name_given is None:
+        return None if memory is None else Gpu(f"{memory / 2**30:g} GiB GPU", memory, True, None)
+    gpu = read_gpu(f"{name}.gpu_name", name_given, problems)
+    return gpu if gpu is None or memory is None else replace(gpu, memory=memory, nominal=False)
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, (int, float, str)) and not isinstance(value, bool):
+        try:
+            return float(value)
+        except (ValueError, OverflowError):
+            return None
+    return None
+
+
+def _read_driver(name: str, value: Any, problems: Problems) -> str:
+    if value is None:
+        return ""
+    # YAML reads 580.95 as a number; a branch alone is one, and means the same.
+    text = str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
+    if not _DRIVER.fullmatch(text):
+        problems.add(
+            f"{name}.nvidia_driver_version",
+            f"{value!r} is neither a branch nor a version of the driver",
+            'Write a branch or a version as text: "580" or "580.95.05"',
+        )
+        return ""
+    return text

@@ -1,16 +1,13 @@
-"""Which GPUs and which port each model of one host gets."""
+"""Which GPUs each model of one host gets."""
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import Host
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import Entry, whole
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problems
-
-FIRST_PORT, PORTS = 8000, 1000
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import HOSTS, Problems
 
 
 def needed_gpus(args: Mapping[str, Any]) -> int:
@@ -35,8 +32,9 @@ def place(
             if entry.gpus is not None and host.accelerator == "cpu":
                 problems.add(
                     f"vllm_models.{entry.name}.gpus",
-                    f"asks for GPUs, and {host.name} is a cpu host",
+                    f"asks for GPUs, and {HOSTS} can give none (accelerator cpu)",
                     "Leave `gpus` out, or choose other `hosts`",
+                    host.name,
                 )
         return {entry.name: () for entry, _ in entries}
     placed: dict[str, tuple[int, ...]] = {}
@@ -47,20 +45,23 @@ def place(
             if beyond:
                 problems.add(
                     f"vllm_models.{entry.name}.gpus",
-                    f"names GPU {', '.join(beyond)}, and {host.name} declares {host.gpu_count} (0 to {host.gpu_count - 1})",
+                    f"names GPU {', '.join(beyond)}, and {HOSTS} has {host.gpu_count} (0 to {host.gpu_count - 1})",
                     "Name indices that exist, or correct the host's gpu_count",
+                    host.name,
                 )
-    free = [i for i in range(host.gpu_count) if not any(i in taken for taken in placed.values())]
+    taken = {i for indices in placed.values() for i in indices}
+    free = [i for i in range(host.gpu_count) if i not in taken]
     for entry, args in entries:
         if isinstance(entry.gpus, tuple):
             continue
         wanted = entry.gpus or needed_gpus(args)
         if wanted > len(free):
-            users = ", ".join(f"{name} on {_list(taken)}" for name, taken in placed.items()) or "nobody"
+            users = ", ".join(f"{name} on {_list(indices)}" for name, indices in placed.items()) or "nobody"
             problems.add(
                 f"vllm_models.{entry.name}.gpus",
-                f"needs {wanted} GPUs on {host.name}, which declares {host.gpu_count} and has {len(free)} left (used: {users})",
+                f"needs {wanted} GPUs, and of the {host.gpu_count} of {HOSTS} {len(free)} are left (used: {users})",
                 "Ask for fewer, choose other `hosts`, or share GPUs by listing the same indices in both models",
+                host.name,
             )
             continue
         placed[entry.name], free = tuple(free[:wanted]), free[wanted:]
@@ -72,27 +73,14 @@ def place(
                 f"gives {given} GPUs, and the parallel sizes in `args` need {needed}",
                 "Raise `gpus`, or lower tensor-parallel-size, pipeline-parallel-size or data-parallel-size",
             )
+        elif given > needed:
+            problems.warn(
+                f"vllm_models.{entry.name}.gpus",
+                f"gives {given} GPUs, and the parallel sizes in `args` use {needed}",
+                f"Set tensor-parallel-size: {given} (or another parallel size), or lower `gpus`",
+            )
     return placed
 
 
 def _list(indices: Sequence[int]) -> str:
     return "[" + ", ".join(str(i) for i in indices) + "]"
-
-
-def ports(menu: Sequence[Entry]) -> dict[str, int]:
-    """A port per model: the one written, else one that follows from the name alone.
-
-    A port that came from the place in the menu would move, and with it every client, when another model is removed.
-    Only where two names fall on one port does the later in the menu take the next free one.
-    """
-    given = {entry.name: entry.port for entry in menu if entry.port is not None}
-    taken = set(given.values())
-    for entry in menu:
-        if entry.name in given:
-            continue
-        offset = zlib.crc32(entry.name.encode()) % PORTS
-        while FIRST_PORT + offset in taken:
-            offset = (offset + 1) % PORTS
-        given[entry.name] = FIRST_PORT + offset
-        taken.add(FIRST_PORT + offset)
-    return given

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import some
+
 
 def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """Columns padded to their widest cell, two spaces apart; numbers to the right."""
@@ -20,13 +22,29 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 def plan_table(plan: dict[str, Any]) -> str:
-    """The fleet as planned: one line per endpoint, in the inventory's order."""
+    """The fleet as planned: one line per endpoint, in the inventory's order; `?` where the memory is not known."""
     rows: list[tuple[Any, ...]] = []
+    unknown: dict[str, list[str]] = {}
     for host, planned in plan["hosts"].items():
         if not planned["services"]:
-            rows.append((host, "(no model)", "", "", "", "", ""))
+            rows.append((host, "(no model)", *[""] * 7))
         for service in planned["services"]:
             gpus = ",".join(str(i) for i in service["gpus"]) or service["accelerator"]
             where = f"{service['address']}:{service['port']}"
-            rows.append((host, service["name"], service["kind"], gpus, where, service["release"], service["origin"]))
-    return table(("HOST", "MODEL", "KIND", "GPUS", "LISTENS ON", "RELEASE", "WEIGHTS"), rows)
+            takes, longest = _memory(service["memory"])
+            named = (host, service["name"], service["kind"], gpus, takes, longest, where)
+            rows.append((*named, service["release"], service["origin"]))
+            for what in service["memory"]["unknown"]:
+                names = unknown.setdefault(what, [])
+                if service["name"] not in names:
+                    names.append(service["name"])
+    header = ("HOST", "MODEL", "KIND", "GPUS", "WEIGHTS", "LONGEST", "LISTENS ON", "RELEASE", "FROM")
+    notes = [f"not known of {some(names)}: {what}" for what, names in unknown.items()]
+    return "\n".join([table(header, rows), *([""] if notes else []), *notes])
+
+
+def _memory(memory: dict[str, Any]) -> tuple[str, str]:
+    """Weights of the memory of each GPU in GiB, and the longest request that fits in tokens."""
+    weights = "?" if memory["weights"] is None else f"{memory['weights'] / 2**30:.1f}"
+    whole = "" if memory["gpu"] is None else f" of {memory['gpu'] / 2**30:.0f} GiB"
+    return weights + whole, "?" if memory["longest"] is None else str(memory["longest"])

@@ -28,7 +28,7 @@ def test_pip_install_brings_ansible_and_playbooks_that_work_from_any_directory(t
     binaries = tmp_path / "env" / "bin"
     run(binaries / "pip", "install", "--quiet", copy)
     shutil.rmtree(copy)
-    for playbook in ("site", "plan", "verify", "wheelhouse", "lab", "ask"):
+    for playbook in ("site", "plan", "verify", "wheelhouse", "lab", "ask", "migrate", "import", "schema"):
         run(binaries / "ansible-playbook", f"baremetal.vllm.{playbook}", "--syntax-check", cwd=tmp_path)
     planned = run(
         binaries / "ansible-playbook", "baremetal.vllm.plan", "-i", ROOT / "inventories" / "example", cwd=tmp_path
@@ -45,7 +45,7 @@ def test_the_artifact_holds_what_users_need_and_nothing_of_the_workshop(tmp_path
         names = {member.name for member in artifact if member.isfile()}
     tops = {name.partition("/")[0] for name in names}
     assert tops == {
-        "CHANGELOG.md", "FILES.json", "LICENSE", "MANIFEST.json", "README.md", "docs", "inventories", "meta", "playbooks",
+        "CHANGELOG.md", "FILES.json", "LICENSE", "MANIFEST.json", "README.md", "data", "docs", "inventories", "meta", "playbooks",
         "plugins", "roles", "site.yml", "templates", "tools",
     }  # fmt: skip
     assert not [name for name in names if "__pycache__" in name or name.endswith((".pyc", ".log", "report.json"))]

@@ -1,0 +1,44 @@
+"""Writes the JSON Schema of the inventory's variables; see plugins/modules/schema.py for its documentation."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.load import release, releases
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import did_you_mean
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.schema import variables
+
+
+class ActionModule(ActionBase):
+    _requires_connection = False
+    _supports_check_mode = True
+    _supports_diff = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        _, given = self.validate_argument_spec(
+            argument_spec={"release": {"type": "str"}, "path": {"type": "path"}},
+        )
+        version = given["release"] or releases()[-1]
+        known = release(version)
+        if known is None:
+            raise AnsibleActionFail(
+                f"release: the catalogue does not know vLLM {version}. {did_you_mean(version, releases())}."
+            )
+        text = json.dumps(variables(known), indent=1, ensure_ascii=False) + "\n"
+        if not given["path"]:
+            Display().display(text)
+            return {"changed": False, "release": version}
+        path = Path(given["path"])
+        before = path.read_text(encoding="utf-8") if path.is_file() else ""
+        if before != text and not self._task.check_mode:
+            path.write_text(text, encoding="utf-8")
+        result: dict[str, Any] = {"changed": before != text, "release": version, "path": str(path)}
+        if self._task.diff:
+            result["diff"] = {"before": before, "after": text, "before_header": str(path), "after_header": str(path)}
+        return result

@@ -1,0 +1,88 @@
+"""The operator's variables as JSON Schema, for completion and marks in an editor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue import schema
+from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model import Release
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import OWNED, SECRET
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import ACCELERATORS
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import KINDS, PROOFS
+
+_TEXT: dict[str, Any] = {"type": "string"}
+_COMMIT: dict[str, Any] = {"anyOf": [{"type": "string", "pattern": "^[0-9a-f]{40}$"}, schema.TEMPLATE]}
+
+
+def variables(release: Release) -> dict[str, Any]:
+    """The schema of a file of inventory variables whose models run on `release`.
+
+    Variables that are not this collection's are let through, so that the schema suits any file of `group_vars`.
+    """
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": f"Variables of baremetal.vllm, options of vLLM {release.version}",
+        "type": "object",
+        "properties": {
+            "vllm_version": {"const": release.version, "description": "The release this schema was made for"},
+            "vllm_accelerator": _either({"enum": [*ACCELERATORS]}),
+            "gpu_count": _either({"type": "integer", "minimum": 0, "maximum": 64}),
+            "gpu_name": _TEXT,
+            "gpu_memory_gib": _either({"type": "number", "exclusiveMinimum": 0}),
+            "nvidia_driver_version": {"type": ["string", "integer"]},
+            "vllm_models": _either({"type": "object", "additionalProperties": _either(_entry(release))}),
+            "vllm_unchecked_releases": {"type": "array", "items": _TEXT},
+            "vllm_extra_options": {"type": "object"},
+            "vllm_extra_choices": {"type": "object", "additionalProperties": {"type": "array", "items": _TEXT}},
+            "vllm_extra_env": {"type": "array", "items": _TEXT},
+        },
+        "definitions": schema.definitions(release),
+    }
+
+
+def _either(shape: dict[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [shape, schema.TEMPLATE]}
+
+
+def _entry(release: Release) -> dict[str, Any]:
+    source = {
+        "model": {**_TEXT, "description": "A hub id, or an absolute path on the host"},
+        "revision": {**_COMMIT, "description": "The 40-digit commit of a hub id"},
+        "push_from": {**_TEXT, "description": "A directory of the control node, brought to the hosts"},
+    }
+    return {
+        "type": "object",
+        "properties": {
+            **source,
+            "kind": {"enum": [*KINDS], "description": "What the endpoint must prove"},
+            "hosts": {**_TEXT, "description": "An Ansible host pattern within gpu_hosts"},
+            "gpus": {
+                **_either(
+                    {
+                        "anyOf": [
+                            {"type": "integer", "minimum": 1, "maximum": 64},
+                            {"type": "array", "items": {"type": "integer", "minimum": 0}, "uniqueItems": True},
+                        ]
+                    }
+                ),
+                "description": "A count, or a list of indices as nvidia-smi shows them",
+            },
+            "port": _either({"type": "integer", "minimum": 1024, "maximum": 65535}),
+            "aliases": {"type": "array", "items": _TEXT, "description": "Further names that clients may ask for"},
+            "adapters": {
+                "type": "object",
+                "additionalProperties": {"type": "object", "properties": source, "additionalProperties": False},
+                "description": "LoRA adapters by name",
+            },
+            "args": _either(schema.arguments(release, {**OWNED, **SECRET})),
+            "env": _either(schema.environment(release)),
+            "prove": {
+                "type": "object",
+                "properties": {name: {"type": "boolean"} for name in PROOFS},
+                "additionalProperties": False,
+            },
+            "start_timeout": _either({"type": "integer", "minimum": 1, "maximum": 86400}),
+        },
+        "required": ["kind"],
+        "additionalProperties": False,
+    }

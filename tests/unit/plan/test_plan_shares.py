@@ -1,0 +1,78 @@
+"""Models that share a GPU: what each gets, and when they do not fit beside one another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import Entry, Source
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.shares import LEAST, share
+from hypothesis import given
+from hypothesis import strategies as st
+
+SHARE = "gpu-memory-utilization"
+
+
+def shares(models: dict[str, tuple[list[int], Any]], default: float = 0.92) -> tuple[dict[str, float], list[str]]:
+    """`models`: name to (GPU indices, written share or None)."""
+    problems = Problems()
+    entries = [
+        (Entry(name, Source("/m"), "chat"), {} if written is None else {SHARE: written})
+        for name, (_, written) in models.items()
+    ]
+    placed = {name: gpus for name, (gpus, _) in models.items()}
+    return share("gpu1", entries, placed, default, problems), sorted(str(p) for p in problems.found)
+
+
+@pytest.mark.parametrize(
+    ("models", "wanted"),
+    [
+        ({"a": ([0], None), "b": ([1], None)}, {}),
+        ({"a": ([0], None), "b": ([0], None)}, {"a": 0.46, "b": 0.46}),
+        ({"a": ([0], None), "b": ([0], None), "c": ([0], None)}, {"a": 0.3, "b": 0.3, "c": 0.3}),
+        ({"a": ([0], 0.5), "b": ([0], None), "c": ([0], None)}, {"b": 0.21, "c": 0.21}),
+        ({"a": ([0], "0.5"), "b": ([0], None)}, {"b": 0.42}),
+        # One value serves all of a model's GPUs, so the narrowest of them decides.
+        ({"a": ([0, 1], None), "b": ([0], 0.6), "c": ([1], None)}, {"a": 0.32, "c": 0.46}),
+        ({"a": ([0], 0.5), "b": ([0], 0.5)}, {}),
+    ],
+)
+def test_those_that_say_nothing_divide_what_is_left(models: dict[str, Any], wanted: dict[str, float]) -> None:
+    assert shares(models) == (wanted, [])
+
+
+def test_written_shares_beyond_the_whole_gpu_are_refused() -> None:
+    assert shares({"a": ([0], 0.6), "b": ([0], 0.5)})[1] == [
+        "vllm_models.b.args.gpu-memory-utilization: the shares of GPU 0 on gpu1 add up to 1.1 (a 0.6, b 0.5). "
+        "Lower them so that they add up to 1 at most, or place one of the models elsewhere."
+    ]
+
+
+def test_a_model_that_finds_nothing_left_is_refused() -> None:
+    assert shares({"a": ([0], 0.91), "b": ([0], None)})[1] == [
+        "vllm_models.b.gpus: finds nothing left of GPU 0 on gpu1: its neighbours take 0.91 of it. "
+        "Lower their gpu-memory-utilization, or place the model elsewhere."
+    ]
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from("abcdefgh"),
+        st.tuples(
+            st.lists(st.integers(0, 3), min_size=1, max_size=4, unique=True),
+            st.none() | st.floats(0.01, 1) | st.sampled_from(["0.3", "many", True]),
+        ),
+        max_size=8,
+    )
+)
+def test_the_shares_of_a_gpu_never_exceed_it_unless_refused(models: dict[str, Any]) -> None:
+    derived, problems = shares(models)
+    if problems:
+        return
+    assert all(value >= LEAST for value in derived.values())
+    for gpu in range(4):
+        on = [name for name, (gpus, _) in models.items() if gpu in gpus]
+        if len(on) > 1:
+            written = [models[n][1] for n in on if isinstance(models[n][1], float) or models[n][1] == "0.3"]
+            assert sum(derived.get(n, 0) for n in on) + sum(map(float, written)) <= 1 + 1e-6
