@@ -13,10 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.load import release
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model import Release
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import ModelFacts
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.extras import read_extras
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import Host, read_host
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import Host, read_host, read_release
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.memory import Memory
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import Entry, read_menu
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.options import Options
@@ -94,7 +95,9 @@ def plan_fleet(inventory: Inventory) -> Outcome:
     readable = {host.name for host in hosts}
     for entry in menu:
         if readable.isdisjoint(hosts_of[entry.name]):
-            fleet.options.read(entry, None)
+            asked = {read_release(inventory.hosts[name]) for name in hosts_of[entry.name]}
+            for version in sorted(asked) or [""]:
+                fleet.options.read(entry, release(version))
     if not inventory.keyed:
         problems.warn(
             "vllm_api_key",
@@ -125,10 +128,10 @@ class _Fleet:
 
     def host(self, host: Host, entries: Sequence[Entry]) -> dict[str, Any]:
         """One host's part of the plan: its engine, its weights and its services in the order of their starts."""
-        release = self.releases[host.release]
-        read = [(entry, self.options.read(entry, release)) for entry in entries]
+        known = self.releases[host.release]
+        read = [(entry, self.options.read(entry, known)) for entry in entries]
         placed = place(host, read, self.problems)
-        shares = share(host.name, read, placed, _whole_gpu(release), self.problems)
+        shares = share(host.name, read, placed, _whole_gpu(known), self.problems)
         weights: dict[str, dict[str, str]] = {}
         services: list[dict[str, Any]] = []
         for entry, args in read:
@@ -147,14 +150,14 @@ class _Fleet:
                     host,
                     entry,
                     whole,
-                    release,
+                    known,
                     weights=own,
                     gpus=gpus,
                     address=self.address,
                     port=self.port_of.get(entry.name, 0),
                     keyed=self.inventory.keyed,
                     after=after,
-                    memory=self.memory.of(entry, args, shares.get(entry.name), host, release),
+                    memory=self.memory.of(entry, args, shares.get(entry.name), host, known),
                 )
             )
         engine = {"release": host.release, "accelerator": host.accelerator, "path": engine_path(host.release)}

@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.gpus import Gpu, read_gpu
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import whole
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import HOSTS, Problems
 
 ACCELERATORS = ("cuda", "rocm", "cpu")
 # The variables of a host that the plan reads.
@@ -47,40 +47,50 @@ def read_host(name: str, declared: Mapping[str, Any], problems: Problems) -> Hos
     accelerator = declared.get("vllm_accelerator")
     if accelerator not in ACCELERATORS:
         reason = "is missing" if accelerator is None else f"{accelerator!r} is not an accelerator"
-        wrong.add(f"{name}.vllm_accelerator", reason, f"Write one of: {', '.join(ACCELERATORS)}")
-    release = declared.get("vllm_version")
-    if not isinstance(release, str) or not _RELEASE.fullmatch(release):
-        reason = "is missing" if release is None else f"{release!r} is not a vLLM release"
-        wrong.add(f"{name}.vllm_version", reason, 'Write the whole release as text: vllm_version: "0.33.0"')
+        wrong.add(f"{HOSTS}.vllm_accelerator", reason, f"Write one of: {', '.join(ACCELERATORS)}")
+    release = read_release(declared)
+    if not release:
+        given = declared.get("vllm_version")
+        reason = "is missing" if given is None else f"{given!r} is not a vLLM release"
+        wrong.add(f"{HOSTS}.vllm_version", reason, 'Write the whole release as text: vllm_version: "0.33.0"')
     gpu_count = whole(declared.get("gpu_count", 0))
     if gpu_count is None or gpu_count > 64:
-        wrong.add(f"{name}.gpu_count", f"{declared['gpu_count']!r} is not a count", "Write a whole number such as 8")
+        given = declared["gpu_count"]
+        wrong.add(f"{HOSTS}.gpu_count", f"{given!r} is not a count", "Write a whole number such as 8")
     elif accelerator in ("cuda", "rocm") and gpu_count == 0:
-        wrong.add(f"{name}.gpu_count", "is missing", "Declare how many GPUs the host has: gpu_count: 8")
-    gpu = _read_gpu(name, declared, wrong)
-    driver = _read_driver(name, declared.get("nvidia_driver_version"), wrong)
-    for problem in wrong.found:
-        problems.add(problem.key, problem.reason, problem.remedy)
-    if wrong.found or gpu_count is None:
-        return None
-    if accelerator == "cpu":
-        return Host(name, "cpu", str(release), 0)
-    return Host(name, str(accelerator), str(release), gpu_count, gpu, driver)
+        wrong.add(f"{HOSTS}.gpu_count", "is missing", "Declare how many GPUs the host has: gpu_count: 8")
+    host = None
+    if not wrong.problems and gpu_count is not None:
+        # What is wrong from here on leaves the host's models to be checked all the same.
+        cpu = accelerator == "cpu"
+        gpu, driver = _read_gpu(declared, wrong), _read_driver(declared.get("nvidia_driver_version"), wrong)
+        host = Host(name, str(accelerator), release, 0 if cpu else gpu_count, None if cpu else gpu, driver)
+    for problem in wrong.problems:
+        problems.add(problem.key, problem.reason, problem.remedy, name)
+    return host
 
 
-def _read_gpu(name: str, declared: Mapping[str, Any], problems: Problems) -> Gpu | None:
+def read_release(declared: Mapping[str, Any]) -> str:
+    """The release that a host asks for; "" where it names none."""
+    given = declared.get("vllm_version")
+    return given if isinstance(given, str) and _RELEASE.fullmatch(given) else ""
+
+
+def _read_gpu(declared: Mapping[str, Any], problems: Problems) -> Gpu | None:
     """The model of GPU, with the declared memory in place of the catalogued one where both are given."""
-    name_given, given = declared.get("gpu_name"), declared.get("gpu_memory_gib")
+    name, given = declared.get("gpu_name"), declared.get("gpu_memory_gib")
     memory: int | None = None
     if given is not None:
         gib = _number(given)
         if gib is None or not 1 <= gib <= 2048:
-            problems.add(f"{name}.gpu_memory_gib", f"{given!r} is not a size in GiB", "Write the memory of one GPU: 80")
+            problems.add(
+                f"{HOSTS}.gpu_memory_gib", f"{given!r} is not a size in GiB", "Write the memory of one GPU: 80"
+            )
             return None
         memory = int(gib * 2**30)
-    if name_given is None:
+    if name is None:
         return None if memory is None else Gpu(f"{memory / 2**30:g} GiB GPU", memory, True, None)
-    gpu = read_gpu(f"{name}.gpu_name", name_given, problems)
+    gpu = read_gpu(f"{HOSTS}.gpu_name", name, problems)
     return gpu if gpu is None or memory is None else replace(gpu, memory=memory, nominal=False)
 
 
@@ -93,16 +103,14 @@ def _number(value: Any) -> float | None:
     return None
 
 
-def _read_driver(name: str, value: Any, problems: Problems) -> str:
-    if value is None:
-        return ""
-    # YAML reads 580.95 as a number; a branch alone is one, and means the same.
+def _read_driver(value: Any, problems: Problems) -> str:
+    """A branch or a version as text; YAML reads a branch alone as a number, and it means the same."""
     text = str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
-    if not _DRIVER.fullmatch(text):
-        problems.add(
-            f"{name}.nvidia_driver_version",
-            f"{value!r} is neither a branch nor a version of the driver",
-            'Write a branch or a version as text: "580" or "580.95.05"',
-        )
-        return ""
-    return text
+    if value is None or _DRIVER.fullmatch(text):
+        return "" if value is None else text
+    problems.add(
+        f"{HOSTS}.nvidia_driver_version",
+        f"{value!r} is neither a branch nor a version of the driver",
+        'Write a branch or a version as text: "580" or "580.95.05"',
+    )
+    return ""

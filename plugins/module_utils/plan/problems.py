@@ -42,6 +42,11 @@ class Problems:
         self._warned.setdefault(Problem(key, reason, remedy), {})[host] = None
 
     @property
+    def problems(self) -> tuple[Problem, ...]:
+        """As they were added, HOSTS and all."""
+        return tuple(self._found)
+
+    @property
     def found(self) -> set[Problem]:
         return {_named(problem, hosts) for problem, hosts in self._found.items()}
 

@@ -125,7 +125,10 @@ def test_without_a_key_endpoints_listen_on_loopback_and_the_operator_is_told() -
 def test_the_table_names_every_endpoint() -> None:
     text = plan_table(plan({"m": {**CHAT, "port": 8123, "gpus": 2}}, {"gpu1": GPU_HOST}).plan)
     assert text.splitlines()[1].split()[:8] == ["gpu1", "m", "chat", "0,1", "?", "?", "0.0.0.0:8123", "0.33.0"]
-    assert text.splitlines()[-1] == "not known of m: the model: its config.json is not at hand on the control node (docs/memory.md says how to put it there)"
+    assert (
+        text.splitlines()[-1]
+        == "not known of m: the model: its config.json is not at hand on the control node (docs/memory.md says how to put it there)"
+    )
 
 
 # Each: what is wrong, the menu, the key that must be named, words that the message must hold.
