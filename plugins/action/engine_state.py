@@ -10,13 +10,6 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.engine import lock,
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.decide import RefusalError, decide, room_needed
 
 
-def _lock_digest(path: str) -> str:
-    try:
-        return lock.digest(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return ""
-
-
 class ActionModule(ActionBase):
     """One module call; everything else happens here."""
 
@@ -39,13 +32,7 @@ class ActionModule(ActionBase):
         """Decide from a host's answer; raises RefusalError, NoPythonError or LockError."""
         release, accelerator = asked["release"], asked["accelerator"]
         offline = asked.get("source", "wheelhouse") == "wheelhouse"
-        houses: dict[str, dict[str, Any]] = {}
-        if offline:
-            directory = Path(asked.get("wheelhouse") or sources.default_wheelhouse()).expanduser()
-            houses = prepare.find(directory, release, accelerator, answer["arch"])
-            locks = [manifest["lock_sha256"] for manifest in houses.values()]
-        else:
-            locks = list(filter(None, [_lock_digest(asked["lock"])])) if asked.get("lock") else []
+        houses, locks = prepare.acceptable(asked, answer["arch"])
         verdict = decide(
             release,
             accelerator,
@@ -61,6 +48,7 @@ class ActionModule(ActionBase):
         wanted = str(asked.get("python") or "auto")
         if offline:
             if not houses:
+                directory = Path(asked.get("wheelhouse") or sources.default_wheelhouse()).expanduser()
                 raise RefusalError(
                     f"no finished wheelhouse {release}-{accelerator}-py*-{answer['arch']} in {directory}. Prepare it:"
                     f" ansible-playbook baremetal.vllm.wheelhouse -e wheelhouse_release={release}"

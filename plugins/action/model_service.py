@@ -6,17 +6,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.plain import plain
-from ansible_collections.baremetal.vllm.plugins.module_utils.service.render import Unit, as_dict, render_unit
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.control import SECRETS, host_files, render_units
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.render import as_dict
 
-UNIT_TEMPLATE = "etc/systemd/system/vllm-model.service.j2"
-SECRETS = "/etc/vllm/secrets/api_key.env"
-# Files of every host that serves, by their path below templates/, with their modes.
-FILES = {"etc/sysusers.d/vllm.conf": "0644", "usr/local/libexec/vllm-wait-ready": "0755"}
 # A line at least this often, even where nothing new happens: silence looks like a hang.
 HEARTBEAT = 30.0
 display = Display()
@@ -31,14 +27,21 @@ class ActionModule(ActionBase):
         self._host = self._variables["inventory_hostname"]
         given = self._task.args
         templates = Path(given["templates"])
-        units = _render(templates, plain(given.get("services", [])))
-        files = [{"path": f"/{f}", "content": (templates / f).read_text(), "mode": m} for f, m in FILES.items()]
+        units = render_units(templates, plain(given.get("services", [])))
         secrets = {key: given[key] for key in ("api_key", "secret_env") if given.get(key)}
         _refuse_line_breaks(plain(secrets))
         applied = self._host_module(
-            phase="apply", units=[as_dict(unit) for unit in units], files=files, secrets_path=SECRETS, **secrets
+            phase="apply",
+            units=[as_dict(unit) for unit in units],
+            files=host_files(templates),
+            secrets_path=SECRETS,
+            **secrets,
         )
-        if applied.get("failed") or applied.get("unreachable") or self._task.check_mode:
+        if applied.get("failed") or applied.get("unreachable"):
+            return applied
+        if not self._task.diff:
+            self._tell(applied["steps"])
+        if self._task.check_mode:
             return applied
         failed = self._watch(applied["pending"])
         if failed:
@@ -78,10 +81,15 @@ class ActionModule(ActionBase):
                     failed[step["unit"]] = step["cause"]
         return failed
 
+    def _tell(self, steps: list[dict[str, Any]]) -> None:
+        """What is done to each unit and why; a diff says it where one is asked for."""
+        for step in steps:
+            if step["verb"] in ("start", "restart", "remove") or step["write"] or step["enable"]:
+                display.display(f"{self._host:<12} {_name(step['unit']):<28} {step['verb']} ({step['why']})")
+
     def _show(self, step: dict[str, Any]) -> None:
-        name = step["unit"].removeprefix("vllm-").removesuffix(".service")
         text = {"active": "answers", "failed": f"failed: {step['cause']}"}.get(step["state"], step["stage"])
-        display.display(f"{self._host:<12} {name:<28} {step['seconds']:4.0f} s  {text}")
+        display.display(f"{self._host:<12} {_name(step['unit']):<28} {step['seconds']:4.0f} s  {text}")
 
     def _recover(self, generation: int, failed: dict[str, str]) -> str:
         """Bring back what served before; the message for the operator."""
@@ -104,16 +112,8 @@ class ActionModule(ActionBase):
         return "\n".join(lines)
 
 
-def _render(templates: Path, services: list[dict[str, Any]]) -> list[Unit]:
-    environment = jinja2.Environment(  # noqa: S701 (unit files are no HTML)
-        loader=jinja2.FileSystemLoader(templates),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    template = environment.get_template(UNIT_TEMPLATE)
-    return [render_unit(template, service, SECRETS) for service in services]
+def _name(unit: str) -> str:
+    return unit.removeprefix("vllm-").removesuffix(".service")
 
 
 def _refuse_line_breaks(secrets: dict[str, Any]) -> None:

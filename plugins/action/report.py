@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import datetime
-import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.report import document, gather, summary, table
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.jsonfile import write_json
 
 # The variable in which the role endpoint_check leaves its results on each host.
 RESULTS = "__endpoint_check_results"
@@ -43,21 +41,6 @@ class ActionModule(ActionBase):
         result.update(changed=False, failed=False, failed_endpoints=told.pop("failed"), **told)
         if parameters["path"] and not self._task.check_mode:
             time = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-            write(Path(parameters["path"]), document(endpoints, missing, time, parameters["digest"]))
+            write_json(Path(parameters["path"]), document(endpoints, missing, time, parameters["digest"]))
             result["path"] = parameters["path"]
         return result
-
-
-def write(path: Path, content: dict[str, Any]) -> None:
-    """Replace the file whole, readable by everybody: it holds no secret."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=2, ensure_ascii=False)
-            file.write("\n")
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise

@@ -108,7 +108,6 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine import installed
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine.prune import prunable
 
 
 def main() -> None:
@@ -128,20 +127,13 @@ def main() -> None:
     )
     asked = module.params
     root = Path(asked["path"]).parent
-    found = installed.releases(root)
-    whole = bool(found.get(asked["release"]))
-    kept = [asked["release"], *asked["keep"]]
-    used = installed.usage(root) if found else {}
-    # Looking into every process is the dear part: only where a removal or a rebuild hangs on it.
-    if found and (not whole or prunable(found, kept, used)):
-        used = installed.merge(used, installed.used_by_processes(root))
+    survey = installed.survey(root, asked["release"], asked["keep"])
+    whole = bool(survey["installed"].get(asked["release"]))
     family = installed.family(list(asked["packages"]))
     named = asked["python"] if asked["python"].startswith("/") else ""
     module.exit_json(
         changed=False,
-        installed=found,
-        used=used,
-        prunable=prunable(found, kept, used),
+        **survey,
         missing_packages=installed.missing_packages(asked["packages"].get(family) or []),
         family=family,
         pythons=[] if whole else installed.pythons(named),

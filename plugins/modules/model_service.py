@@ -87,7 +87,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 steps:
-  description: What was done to each unit and why.
+  description:
+    - What was done to each unit (or would be), and why, with the causes one by one - an option, the environment, the
+      GPUs, the secrets - and their values before and after.
   returned: always
   type: list
   elements: dict
@@ -102,28 +104,29 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.baremetal.vllm.plugins.module_utils.service import generations, host
+from ansible_collections.baremetal.vllm.plugins.module_utils.service import generations, host, observe
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.decide import Planned, decide_all
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.secrets import environment_secrets
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.systemd import SystemdError
 
 
 def apply(module: AnsibleModule) -> dict[str, Any]:
     units = module.params["units"]
-    secrets = dict(module.params["secret_env"])
-    if module.params["api_key"]:
-        secrets["VLLM_API_KEY"] = module.params["api_key"]
+    secrets = environment_secrets(module.params["api_key"], module.params["secret_env"])
     files = [host.HostFile(f["path"], f["content"], int(f["mode"], 8)) for f in module.params["files"]]
     hidden = host.secrets_file(module.params["secrets_path"], secrets)
     guarded = bool(secrets) or Path(hidden.path).exists()
     if guarded:
         files.append(hidden)
-    foreign = host.foreign_units([unit["unit"] for unit in units])
+    foreign = observe.foreign_units([unit["unit"] for unit in units])
     if foreign:
         module.fail_json(
             msg=f"{', '.join(foreign)} exists and was not written by this toolkit, so it is not overwritten. "
             "Remove the file, or choose another name for the model."
         )
-    observed, texts = host.observe(units, host.secrets_identity(hidden.content) if guarded else "")
+    identity = host.secrets_identity(hidden.content) if guarded else ""
+    sight = observe.observe([unit["unit"] for unit in units], identity)
+    observed, texts = sight.observed, sight.texts
     planned = [Planned(unit["unit"], unit["text"], unit["digest"]) for unit in units]
     steps = decide_all(planned, observed, list(texts))
     stale = [file for file in files if file.differs()]

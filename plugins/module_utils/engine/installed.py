@@ -10,8 +10,9 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine.prune import is_release
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.prune import is_release, prunable
 
 MARKER = ".complete.json"
 _MARKER_KEYS = ("release", "accelerator", "lock_sha256", "python", "finished_at")
@@ -107,6 +108,17 @@ def merge(*parts: dict[str, list[str]]) -> dict[str, list[str]]:
 def usage(root: Path) -> dict[str, list[str]]:
     """Return, per release, the units and the generations that name it."""
     return merge(used_by_units(root), used_by_generations())
+
+
+def survey(root: Path, release: str, keep: list[str]) -> dict[str, Any]:
+    """Return installed, used and prunable as engine_state tells them. `keep` are planned releases beside `release`."""
+    found = releases(root)
+    kept = [release, *keep]
+    used = usage(root) if found else {}
+    # Looking into every process is the dear part: only where a removal or a rebuild hangs on it.
+    if found and (not found.get(release) or prunable(found, kept, used)):
+        used = merge(used, used_by_processes(root))
+    return {"installed": found, "used": used, "prunable": prunable(found, kept, used)}
 
 
 def missing_packages(packages: list[str], status: str = "/var/lib/dpkg/status") -> list[str]:

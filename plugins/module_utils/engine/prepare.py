@@ -11,7 +11,7 @@ import fcntl
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine import lock, wheels
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine.sources import Target, request
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.sources import Target, default_wheelhouse, request
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.tools import (
     ToolError,
     pip_download,
@@ -77,6 +77,22 @@ def find(directory: Path, release: str, accelerator: str, arch: str) -> dict[str
         if tuple(manifest.get(key) for key in ("release", "accelerator", "arch")) == wanted
         and is_complete(Path(path), manifest)
     }
+
+
+def acceptable(asked: Mapping[str, Any], arch: str) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """The wheelhouses a host could be served from, and the digests of the locks that an installation may come from.
+
+    `asked` has release and accelerator, and source, wheelhouse and lock as M(baremetal.vllm.engine_state) takes them. No
+    digest at all means any.
+    """
+    if asked.get("source", "wheelhouse") == "wheelhouse":
+        directory = Path(asked.get("wheelhouse") or default_wheelhouse()).expanduser()
+        houses = find(directory, asked["release"], asked["accelerator"], arch)
+        return houses, [manifest["lock_sha256"] for manifest in houses.values()]
+    try:
+        return {}, [lock.digest(Path(asked["lock"]).read_text(encoding="utf-8"))] if asked.get("lock") else []
+    except FileNotFoundError:
+        return {}, []
 
 
 @contextmanager

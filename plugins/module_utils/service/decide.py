@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.causes import SECRETS, Cause, told
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.options import compare_commands
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.systemd import State
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.unitdiff import compare_rest, compare_units
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.unitfile import edited, read_unit
+
+EDITED = Cause("file", "its unit file was edited by hand")
 
 
 @dataclass(frozen=True)
@@ -19,12 +25,18 @@ class Planned:
 
 @dataclass(frozen=True)
 class Observed:
-    """A unit as found: its file's text (None: no file), systemd's state, its process's digest and secrets up to date."""
+    """A unit as found: its file's text (None: no file), systemd's state, its process's digest and secrets up to date.
+
+    `began` is the text that the process was started from, where the host still has it; `argv` its command line as the
+    kernel shows it.
+    """
 
     text: str | None
     state: State
     digest: str
     secrets_current: bool
+    began: str | None = None
+    argv: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -36,6 +48,7 @@ class Step:
     why: str
     write: bool = False
     enable: bool = False
+    causes: tuple[Cause, ...] = ()
 
     @property
     def changes(self) -> bool:
@@ -48,24 +61,49 @@ def decide(planned: Planned, observed: Observed) -> Step:
     write = observed.text != planned.text
     enable = state.enabled not in ("enabled", "enabled-runtime")
     verb, why = "keep", "as planned"
+    causes: tuple[Cause, ...] = ()
     if observed.text is None:
         verb, why = "start", "new"
     elif state.active in ("active", "activating", "reloading") and state.main_pid:
-        if observed.digest != planned.digest:
-            verb, why = "restart", "its command, environment or limits changed"
-        elif not observed.secrets_current:
-            verb, why = "restart", "its key changed"
+        causes = restart_causes(planned, observed)
+        if causes:
+            verb, why = "restart", told(causes)
         elif state.active == "activating":
             verb, why = "wait", "still starting"
         elif write:
-            why = "only its description or start order changed"
+            why = _rewritten(observed.text, planned.text)
     elif state.active == "activating" and state.sub != "auto-restart" and not write:
         verb, why = "wait", "still starting"
     elif state.active == "inactive" and state.job and not write:
         verb, why = "wait", "its turn to start has not come"
     else:
-        verb, why = "start", f"found {state.active} ({state.sub})"
-    return Step(planned.unit, verb, why, write, enable)
+        found = Cause("state", f"found {state.active} ({state.sub})")
+        causes = (found, *compare_units(observed.text, planned.text))
+        verb, why = "start", told(causes)
+    if verb == "keep" and enable and not write:
+        why = "not enabled at boot"
+    return Step(planned.unit, verb, why, write, enable, causes)
+
+
+def restart_causes(planned: Planned, observed: Observed) -> tuple[Cause, ...]:
+    """What a running process has to be restarted for; empty for nothing."""
+    secrets = () if observed.secrets_current else (SECRETS,)
+    if observed.digest == planned.digest:
+        return secrets
+    if observed.began is not None:
+        hand = (EDITED,) if edited(observed.began) else ()
+        found = (*hand, *compare_units(observed.began, planned.text))
+    else:
+        found = tuple(compare_commands(observed.argv, read_unit(planned.text).command)) if observed.argv else ()
+    # A process that cannot be compared any more (its text is gone), or differs where no setting does.
+    return (*(found or (Cause("file", "its command, environment or limits changed"),)), *secrets)
+
+
+def _rewritten(before: str, after: str) -> str:
+    if edited(before):
+        return "its unit file was edited by hand; it is put back, and the process never had the edit"
+    keys = compare_rest(before, after)
+    return f"only {', '.join(keys) or 'comments'} of its unit file changed"
 
 
 def decide_all(planned: Sequence[Planned], observed: Mapping[str, Observed], installed: Sequence[str]) -> list[Step]:

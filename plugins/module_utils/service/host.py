@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 import time
 import uuid
@@ -12,13 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.service import generations, systemd
-from ansible_collections.baremetal.vllm.plugins.module_utils.service.decide import Observed, Step
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.decide import Step
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.journal import cause, stage
-from ansible_collections.baremetal.vllm.plugins.module_utils.service.render import DIGEST, MARK
-
-UNITS = Path("/etc/systemd/system")
-GENERATIONS = Path("/var/lib/vllm/generations")
-SECRETS_ID = "BAREMETAL_VLLM_SECRETS"
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.observe import GENERATIONS, UNITS
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.render import MARK
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.secrets import (
+    IDENTITY,
+    secret_lines,
+    secrets_identity,
+)
 
 
 @dataclass(frozen=True)
@@ -56,53 +57,17 @@ class HostFile:
 
 
 def secrets_file(path: str, secrets: Mapping[str, str]) -> HostFile:
-    """The secrets as systemd reads an environment file (systemd.exec(5), EnvironmentFile=): `NAME="value"` lines.
+    """The secrets as a file for systemd.
 
     One line is an identity that is new with every change: a running process whose environment has another one was
     started with other secrets. The secrets themselves are not compared, so an operator's drop-in may replace one.
     """
-    escaped = {name: value.replace("\\", "\\\\").replace('"', '\\"') for name, value in sorted(secrets.items())}
-    lines = "".join(f'{name}="{value}"\n' for name, value in escaped.items())
+    lines = secret_lines(secrets)
     found = HostFile(path, "", 0o600, secret=True).current() or ""
     identity = secrets_identity(found)
-    if found.partition("\n")[2] != f'{SECRETS_ID}="{identity}"\n{lines}':
+    if found.partition("\n")[2] != f'{IDENTITY}="{identity}"\n{lines}':
         identity = uuid.uuid4().hex
-    return HostFile(path, f'{MARK}\n{SECRETS_ID}="{identity}"\n{lines}', 0o600, secret=True)
-
-
-def secrets_identity(text: str) -> str:
-    """The identity that a file of secrets carries; empty where there is none."""
-    match = re.search(rf'^{SECRETS_ID}="([0-9a-f]+)"$', text, re.MULTILINE)
-    return match[1] if match else ""
-
-
-def installed_units() -> dict[str, str]:
-    """Texts of the units of ours, known by their first line. Anybody's other `vllm-*.service` is left alone."""
-    texts = {}
-    for path in sorted(UNITS.glob("vllm-*.service")):
-        text = path.read_text(errors="replace") if path.is_file() and not path.is_symlink() else ""
-        if text.startswith(MARK):
-            texts[path.name] = text
-    return texts
-
-
-def foreign_units(units: Sequence[str]) -> list[str]:
-    """Planned unit names that somebody else's file already holds."""
-    ours = installed_units()
-    return [str(UNITS / unit) for unit in units if os.path.lexists(UNITS / unit) and unit not in ours]
-
-
-def observe(planned: Sequence[Mapping[str, str]], identity: str) -> tuple[dict[str, Observed], dict[str, str]]:
-    """Every planned unit as found, and the texts of all installed ones. `identity` is that of the planned secrets."""
-    texts = installed_units()
-    units = [unit["unit"] for unit in planned]
-    states = systemd.show([*units, *texts])
-    found = {}
-    for unit in units:
-        running = systemd.process_environment(states[unit].main_pid)
-        current = running.get(SECRETS_ID, "") == identity
-        found[unit] = Observed(texts.get(unit), states[unit], running.get(DIGEST, ""), current)
-    return found, texts
+    return HostFile(path, f'{MARK}\n{IDENTITY}="{identity}"\n{lines}', 0o600, secret=True)
 
 
 def diffs(
@@ -114,7 +79,7 @@ def diffs(
         after = "" if step.verb == "remove" else planned[step.unit]
         if step.write or step.verb == "remove":
             entries.append(_entry(str(UNITS / step.unit), texts.get(step.unit, ""), after))
-        if step.verb in ("start", "restart"):
+        if step.changes:
             entries.append({"prepared": f"{step.unit}: {step.verb} ({step.why})\n"})
     for file in files:
         if file.secret:

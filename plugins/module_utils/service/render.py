@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.service import quoting
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.unitfile import DIGEST, digest_of
 
 # The first line of every unit of ours, by which units that are no longer planned are known.
 MARK = "# Managed by baremetal.vllm"
-DIGEST = "BAREMETAL_VLLM_DIGEST"
-
-
 # What must be up before an engine may look for its GPUs; units that a host does not have are passed over by systemd.
 FIRST = {"cuda": ("nvidia-persistenced.service", "nvidia-fabricmanager.service")}
 
@@ -48,7 +45,7 @@ def devices(accelerator: str, gpus: list[int]) -> list[str]:
 def render_unit(template: Any, service: Mapping[str, Any], secrets: str) -> Unit:
     """The unit of one planned service. `template` is a loaded Jinja template, `secrets` the path of the secret environment.
 
-    The digest is of the [Service] section alone: a neighbour that comes or goes (`After=`) restarts nobody.
+    `Unit.digest` is `unitfile.digest_of` its text.
     """
     engine = service["argv"][0].rpartition("/bin/")[0]
     connect = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(service["address"], service["address"])  # noqa: S104
@@ -66,7 +63,7 @@ def render_unit(template: Any, service: Mapping[str, Any], secrets: str) -> Unit
         "groups": "video render" if service["accelerator"] == "rocm" else "",
     }
     undigested = template.render(**values, environment=quoting.environment(service["environment"]), after=[])
-    digest = hashlib.sha256(_service_section(undigested).encode()).hexdigest()
+    digest = digest_of(undigested)
     environment = quoting.environment({**service["environment"], DIGEST: digest})
     text = template.render(**values, environment=environment, after=service["after"])
     return Unit(
@@ -78,11 +75,6 @@ def render_unit(template: Any, service: Mapping[str, Any], secrets: str) -> Unit
         weights=service["weights"],
         revision=service["revision"],
     )
-
-
-def _service_section(text: str) -> str:
-    section = text.partition("[Service]\n")[2].partition("[Install]\n")[0]
-    return "\n".join(line for line in section.splitlines() if not line.startswith("#"))
 
 
 def as_dict(unit: Unit) -> dict[str, str]:

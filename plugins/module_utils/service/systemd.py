@@ -22,6 +22,8 @@ PROPERTIES = (
     "NeedDaemonReload",
     "AssertResult",
     "InactiveExitTimestampMonotonic",
+    "ExecMainStartTimestampMonotonic",
+    "DropInPaths",
 )
 
 
@@ -39,7 +41,7 @@ def run(argv: Sequence[str], timeout: float = 120) -> str:
 
 @dataclass(frozen=True)
 class State:
-    """One unit as systemd sees it; unknown units have `load` "not-found"."""
+    """One unit as systemd sees it; unknown units have `load` "not-found". Times are seconds of CLOCK_MONOTONIC, 0 for never."""
 
     unit: str
     load: str
@@ -55,6 +57,8 @@ class State:
     stale: bool
     asserted: bool
     since: float
+    started: float = 0.0
+    drop_ins: tuple[str, ...] = ()
 
     @property
     def running(self) -> bool:
@@ -92,6 +96,8 @@ def _state(fields: Mapping[str, str]) -> State:
         # Empty until a start was tried.
         asserted=fields.get("AssertResult") != "no",
         since=number("InactiveExitTimestampMonotonic") / 1e6,
+        started=number("ExecMainStartTimestampMonotonic") / 1e6,
+        drop_ins=tuple(fields.get("DropInPaths", "").split()),
     )
 
 
@@ -115,14 +121,27 @@ def _show_one(command: Sequence[str], name: str) -> State:
         return _state({"Id": name, "LoadState": "error", "ActiveState": "inactive"})
 
 
-def process_environment(pid: int) -> dict[str, str]:
-    """The environment a process was started with; empty where there is no such process."""
+def process_environment(pid: int) -> dict[str, str] | None:
+    """The environment a process was started with; empty where there is no such process, None where it may not be read."""
     try:
         raw = Path(f"/proc/{pid}/environ").read_bytes() if pid else b""
+    except PermissionError:
+        return None
     except OSError:
         return {}
     pairs = (item.partition(b"=") for item in raw.split(b"\0") if b"=" in item)
     return {key.decode(errors="replace"): value.decode(errors="replace") for key, _, value in pairs}
+
+
+def process_argv(pid: int) -> tuple[str, ...]:
+    """The words of a process from its `vllm serve` on; empty where it shows none (it is gone, hidden or renamed)."""
+    try:
+        raw = Path(f"/proc/{pid}/cmdline").read_bytes() if pid else b""
+    except OSError:
+        return ()
+    words = [word.decode(errors="replace") for word in raw.split(b"\0")[:-1]]
+    at = words.index("serve") if "serve" in words else 0
+    return tuple(words[at - 1 :]) if at else ()
 
 
 def journal(unit: str, invocation: str = "", lines: int = 2000) -> list[str]:

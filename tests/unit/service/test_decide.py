@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.decide import Observed, Planned, decide, decide_all
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.systemd import State, parse_show
@@ -44,6 +47,34 @@ CASES = [
 def test_one_step_brings_a_unit_to_its_plan(observed: Observed, verb: str, changes: bool) -> None:
     step = decide(PLANNED, observed)
     assert (step.verb, step.changes) == (verb, changes)
+
+
+REASONS = [
+    ("max-model-len", {}, "restart", "max-model-len 16k → 32k"),
+    ("nothing", {"digest": "another"}, "restart", "its command, environment or limits changed"),
+    ("the key", {"secrets_current": False}, "restart", "secrets changed"),
+    ("both", {"secrets_current": False}, "restart", "max-model-len 16k → 32k, secrets changed"),
+    ("failed", {"active": "failed", "sub": "failed", "main_pid": 0}, "start", "found failed (failed)"),
+    (
+        "failed and changed",
+        {"active": "failed", "sub": "failed", "main_pid": 0},
+        "start",
+        "found failed (failed), max-model-len 16k → 32k",
+    ),
+    ("the start order", {}, "keep", "only After of its unit file changed"),
+    ("never enabled", {"enabled": "disabled"}, "keep", "not enabled at boot"),
+]
+
+
+@pytest.mark.parametrize(("case", "changes", "verb", "why"), REASONS, ids=[r[0] for r in REASONS])
+def test_the_reason_names_the_cause(unit: Any, case: str, changes: dict[str, Any], verb: str, why: str) -> None:
+    old = unit({"max-model-len": "16k"}, after=["vllm-x.service"] if case == "the start order" else [])
+    new = unit({"max-model-len": "32k" if "max-model-len" in why else "16k"})
+    fields = {"digest": old.digest, **changes}
+    digest, secrets = fields.pop("digest"), fields.pop("secrets_current", True)
+    observed = replace(found(old.text, str(digest), bool(secrets), **fields), began=old.text)
+    step = decide(Planned(new.unit, new.text, new.digest), observed)
+    assert (step.verb, step.why) == (verb, why)
 
 
 def test_units_nobody_plans_are_removed_after_the_planned_ones() -> None:

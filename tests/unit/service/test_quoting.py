@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from ansible_collections.baremetal.vllm.plugins.module_utils.service import quoting
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,3 +59,28 @@ def test_options_stand_one_on_a_line_with_their_values() -> None:
 
 def test_an_environment_variable_keeps_dollars_and_doubles_percents() -> None:
     assert quoting.environment({"B": "a$b%c", "A": 'q"\\\n'}) == ['"A=q\\"\\\\\\n"', '"B=a$b%%c"']
+
+
+@given(st.lists(TEXT | NASTY, max_size=6), st.dictionaries(st.sampled_from(["A", "B"]), TEXT | NASTY))
+def test_what_is_written_is_read_back(values: list[str], variables: dict[str, str]) -> None:
+    argv = ["/opt/vllm/bin/vllm", "serve", *values]
+    assert quoting.words(quoting.command(argv).replace("\\\n", " "), variables=True) == argv
+    read = [word for line in quoting.environment(variables) for word in quoting.words(line)]
+    assert read == [f"{name}={value}" for name, value in sorted(variables.items())]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a  b\tc", ["a", "b", "c"]),
+        ("a'b c'd", ["ab cd"]),
+        (r"\x41\101\u00e9\n\s", ["AAé\n "]),
+        (r"\q \ud800 \U00110000", ["\\q", r"\ud800", r"\U00110000"]),
+        ('"never closed', ["never closed"]),
+        ("'' \"\"", ["", ""]),
+        ("a\u2028b\xa0c", ["a\u2028b\xa0c"]),
+        ("", []),
+    ],
+)
+def test_hand_written_values_are_read_as_systemd_splits_them(text: str, expected: list[str]) -> None:
+    assert quoting.words(text) == expected

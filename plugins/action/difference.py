@@ -1,0 +1,51 @@
+"""Shows and saves what a plan would change; see plugins/modules/difference.py for its documentation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.jsonfile import write_json
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.plain import plain
+from ansible_collections.baremetal.vllm.plugins.module_utils.service import told
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.compare import compare_fleet, count
+
+display = Display()
+
+
+class ActionModule(ActionBase):
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _, given = self.validate_argument_spec(
+            {"plan": {"type": "dict", "required": True}, "found": {"type": "str"}, "path": {"type": "path"}}
+        )
+        planned = plain(given["plan"])
+        plan, digest = planned["plan"], planned["digest"]
+        answers: dict[str, Any] = {}
+        differences = None
+        if given["found"]:
+            variables = task_vars or {}
+            hosts = [host for host in variables["ansible_play_hosts_all"] if host in plan["hosts"]]
+            answers = {host: _answer(variables["hostvars"][host].get(given["found"])) for host in hosts}
+            differences = compare_fleet(plan, {h: a for h, a in answers.items() if a["status"] == "read"})
+            display.display(told.difference_table(plan, differences, answers))
+            more = told.details(differences, answers)
+            if more:
+                display.display(more)
+            display.display(f"\n{told.summary(differences, answers)}")
+            result["counts"] = count(differences)
+        if given["path"] and not self._task.check_mode:
+            write_json(Path(given["path"]), told.document(plan, digest, differences, answers))
+            result["path"] = given["path"]
+        return {**result, "changed": False}
+
+
+def _answer(registered: Any) -> dict[str, Any]:
+    """What host_state said of a host; it has not run where the host was lost before."""
+    said: dict[str, Any] = plain(registered or {})
+    return said if "status" in said else {"status": "failed", "why": str(said.get("msg", "it was not asked"))}

@@ -1,0 +1,93 @@
+"""Renders the planned units, asks a host once, judges its engine; documented in plugins/modules/host_state.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleConnectionFailure
+from ansible.module_utils.parsing.convert_bool import boolean
+from ansible.plugins.action import ActionBase
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine import prepare
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.decide import RefusalError, decide
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.lock import LockError
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.plain import plain
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.control import (
+    SECRETS,
+    TEMPLATES,
+    host_files,
+    render_units,
+)
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.render import as_dict
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.secrets import (
+    environment_secrets,
+    secret_lines,
+    secrets_digest,
+)
+
+# What the host needs of the task's arguments; the rest stays here.
+SENT = ("engine", "weights", "keep", "packages")
+# What is not given is as the role vllm_engine has it.
+ROLE = Path(__file__).resolve().parents[2] / "roles" / "vllm_engine" / "defaults" / "main.yml"
+OF_ROLE = ("keep", "prune", "source", "wheelhouse", "lock", "packages")
+
+
+class ActionModule(ActionBase):
+    """One module call, whatever the number of models."""
+
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        role = self._loader.load_from_file(str(ROLE))
+        asked = plain({**{key: role[f"vllm_engine_{key}"] for key in OF_ROLE}, **self._task.args})
+        secrets = environment_secrets(asked.get("api_key"), asked.get("secret_env"))
+        arguments = {
+            **{key: asked[key] for key in SENT if asked.get(key)},
+            "units": [as_dict(unit) for unit in render_units(TEMPLATES, asked.get("services", []))],
+            "files": host_files(TEMPLATES),
+            "secrets_path": SECRETS,
+            "secrets_digest": secrets_digest(secret_lines(secrets)),
+        }
+        answer = self._ask(arguments, task_vars)
+        if answer.get("engine"):
+            answer["engine"] = self._judge(asked, answer)
+        return answer
+
+    def _ask(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        """What the host answers. One that does not is a finding like any other: it has its line in the table."""
+        try:
+            answer: dict[str, Any] = self._execute_module(
+                module_name="baremetal.vllm.host_state", module_args=arguments, task_vars=task_vars
+            )
+        except AnsibleConnectionFailure as error:
+            return {"status": "unreachable", "why": _one_line(str(error))}
+        if answer.get("failed") or "steps" not in answer:
+            said = f"{answer.get('msg', 'the module gave no answer')} {answer.get('module_stderr', '')}"
+            return {"status": "failed", "why": _one_line(said)}
+        answer.pop("invocation", None)
+        return {**answer, "status": "read"}
+
+    def _judge(self, asked: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+        """What vllm_engine would do; a refusal joins the host's others."""
+        planned, found = asked["engine"], answer["engine"]
+        release = planned["release"]
+        judged = {
+            "release": release,
+            "remove": found["prunable"] if boolean(asked["prune"]) else [],
+            "packages": found["missing_packages"],
+        }
+        try:
+            _, locks = prepare.acceptable({**asked, **planned}, found["arch"])
+            present = release in found["installed"]
+            marker, users = found["installed"].get(release, {}), found["used"].get(release, [])
+            verdict = decide(release, planned["accelerator"], marker, present, locks, users)
+        except (RefusalError, LockError) as error:
+            answer["refusals"].append(f"vLLM {release} for {planned['accelerator']}: {error}")
+            return {**judged, "install": False, "why": str(error)}
+        return {**judged, "install": verdict.install, "why": verdict.reason}
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,57 @@
+"""Turns a `vllm serve` command into an entry of the inventory; see plugins/modules/import_command.py for its documentation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.load import releases
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.command_line import Unread, read_commands
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.move import move_entry
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.report import imported, told
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.plain import plain
+
+display = Display()
+
+
+class ActionModule(ActionBase):
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        _, given = self.validate_argument_spec(
+            argument_spec={
+                "command": {"type": "str"},
+                "file": {"type": "path"},
+                "release": {"type": "str"},
+                "to": {"type": "str"},
+            },
+            mutually_exclusive=[("command", "file")],
+            required_one_of=[("command", "file")],
+        )
+        given = plain(given)
+        for role in ("release", "to"):
+            if given[role] and given[role] not in releases():
+                known = ", ".join(releases())
+                raise AnsibleActionFail(f"{role}: {given[role]} is not a release in the catalogue. Known are: {known}.")
+        try:
+            text = given["command"] or Path(given["file"]).read_text(encoding="utf-8")
+            found = read_commands(text, given["release"])
+        except (OSError, UnicodeDecodeError) as error:
+            raise AnsibleActionFail(f"file: {given['file']} cannot be read: {error}") from error
+        except Unread as error:
+            raise AnsibleActionFail(f"{given['file'] or 'command'}: {error}.") from error
+        entries = []
+        for entry, notes, release in found:
+            if given["to"]:
+                moved = move_entry(entry.get("args", {}), entry.get("env", {}), given["to"], release or None)
+                entry = {key: value for key, value in entry.items() if key not in ("args", "env")}
+                entry.update({key: part for key, part in (("args", moved.args), ("env", moved.env)) if part})
+                notes = [*notes, *told(moved)]
+            display.display(imported(entry, notes))
+            entries.append({"entry": entry, "notes": notes})
+        return {"changed": False, "entries": entries}

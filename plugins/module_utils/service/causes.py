@@ -1,0 +1,83 @@
+"""Why a process is not as planned: typed, for a terminal and for a machine."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+# Longer values are cut in the middle of a line; the whole ones stand in the details and in the JSON.
+WIDEST = 40
+SHOWN = 4
+_SECRET_OPTIONS = ("api-key", "hf-token")
+_SECRET_NAME = re.compile(r"(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|API_KEY|ACCESS_KEY|CREDENTIALS?)(_|$)", re.IGNORECASE)
+_SECRET_VALUE = re.compile(r"\b(hf_[A-Za-z0-9]{16,}|sk-[A-Za-z0-9_-]{16,}|AKIA[A-Z0-9]{16})\b")
+
+
+@dataclass(frozen=True)
+class Cause:
+    """One thing that differs.
+
+    `what`: option, release, weights, kind, gpus, environment, setting (of the unit), secrets, order (of the words),
+    file or state. `before` and `after` are values as a person would write them, None where there is none ("" is an
+    option without a value). `hidden` ones hold no values: they were, or look like, a secret.
+    """
+
+    what: str
+    name: str
+    before: str | None = None
+    after: str | None = None
+    hidden: bool = False
+
+    def __str__(self) -> str:
+        if self.before is None and self.after is None:
+            return f"{self._label} changed" if self.what not in ("file", "state", "order") else self.name
+        if self.before is None:
+            return f"+{self._label} {shorten(self.after or '')}".rstrip()
+        if self.after is None:
+            return f"-{self._label} {shorten(self.before)}".rstrip()
+        return f"{self._label} {shorten(self.before) or 'nothing'} → {shorten(self.after) or 'nothing'}"
+
+    @property
+    def _label(self) -> str:
+        return f"env {self.name}" if self.what == "environment" else self.name
+
+    def lines(self) -> list[str]:
+        """The same as a unified diff, in the words of an inventory, values in full."""
+        if self.before is None and self.after is None:
+            return [f"! {self}"]
+        sides = (("-", self.before), ("+", self.after))
+        return [f"{sign} {self._label}: {printable(value) or 'true'}" for sign, value in sides if value is not None]
+
+
+SECRETS = Cause("secrets", "secrets", hidden=True)
+COMMAND = Cause("order", "the same options in another order or spelling")
+
+
+def changed(what: str, name: str, before: str | None, after: str | None) -> Cause:
+    """A cause whose values are left out where they are secret by their name or look like one."""
+    # Of a dotted option ("--x.y.api_key") the last key says what it holds.
+    by_name = what in ("option", "environment") and ("." in name or what == "environment")
+    secret = name in _SECRET_OPTIONS or (by_name and _SECRET_NAME.search(name.rpartition(".")[2]))
+    if secret or any(_SECRET_VALUE.search(value or "") for value in (before, after)):
+        return Cause(what, name, hidden=True)
+    return Cause(what, name, before, after)
+
+
+def shorten(value: str, widest: int = WIDEST) -> str:
+    """A value on one line, its middle left out where it is long."""
+    line = printable(" ".join(value.split()))
+    half = (widest - 1) // 2
+    return line if len(line) <= widest else f"{line[:half]}…{line[-half:]}"
+
+
+def printable(value: str) -> str:
+    """A value whose line breaks and other control characters are escaped: it may come from anybody's file."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in value)
+
+
+def told(causes: Sequence[Cause]) -> str:
+    """Causes in one line; beyond a few, how many more."""
+    named = [str(cause) for cause in causes[:SHOWN]]
+    more = len(causes) - len(named)
+    return ", ".join(named) + (f" and {more} more" if more else "")

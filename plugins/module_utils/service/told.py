@@ -1,0 +1,135 @@
+"""What would change, for a person (a table, and what makes each restart under it) and for a machine (one document)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.table import table
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.causes import Cause, shorten
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.compare import Difference, count
+
+# Of the document. Raised when a key goes or changes its meaning; new keys may come at any time.
+SCHEMA = 1
+WIDEST = 110
+# Where weights come from, and what is done about those that are not on the host whole.
+_WEIGHTS = {"hub": "fetched", "pushed": "pushed", "host": "refused"}
+
+
+def difference_table(plan: Mapping[str, Any], differences: Sequence[Difference], answers: Mapping[str, Any]) -> str:
+    """One line per host and model, and one for each engine, weights or file that would come or go.
+
+    `answers`: host to what host_state returned.
+    """
+    rows: list[tuple[str, str, str, str]] = []
+    of_host: dict[str, list[Difference]] = {}
+    for difference in differences:
+        of_host.setdefault(difference.host, []).append(difference)
+    for host in plan["hosts"]:
+        if host not in answers:
+            continue
+        answer = answers[host]
+        if answer["status"] != "read":
+            rows.append((host, "", answer["status"], shorten(answer["why"], WIDEST)))
+            continue
+        rows += [(host, *row) for row in _host_rows(plan["hosts"][host], answer)]
+        rows += [(host, d.model, d.change, "" if d.why == "as planned" else d.why) for d in of_host.get(host, [])]
+        if not of_host.get(host):
+            rows.append((host, "(no model)", "unchanged", ""))
+    return table(("HOST", "MODEL", "CHANGE", "WHY"), rows)
+
+
+def _host_rows(planned: Mapping[str, Any], answer: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    for refusal in answer["refusals"]:
+        yield "(host)", "refused", refusal
+    engine = answer["engine"]
+    if engine.get("install"):
+        yield f"(engine {engine['release']})", "installed", engine["why"]
+    if engine.get("packages"):
+        yield "(packages)", "installed", ", ".join(engine["packages"])
+    for release in engine.get("remove", []):
+        yield f"(engine {release})", "removed", "no longer used"
+    for item in _weights(planned, answer):
+        # A refusal of weights has its line among the host's.
+        if item["change"] not in ("unchanged", "refused"):
+            yield f"(weights {item['name']})", item["change"], item["why"]
+    for path in answer["files"]:
+        yield "(file)", "rewritten", path
+
+
+def _weights(planned: Mapping[str, Any], answer: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+    for item, seen in zip(planned["weights"], answer["weights"]):
+        change = {"present": "unchanged", "unknown": "unknown"}.get(seen["state"], _WEIGHTS[item["source"]])
+        name = item.get("repo") or str(item.get("from") or item["path"]).rstrip("/").rpartition("/")[2]
+        why = seen["detail"] or {"absent": "not on the host"}.get(seen["state"], "")
+        yield {"path": item["path"], "name": name, "change": change, "why": why}
+
+
+def details(differences: Sequence[Difference], answers: Mapping[str, Any]) -> str:
+    """Option by option what makes each restart, then what others changed and what could not be read."""
+    lines: list[str] = []
+    for difference in differences:
+        causes = [line for cause in difference.causes for line in Cause(**cause).lines()]
+        notes = [*map(_drop_in, difference.drop_ins), *difference.drift]
+        if causes or notes:
+            lines += ["", f"{difference.host}  {difference.model}  {difference.change}"]
+            lines += [f"  {line}" for line in [*causes, *notes]]
+    for host, answer in answers.items():
+        if answer["status"] == "read" and not answer["whole"]:
+            lines += [
+                "",
+                f"{host}  was read without root: changed secrets and environments of running units stay unseen",
+            ]
+    return "\n".join(lines)
+
+
+def _drop_in(item: Mapping[str, Any]) -> str:
+    newer = "; newer than the process" if item["newer"] else ""
+    return f"drop-in {item['path']} sets {', '.join(item['sets']) or 'nothing'}{newer}"
+
+
+def summary(differences: Sequence[Difference], answers: Mapping[str, Any]) -> str:
+    """All of it in one line."""
+    counts = [f"{number} {change}" for change, number in count(differences).items() if number]
+    states = [answer["status"] for answer in answers.values()]
+    lost = [
+        f"{states.count(state)} host{'s' * (states.count(state) > 1)} {state}"
+        for state in ("unreachable", "failed")
+        if state in states
+    ]
+    return ", ".join([*counts, *lost]) or "no model planned, none installed"
+
+
+def document(
+    plan: Mapping[str, Any], digest: str, differences: Sequence[Difference] | None, answers: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Plan and differences as one JSON-ready document; `differences` is null where no host was asked."""
+    told: dict[str, Any] = {"schema": SCHEMA, "digest": digest, "plan": plan, "differences": None}
+    if differences is not None:
+        models: dict[str, list[dict[str, Any]]] = {}
+        for difference in differences:
+            models.setdefault(difference.host, []).append(asdict(difference))
+        hosts = {
+            host: _host_document(plan["hosts"][host], answers.get(host), models.get(host, [])) for host in plan["hosts"]
+        }
+        told["differences"] = {"counts": count(differences), "hosts": hosts}
+    return told
+
+
+def _host_document(
+    planned: Mapping[str, Any], answer: Mapping[str, Any] | None, models: list[dict[str, Any]]
+) -> dict[str, Any]:
+    if answer is None:
+        return {"status": "not asked"}
+    if answer["status"] != "read":
+        return dict(answer)
+    return {
+        "status": "read",
+        "whole": answer["whole"],
+        "refusals": answer["refusals"],
+        "engine": answer["engine"],
+        "weights": list(_weights(planned, answer)),
+        "files": answer["files"],
+        "models": models,
+    }
