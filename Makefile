@@ -17,7 +17,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.ansible/collections
 export MOLECULE_GLOB := molecule/*/molecule.yml
 
-.PHONY: help venv system lab demo test check lint unit molecule bench docs clean lab-absent dist
+.PHONY: help venv system lab demo test check lint unit molecule bench catalogue docs clean lab-absent dist
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | column -t -s '|'
@@ -73,8 +73,15 @@ molecule: venv system
 bench: demo ## Ratios: nothing to do against the floor, 1 and 8 models, deployment against bare commands
 	@$(BIN)/python tools/bench.py
 
-docs: venv ## Generate docs/models.md from the example inventory's plan
+catalogue: venv ## Add a vLLM release to the catalogue: make catalogue RELEASE=0.34.0
+	@test -n "$(RELEASE)" || { echo "Name the release: make catalogue RELEASE=0.34.0"; exit 1; }
+	@$(BIN)/python -m ansible_collections.baremetal.vllm.tools.catalogue add $(RELEASE)
+	@$(BIN)/python tools/gpu_support.py $(RELEASE)
+	@$(MAKE) --no-print-directory docs
+
+docs: venv ## Generate docs/models.md from the example inventory, docs/options.md from data/
 	@$(BIN)/ansible-playbook -i inventories/example playbooks/plan.yml -e vllm_plan_document=docs/models.md
+	@$(BIN)/python tools/options_page.py
 
 dist: venv ## The collection as one artifact in dist/
 	@$(BIN)/ansible-galaxy collection build --force --output-path dist

@@ -21,28 +21,22 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
-        _, given = self.validate_argument_spec(
-            {"plan": {"type": "dict", "required": True}, "found": {"type": "str"}, "path": {"type": "path"}}
-        )
+        spec = {"plan": {"type": "dict", "required": True}, "found": {"type": "str", "required": True}}
+        _, given = self.validate_argument_spec({**spec, "path": {"type": "path"}})
         planned = plain(given["plan"])
-        plan, digest = planned["plan"], planned["digest"]
-        answers: dict[str, Any] = {}
-        differences = None
-        if given["found"]:
-            variables = task_vars or {}
-            hosts = [host for host in variables["ansible_play_hosts_all"] if host in plan["hosts"]]
-            answers = {host: _answer(variables["hostvars"][host].get(given["found"])) for host in hosts}
-            differences = compare_fleet(plan, {h: a for h, a in answers.items() if a["status"] == "read"})
-            display.display(told.difference_table(plan, differences, answers))
-            more = told.details(differences, answers)
-            if more:
-                display.display(more)
-            display.display(f"\n{told.summary(differences, answers)}")
-            result["counts"] = count(differences)
+        plan, variables = planned["plan"], task_vars or {}
+        hosts = [host for host in variables["ansible_play_hosts_all"] if host in plan["hosts"]]
+        answers = {host: _answer(variables["hostvars"][host].get(given["found"])) for host in hosts}
+        differences = compare_fleet(plan, {h: a for h, a in answers.items() if a["status"] == "read"})
+        display.display(told.difference_table(plan, differences, answers))
+        more = told.details(differences, answers)
+        if more:
+            display.display(more)
+        display.display(f"\n{told.summary(differences, answers)}")
         if given["path"] and not self._task.check_mode:
-            write_json(Path(given["path"]), told.document(plan, digest, differences, answers))
+            write_json(Path(given["path"]), told.document(plan, planned["digest"], differences, answers))
             result["path"] = given["path"]
-        return {**result, "changed": False}
+        return {**result, "changed": False, "counts": count(differences)}
 
 
 def _answer(registered: Any) -> dict[str, Any]:

@@ -17,10 +17,12 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import 
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.document import models_page
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.fleet import Inventory, plan_fleet
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import HOST_KEYS
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.jsonfile import write_json
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import Entry, read_menu
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.plain import plain
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problems
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.table import plan_table
+from ansible_collections.baremetal.vllm.plugins.module_utils.service import told
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights.fingerprint import fingerprint
 
 display = Display()
@@ -41,6 +43,7 @@ class ActionModule(ActionBase):
                 "keyed": {"type": "bool", "default": False},
                 "show": {"type": "bool", "default": False},
                 "document": {"type": "path"},
+                "json": {"type": "path"},
                 "unchecked_releases": {"type": "raw"},
                 "extra_options": {"type": "raw"},
                 "extra_choices": {"type": "raw"},
@@ -75,6 +78,8 @@ class ActionModule(ActionBase):
         if given["show"]:
             display.display(plan_table(outcome.plan))
         changed = bool(given["document"]) and self._document(Path(given["document"]), models_page(outcome.plan))
+        if given["json"] and not self._task.check_mode:
+            write_json(Path(given["json"]), told.document(outcome.plan, outcome.digest, None, {}))
         return {"changed": changed, "plan": outcome.plan, "digest": outcome.digest}
 
     def _document(self, path: Path, page: str) -> bool:
@@ -114,13 +119,12 @@ def _digests(menu: Iterable[Entry]) -> dict[str, str]:
     return found
 
 
-def _facts(menu: Iterable[Entry]) -> dict[str, ModelFacts]:
-    """What the configurations at hand say about their models, by entry."""
-    found: dict[str, ModelFacts] = {}
+def _facts(menu: Iterable[Entry]) -> dict[str, ModelFacts | str]:
+    """What the configurations at hand say about their models, by entry; why not, where one cannot be read."""
+    found: dict[str, ModelFacts | str] = {}
     for entry in menu:
         directory = locate(entry.source, os.environ) if entry.source.model else None
-        overrides = next((value for name, value in entry.args.items() if normal(name) == "hf-overrides"), None)
-        facts = read_model(directory, overrides) if directory else None
-        if isinstance(facts, ModelFacts):
-            found[entry.name] = facts
+        if directory:
+            overrides = next((value for name, value in entry.args.items() if normal(name) == "hf-overrides"), None)
+            found[entry.name] = read_model(directory, overrides)
     return found

@@ -22,13 +22,13 @@ options:
     required: true
   found:
     description:
-      - The name of the variable under which each host of the play has registered M(baremetal.vllm.host_state). Without it
-        nothing is compared or shown, and the document holds the plan alone.
+      - The name of the variable under which each host of the play has registered M(baremetal.vllm.host_state).
     type: str
+    required: true
   path:
     description:
       - A JSON file on the control node. It is replaced whole or not at all, and not written in check mode. Its keys are
-        C(schema) (the version, 1), C(digest) and C(plan) of the plan, and C(differences), which is null without O(found).
+        C(schema) (the version, 1), C(digest) and C(plan) of the plan, and C(differences).
     type: path
 attributes:
   check_mode:
@@ -51,7 +51,7 @@ EXAMPLES = r"""
 RETURN = r"""
 counts:
   description: How many models would be started, restarted, moved, removed, rewritten, unchanged.
-  returned: with O(found)
+  returned: always
   type: dict
 path:
   description: The file written; absent in check mode.

@@ -58,6 +58,9 @@ options:
   document:
     description: A file of the control node to write a Markdown page to, with each model's command and a C(curl) to paste.
     type: path
+  json:
+    description: A file of the control node to write the plan to as JSON (docs/plan.md has its keys); nothing in check mode.
+    type: path
 """
 
 EXAMPLES = r"""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ def releases() -> tuple[str, ...]:
     return tuple(_catalogue()["releases"])
 
 
-@lru_cache(maxsize=None)
+@cache
 def release(version: str) -> Release | None:
     """What is known of exactly this release, else None."""
     catalogue = _catalogue()

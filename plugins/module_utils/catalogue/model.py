@@ -14,7 +14,7 @@ json-or-str    a JSON object, or any other text as it stands
 config         one JSON object whose keys are those of `Option.config` (or dotted sub-options, one per key)
 csv            several values in one word, with commas between
 kvs            a JSON object, or `name=number` pairs in one word with commas between
-caseless       text, compared with `choices` without regard to case; other values as they stand
+caseless       text, compared with `choices` or `suggestions` without regard to case; other values as they stand
 folded         the same, with `-` and `_` alike too
 name=path      a name and a path in one word
 lora           the same, or a JSON object with the keys of `Option.config`
@@ -105,7 +105,12 @@ class Option:
 
 @dataclass(frozen=True)
 class Variable:
-    """A VLLM_* environment variable: "str", "int", "float", "bool", or "any" where its annotation says no more."""
+    """An environment variable that vLLM reads: nearly all are VLLM_*, a few (`MAX_JOBS`, `S3_ENDPOINT_URL`) are of others.
+
+    Types: str int float; `bool` for 1 or 0 (most fail on `true`); `truth` for the words true and false (`1` is not
+    understood); `csv` for words with commas between, each one of `choices`; `caseless` as for options; `any` where its
+    annotation says no more. A default that is computed is UNKNOWN.
+    """
 
     name: str
     type: str = "str"

@@ -11,21 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.fit.config import head_size, kv_heads, whole_number
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.config import (
+    head_size,
+    kv_heads,
+    types,
+    whole_number,
+)
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.layers import kinds_of, window_of
 
-# Types for which vLLM keeps one latent vector instead of keys and values (is_deepseek_mla in
-# vllm/transformers_utils/model_arch_config_convertor.py).
-_LATENT = (
-    "axk1 deepseek_v2 deepseek_v3 deepseek_v32 glm_moe_dsa glm4_moe_lite kimi_k2 kimi_linear pangu_ultra_moe"
-).split()
-_ENCODERS = (
-    "bert roberta xlm-roberta camembert distilbert electra mpnet deberta deberta-v2 modernbert nomic_bert new gte "
-    "bert_with_rope jina_bert clip siglip eurobert"
-).split()
-_FULL = ("full_attention", "attention", "full", "hybrid")
-_SLIDING = ("sliding_attention", "sliding_window", "local_attention", "sliding")
-_STATE = ("linear_attention", "mamba", "mamba2", "conv", "recurrent", "short_conv", "gdn", "kda", "rwkv")
-_PLAIN_FEED_FORWARD = ("mlp", "moe", "-", "E")
 # Keys of layouts that are their model's own; nothing of them is worked out.
 _OWN_LAYOUT = ("compress_ratios", "block_configs", "rswa_window", "per_layer_config", "use_cla", "cla_share_factor")
 _MOST_LAYERS = 10_000
@@ -49,10 +42,14 @@ class Cache:
 
 @dataclass(frozen=True)
 class Layout:
-    """The caches of a model, whether it is an encoder without any, and what of it is not known (as sentences)."""
+    """The caches of a model, whether it is an encoder without any, and what of it is not known (as phrases).
+
+    `sure`: the caches are at least what vLLM makes of the config, so that a plan may be refused for them.
+    """
 
     caches: tuple[Cache, ...] = ()
     encoder: bool = False
+    sure: bool = False
     unknown: tuple[str, ...] = ()
 
 
@@ -61,11 +58,13 @@ def read_layout(config: Mapping[str, Any], part: Mapping[str, Any]) -> Layout:
     model_type = part.get("model_type")
     # EmbeddingGemma; in other families the same word means pictures alone.
     both_ways = model_type == "gemma3_text" and part.get("use_bidirectional_attention") is True
-    if model_type in _ENCODERS or both_ways or part.get("is_causal") is False:
+    if model_type in types("encoders") or both_ways or part.get("is_causal") is False:
         return Layout(encoder=True)
     if model_type == "whisper":
         return _whisper(part)
-    own = [key for key in _OWN_LAYOUT if part.get(key) and not (model_type == "gemma4_text" and key == "per_layer_config")]
+    own = [
+        key for key in _OWN_LAYOUT if part.get(key) and not (model_type == "gemma4_text" and key == "per_layer_config")
+    ]
     if own:
         return Layout(unknown=(f"the KV cache of this model has a layout of its own ({own[0]} in config.json)",))
     if config.get("is_encoder_decoder") is True or part.get("is_encoder_decoder") is True:
@@ -77,7 +76,7 @@ def read_layout(config: Mapping[str, Any], part: Mapping[str, Any]) -> Layout:
 
 
 def _decoder(part: Mapping[str, Any], layers: int) -> Layout:
-    kinds, unknown = _kinds(part, layers)
+    kinds, unknown = kinds_of(part, layers)
     if not kinds:
         return Layout(unknown=tuple(unknown))
     shared = whole_number(part, "num_kv_shared_layers")
@@ -85,7 +84,7 @@ def _decoder(part: Mapping[str, Any], layers: int) -> Layout:
     counted = Counter(kinds[: max(0, layers - shared)] if shared else kinds)
     if part.get("kv_lora_rank"):
         return _latent(part, counted, unknown)
-    caches, window = [], _window(part)
+    caches, window = [], window_of(part)
     for kind in ("full", "sliding", "chunked"):
         if not counted[kind]:
             continue
@@ -98,17 +97,27 @@ def _decoder(part: Mapping[str, Any], layers: int) -> Layout:
             unknown = [*unknown, f"how far back the {kind} layers look: config.json has no window for them"]
             continue
         caches.append(Cache(counted[kind], heads, elements, kind, reach))
-    return Layout(tuple(caches), unknown=tuple(unknown))
+    return _layout(part, caches, unknown)
+
+
+def _layout(part: Mapping[str, Any], caches: Sequence[Cache], unknown: Sequence[str]) -> Layout:
+    sure = part.get("model_type") in types("compared")
+    said = (
+        ()
+        if sure or not caches
+        else (f"whether model type {part.get('model_type')!r} keeps what plain attention does",)
+    )
+    return Layout(tuple(caches), sure=sure, unknown=(*unknown, *said))
 
 
 def _latent(part: Mapping[str, Any], counted: Mapping[str, int], unknown: Sequence[str]) -> Layout:
     rank, rope = whole_number(part, "kv_lora_rank"), whole_number(part, "qk_rope_head_dim")
-    if part.get("model_type") not in _LATENT or rank is None or rope is None:
+    if part.get("model_type") not in types("latent") or rank is None or rope is None:
         said = f"the KV cache of model type {part.get('model_type')!r} with kv_lora_rank"
         return Layout(unknown=(*unknown, said))
     if whole_number(part, "index_topk"):
         unknown = [*unknown, "the cache of the sparse-attention indexer, some bytes per token beside the KV cache"]
-    return Layout((Cache(counted.get("full", 0), 0, rank + rope),), unknown=tuple(unknown))
+    return _layout(part, [Cache(counted.get("full", 0), 0, rank + rope)], unknown)
 
 
 def _whisper(part: Mapping[str, Any]) -> Layout:
@@ -117,7 +126,7 @@ def _whisper(part: Mapping[str, Any]) -> Layout:
     if not (layers and width and heads and source):
         return Layout(unknown=("config.json lacks a size of the decoder",))
     elements = 2 * (width // heads)
-    return Layout((Cache(layers, heads, elements), Cache(layers, heads, elements, "cross", source)))
+    return _layout(part, [Cache(layers, heads, elements), Cache(layers, heads, elements, "cross", source)], ())
 
 
 def _geometry(part: Mapping[str, Any], kind: str) -> tuple[int | None, int | None]:
@@ -128,7 +137,7 @@ def _geometry(part: Mapping[str, Any], kind: str) -> tuple[int | None, int | Non
         size = value = whole_number(part, "global_head_dim") or _of_some_layers(part, "head_dim") or size
         if part.get("attention_k_eq_v") is True:
             heads = whole_number(part, "num_global_key_value_heads") or heads
-    if str(part.get("model_type", "")).startswith("mimo_v2"):
+    if part["model_type"].startswith("mimo_v2"):
         prefix = "swa_" if kind == "sliding" else ""
         heads = whole_number(part, f"{prefix}num_key_value_heads") or heads
         size = whole_number(part, f"{prefix}head_dim") or size
@@ -142,91 +151,3 @@ def _of_some_layers(part: Mapping[str, Any], name: str) -> int | None:
     each = layers.values() if isinstance(layers, Mapping) else ()
     found = [whole_number(layer, name) for layer in each if isinstance(layer, Mapping)]
     return found[0] if found and len(set(found)) == 1 else None
-
-
-def _window(part: Mapping[str, Any]) -> int | None:
-    if part.get("use_sliding_window") is False:
-        return None
-    return whole_number(part, "sliding_window") or whole_number(part, "sliding_window_size")
-
-
-def _kinds(part: Mapping[str, Any], layers: int) -> tuple[list[str], list[str]]:
-    """Each layer's kind (full, sliding, chunked, state, none), and what of it is not known; () where nothing is."""
-    written = _written(part, layers)
-    if written is not None:
-        return _read_kinds(written[:layers], part)
-    if whole_number(part, "attention_chunk_size") and str(part.get("model_type", "")).startswith("llama4"):
-        every = whole_number(part, "no_rope_layer_interval") or 4
-        return ["full" if (i + 1) % every == 0 else "chunked" for i in range(layers)], []
-    pattern, window = part.get("sliding_window_pattern"), _window(part)
-    if window and isinstance(pattern, int) and not isinstance(pattern, bool) and pattern > 0:
-        return ["full" if (i + 1) % pattern == 0 else "sliding" for i in range(layers)], []
-    if window and isinstance(pattern, str) and pattern and set(pattern) <= {"L", "G"}:
-        return ["sliding" if pattern[i % len(pattern)] == "L" else "full" for i in range(layers)], []
-    hybrid = _unread_hybrid(part)
-    if hybrid:
-        return [], [hybrid]
-    slide = bool(window) and part.get("use_sliding_window") is True
-    unknown = ["which layers slide (use_sliding_window without layer_types): all are taken to"] if slide else []
-    return ["sliding" if window else "full"] * layers, unknown
-
-
-def _written(part: Mapping[str, Any], layers: int) -> list[str] | None:
-    """The kind of each layer where the config lists them in one of the known ways."""
-    for key in ("layer_types", "layers_block_type", "layer_block_type"):
-        listed = part.get(key)
-        if isinstance(listed, (list, tuple)) and len(listed) >= layers:
-            return [str(kind) for kind in listed]
-    pattern = part.get("hybrid_override_pattern")
-    if isinstance(pattern, str) and len(pattern) >= layers:
-        return [{"M": "mamba", "*": "attention"}.get(mark, mark) for mark in pattern]
-    listed = part.get("hybrid_layer_pattern")
-    if isinstance(listed, (list, tuple)) and len(listed) >= layers:
-        return ["sliding_attention" if mark == 1 else "full_attention" for mark in listed]
-    listed = part.get("attn_type_list")
-    if isinstance(listed, (list, tuple)) and len(listed) >= layers:
-        return ["attention" if mark == 1 else "linear_attention" for mark in listed]
-    every = whole_number(part, "full_attention_interval")
-    if every:
-        return ["full_attention" if (i + 1) % every == 0 else "linear_attention" for i in range(layers)]
-    every, first = whole_number(part, "attn_layer_period"), part.get("attn_layer_offset")
-    if every and isinstance(first, int):
-        return ["attention" if i % every == first else "mamba" for i in range(layers)]
-    listed, other = part.get("full_attn_idxs"), "conv"
-    if not isinstance(listed, (list, tuple)):
-        listed, other = part.get("attn_layer_indices"), "mamba"
-    if isinstance(listed, (list, tuple)):
-        return ["attention" if i in listed else other for i in range(layers)]
-    inner = part.get("linear_attn_config")
-    if isinstance(inner, Mapping) and isinstance(inner.get("full_attn_layers"), (list, tuple)):
-        # Counted from 1.
-        return ["attention" if i + 1 in inner["full_attn_layers"] else "linear_attention" for i in range(layers)]
-    return None
-
-
-def _read_kinds(written: Sequence[str], part: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    names = {
-        **dict.fromkeys(_FULL, "full"),
-        **dict.fromkeys(_SLIDING, "sliding"),
-        **dict.fromkeys(_STATE, "state"),
-        **dict.fromkeys(_PLAIN_FEED_FORWARD, "none"),
-        "chunked_attention": "chunked",
-    }
-    kinds = [names.get(kind, "other") for kind in written]
-    unknown = []
-    if "state" in kinds or "hybrid" in written:
-        layers = kinds.count("state") + list(written).count("hybrid")
-        unknown.append(
-            f"the state of {layers} layers without a KV cache (a fixed size per request), and the larger blocks for it"
-        )
-    if "other" in kinds:
-        strange = sorted({kind for kind, read in zip(written, kinds) if read == "other"})
-        unknown.append(f"what layers of kind {', '.join(strange)} keep")
-    return kinds, unknown
-
-
-def _unread_hybrid(part: Mapping[str, Any]) -> str:
-    """A sentence where the config speaks of state-space or linear layers without a list of them that is understood."""
-    marks = "mamba ssm_ linear_ conv_L rwkv hybrid time_mix attn_types layer_group_size state_size".split()
-    found = sorted(key for key, value in part.items() if value and any(str(key).startswith(mark) for mark in marks))
-    return f"which layers keep a state instead of a KV cache ({found[0]} in config.json)" if found else ""

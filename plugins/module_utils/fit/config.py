@@ -1,13 +1,19 @@
 """`config.json` of a model as vLLM reads it: the part about the language model, other spellings, values of the class.
 
-Sources: vLLM 0.33.0, vllm/transformers_utils/model_arch_config_convertor.py and vllm/transformers_utils/config.py (how
-heads, head size, layers and the greatest length are found); transformers 5.19 (attribute maps, class values).
+Source: vLLM 0.33.0, vllm/transformers_utils/model_arch_config_convertor.py and vllm/transformers_utils/config.py (how heads,
+head size, layers and the greatest length are found), and the attribute maps of transformers 5.19.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
+
+import yaml
+
+FILE = Path(__file__).parents[3] / "data" / "architectures.yml"
 
 # Where models of several modalities keep the language model's part.
 _NESTED = ("text_config", "thinker_config", "llm_config", "language_config", "language_model_config")
@@ -26,103 +32,34 @@ _ALIASES = {
     "num_experts": ("num_experts", "moe_num_experts", "n_routed_experts", "num_local_experts"),
     "vocab_size": ("vocab_size", "padded_vocab_size"),
 }
-# A nested part is written without the values that equal its class's own, so that reading it needs them.
-_CLASS_VALUES: dict[str, dict[str, Any]] = {
-    "llama": {
-        "hidden_size": 4096,
-        "num_hidden_layers": 32,
-        "num_attention_heads": 32,
-        "vocab_size": 32000,
-        "max_position_embeddings": 2048,
-    },
-    "mistral": {
-        "hidden_size": 4096,
-        "num_hidden_layers": 32,
-        "num_attention_heads": 32,
-        "num_key_value_heads": 8,
-        "vocab_size": 32000,
-        "max_position_embeddings": 131072,
-        "sliding_window": 4096,
-    },
-    "mixtral": {
-        "hidden_size": 4096,
-        "num_hidden_layers": 32,
-        "num_attention_heads": 32,
-        "num_key_value_heads": 8,
-        "vocab_size": 32000,
-        "max_position_embeddings": 131072,
-    },
-    "qwen2": {
-        "hidden_size": 4096,
-        "num_hidden_layers": 32,
-        "num_attention_heads": 32,
-        "num_key_value_heads": 32,
-        "vocab_size": 151936,
-        "max_position_embeddings": 32768,
-    },
-    "qwen3": {
-        "hidden_size": 4096,
-        "num_hidden_layers": 32,
-        "num_attention_heads": 32,
-        "num_key_value_heads": 32,
-        "head_dim": 128,
-        "vocab_size": 151936,
-        "max_position_embeddings": 32768,
-    },
-    "gemma": {
-        "hidden_size": 3072,
-        "num_hidden_layers": 28,
-        "num_attention_heads": 16,
-        "num_key_value_heads": 16,
-        "head_dim": 256,
-        "vocab_size": 256000,
-        "max_position_embeddings": 8192,
-        "tie_word_embeddings": True,
-    },
-    "gemma2": {
-        "hidden_size": 2304,
-        "num_hidden_layers": 26,
-        "num_attention_heads": 8,
-        "num_key_value_heads": 4,
-        "head_dim": 256,
-        "vocab_size": 256000,
-        "max_position_embeddings": 8192,
-        "sliding_window": 4096,
-        "sliding_window_pattern": 2,
-        "tie_word_embeddings": True,
-    },
-    "gemma3_text": {
-        "hidden_size": 2304,
-        "num_hidden_layers": 26,
-        "num_attention_heads": 8,
-        "num_key_value_heads": 4,
-        "head_dim": 256,
-        "vocab_size": 262208,
-        "max_position_embeddings": 131072,
-        "sliding_window": 4096,
-        "sliding_window_pattern": 6,
-        "tie_word_embeddings": True,
-    },
-    "cohere2": {"sliding_window": 4096, "sliding_window_pattern": 4, "tie_word_embeddings": True},
-    "gpt_oss": {"head_dim": 64, "sliding_window": 128, "sliding_window_pattern": 2},
-    "phi3": {"hidden_size": 3072, "num_hidden_layers": 32, "num_attention_heads": 32, "vocab_size": 32064},
-    "whisper": {"tie_word_embeddings": True, "max_source_positions": 1500},
-}
 # No layer, head or length of a real model is beyond it; a config that claims more is not worked out.
 _GREATEST = 10**9
 
 
+@lru_cache(maxsize=1)
+def _architectures() -> dict[str, Any]:
+    read: dict[str, Any] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    return read
+
+
+@lru_cache(maxsize=8)
+def types(group: str) -> frozenset[str]:
+    """Model types of one group of `data/architectures.yml`: compared, latent, encoders, gated."""
+    return frozenset(_architectures()[group])
+
+
 def language_part(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The mapping that describes the language model, with its class's values where it says nothing."""
+    """What describes the language model, with its class's values where it says nothing; `model_type` is text in it."""
     part: Mapping[str, Any] = config
     for _ in range(3):
         nested = next((part[name] for name in _NESTED if isinstance(part.get(name), Mapping) and part[name]), None)
         if nested is None:
             break
         part = nested
-    model_type = part.get("model_type")
-    known = _CLASS_VALUES.get(model_type, {}) if isinstance(model_type, str) else {}
-    merged = dict(part)
+    given = part.get("model_type")
+    model_type = given if isinstance(given, str) else ""
+    known = _architectures()["class_values"].get(model_type, {})
+    merged = {**part, "model_type": model_type}
     for name, value in known.items():
         if not any(alias in part for alias in _ALIASES.get(name, (name,))):
             merged[name] = value
@@ -147,10 +84,8 @@ def head_size(part: Mapping[str, Any]) -> int | None:
 
 def kv_heads(part: Mapping[str, Any]) -> int | None:
     """Heads of keys and values; as many as attention heads where nothing is written."""
-    if part.get("model_type") in ("falcon", "RefinedWeb", "RefinedWebModel"):
-        if part.get("multi_query") is True and part.get("new_decoder_architecture") is not True:
-            return 1
-    if part.get("model_type") == "gpt_bigcode" and part.get("multi_query") is True:
+    one_for_all = part.get("multi_query") is True and part.get("new_decoder_architecture") is not True
+    if one_for_all and part.get("model_type") in ("falcon", "RefinedWeb", "RefinedWebModel", "gpt_bigcode"):
         return 1
     inner = part.get("attn_config")
     if part.get("model_type") == "dbrx" and isinstance(inner, Mapping):

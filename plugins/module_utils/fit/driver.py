@@ -30,7 +30,7 @@ def check_driver(driver: str, gpu: Gpu | None, release: Release | None, problems
     branch = _BRANCH.match(driver)
     if branch is None:
         return
-    number, at = int(branch[0]), f"{HOSTS}.nvidia_driver_version"
+    number, at, unknown = int(branch[0]), f"{HOSTS}.nvidia_driver_version", False
     for capability, first in FIRST.items():
         if gpu is not None and gpu.capability is not None and gpu.capability >= capability and number < first:
             problems.add(
@@ -39,6 +39,7 @@ def check_driver(driver: str, gpu: Gpu | None, release: Release | None, problems
                 f'Write nvidia_driver_version: "{first}" or newer',
                 host,
             )
+            unknown = True
     if release is None or not re.fullmatch(r"\d+\.\d+", release.cuda):
         return
     least = LEAST.get(int(release.cuda.split(".")[0]))
@@ -51,7 +52,7 @@ def check_driver(driver: str, gpu: Gpu | None, release: Release | None, problems
             f'Write nvidia_driver_version: "{least}" or newer' + (f", or run vLLM {older} at most" if older else ""),
             host,
         )
-    elif number < OWN.get(release.cuda, 0):
+    elif number < OWN.get(release.cuda, 0) and not unknown:
         problems.warn(
             at,
             f"driver {driver} is older than the one CUDA {release.cuda} came with ({OWN[release.cuda]}), for which the wheel "

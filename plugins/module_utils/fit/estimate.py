@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.fit.config import head_size, kv_heads, whole_number
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.config import (
+    head_size,
+    kv_heads,
+    types,
+    whole_number,
+)
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.tensors import Part, Weights, purpose
 
-# Decoders with a gated feed-forward (three matrices), for which the sums below were compared with published counts.
-_GATED = (
-    "llama mistral ministral ministral3 mixtral qwen2 qwen3 qwen2_moe qwen3_moe qwen2_vl qwen2_5_vl qwen2_vl_text "
-    "qwen2_5_vl_text qwen3_vl_text qwen3_vl_moe_text gemma gemma2 gemma3_text phi3 deepseek_v2 deepseek_v3 kimi_k2 "
-    "deepseek_v32 glm_moe_dsa glm4_moe gpt_oss olmo2 olmo3 smollm3 granite cohere cohere2 internlm2 internlm3"
-).split()
 # A file in 32 bits beside a config that says 16 has twice the bytes that its elements account for.
 _TWICE = 1.5
 
@@ -26,7 +24,7 @@ def parameters(part: Mapping[str, Any]) -> dict[str, int] | None:
     """
     sizes = [whole_number(part, name) for name in ("hidden_size", "num_hidden_layers", "vocab_size")]
     heads, size, kept = whole_number(part, "num_attention_heads"), head_size(part), kv_heads(part)
-    if part.get("model_type") not in _GATED or None in (*sizes, heads, size, kept):
+    if part.get("model_type") not in types("gated") or None in (*sizes, heads, size, kept):
         return None
     hidden, layers, vocabulary = (number or 0 for number in sizes)
     if part.get("kv_lora_rank"):
@@ -74,9 +72,17 @@ def from_config(part: Mapping[str, Any], itemsize: int) -> Weights | None:
     counted = parameters(part)
     if counted is None:
         return None
-    parts = {name: Part(floats=count) for name, count in counted.items()}
     total = sum(counted.values()) - counted["spare"]
-    return Weights(stored=sum(counted.values()) * itemsize, parameters=total, exact=False, **parts)
+    return Weights(
+        stored=sum(counted.values()) * itemsize,
+        layers=Part(counted["layers"]),
+        experts=Part(counted["experts"]),
+        embedding=Part(counted["embedding"]),
+        head=Part(counted["head"]),
+        spare=Part(counted["spare"]),
+        parameters=total,
+        exact=False,
+    )
 
 
 def from_index(
@@ -105,6 +111,13 @@ def from_index(
     for name, count in share.items():
         size = rest * count // whole
         parts[name] = Part(packed=size) if quantised else Part(floats=size // itemsize)
-    weights = Weights(stored=stored, exact=False, **parts)
-    weights = replace(weights, **ends)
-    return weights if quantised else replace(weights, parameters=stored // itemsize)
+    return Weights(
+        stored=stored,
+        layers=parts["layers"],
+        experts=parts["experts"],
+        embedding=ends.get("embedding", Part()),
+        head=ends.get("head", Part()),
+        spare=parts["spare"],
+        parameters=None if quantised else stored // itemsize,
+        exact=False,
+    )

@@ -35,9 +35,9 @@ class Rope:
 class ModelFacts:
     """A model as its files describe it. Numbers are of the language model; 0 and "" mean that the files do not say.
 
-    `positions`: the greatest length before any stretching; `caches`: what every request keeps; `encoder`: no KV cache
-    at all; `tied`: the head is the embedding; `overrides`: the `hf-overrides` that were laid over the config, see
-    `canonical`; `unknown`: what could not be read, as phrases without a capital or a full stop.
+    `positions`: the greatest length before any stretching; `caches`: what every request keeps, `sure`: see `Layout`;
+    `encoder`: no KV cache at all; `tied`: the head is the embedding; `overrides`: the `hf-overrides` that were laid over
+    the config, see `canonical`; `unknown`: what could not be read, as phrases without a capital or a full stop.
     """
 
     architecture: str
@@ -52,6 +52,7 @@ class ModelFacts:
     ropes: tuple[Rope, ...] = ()
     window: int = 0
     caches: tuple[Cache, ...] = ()
+    sure: bool = False
     encoder: bool = False
     experts: int = 0
     quantisation: Quantisation | None = None
@@ -107,11 +108,9 @@ def read_config(config: Mapping[str, Any]) -> ModelFacts:
     layout: Layout = read_layout(config, part)
     architectures = config.get("architectures")
     known = isinstance(architectures, list) and architectures and isinstance(architectures[0], str)
-    model_type = part.get("model_type")
-    ropes = _ropes(part)
     return ModelFacts(
         architecture=architectures[0] if known and isinstance(architectures, list) else "",
-        model_type=model_type if isinstance(model_type, str) else "",
+        model_type=part["model_type"],
         layers=whole_number(part, "num_hidden_layers") or 0,
         hidden_size=whole_number(part, "hidden_size") or 0,
         heads=whole_number(part, "num_attention_heads") or 0,
@@ -119,9 +118,10 @@ def read_config(config: Mapping[str, Any]) -> ModelFacts:
         head_size=head_size(part) or 0,
         dtype=dtype_name(config, part),
         positions=_positions(part),
-        ropes=ropes,
+        ropes=_ropes(part),
         window=max((cache.window for cache in layout.caches if cache.kind == "sliding"), default=0),
         caches=layout.caches,
+        sure=layout.sure,
         encoder=layout.encoder,
         experts=whole_number(part, "num_experts") or 0,
         quantisation=read_quantisation(config, part),
@@ -174,6 +174,10 @@ def _json(file: Path) -> dict[str, Any] | str:
 def _laid_over(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
     """As vLLM does it: nested configs are updated, everything else is replaced (ModelConfig._apply_dict_overrides)."""
     laid = dict(config)
+    # Two names of one thing: what is written takes the place of both.
+    for one, other in (("rope_scaling", "rope_parameters"), ("rope_parameters", "rope_scaling")):
+        if one in overrides and other not in overrides:
+            laid.pop(other, None)
     for key, value in overrides.items():
         inner = laid.get(key)
         nested = isinstance(value, Mapping) and isinstance(inner, Mapping) and str(key).endswith("_config")
@@ -190,7 +194,7 @@ def _positions(part: Mapping[str, Any]) -> int:
 
 
 def _ropes(part: Mapping[str, Any]) -> tuple[Rope, ...]:
-    given = part.get("rope_parameters") or part.get("rope_scaling")
+    given = part.get("rope_scaling") or part.get("rope_parameters")
     if not isinstance(given, Mapping):
         return ()
     several = [value for value in given.values() if isinstance(value, Mapping)]

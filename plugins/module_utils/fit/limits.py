@@ -30,14 +30,14 @@ def _at(states: dict[str, Any] | None, release: str) -> Any:
     return value
 
 
-@lru_cache(maxsize=None)
+@lru_cache(maxsize=4096)
 def least_capability(method: str, release: str) -> int | None:
     """Least CUDA compute capability, times ten, of a quantisation method in a release; None where nothing is known."""
     found: int | None = _at(_data()["quantization"].get(method), release)
     return found
 
 
-@lru_cache(maxsize=None)
+@lru_cache(maxsize=4096)
 def backend_capabilities(backend: str, release: str) -> tuple[int, ...] | None:
     """Capabilities, times ten, for which an attention backend says yes; None where it says nothing of them."""
     found = _at(_data()["attention"].get(backend), release)
@@ -49,7 +49,7 @@ def asked(capability: int) -> bool:
     return capability in _data()["asked"]
 
 
-@lru_cache(maxsize=None)
+@lru_cache(maxsize=4096)
 def rocm_methods(release: str) -> tuple[str, ...] | None:
     """Quantisation methods that a release runs on ROCm; None where nothing is known."""
     found = _at(_data()["rocm"], release)

@@ -13,8 +13,13 @@ from functools import lru_cache
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model import Release
-from ansible_collections.baremetal.vllm.plugins.module_utils.fit.attention import Cache
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import ModelFacts
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.kvcache import (
+    cache_least,
+    cache_needed,
+    stages,
+    token_bytes,
+)
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.setting import AUTO, Setting, read_setting
 
 # What vLLM takes of a GPU beside weights and KV cache (CUDA's context, NCCL, activations, captured graphs). It measures
@@ -24,6 +29,8 @@ ALLOWANCE = 2 * 2**30
 _INEXACT = 0.98
 # Stages of a pipeline are not equally heavy; the lightest is hardly below this part of their average.
 _LIGHTEST_STAGE = 0.9
+# Beyond it, tensor parallelism spans several hosts, and is nothing to advise in a line.
+_MOST_TENSOR = 64
 # Where the model has no greatest length of its own.
 _ENDLESS = 2**24
 
@@ -64,9 +71,13 @@ def fit(
     memory: int | None,
     release: Release | None,
     env: Mapping[str, str] | None = None,
+    pooling: bool = False,
 ) -> Fit:
-    """The model with these `args` (canonical option names) and `env` on GPUs of `memory` bytes each, None if unknown."""
-    return _fit(facts, read_setting(facts, args, memory, release, env or {}))
+    """The model with these `args` (canonical option names) and `env` on GPUs of `memory` bytes each, None if unknown.
+
+    `pooling`: it is asked for vectors or scores, and its head for words is not loaded.
+    """
+    return _fit(facts, read_setting(facts, args, memory, release, env or {}, pooling))
 
 
 @lru_cache(maxsize=8192)
@@ -75,13 +86,13 @@ def _fit(facts: ModelFacts, setting: Setting) -> Fit:
     unknown = (*facts.unknown, *setting.unknown)
     budget = int(setting.memory * setting.share) if setting.memory else None
     countable = bool(setting.cache_bits) and bool(facts.caches)
-    per_token = _per_token(facts, setting) if countable else 0 if facts.encoder else None
+    per_token = token_bytes(facts, setting) if countable else 0 if facts.encoder else None
     left, left_most = _left(setting, budget, weights, least)
     needed: int | None = None
     needed_least = 0
     if countable and setting.length not in (None, AUTO):
         needed = cache_needed(facts, setting, setting.length or 0)
-        needed_least = cache_least(facts, setting, setting.length or 0)
+        needed_least = cache_least(facts, setting, setting.length or 0) if facts.sure else 0
     longest = longest_most = tokens = None
     if countable and left is not None:
         longest = _longest(facts, setting, left, cache_needed)
@@ -130,16 +141,16 @@ def weights_per_gpu(facts: ModelFacts, setting: Setting) -> tuple[int | None, in
         layers_least, experts_least = smaller
         layers, experts = smaller if bits else (layers, experts)
     embedding, other = stored.embedding.size(inner), 0 if setting.text_only else stored.other.size(inner)
-    head = 0 if facts.tied else stored.head.size(inner)
+    head = 0 if facts.tied or setting.pooling else stored.head.size(inner)
     tensor, pipeline = setting.tensor, setting.pipeline
     spread = tensor * setting.data if facts.experts else tensor
 
-    stages = _stages(facts.layers, pipeline)
+    counts = stages(facts.layers, pipeline)
     per_layer = (layers / tensor + experts / spread) / max(1, facts.layers)
     ends = [0.0] * pipeline
     ends[0] += (embedding + other) / tensor
     ends[-1] += (embedding if facts.tied and pipeline > 1 else head) / tensor
-    fullest = max(count * per_layer + end for count, end in zip(stages, ends))
+    fullest = max(count * per_layer + end for count, end in zip(counts, ends))
     if not facts.layers:
         fullest = (layers / tensor + experts / spread) / pipeline + max(ends)
 
@@ -151,14 +162,6 @@ def weights_per_gpu(facts: ModelFacts, setting: Setting) -> tuple[int | None, in
     return likely, max(0, int(least) - setting.offload)
 
 
-def _stages(layers: int, pipeline: int) -> list[int]:
-    """Layers of each pipeline stage (get_pp_indices, vllm/distributed/utils.py): the last but one get what is over."""
-    stages = [layers // pipeline] * pipeline
-    for i in range(2, layers % pipeline + 2):
-        stages[-i] += 1
-    return stages
-
-
 def _left(setting: Setting, budget: int | None, weights: int | None, least: int) -> tuple[int | None, int | None]:
     """What is left for the KV cache: likely, and at most."""
     if setting.kv_bytes:
@@ -168,69 +171,6 @@ def _left(setting: Setting, budget: int | None, weights: int | None, least: int)
     # Of a pipeline the stage with the most KV cache need not be the one with the most weights.
     lightest = int(least * _LIGHTEST_STAGE) if setting.pipeline > 1 else least
     return None if weights is None else max(0, budget - weights - ALLOWANCE), max(0, budget - lightest)
-
-
-def _page(cache: Cache, setting: Setting) -> int:
-    """Bits that one layer keeps of one token on one GPU; heads fewer than GPUs are kept by several of them."""
-    return (max(1, cache.heads // setting.tensor) if cache.heads else 1) * cache.elements * setting.cache_bits
-
-
-def _per_token(facts: ModelFacts, setting: Setting) -> int:
-    kinds = ("full",) if setting.hybrid or _alike(facts) else ("full", "sliding", "chunked")
-    bits = sum(
-        max(_stages(cache.layers, setting.pipeline)) * _page(cache, setting)
-        for cache in facts.caches
-        if cache.kind in kinds
-    )
-    return bits // 8 // setting.context
-
-
-def _alike(facts: ModelFacts) -> bool:
-    """Whether all layers slide; without others beside them, they slide whatever the release."""
-    return all(cache.kind != "full" for cache in facts.caches)
-
-
-def cache_needed(facts: ModelFacts, setting: Setting, length: int) -> int:
-    """KV cache for one request of `length` tokens, in whole blocks, grouped as vLLM groups layers of several kinds.
-
-    `unify_kv_cache_spec_page_size` and `_get_kv_cache_groups_uniform_page_size`: groups of equally many layers share one
-    pool of equally large blocks, so that a kind whose layers do not fill its last group is padded.
-    """
-    keep_all = not setting.hybrid and not _alike(facts)
-    caches = [(max(_stages(cache.layers, setting.pipeline)), _page(cache, setting), cache) for cache in facts.caches]
-    counts = [layers for layers, _, _ in caches]
-    widest = max(page for _, page, _ in caches)
-    group = max(counts) if max(counts) < min(counts) * 1.5 else min(counts)
-    bits = 0
-    for layers, page, cache in caches:
-        if keep_all or len(caches) == 1:
-            bits += layers * page * setting.block * _blocks(cache, setting, length, setting.block, keep_all)
-            continue
-        # Narrow layers take more tokens into a block, so that all blocks are equally large.
-        block = setting.block * (widest // page if widest % page == 0 else 1)
-        padded = group * -(-layers // group)
-        bits += padded * widest * setting.block * _blocks(cache, setting, length, block, keep_all)
-    return bits // 8
-
-
-def _blocks(cache: Cache, setting: Setting, length: int, block: int, keep_all: bool) -> int:
-    if cache.kind == "cross":
-        return -(-max(cache.window, setting.batched) // block)
-    if cache.kind == "sliding" and not keep_all:
-        return -(-min(cache.window - 1 + setting.in_flight, length) // block) + 1
-    if cache.kind == "chunked" and setting.chunks_freed and not keep_all:
-        return -(-min(cache.window + setting.in_flight, length) // block)
-    return -(-length // (block * setting.context))
-
-
-def cache_least(facts: ModelFacts, setting: Setting, length: int) -> int:
-    """KV cache without which no release holds one request of `length` tokens: no blocks, nothing in flight."""
-    keep_all = not setting.hybrid and not _alike(facts)
-    bits = 0
-    for cache in facts.caches:
-        kept = cache.window if cache.kind == "cross" else length if keep_all else min(length, cache.window or length)
-        bits += cache.layers * _page(cache, setting) * (-(-kept // setting.context))
-    return bits // 8 // setting.pipeline
 
 
 def _longest(facts: ModelFacts, setting: Setting, left: int, needs: Any) -> int:
@@ -248,11 +188,12 @@ def _longest(facts: ModelFacts, setting: Setting, left: int, needs: Any) -> int:
 def least_tensor_parallel(facts: ModelFacts, setting: Setting) -> int | None:
     """The smallest tensor-parallel-size, doubling from the present one up to 64, with which one request fits; or None."""
     tensor = setting.tensor * 2
-    while tensor <= 64 and facts.heads and facts.heads % tensor == 0:
+    while tensor <= _MOST_TENSOR and facts.heads and facts.heads % tensor == 0:
         tried = _fit(facts, replace(setting, tensor=tensor))
-        asked = min(tried.length or 1, 1) if setting.length == AUTO else tried.length or 1
-        if tried.left is not None and tried.weights and (tried.longest is None or tried.longest >= asked):
-            if tried.weights < (tried.budget or 0):
-                return tensor
+        asked = 1 if setting.length == AUTO else setting.length or 1
+        enough = tried.longest is None or tried.longest >= asked
+        room = (tried.memory if setting.kv_bytes else tried.budget) or 0
+        if enough and tried.weights and tried.weights + setting.kv_bytes + ALLOWANCE <= room:
+            return tensor
         tensor *= 2
     return None

@@ -33,7 +33,8 @@ def read_quantisation(config: Mapping[str, Any], part: Mapping[str, Any]) -> Qua
     inner = inner if isinstance(inner, Mapping) else {}
     producer = given.get("producer")
     method = str(given.get("quant_method") or "").lower().replace("compressed_tensors", "compressed-tensors")
-    if isinstance(producer, Mapping) and producer.get("name") == "modelopt" or method.startswith("modelopt"):
+    of_modelopt = isinstance(producer, Mapping) and producer.get("name") == "modelopt"
+    if of_modelopt or method.startswith("modelopt"):
         method = _modelopt(str(inner.get("quant_algo") or given.get("quant_algo") or ""), method)
     if not method:
         return None

@@ -27,8 +27,18 @@ _ONLINE_BITS = {
     **dict.fromkeys(("int8_per_channel_weight_only", "experts_int8"), 8),
     "bitsandbytes": 4,
 }
-_OFFLOADING = ("offload-backend", "offload-group-size", "offload-num-in-group", "offload-params", "cpu-offload-params")
+# Options that leave an unknown part of the weights elsewhere.
+_OFFLOADING = (
+    "mm-encoder-only",
+    "offload-backend",
+    "offload-group-size",
+    "offload-num-in-group",
+    "offload-params",
+    "cpu-offload-params",
+)
 _GIB = 2**30
+# No model has more layers to give to stages.
+_MOST_STAGES = 1024
 
 
 @dataclass(frozen=True)
@@ -56,6 +66,7 @@ class Setting:
     hybrid: bool = True
     chunks_freed: bool = True
     text_only: bool = False
+    pooling: bool = False
     unknown: tuple[str, ...] = ()
 
 
@@ -65,19 +76,22 @@ def read_setting(
     memory: int | None,
     release: Release | None,
     env: Mapping[str, str],
+    pooling: bool,
 ) -> Setting:
     """`args` by canonical option names; a value that is no number counts as not written, other checks refuse it."""
     version = numbers(release.version) if release else None
     said: list[str] = []
-    if canonical(args.get("hf-overrides")) != facts.overrides:
+    dotted = any(option.startswith("hf-overrides.") for option in args)
+    another = dotted or canonical(args.get("hf-overrides")) != facts.overrides
+    if another:
         said.append("what hf-overrides changes: the model's files were read without it")
-    if args.get("speculative-config"):
+    if any(option.partition(".")[0] == "speculative-config" for option in args):
         said.append("the weights and the KV cache of the draft model (speculative-config)")
     if args.get("enable-lora") is True or args.get("lora-modules"):
         said.append("the room for LoRA adapters")
     offload, hidden = _offload(args)
     if hidden:
-        said.append(f"how much of the weights leaves the GPU ({hidden})")
+        said.append(f"how much of the weights lies on the GPU ({hidden})")
     length, limit = _length(facts, args, version)
     bits = _cache_bits(facts, args, env)
     if not bits:
@@ -92,13 +106,13 @@ def read_setting(
         length=length,
         limit=limit,
         tensor=_count(args, "tensor-parallel-size"),
-        pipeline=_count(args, "pipeline-parallel-size"),
+        pipeline=min(_count(args, "pipeline-parallel-size"), _MOST_STAGES),
         data=_count(args, "data-parallel-size"),
         context=_count(args, "decode-context-parallel-size"),
         itemsize=4 if _dtype(args) == "float32" else 2,
-        cache_bits=bits,
+        cache_bits=0 if another else bits,
         online_bits=online,
-        offload=-1 if hidden else offload,
+        offload=-1 if hidden or another else offload,
         kv_bytes=size(args.get("kv-cache-memory-bytes")) or 0,
         block=_count(args, "block-size", 16),
         batched=batched,
@@ -106,7 +120,8 @@ def read_setting(
         hybrid=_hybrid(args, release),
         # The default of VLLM_ALLOW_CHUNKED_LOCAL_ATTN_WITH_HYBRID_KV_CACHE (vllm/envs.py).
         chunks_freed=version is None or version >= (0, 14),
-        text_only=args.get("language-model-only") is True,
+        text_only=_text_only(args),
+        pooling=pooling,
         unknown=tuple(said),
     )
 
@@ -166,9 +181,16 @@ def _online(facts: ModelFacts, args: Mapping[str, Any]) -> int | None:
     return _ONLINE_BITS.get(method, 0)
 
 
+def _text_only(args: Mapping[str, Any]) -> bool:
+    """Whether the encoders of pictures and sounds stay out (`get_limit_per_prompt`, vllm/config/multimodal.py)."""
+    limits = args.get("limit-mm-per-prompt")
+    none = isinstance(limits, Mapping) and bool(limits) and all(limit == 0 for limit in limits.values())
+    return none or args.get("language-model-only") is True
+
+
 def _offload(args: Mapping[str, Any]) -> tuple[int, str]:
     """Bytes that leave each GPU, or the option whose effect is not worked out."""
-    other = next((option for option in _OFFLOADING if args.get(option) not in (None, "", "auto", "uva", 0)), "")
+    other = next((option for option in _OFFLOADING if args.get(option) not in (None, "", "auto", "uva", 0, False)), "")
     try:
         gib = float(args.get("cpu-offload-gb") or 0)
     except (TypeError, ValueError, OverflowError):

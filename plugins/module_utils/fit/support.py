@@ -27,11 +27,11 @@ _NO_FALLBACK = (0, 9)
 _CACHE_8_SINCE, _CACHE_8 = (0, 24), 89
 # Methods that read one kind of checkpoint, and another one not (_verify_quantization, vllm/config/model.py).
 _FAMILIES = {
-    "awq": "awq awq_marlin auto_awq".split(),
-    "gptq": "gptq gptq_marlin auto_gptq gptq_bitblas gptq_marlin_24 marlin".split(),
-    "fp8": ["fp8"],
-    "compressed-tensors": ["compressed-tensors"],
-    "bitsandbytes": ["bitsandbytes"],
+    "awq": ("awq", "awq_marlin", "auto_awq"),
+    "gptq": ("gptq", "gptq_marlin", "auto_gptq", "gptq_bitblas", "gptq_marlin_24", "marlin"),
+    "fp8": ("fp8",),
+    "compressed-tensors": ("compressed-tensors",),
+    "bitsandbytes": ("bitsandbytes",),
 }
 
 

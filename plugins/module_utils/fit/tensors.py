@@ -38,7 +38,8 @@ _LAYER = re.compile(r"(^|\.)(layers|h|blocks|layer|block)\.(\d+)\.")
 _EXPERT = re.compile(r"\.experts\.|\.experts_")
 # Encoders of pictures and sounds, and what joins them to the language model.
 _OTHER = re.compile(r"(^|\.)(vision|visual|audio|vit|image|img|multi_modal|mm_|projector|siglip|embed_(vision|audio))")
-_EXTRA = re.compile(r"(^|\.)mtp\b|(^|\.)mtp_|nextn")
+# Layers that predict further tokens, and the parts of a model that speak, which `vllm serve` leaves out.
+_EXTRA = re.compile(r"(^|\.)mtp\b|(^|\.)mtp_|nextn|^(talker|token2wav|code2wav|code_predictor)\.")
 
 
 class Unreadable(Exception):
@@ -121,12 +122,17 @@ def weights_of(tensors: Iterator[tuple[str, str, tuple[int, ...]]], layers: int 
         part = parts.setdefault(purpose(name, layers), [0, 0])
         part[0 if cast else 1] += count if cast else size
         elements += count
-    packed = any(dtype not in FLOATS for dtype in by_dtype)
+    made = {name: Part(*parts.get(name, (0, 0))) for name in PURPOSES}
     return Weights(
         stored=sum(by_dtype.values()),
-        parameters=None if packed else elements,
+        layers=made["layers"],
+        experts=made["experts"],
+        embedding=made["embedding"],
+        head=made["head"],
+        other=made["other"],
+        spare=made["spare"],
+        parameters=None if quantised else elements,
         by_dtype=tuple(sorted(by_dtype.items())),
-        **{name: Part(*parts.get(name, (0, 0))) for name in PURPOSES},
     )
 
 

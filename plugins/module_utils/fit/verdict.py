@@ -26,23 +26,25 @@ def check_fit(
     length_key = f"{at}.args.{written.get('max-model-len', 'max-model-len')}"
     _check_limit(length_key, facts, fit, problems, env or {})
     where = f"{gpu} ({HOSTS})"
-    room = fit.budget if not fit.setting.kv_bytes else fit.memory
-    if fit.memory is not None and room is not None:
-        kept = fit.setting.kv_bytes
+    kept = fit.setting.kv_bytes
+    # A KV cache of a given size does not heed gpu-memory-utilization.
+    room = fit.memory if kept else fit.budget
+    if room is not None:
+        key = f"{at}.args.{written.get('kv-cache-memory-bytes', 'kv-cache-memory-bytes')}" if kept else at
         if fit.weights_least + kept > room:
-            problems.add(at, _too_heavy(fit, where, fit.weights_least, "at least "), _lighter(facts, fit), host)
+            problems.add(key, f"takes {_heavy(fit, where, fit.weights_least, True)}", _lighter(facts, fit), host)
             return
         if fit.weights is not None and fit.weights + kept + fit.allowance > room:
-            problems.warn(at, _too_heavy(fit, where, fit.weights, "about "), _lighter(facts, fit), host)
+            problems.warn(key, f"may not fit: {_heavy(fit, where, fit.weights, False)}", _lighter(facts, fit), host)
             return
-    if fit.length is None or fit.needed is None:
+    if fit.length is None or fit.needed is None or fit.length == AUTO:
         return
     if fit.left_most is not None and fit.needed_least > fit.left_most:
-        reason = _too_long(fit, where, fit.needed_least, fit.left_most, "at least ", "at most ")
+        reason = _long(fit, where, fit.needed_least, fit.left_most, True)
         problems.add(length_key, reason, _shorter(facts, fit), host)
-    elif fit.left is not None and fit.needed > fit.left and fit.length != AUTO:
-        reason = _too_long(fit, where, fit.needed, fit.left, "about ", "about ")
-        problems.warn(length_key, reason, _shorter(facts, fit), host)
+    elif fit.left is not None and fit.needed > fit.left:
+        reason = _long(fit, where, fit.needed, fit.left, False)
+        problems.warn(length_key, f"may not fit: {reason}", _shorter(facts, fit), host)
 
 
 def _check_limit(key: str, facts: ModelFacts, fit: Fit, problems: Problems, env: Mapping[str, str]) -> None:
@@ -50,52 +52,62 @@ def _check_limit(key: str, facts: ModelFacts, fit: Fit, problems: Problems, env:
     if fit.length is None or fit.limit is None or facts.encoder or fit.length <= fit.limit:
         return
     if env.get("VLLM_ALLOW_LONG_MAX_MODEL_LEN", "0") in ("0", "", "False", "false"):
-        stretched = next((rope.type for rope in facts.ropes if rope.factor > 1), "")
-        hint = (
-            " (with rope_scaling alone it stays: say max_position_embeddings in hf-overrides too)" if stretched else ""
-        )
+        # From 0.30.0 on YaRN multiplies nothing any more, see length.py.
+        hint = ""
+        if fit.limit == facts.positions and any(rope.type == "yarn" and rope.factor > 1 for rope in facts.ropes):
+            hint = ", whatever rope_scaling says: this release takes max_position_embeddings as it stands"
         problems.add(
             key,
             f"{fit.length} tokens are more than the {fit.limit} that the model is made for{hint}",
-            f"Write {fit.limit} or less, or set env.VLLM_ALLOW_LONG_MAX_MODEL_LEN: 1",
+            f"Write {fit.limit} or less"
+            + (", or raise max_position_embeddings in hf-overrides" if hint else "")
+            + ", or force it with env: {VLLM_ALLOW_LONG_MAX_MODEL_LEN: 1}",
         )
 
 
-def _too_heavy(fit: Fit, where: str, weights: int, how: str) -> str:
-    setting = fit.setting
-    kept = f" and {gib(setting.kv_bytes)} of KV cache (kv-cache-memory-bytes)" if setting.kv_bytes else ""
-    beside = f", beside about {gib(fit.allowance)} for what vLLM itself takes" if how == "about " else ""
-    share = f"{gib(fit.budget or 0)} of {gib(fit.memory or 0)} (gpu-memory-utilization {setting.share:g})"
-    room = gib(fit.memory or 0) if setting.kv_bytes else share
-    return f"takes {how}{gib(weights)} of weights{kept} on each GPU{_spread(fit)}{beside}, and the engine has {room} of {where}"
+def _heavy(fit: Fit, where: str, weights: int, certain: bool) -> str:
+    kept = f" and {gib(fit.setting.kv_bytes)} of KV cache" if fit.setting.kv_bytes else ""
+    spread = "".join(
+        f" with {name}-parallel-size {size}"
+        for name, size in (("tensor", fit.setting.tensor), ("pipeline", fit.setting.pipeline))
+        if size > 1
+    )
+    share = f"{gib(fit.budget or 0)} of the {gib(fit.memory or 0)} (gpu-memory-utilization {fit.setting.share:g})"
+    room = gib(fit.memory or 0) if fit.setting.kv_bytes else share
+    how, beside = ("at least ", "") if certain else ("about ", f", {_allowance(fit)}")
+    return f"{how}{gib(weights)} of weights{kept} on each GPU{spread}{beside}, and the engine has {room} of {where}"
 
 
-def _spread(fit: Fit) -> str:
-    sizes = (("tensor", fit.setting.tensor), ("pipeline", fit.setting.pipeline))
-    return "".join(f" with {name}-parallel-size {size}" for name, size in sizes if size > 1)
+def _allowance(fit: Fit) -> str:
+    return f"beside an allowance of {gib(fit.allowance)} for what vLLM takes itself"
 
 
 def _lighter(facts: ModelFacts, fit: Fit) -> str:
     tensor = least_tensor_parallel(facts, fit.setting)
     more = f"Write tensor-parallel-size: {tensor}" if tensor else "Spread it over more GPUs (tensor-parallel-size)"
-    return f"{more}, choose a quantised checkpoint, or place it on larger GPUs"
+    less = "lower kv-cache-memory-bytes" if fit.setting.kv_bytes else "choose a quantised checkpoint"
+    return f"{more}, {less}, or place it on larger GPUs"
 
 
-def _too_long(fit: Fit, where: str, needed: int, left: int, how: str, left_how: str) -> str:
-    beside = f" after about {gib(fit.allowance)} for what vLLM itself takes" if left_how == "about " else ""
-    beside = "" if fit.setting.kv_bytes else beside
-    weights = "" if fit.setting.kv_bytes or fit.weights is None else f" beside {gib(fit.weights)} of weights"
-    what = "one token" if fit.length == AUTO else f"one request of {fit.length} tokens"
-    return f"{what} needs {how}{gib(needed)} of KV cache on each GPU, and {left_how}{gib(left)} are left on {where}{weights}{beside}"
+def _long(fit: Fit, where: str, needed: int, left: int, certain: bool) -> str:
+    how, at_most = ("at least", "at most") if certain else ("about", "about")
+    beside = "" if fit.setting.kv_bytes or fit.weights is None else f" beside {gib(fit.weights)} of weights"
+    if not certain and not fit.setting.kv_bytes:
+        beside += f" and an allowance of {gib(fit.allowance)} for what vLLM takes itself"
+    return (
+        f"one request of {fit.length} tokens needs {how} {gib(needed)} of KV cache on each GPU, and {at_most} {gib(left)} "
+        f"are left on {where}{beside}"
+    )
 
 
 def _shorter(facts: ModelFacts, fit: Fit) -> str:
-    """The longest that fits with the allowance, down to a round number, so that what is written also starts."""
+    """The longest that fits beside the allowance, down to a round number, so that what is written also starts."""
     longest = fit.longest if fit.longest is not None else fit.longest_most or 0
     tensor = least_tensor_parallel(facts, fit.setting)
     more = f"tensor-parallel-size: {tensor}" if tensor else "more GPUs"
+    more = f"{more}, or a larger kv-cache-memory-bytes" if fit.setting.kv_bytes else more
     if longest < 1024:
-        return f"Write {more}, or place it on larger GPUs: hardly one short request fits"
+        return f"Write {more}, or place it on larger GPUs: hardly a short request fits"
     return f"Write max-model-len: {longest // 1024 * 1024} or less (about {longest} fit), or {more}"
 
 

@@ -25,8 +25,8 @@ _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
 _VISIBLE = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
 # Read by nobody but vLLM: a name that it does not know has no effect.
 _OURS = "VLLM_"
-# Switches that vLLM compares with "true", where it reads all others as 0 or 1 (vllm/envs.py, 0.8.5 to 0.33.0).
-_SAID_IN_WORDS = {"VLLM_USE_MODELSCOPE", "VLLM_DEBUG_LOG_API_SERVER_RESPONSE"}
+# How switches are written: nearly all as numbers, a few as words (`Variable.type`).
+_SWITCHES = {"bool": ("1", "0"), "truth": ("true", "false")}
 # Switches that any value switches on, 0 too (vllm/envs.py: to 0.11.0, to 0.10.0 and to 0.9.2).
 _ON_WHEN_SET = {"VLLM_KEEP_ALIVE_ON_ENGINE_DEATH", "VLLM_USE_PRECOMPILED", "VLLM_USE_HPU_CONTIGUOUS_CACHE_FETCH"}
 # Where an engine's processes meet each other; vLLM's HTTP server never reads them (vllm/utils: get_open_port, get_ip).
@@ -95,19 +95,17 @@ def _known_elsewhere(name: str, version: str) -> str | None:
 
 def _wrong_value(variable: Variable, value: str, release: str) -> Wrong | None:
     if variable.name in _ON_WHEN_SET:
-        remedy = "Write 1, or leave it out"
-        return (
-            None
-            if value == "1"
-            else Wrong(f"is switched on by any value in vLLM {release}, {shown(value)} too", remedy)
-        )
-    if variable.type == "bool":
-        allowed = ("true", "false") if variable.name in _SAID_IN_WORDS else ("1", "0")
+        reason = f"is switched on by any value in vLLM {release}, {shown(value)} too"
+        return None if value == "1" else Wrong(reason, "Write 1, or leave it out")
+    if variable.type in _SWITCHES:
+        allowed = _SWITCHES[variable.type]
         if value.lower() in allowed:
             return None
         return Wrong(f"{shown(value)} is not a switch for vLLM {release}", f'Write "{allowed[0]}" or "{allowed[1]}"')
     if variable.choices is not None:
-        return wrong_choice(value, variable.choices, release, variable.type)
+        items = value.split(",") if variable.type == "csv" else [value]
+        wrong = (wrong_choice(item, variable.choices, release, variable.type) for item in items)
+        return next(filter(None, wrong), None)
     if variable.type not in WANTED or variable.type == "str":
         return None
     read = read_scalar(variable.type, value, release, word=True)

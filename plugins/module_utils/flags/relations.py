@@ -11,6 +11,7 @@ from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model import Release
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.rule import Given, Rule
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.rules_configs import CONFIGS
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.rules_drafting import DRAFTING
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.rules_experts import EXPERTS
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.rules_models import MODELS
@@ -19,7 +20,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.flags.rules_schedul
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.rules_serving import SERVING
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problems
 
-RULES: tuple[Rule, ...] = (*SERVING, *SCHEDULING, *PARALLEL, *EXPERTS, *DRAFTING, *MODELS)
+RULES: tuple[Rule, ...] = (*SERVING, *SCHEDULING, *PARALLEL, *EXPERTS, *DRAFTING, *MODELS, *CONFIGS)
 
 
 def _by_option() -> dict[str, list[Rule]]:

@@ -79,11 +79,18 @@ class Given:
 
     def setting(self, option: str, key: str) -> Any:
         """The same, or vLLM's default for the key."""
+        written = self.key(option, key)
+        return self._default_key(option, key) if written is None else written
+
+    def changed(self, option: str, key: str) -> bool:
+        """Whether a key is written, with a value that is neither empty nor vLLM's default."""
+        return self.key(option, key) not in (None, "", self._default_key(option, key))
+
+    def _default_key(self, option: str, key: str) -> Any:
         spec = self.release.options.get(option)
         config = self.release.configs.get((spec.config if spec else None) or "")
         field = config.fields.get(key) if config else None
-        written = self.key(option, key)
-        return field.default if written is None and field else written
+        return field.default if field else None
 
     def default(self, option: str) -> Any:
         """What vLLM takes where nothing is written."""

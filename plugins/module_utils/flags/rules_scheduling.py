@@ -22,6 +22,18 @@ def _twice(option: str, config: str, key: str, since: str) -> Rule:
     )
 
 
+def _positive(key: str, since: str) -> Rule:
+    return Rule(
+        at=f"compilation-config.{key}",
+        about=("compilation-config",),
+        broken=lambda given: any(item < 1 for item in given.key("compilation-config", key) or []),
+        reason="holds a number below 1",
+        remedy="Write numbers of 1 or more",
+        source="config/compilation.py: CompilationConfig.__post_init__",
+        since=since,
+    )
+
+
 def _is_not_largest(given: Given) -> bool:
     sizes, largest = given.items("cudagraph-capture-sizes"), given.number("max-cudagraph-capture-size")
     return largest is not None and all(isinstance(size, int) for size in sizes) and max(sizes) != largest
@@ -123,6 +135,8 @@ SCHEDULING = (
         source="config/compilation.py: CompilationConfig.__post_init__",
         since="0.11.0",
     ),
+    _positive("decoder_replay_cudagraph_capture_sizes", "0.32.0"),
+    _positive("encoder_cudagraph_token_budgets", "0.22.0"),
     Rule(
         at="mamba-block-size",
         about=("mamba-block-size",),

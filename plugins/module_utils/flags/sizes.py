@@ -26,7 +26,7 @@ def size(value: Any, release: str | None = None) -> int | None:
     if factor in ("t", "T") and release is not None and numbers(release) < _TERA_SINCE:
         return None
     if factor in _DECIMAL:
-        # Through a float, as vLLM does it: 4.1k is 4,099.
+        # Through a float, as vLLM does it: 2.01k is 2,009.
         return int(float(whole + (decimals or "")) * _DECIMAL[factor])
     return None if decimals else int(whole) * _BINARY.get(factor, 1)
 

@@ -94,7 +94,7 @@ def _wrong_list(spec: Option, value: Any, further: tuple[Any, ...], release: str
         wrong = _wrong_one(spec, item, further, release)
         if wrong is not None:
             return wrong
-        if isinstance(item, str) and item.startswith("-") and spec.arity == "list":
+        if spec.arity == "list" and word(item).startswith("-"):
             return _DASHED
     return None
 
@@ -103,7 +103,11 @@ def _wrong_one(spec: Option, value: Any, further: tuple[Any, ...], release: str)
     """One word's worth of value."""
     if isinstance(value, (Mapping, list, tuple)) or spec.type in SHAPED:
         return wrong_shape(spec, value, release)
-    read = read_scalar("str" if spec.type in FOLDED else spec.type, value, release, word=True)
+    kind = "str" if spec.type in FOLDED else spec.type
+    # Text to the parser, that vLLM makes a number of: its default is one.
+    if kind == "str" and type(spec.default) is int and type(value) is int:
+        kind = "int"
+    read = read_scalar(kind, value, release, word=True)
     if isinstance(read, Wrong):
         return read
     if value in further or (spec.choices is None and spec.suggestions is None):
@@ -115,7 +119,8 @@ def _wrong_one(spec: Option, value: Any, further: tuple[Any, ...], release: str)
 
 def _wrong_suggestion(spec: Option, value: Any, release: str) -> Wrong | None:
     known = spec.suggestions or ()
-    if value in known:
+    fold = FOLDED.get(spec.type, str)
+    if fold(str(value)) in {fold(name) for name in known}:
         return None
     plugin = f"a name that a plug-in adds belongs into `vllm_extra_choices.{spec.name}`"
     return Wrong(f"{shown(value)} is not known to vLLM {release}", f"{closest(value, known)}; {plugin}")

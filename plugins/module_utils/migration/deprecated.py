@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import numbers
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration import fates
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.change import Change
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.fates import Fate
@@ -13,7 +14,6 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.migration.known imp
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.merge import gathered
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.rules import Unmade, fitting, made
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.sentence import capital, listed
-from ansible_collections.baremetal.vllm.plugins.module_utils.migration.spans import order
 
 
 def changes(args: Mapping[str, Any], way: Way) -> list[Change]:
@@ -32,8 +32,8 @@ def changes(args: Mapping[str, Any], way: Way) -> list[Change]:
 
 def _began(fate: Fate, to: str) -> str:
     """The release of the first warning, if it has begun by then."""
-    begun = [release for release in (fate.deprecated, fate.idle) if release and order(release) <= order(to)]
-    return min(begun, key=order) if begun else ""
+    begun = [release for release in (fate.deprecated, fate.idle) if release and numbers(release) <= numbers(to)]
+    return min(begun, key=numbers) if begun else ""
 
 
 def _first_warning(path: Path, way: Way) -> str:
@@ -45,7 +45,7 @@ def _first_warning(path: Path, way: Way) -> str:
 
 def _told(path: Path, value: Any, fate: Fate, first: str, way: Way) -> Change:
     texts = [capital(fate.why)] if fate.why else []
-    if fate.idle and order(fate.idle) <= order(way.to):
+    if fate.idle and numbers(fate.idle) <= numbers(way.to):
         texts.append(f"It has no effect from {fate.idle} on")
     found = fitting(fate, value, way.to, way.came_from)
     try:

@@ -19,7 +19,7 @@ class Rule:
     """What is written instead: `write` has option or option.key to value, `{}` is nothing at all.
 
     `into` and `origin` are spans of releases ("0.10.1..", "..0.9.2"), `when` the values it holds for (a tuple), a form
-    ("text", "number", "one", "many"), or None for all. `judgement`: vLLM itself names no such replacement.
+    ("text", "number", "mapping", "one", "many"), or None for all. `judgement`: vLLM itself names no such replacement.
     """
 
     write: Mapping[str, Any]

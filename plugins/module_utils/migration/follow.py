@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue import load
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model import Release
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import numbers
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration import fates
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.fates import Fate, Rule
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.known import Path, accepts, data, every, knows
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.rules import Unmade, fitting, made
-from ansible_collections.baremetal.vllm.plugins.module_utils.migration.spans import order
 
 
 @dataclass(frozen=True)
 class Way:
-    """To a release, and where it is known from which."""
+    """To a release, and where it is known from which. `choices`: values that plug-ins add, by option."""
 
     release: Release
     came_from: str | None = None
+    choices: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
     @property
     def to(self) -> str:
@@ -57,7 +58,7 @@ class Followed(NamedTuple):
 
 def follow(path: Path, value: Any, way: Way, seen: frozenset[str] = frozenset()) -> Followed:
     """What to write for one path; empty trails where the release takes it as it is."""
-    if accepts(way.release, path, value):
+    if accepts(way.release, path, value) or (len(path) == 1 and value in way.choices.get(path[0], ())):
         return Followed(((path, value),), ())
     step = f"{path} {value!r}"
     if step in seen:
@@ -140,13 +141,13 @@ def _renamings() -> dict[Path, list[tuple[Path, Rule]]]:
 
 def since(path: Path, value: Any, fate: Fate | None, way: Way) -> str:
     """The release from which on (or, going back, before which) this path or value is not taken."""
-    if fate is not None and fate.gone and order(fate.gone) <= order(way.to):
+    if fate is not None and fate.gone and numbers(fate.gone) <= numbers(way.to):
         return fate.gone
     taking = list(_taking(path, value)) or ([] if knows(way.release, path) else list(_taking(path, None)))
-    before = [version for version in taking if order(version) < order(way.to)]
-    after = [version for version in taking if order(version) > order(way.to)]
+    before = [version for version in taking if numbers(version) < numbers(way.to)]
+    after = [version for version in taking if numbers(version) > numbers(way.to)]
     if before:
-        return next(version for version in load.releases() if order(version) > order(before[-1]))
+        return next(version for version in load.releases() if numbers(version) > numbers(before[-1]))
     return after[0] if after else ""
 
 

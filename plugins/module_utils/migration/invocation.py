@@ -93,7 +93,7 @@ def _found(words: list[Word], env: dict[str, str], before: list[Word], notes: tu
         elif option == "--gpus":
             devices = value if sign else following.text
         pair = assignment(setting)
-        if pair is None or word.text.startswith("-") and setting is word:
+        if pair is None or (word.text.startswith("-") and setting is word):
             continue
         if setting.unknown:
             said.append(f"{pair[0]} is {pair[1]}, which only the shell knows: left out")

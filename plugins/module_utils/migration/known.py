@@ -62,7 +62,7 @@ def _takes(spec: Option, value: Any, release: Release) -> bool:
         return all(_inside(release, spec.config, (str(key),), item) for key, item in value.items())
     items = value if isinstance(value, (list, tuple)) and spec.arity in ("list", "repeated") else [value]
     known = spec.choices if spec.choices is not None else spec.suggestions
-    return known is None or all(_chosen(item, known, spec.type == "folded") for item in items)
+    return known is None or all(_chosen(item, known, spec.type in ("caseless", "folded")) for item in items)
 
 
 def _inside(release: Release, config: str | None, keys: Path, value: Any) -> bool:
@@ -73,7 +73,8 @@ def _inside(release: Release, config: str | None, keys: Path, value: Any) -> boo
         return all(_inside(release, field.config, (str(key),), item) for key, item in value.items())
     items = value if field.many and isinstance(value, (list, tuple)) else [value]
     return field.choices is None or all(
-        (item is None and field.nullable) or _chosen(item, field.choices, field.type == "folded") for item in items
+        (item is None and field.nullable) or _chosen(item, field.choices, field.type in ("caseless", "folded"))
+        for item in items
     )
 
 

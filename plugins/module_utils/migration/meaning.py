@@ -7,6 +7,7 @@ from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue import load
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model import UNKNOWN, Release
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import numbers
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration import fates
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.change import Change
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.fates import Meaning
@@ -14,7 +15,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.migration.follow im
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.known import Path, accepts, data, find
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.merge import gathered
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.sentence import capital, flow, listed
-from ansible_collections.baremetal.vllm.plugins.module_utils.migration.spans import between, order
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.spans import between
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.written import Written
 
 
@@ -28,7 +29,7 @@ def changes(entries: Sequence[Written], args: Mapping[str, Any], way: Way) -> li
     before = {entry.option: data(entry.value) for entry in entries if entry.value is not None}
     after = {option: data(value) for option, value in args.items()}
     found = [m for m in fates.meanings() if between(m.since, way.came_from, way.to) and _concerns(m, before, after)]
-    return [_change(meaning, after, way) for meaning in sorted(found, key=lambda m: order(m.since))]
+    return [_change(meaning, after, way) for meaning in sorted(found, key=lambda m: numbers(m.since))]
 
 
 def _concerns(meaning: Meaning, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
@@ -61,7 +62,7 @@ def _predecessors(option: str) -> set[str]:
 
 def _change(meaning: Meaning, args: Mapping[str, Any], way: Way) -> Change:
     path = tuple(meaning.option.split("."))
-    forward = order(way.came_from or "") < order(way.to)
+    forward = numbers(way.came_from or "") < numbers(way.to)
     texts = [capital(meaning.says) if forward else f"Before {meaning.since} this is not so: {meaning.says}"]
     texts += _defaults(path, way) if meaning.when == "absent" else []
     if meaning.keep is not None and forward and accepts(way.release, path, meaning.keep):
@@ -71,7 +72,8 @@ def _change(meaning: Meaning, args: Mapping[str, Any], way: Way) -> Change:
 
 def _defaults(path: Path, way: Way) -> list[str]:
     one, other = (_default(load.release(version), path) for version in (way.came_from or "", way.to))
-    if one is UNKNOWN or other is UNKNOWN or one == other:
+    # null is a choice made at the start, which is no value to tell.
+    if any(value in (UNKNOWN, None) for value in (one, other)) or one == other:
         return []
     return [f"Left out it was {flow(one)} and is {flow(other)}"]
 

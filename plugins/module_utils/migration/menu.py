@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.extras import NO_EXTRAS, Extras
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import numbers
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.move import Moved, move_entry
-from ansible_collections.baremetal.vllm.plugins.module_utils.migration.spans import order
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problem, Problems
 
 
@@ -46,7 +46,7 @@ def _versions(hosts: Any, releases: Mapping[str, Any], match: Callable[[str], Se
     """The releases that the entry's hosts run, oldest first; those of all hosts where its pattern says nothing."""
     names = list(match(hosts)) if isinstance(hosts, str) and hosts else list(releases)
     found = {str(releases[name]) for name in names if releases.get(name)}
-    return sorted(found, key=order)
+    return sorted(found, key=numbers)
 
 
 def _mapping(at: str, value: Any, problems: Problems) -> dict[str, Any]:

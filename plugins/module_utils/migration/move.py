@@ -49,7 +49,7 @@ def move_entry(
     if release is None:
         raise LookupError(f"{to} is not a release that the catalogue knows: {', '.join(load.releases())}")
     source = load.release(came_from) if came_from else None
-    way = Way(release, came_from if source is not None else None)
+    way = Way(release, came_from if source is not None else None, extras.choices)
     entries, changes = read(args, release, source, extras)
     store, kept = Store(), {}
     followed = {entry.option: follow((entry.option,), entry.value, way) for entry in entries if not entry.fixed}

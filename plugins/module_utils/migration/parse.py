@@ -7,20 +7,18 @@ next option, and `--x.y` is a key of the JSON option `--x`.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model import Option, Release
-from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import normal
-from ansible_collections.baremetal.vllm.plugins.module_utils.flags.sizes import size
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import normal, numbers
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.known import every, find
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.merge import Store
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.shell import Word
-from ansible_collections.baremetal.vllm.plugins.module_utils.migration.spans import order
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.spelled import Name, identify
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.typed import json_or_text, typed
 
 _NUMBER = re.compile(r"-\d+|-\d*\.\d+")
 _LEVEL = re.compile(r"-O=?(.+)")
@@ -111,11 +109,11 @@ class _Parser:
 
     def _optimization(self, level: str) -> tuple[str, Any]:
         """`-O3`: the level of compilation-config to 0.11.0, its mode to 0.11.2, and the optimization level since."""
-        version = order(self.release.version) if self.release is not None else order("99")
+        version = numbers(self.release.version) if self.release is not None else numbers("99")
         value: Any = int(level) if level.isdigit() else level
-        if version < order("0.11.1"):
+        if version < numbers("0.11.1"):
             return "compilation-config", {"level": value}
-        return ("compilation-config", {"mode": value}) if version < order("0.12.0") else ("optimization-level", value)
+        return ("compilation-config", {"mode": value}) if version < numbers("0.12.0") else ("optimization-level", value)
 
     def _follows(self) -> bool:
         return self.at < len(self.words) and not _is_option(self.words[self.at].text)
@@ -140,7 +138,7 @@ class _Parser:
             return
         for word in words:
             self._unexplained(word, f"--{option}")
-        values = [_typed(word.text, spec) for word in words]
+        values = [typed(word.text, spec) for word in words]
         if spec.nullable and [word.text for word in words] in (["None"], [""]):
             self.parsed.args.pop(option, None)
         elif spec.arity == "repeated":
@@ -152,9 +150,9 @@ class _Parser:
         """`--x.y v`: JSON where it is some, else a size, else text; `--x.y+ a,b` appends to a list."""
         word = given or (self._next() if self.at < len(self.words) else Word(""))
         self._unexplained(word, f"--{option}.{keys}")
-        value: Any = _json_or_text(word.text)
+        value: Any = json_or_text(word.text)
         if keys.endswith("+"):
-            keys, value = keys[:-1], [_json_or_text(part) for part in word.text.split(",")]
+            keys, value = keys[:-1], [json_or_text(part) for part in word.text.split(",")]
         store = self.dotted.setdefault(option, Store())
         path = (option, *keys.split("."))
         if store.merge(path, value) is not None:
@@ -166,7 +164,7 @@ class _Parser:
         while not sign and self._follows():
             words.append(self._next())
         self.parsed.note(f"--{name} is an option of no known release: a plug-in's, or a mistake")
-        values = [_json_or_text(item.text) for item in words]
+        values = [json_or_text(item.text) for item in words]
         self._set(f"{name}.{keys}" if keys else name, True if not values else values[0] if len(values) == 1 else values)
 
     def _set(self, option: str, value: Any) -> None:
@@ -188,35 +186,3 @@ def parse(words: Sequence[Word], release: Release | None) -> Parsed:
 def _is_option(text: str) -> bool:
     """Whether argparse takes a word for an option: it begins with a dash and is no negative number, nor has blanks."""
     return len(text) > 1 and text.startswith("-") and not _NUMBER.fullmatch(text) and " " not in text.partition("=")[0]
-
-
-def _typed(text: str, spec: Option) -> Any:
-    """What a person would write in YAML for this word."""
-    if spec.type in ("json", "config", "lora") or (spec.type in ("json-or-str", "kvs") and text.strip()[:1] == "{"):
-        return _json(text)
-    if spec.type == "int" and re.fullmatch(r"[+-]?\d+", text):
-        return int(text)
-    if spec.type in ("size", "size-or-auto"):
-        return int(text) if text.isdigit() else text
-    if spec.type == "float" and re.fullmatch(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?|[+-]?\.\d+", text):
-        return float(text) if re.search(r"[.eE]", text) else int(text)
-    if spec.type == "bool" and text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    if spec.type == "csv":
-        return text.split(",")
-    return text
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
-def _json_or_text(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        number = size(text)
-        return text if number is None else number

@@ -15,7 +15,8 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems impor
 
 def take_out(args: Mapping[str, Any], release: Release, extras: Extras) -> tuple[dict[str, Any], list[Change]]:
     """The args that `release` takes, and a change for each of the others."""
-    good, changes = dict(args), []
+    good = dict(args)
+    changes: list[Change] = []
     while True:
         problems = Problems()
         read_arguments("", good, release, extras, problems)
@@ -34,7 +35,9 @@ def conflicts(args: Mapping[str, Any], release: Release, extras: Extras) -> list
     problems = Problems()
     check_relations("", read_arguments("", args, release, extras, Problems()), release, problems)
     return [
-        Change(problem.key[1:], "conflict", "", args.get(problem.key[1:]), note=f"It {problem.reason}. {problem.remedy}")
+        Change(
+            problem.key[1:], "conflict", "", args.get(problem.key[1:]), note=f"It {problem.reason}. {problem.remedy}"
+        )
         for problem in sorted(problems.found)
     ]
 

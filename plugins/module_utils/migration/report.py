@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
-from ansible_collections.baremetal.vllm.plugins.module_utils.migration.change import KINDS, Change
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.change import Change
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.move import Moved
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.sentence import flow, listed
 
@@ -17,7 +17,6 @@ _HEADINGS = {
     "replaced": "replaced",
     "gone": "left out",
     "conflict": "to be settled by you",
-    "meaning": "does something else now, as it stands",
     "deprecated": "still taken, but not for long",
 }
 
@@ -39,63 +38,82 @@ def as_yaml(data: Any) -> str:
     )
 
 
-def document(moved: Mapping[str, Moved], to: str) -> str:
-    """The new release with `args` and `env` of every model, as a file of variables."""
-    models = {
-        name: {key: part for key, part in (("args", entry.args), ("env", entry.env)) if part}
-        for name, entry in moved.items()
-    }
-    return f"---\n# `args` and `env` for vLLM {to}; the other keys of each entry stay as they are.\n" + as_yaml(
-        {"vllm_version": to, "vllm_models": models}
-    )
+def document(models: Mapping[str, Any], moved: Mapping[str, Moved], to: str) -> str:
+    """The menu and its release as a file of variables; what was a template in it is resolved."""
+    menu = {}
+    for name, entry in moved.items():
+        rest = {key: value for key, value in models[name].items() if key not in ("args", "env")}
+        menu[name] = {**rest, **{key: part for key, part in (("args", entry.args), ("env", entry.env)) if part}}
+    return "---\n" + as_yaml({"vllm_version": to, "vllm_models": menu})
 
 
 def sections(moved: Mapping[str, Moved], came_from: Mapping[str, Sequence[str]], to: str) -> str:
-    """One section per model: where it comes from, its YAML, and its changes."""
+    """One section per model: where it comes from, its YAML, its changes; and once what changes its meaning."""
     texts = [_section(name, entry, came_from.get(name, ()), to) for name, entry in moved.items()]
-    return "\n".join(texts)
+    return "\n".join([*texts, *_meanings(moved)])
 
 
 def _section(name: str, moved: Moved, came_from: Sequence[str], to: str) -> str:
     heading = f"{name}: vLLM {' and '.join(came_from)} -> {to}" if came_from else f"{name}: vLLM {to}"
-    if not moved.changes:
-        return f"{heading}\n  Nothing changes.\n"
-    parts = {"args": moved.args, "env": moved.env}
-    lines = [heading, "", textwrap.indent(as_yaml({key: part for key, part in parts.items() if part}).rstrip(), "    ")]
-    rewritten = [change for change in moved.changes if change.kind in ("renamed", "replaced", "gone")]
-    if not rewritten:
-        lines = [heading, "", "  Nothing is to be rewritten."]
-    for kind in KINDS:
-        of_kind = [change for change in moved.changes if change.kind == kind]
+    own = [change for change in moved.changes if change.kind != "meaning"]
+    if not own:
+        return f"{heading}\n\n  Nothing changes.\n"
+    lines = [heading]
+    if any(change.kind in ("renamed", "replaced", "gone") for change in own):
+        parts = {key: part for key, part in (("args", moved.args), ("env", moved.env)) if part}
+        lines += ["", textwrap.indent(as_yaml(parts).rstrip() if parts else "# neither args nor env", "    ")]
+    for kind, title in _HEADINGS.items():
+        of_kind = [change for change in own if change.kind == kind]
         if of_kind:
-            lines += ["", f"  {_HEADINGS[kind]}:", *(_told(change) for change in of_kind)]
+            lines += ["", f"  {title}:", *(_item(_head(change), change.note) for change in of_kind)]
     return "\n".join([*lines, ""])
 
 
-def _told(change: Change) -> str:
-    head = change.option if change.kind == "meaning" else f"{change.option}: {flow(change.written)}"
+def _meanings(moved: Mapping[str, Moved]) -> list[str]:
+    """What most models have in common is said once, with the models that it concerns."""
+    concerned: dict[tuple[str, str, str], list[str]] = {}
+    for name, entry in moved.items():
+        for change in entry.changes:
+            if change.kind == "meaning":
+                concerned.setdefault((change.option, change.since, change.note), []).append(name)
+    lines = []
+    for (option, since, note), names in concerned.items():
+        whom = "all models" if len(names) == len(moved) > 1 else ", ".join(names)
+        lines.append(_item(f"{option} (since {since}; {whom})", note))
+    return ["What does something else, though it is written the same or not at all:", "", *lines, ""] if lines else []
+
+
+def _head(change: Change) -> str:
+    if change.kind == "meaning":
+        return change.option
+    head = f"{change.option}: {flow(change.written)}"
     if change.becomes:
         head += f" -> {listed(change.becomes).replace('`', '')}"
-    if change.kind in ("meaning", "deprecated") and change.since:
-        head += f" (since {change.since})"
-    note = (
-        textwrap.fill(f"{change.note}.", WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)
-        if change.note
-        else ""
+    return f"{head} (since {change.since})" if change.kind == "deprecated" and change.since else head
+
+
+def _item(head: str, note: str) -> str:
+    return "\n".join([f"    - {head}", *([_wrapped(note, " " * 6, " " * 6)] if note else [])])
+
+
+def _wrapped(text: str, first: str, further: str) -> str:
+    return textwrap.fill(
+        text if text.endswith(".") else f"{text}.",
+        WIDTH,
+        initial_indent=first,
+        subsequent_indent=further,
+        break_on_hyphens=False,
+        break_long_words=False,
     )
-    return "\n".join(filter(None, [f"    - {head}", note]))
+
+
+def told(moved: Moved) -> list[str]:
+    """The changes as one line each."""
+    return [f"{_head(change)}: {change.note}" if change.note else _head(change) for change in moved.changes]
 
 
 def imported(entry: Mapping[str, Any], notes: Sequence[str]) -> str:
     """An entry to paste into `vllm_models`, with what to know about it as comments above it."""
-    comments = [
-        textwrap.fill(note if note.endswith(".") else f"{note}.", WIDTH, initial_indent="# ", subsequent_indent="#   ")
-        for note in notes
-    ]
+    comments = [_wrapped(note, "# ", "#   ") for note in notes]
     body = {key: value for key, value in entry.items() if key != "name"}
     return "\n".join([*comments, as_yaml({"vllm_models": {entry["name"]: body}}).rstrip(), ""])
-
-
-def changed(moved: Moved) -> list[str]:
-    """The changes as one line each."""
-    return [f"{line.strip().lstrip('- ')}: {change.note}" for change in moved.changes for line in [_told(change).split("\n")[0]]]

@@ -45,6 +45,7 @@ def _is_number(value: Any) -> bool:
 
 
 _FORMS = {
+    "mapping": lambda value: isinstance(value, Mapping),
     "text": lambda value: isinstance(value, str),
     "number": _is_number,
     "one": lambda value: not isinstance(value, (list, tuple)) or len(value) == 1,
@@ -87,12 +88,12 @@ def _inverse(value: Any) -> float:
     return float(1 / number)
 
 
-def _pairs(value: Any) -> dict[str, int]:
+def pairs(value: Any) -> dict[str, int]:
     """`image=16,video=2`, as vLLM read it up to 0.9.2 (nullable_kvs in vllm/engine/arg_utils.py)."""
-    pairs = [_PAIR.fullmatch(item) for item in str(value).split(",")]
-    if not all(pairs):
+    found = [_PAIR.fullmatch(item) for item in str(value).split(",")]
+    if not all(found):
         raise Unmade(f"{value!r} has items that are no name=number")
-    return {pair[1].lower(): int(pair[2]) for pair in pairs if pair}
+    return {pair[1].lower(): int(pair[2]) for pair in found if pair}
 
 
 def _switch(value: Any) -> bool:
@@ -107,6 +108,6 @@ _MAKERS = {
     "=first": _first,
     "=number": _number,
     "=inverse": _inverse,
-    "=pairs": _pairs,
+    "=pairs": pairs,
     "=switch": _switch,
 }

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue import load
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import numbers
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration import fates
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.follow import Reason, Way, follow
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.known import history
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.merge import gathered
-from ansible_collections.baremetal.vllm.plugins.module_utils.migration.spans import order
 
 JUDGEMENT = "This is a judgement, not vLLM's own word"
 
@@ -52,10 +52,8 @@ def _texts(reason: Reason, to: str) -> list[str]:
 
 def _opening(reason: Reason, to: str) -> str:
     if not reason.since:
-        if reason.fate is None or reason.rule is None:
-            return "No known release of vLLM takes this"
-        return capital(reason.fate.why)
-    if order(reason.since) > order(to):
+        return capital(reason.fate.why) if reason.fate and reason.fate.why else "No known release of vLLM takes this"
+    if numbers(reason.since) > numbers(to):
         return f"Not known before {reason.since}"
     why = f": {reason.fate.why}" if reason.fate is not None and reason.fate.why else ""
     return f"Gone since {reason.since}{why}"

@@ -1,26 +1,44 @@
-"""Releases in the order of time, and spans of them."""
+"""Spans of releases, in the order of time."""
 
 from __future__ import annotations
 
-import re
-from functools import lru_cache
+from collections.abc import Sequence
 
-_NUMBERS = re.compile(r"\d+")
-
-
-@lru_cache(maxsize=None)
-def order(release: str) -> tuple[int, ...]:
-    """A release as numbers that compare in time: 0.8.5.post1 is later than 0.8.5."""
-    return tuple(int(part) for part in _NUMBERS.findall(release))
+from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue import load
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import numbers
 
 
 def within(release: str, span: str) -> bool:
     """Whether a release lies in "A..B", "A..", "..B" or ".."; both ends belong to the span."""
     first, _, last = span.partition("..")
-    return (not first or order(first) <= order(release)) and (not last or order(release) <= order(last))
+    at = numbers(release)
+    return (not first or numbers(first) <= at) and (not last or at <= numbers(last))
 
 
 def between(release: str, one: str, other: str) -> bool:
     """Whether something that began with `release` separates two others, in either direction of time."""
-    early, late = sorted((order(one), order(other)))
-    return early < order(release) <= late
+    early, late = sorted((numbers(one), numbers(other)))
+    return early < numbers(release) <= late
+
+
+def spans(having: Sequence[str]) -> str:
+    """Releases as spans: "0.9.0 to 0.12.0", "0.9.0 and newer", "all"."""
+    versions = list(load.releases())
+    places = [versions.index(version) for version in having]
+    runs: list[list[int]] = []
+    for place in places:
+        if runs and runs[-1][1] == place - 1:
+            runs[-1][1] = place
+        else:
+            runs.append([place, place])
+    return ", ".join(_span(versions, first, last) for first, last in runs)
+
+
+def _span(versions: Sequence[str], first: int, last: int) -> str:
+    if (first, last) == (0, len(versions) - 1):
+        return "all"
+    if last == len(versions) - 1:
+        return f"{versions[first]} and newer" if first != last else versions[first]
+    if first == 0:
+        return f"to {versions[last]}"
+    return versions[first] if first == last else f"{versions[first]} to {versions[last]}"

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.extras import Extras
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import numbers
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration import fates
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.follow import Reason, Trail, Way, follow
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.known import every
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.rules import Unmade, fitting, made
-from ansible_collections.baremetal.vllm.plugins.module_utils.migration.spans import order
 
 
 def move(env: Mapping[str, Any], way: Way, extras: Extras) -> tuple[dict[str, Any], list[Trail]]:
@@ -49,10 +49,10 @@ def _trail(name: str, value: str, way: Way) -> Trail:
 
 def _since(name: str, way: Way) -> str:
     reading = [version for version, release in every() if name in release.environment]
-    before = [version for version in reading if order(version) < order(way.to)]
+    before = [version for version in reading if numbers(version) < numbers(way.to)]
     fate = fates.variables().get(name)
-    if fate is not None and fate.gone and order(fate.gone) <= order(way.to):
+    if fate is not None and fate.gone and numbers(fate.gone) <= numbers(way.to):
         return fate.gone
     if before:
-        return next(version for version, _ in every() if order(version) > order(before[-1]))
+        return next(version for version, _ in every() if numbers(version) > numbers(before[-1]))
     return reading[0] if reading else ""

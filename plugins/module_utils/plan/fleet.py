@@ -40,15 +40,16 @@ class Inventory:
 
     `hosts`: host name to its variables; `match`: an Ansible host pattern to host names (of the whole inventory);
     `digests`: pushed directory of the control node to the SHA-256 of its content, or to a sentence that says why not;
-    `facts`: what is known of the models, by entry, whose configuration is at hand; `unchecked`: releases whose options are taken
-    as written; `extra_*`: what plug-ins of vLLM add (`vllm_extra_options`, `vllm_extra_choices`, `vllm_extra_env`).
+    `facts`: by entry what its model's files say, or a sentence that says why nothing is known; `unchecked`: releases
+    whose options are taken as written; `extra_*`: what plug-ins of vLLM add (`vllm_extra_options`,
+    `vllm_extra_choices`, `vllm_extra_env`).
     """
 
     models: Any
     hosts: Mapping[str, Mapping[str, Any]]
     match: Callable[[str], Sequence[str]]
     digests: Mapping[str, str] = field(default_factory=dict)
-    facts: Mapping[str, ModelFacts] = field(default_factory=dict)
+    facts: Mapping[str, ModelFacts | str] = field(default_factory=dict)
     address: str | None = None
     keyed: bool = False
     unchecked: Any = ()

@@ -11,17 +11,17 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.fit.memory import F
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.support import check_support
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.verdict import check_fit
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import Host
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import Entry
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import RUNNER, Entry
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problems
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.shares import OPTION
 
-NO_FACTS = "the model: its config.json is not at hand on the control node (docs/memory.md says how to put it there)"
+NOT_AT_HAND = "its config.json is not at hand on the control node (docs/memory.md says how to put it there)"
 
 
 class Memory:
     """Works out and judges the memory of services; what many hosts have in common is worked out once."""
 
-    def __init__(self, facts: Mapping[str, ModelFacts], problems: Problems) -> None:
+    def __init__(self, facts: Mapping[str, ModelFacts | str], problems: Problems) -> None:
         self._facts, self._problems = facts, problems
         self._fits: dict[tuple[Any, ...], Fit] = {}
 
@@ -33,31 +33,28 @@ class Memory:
         `args` as `read_arguments` gives them; `share` is the part of a shared GPU that the plan gives, None where it gives
         none. Refuses what cannot run on the declared GPUs and driver.
         """
-        at, facts, gpu = f"vllm_models.{entry.name}", self._facts.get(entry.name), host.gpu
+        at, read, gpu = f"vllm_models.{entry.name}", self._facts.get(entry.name, NOT_AT_HAND), host.gpu
+        facts = read if isinstance(read, ModelFacts) else None
         if host.accelerator != "cpu":
             check_support(
                 at, args, facts, gpu, host.driver, release, self._problems, accelerator=host.accelerator, host=host.name
             )
         if facts is None:
-            return _told(None, gpu.memory if gpu else None)
+            unknown = [f"the model: {read}"]
+            return _told(gpu.memory if gpu else None, None, None, None, unknown)
         key = (entry.name, host.release, host.accelerator, gpu, share)
         if key not in self._fits:
             given = args if share is None else {OPTION: share, **args}
-            self._fits[key] = fit(facts, given, gpu.memory if gpu else None, release, entry.env)
+            pooling = RUNNER.get(entry.kind) == "pooling"
+            self._fits[key] = fit(facts, given, gpu.memory if gpu else None, release, entry.env, pooling)
         found = self._fits[key]
         if host.accelerator != "cpu":
             name = gpu.name if gpu else "its GPU"
             check_fit(at, args, facts, found, name, self._problems, host.name, entry.env)
-        return _told(found, found.memory)
+        return _told(found.memory, found.weights, found.per_token, found.longest, list(found.unknown))
 
 
-def _told(found: Fit | None, memory: int | None) -> dict[str, Any]:
-    if found is None:
-        return {"gpu": memory, "weights": None, "kv_per_token": None, "longest": None, "unknown": [NO_FACTS]}
-    return {
-        "gpu": memory,
-        "weights": found.weights,
-        "kv_per_token": found.per_token,
-        "longest": found.longest,
-        "unknown": list(found.unknown),
-    }
+def _told(
+    gpu: int | None, weights: int | None, per_token: int | None, longest: int | None, unknown: list[str]
+) -> dict[str, Any]:
+    return {"gpu": gpu, "weights": weights, "kv_per_token": per_token, "longest": longest, "unknown": unknown}

@@ -13,6 +13,8 @@ from typing import Any
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problems, did_you_mean
 
 KINDS = ("chat", "reasoning", "vision", "embedding", "rerank", "score", "classify", "transcription")
+# vLLM's two runners: models that write, and models that turn a text into numbers.
+RUNNER = {kind: "generate" if kind in ("chat", "reasoning", "vision", "transcription") else "pooling" for kind in KINDS}
 PROOFS = ("meaning", "structured")
 ENTRY_KEYS = (
     "model",

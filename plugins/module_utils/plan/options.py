@@ -10,11 +10,8 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.flags import check
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.environment import check_environment
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.extras import Extras
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.relations import check_relations
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import Entry
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import RUNNER, Entry
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problems
-
-# vLLM's two sides: models that write, and models that turn a text into numbers.
-_RUNNER = {"chat": "generate", "reasoning": "generate", "vision": "generate", "transcription": "generate"}
 
 
 class Options:
@@ -51,8 +48,8 @@ def _check_kind(at: str, entry: Entry, args: Mapping[str, Any], problems: Proble
         )
     if entry.adapters and "lora-modules" in args:
         problems.add(f"{at}.args.lora-modules", "stands beside `adapters`", "Keep one of the two")
-    runner, wanted = args.get("runner"), _RUNNER.get(entry.kind, "pooling")
-    if runner in ("generate", "pooling") and runner != wanted:
+    runner, wanted = args.get("runner"), RUNNER.get(entry.kind)
+    if wanted and runner in ("generate", "pooling") and runner != wanted:
         problems.add(
             f"{at}.args.runner",
             f"is {runner}, and a model of kind {entry.kind} is served by the runner {wanted}",

@@ -1,0 +1,142 @@
+"""GPUs by name: however they are written, and what is told of a name that is none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.gpus import candidates, find, read_gpu
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problems
+from hypothesis import given
+from hypothesis import strategies as st
+
+TABLE = yaml.safe_load((Path(__file__).parents[3] / "data" / "gpus.yml").read_text())["gpus"]
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        # As nvidia-smi --query-gpu=name prints them.
+        ("NVIDIA H100 80GB HBM3", "H100-80GB"),
+        ("NVIDIA H100 PCIe", "H100-80GB"),
+        ("NVIDIA H100 NVL", "H100-NVL-94GB"),
+        ("NVIDIA H200", "H200"),
+        ("NVIDIA GH200 480GB", "GH200-96GB"),
+        ("NVIDIA GH200 144G HBM3e", "GH200-144GB"),
+        ("NVIDIA B200", "B200"),
+        ("NVIDIA GB200", "GB200"),
+        ("NVIDIA B300 SXM6 AC", "B300"),
+        ("NVIDIA A100-SXM4-80GB", "A100-80GB"),
+        ("NVIDIA A100 80GB PCIe", "A100-80GB"),
+        ("NVIDIA A100-PCIE-40GB", "A100-40GB"),
+        ("NVIDIA A10G", "A10G"),
+        ("NVIDIA L40S", "L40S"),
+        ("NVIDIA L4", "L4"),
+        ("Tesla T4", "T4"),
+        ("Tesla V100-SXM2-16GB", "V100-16GB"),
+        ("Tesla V100S-PCIE-32GB", "V100-32GB"),
+        ("NVIDIA GeForce RTX 4090", "RTX 4090"),
+        ("NVIDIA RTX A6000", "RTX A6000"),
+        ("NVIDIA RTX 6000 Ada Generation", "RTX 6000 Ada"),
+        ("NVIDIA RTX PRO 6000 Blackwell Max-Q Workstation Edition", "RTX PRO 6000 Blackwell"),
+        ("AMD Instinct MI300X", "MI300X"),
+        # As people write them.
+        ("H100-80GB", "H100-80GB"),
+        ("h100_80g", "H100-80GB"),
+        ("H100 SXM5 80 GB", "H100-80GB"),
+        ("a100 80GiB", "A100-80GB"),
+        ("rtx4090", "RTX 4090"),
+        ("4090", "RTX 4090"),
+        ("6000 Ada", "RTX 6000 Ada"),
+        ("A6000", "RTX A6000"),
+        ("B200-192GB", "B200"),
+        ("mi325x", "MI325X"),
+    ],
+)
+def test_a_gpu_is_found_under_every_spelling(written: str, name: str) -> None:
+    found = find(written)
+    assert found is not None
+    assert found.name == name
+
+
+@pytest.mark.parametrize(
+    ("written", "names"),
+    [
+        ("A100", {"A100-40GB", "A100-80GB"}),
+        ("V100", {"V100-16GB", "V100-32GB"}),
+        ("H100", {"H100-80GB", "H100-96GB", "H100-NVL-94GB"}),
+        ("GH200", {"GH200-96GB", "GH200-144GB"}),
+        ("RTX 6000", {"Quadro RTX 6000", "RTX 6000 Ada", "RTX PRO 6000 Blackwell"}),
+    ],
+)
+def test_a_name_that_leaves_the_memory_open_is_not_guessed(written: str, names: set[str]) -> None:
+    assert find(written) is None
+    assert {gpu.name for gpu in candidates(written)} == names
+
+
+@pytest.mark.parametrize(
+    ("written", "mebibytes", "capability"),
+    [
+        ("H100-80GB", 81559, (9, 0)),
+        ("H200", 143771, (9, 0)),
+        ("B200", 183359, (10, 0)),
+        ("A100-80GB", 81920, (8, 0)),
+        ("L4", 23034, (8, 9)),
+        ("T4", 15360, (7, 5)),
+        ("RTX 5090", 32607, (12, 0)),
+    ],
+)
+def test_memory_is_what_the_driver_states(written: str, mebibytes: int, capability: tuple[int, int]) -> None:
+    found = find(written)
+    assert found is not None
+    assert (found.memory, found.nominal, found.capability) == (mebibytes * 2**20, False, capability)
+
+
+def test_amd_gpus_have_an_architecture_and_no_cuda_capability() -> None:
+    found = find("MI300X")
+    assert found is not None
+    assert (found.memory_gib, found.arch, found.capability) == (192, "gfx942", None)
+
+
+@pytest.mark.parametrize("entry", TABLE, ids=lambda entry: entry["name"])
+def test_every_entry_answers_to_each_of_its_names(entry: dict[str, Any]) -> None:
+    for name in (entry["name"], *entry.get("also", [])):
+        found = find(name)
+        assert found is not None, name
+        assert found.name == entry["name"]
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("A100", "gpu1.gpu_name: 'A100' may be any of 2 GPUs. Write which: A100-40GB, A100-80GB."),
+        (
+            "H10O-80GB",
+            "gpu1.gpu_name: 'H10O-80GB' is not a GPU known here. "
+            'Did you mean "H100-80GB"; or leave gpu_name out and declare gpu_memory_gib.',
+        ),
+        (
+            "Voodoo 2",
+            "gpu1.gpu_name: 'Voodoo 2' is not a GPU known here. "
+            "The known ones are in data/gpus.yml; or leave gpu_name out and declare gpu_memory_gib.",
+        ),
+        (
+            80,
+            "gpu1.gpu_name: 80 is not a GPU known here. "
+            "The known ones are in data/gpus.yml; or leave gpu_name out and declare gpu_memory_gib.",
+        ),
+    ],
+)
+def test_what_is_told_of_a_name_that_is_no_gpu(written: Any, message: str) -> None:
+    problems = Problems()
+    assert read_gpu("gpu1.gpu_name", written, problems) is None
+    assert [str(problem) for problem in problems.found] == [message]
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_one_gpu_or_a_problem(written: str) -> None:
+    problems = Problems()
+    found = read_gpu("gpu1.gpu_name", written, problems)
+    assert (found is None) == (len(problems.found) == 1)
