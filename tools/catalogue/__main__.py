@@ -18,10 +18,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from packaging.version import InvalidVersion, Version
-
 from ansible_collections.baremetal.vllm.tools.catalogue import generate, sources, store
 from ansible_collections.baremetal.vllm.tools.catalogue.parser import accepts
+from packaging.version import InvalidVersion, Version
 
 
 def main(words: list[str]) -> int:

@@ -6,7 +6,8 @@ import re
 
 _ANNOUNCED = re.compile(r"remov\w* in (?:version |release |the )?[`v]*(\d+\.\d+(?:\.\d+)?)", re.I)
 _INSTEAD = re.compile(
-    r"(?:\buse|favou?r of|replaced (?:by|with))\s+(?:the\s+)?[`'\"]*(?P<name>--[a-z][\w.-]*\w|(?<=[`'\"])[a-z][\w.-]*\w)",
+    r"(?:\buse|favou?r of|replaced (?:by|with))\s+(?:the\s+)?[`'\"]*"
+    r"(?P<name>--[a-z](?:[\w.-]*\w)?|(?<=[`'\"])[a-z](?:[\w.-]*\w)?)",
     re.I,
 )
 
@@ -18,7 +19,10 @@ def deprecation(name: str, text: str, declared: bool = False) -> str:
     """
     text = " ".join(text.split())
     spelled = re.escape(name).replace("_", "[_-]")
-    of_itself = rf"^\W*deprecated\b|\[deprecated|\b{spelled}\W* (?:is|has been|was) deprecated|\bthis \w+ (?:is|has been) deprecated"
+    of_itself = (
+        rf"^\W*deprecated\b|\[deprecated|\b{spelled}\W* (?:is|has been|was) deprecated"
+        r"|\bthis \w+ (?:is|has been) deprecated"
+    )
     if not declared and not re.search(of_itself, text, re.I):
         return ""
     found, announced = _INSTEAD.search(text), _ANNOUNCED.search(text)

@@ -25,10 +25,6 @@ REGISTRIES = {
         "vllm.entrypoints.openai.tool_parsers:ToolParserManager",
     ),
     "reasoning-parser": ("vllm.reasoning:ReasoningParserManager",),
-    "attention-backend": (
-        "vllm.v1.attention.backends.registry:AttentionBackendEnum",
-        "vllm.attention.backends.registry:AttentionBackendEnum",
-    ),
 }
 
 
@@ -64,7 +60,7 @@ def _names(place: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    # vLLM may print while it is imported, and `--help` does when it is tried.
+    # vLLM may print while it is imported.
     with contextlib.redirect_stdout(sys.stderr):
         result = describe(Path(sys.argv[1]).resolve())
     json.dump(result, sys.stdout)

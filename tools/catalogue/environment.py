@@ -30,8 +30,17 @@ def read_environment(source: Path) -> dict[str, dict[str, Any]]:
         if isinstance(key, ast.Constant) and isinstance(key.value, str):
             described = annotated.get(key.value)
             spec = _described(described) if described else {"type": "any", "computed": True}
+            if spec.get("type") == "bool" and _takes_words_only(reader):
+                spec["type"] = "truth"
             specs[key.value] = {**spec, **_choices(reader)}
     return specs
+
+
+def _takes_words_only(reader: ast.expr) -> bool:
+    """Whether a switch is compared with "true" and never with a number: `1` does not switch it on."""
+    constants = {part.value for part in ast.walk(reader) if isinstance(part, ast.Constant)}
+    names = {part.id for part in ast.walk(reader) if isinstance(part, ast.Name)}
+    return "true" in constants and "1" not in constants and "int" not in names
 
 
 def _described(node: ast.AnnAssign) -> dict[str, Any]:
@@ -58,31 +67,23 @@ def _described(node: ast.AnnAssign) -> dict[str, Any]:
 
 
 def _literals(annotation: ast.expr) -> list[str]:
+    """The words of the annotation's `Literal[...]`, [] where it has none."""
     for part in ast.walk(annotation):
         if isinstance(part, ast.Subscript) and isinstance(part.value, ast.Name) and part.value.id == "Literal":
-            return [
-                item.value
-                for item in ast.walk(part.slice)
-                if isinstance(item, ast.Constant) and isinstance(item.value, str)
-            ]
+            return [str(item.value) for item in ast.walk(part.slice) if isinstance(item, ast.Constant)]
     return []
 
 
-def _choices(value: ast.expr) -> dict[str, Any]:
-    for call in ast.walk(value):
-        if not (
-            isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id.endswith("with_choices")
-        ):
-            continue
-        for argument in call.args[2:]:
-            if isinstance(argument, (ast.List, ast.Tuple)):
-                items = [item.value for item in argument.elts if isinstance(item, ast.Constant)]
-                loose = any(
-                    keyword.arg == "case_sensitive"
-                    and isinstance(keyword.value, ast.Constant)
-                    and not keyword.value.value
-                    for keyword in call.keywords
-                )
-                several = call.func.id != "env_with_choices"
-                return {"choices": items, "type": "csv" if several else "caseless" if loose else "str"}
+def _choices(reader: ast.expr) -> dict[str, Any]:
+    """`choices` and `type` from a call such as `env_with_choices(NAME, DEFAULT, [WORD, ...], case_sensitive=False)`."""
+    for call in ast.walk(reader):
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id.endswith("with_choices"):
+            words = next((part.elts for part in call.args[2:] if isinstance(part, (ast.List, ast.Tuple))), [])
+            said = {part.arg: part.value for part in call.keywords}
+            strict = said.get("case_sensitive", ast.Constant(True))
+            loose = isinstance(strict, ast.Constant) and not strict.value
+            several = call.func.id != "env_with_choices"
+            if words:
+                choices = [word.value for word in words if isinstance(word, ast.Constant)]
+                return {"choices": choices, "type": "csv" if several else "caseless" if loose else "str"}
     return {}

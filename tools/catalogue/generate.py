@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -27,8 +28,15 @@ def facts(source: Path) -> tuple[dict[str, Any], list[str]]:
     return {"wheel": read_wheel(source), **described, "environment": read_environment(source)}, doubts
 
 
+# The packages that vLLM's parser computes with; the others have stand-ins (`standins.REAL`).
+NEEDED = ("packaging", "pydantic", "regex", "typing_extensions", "yaml")
+
+
 def in_a_process(module: str, source: Path, given: str = "") -> Any:
     """What a module of this package prints about a source tree, in an environment that says nothing of this computer."""
+    absent = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if absent:
+        raise RuntimeError(f"The catalogue's generator needs {', '.join(absent)}: install the collection's extra `dev`")
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", f"{PACKAGE}.{module}", str(source)],
         input=given,

@@ -9,7 +9,7 @@ import json
 import typing
 from typing import Any
 
-from ansible_collections.baremetal.vllm.tools.catalogue import configs
+from ansible_collections.baremetal.vllm.tools.catalogue import configs, hints
 from ansible_collections.baremetal.vllm.tools.catalogue.deprecation import deprecation
 from ansible_collections.baremetal.vllm.tools.catalogue.serve import Origin
 from ansible_collections.baremetal.vllm.tools.catalogue.standins import missing
@@ -52,18 +52,23 @@ class Options:
             "short": [item.lstrip("-") for item in spellings if not item.startswith("--")],
             "negatives": negatives,
             "arity": "" if arity == "value" else arity,
-            "type": "" if kind.type == "str" else kind.type,
+            "type": "" if kind.name == "str" else kind.name,
             "choices": _choices(action, origin),
             # A closed set that leaves null out refuses it, whatever the conversion makes of it.
             "nullable": kind.nullable and (not action.choices or None in action.choices),
-            "suggestions": _suggestions(action),
+            "suggestions": [] if action.choices else _suggestions(action),
             "config": self._config(action, kind),
-            "bounds": configs.bounds(*origin) if origin else {},
+            "bounds": hints.bounds(*origin) if origin else {},
             "deprecated": self._deprecated(action),
         }
         if origin:
             hint = configs.hint_of(*origin)
             self.doubts += [f"--{name} is typed by {part}, which could not be imported" for part in missing(hint)]
+            if kind.name == "str" and not spec["choices"] and not spec["suggestions"]:
+                # An enum's names, for instance: any word parses, and another one ends the engine's start.
+                field = configs.typed(*origin, hint)
+                spec["suggestions"] = [word for word in field.get("choices", []) if isinstance(word, str)]
+                spec["type"] = field["type"] if field["type"] in ("caseless", "folded") else ""
         default = plain(action.default)
         if default is COMPUTED:
             spec["computed"] = True
@@ -82,7 +87,7 @@ class Options:
         return getattr(namespace, action.dest, None)
 
     def _negatives(self, action: argparse.Action, name: str, long: list[str]) -> list[str]:
-        if action.nargs != 0:
+        if action.nargs != 0 or isinstance(action, argparse._HelpAction):
             return []
         positive = self._effect(action, [], f"--{name}")
         return [item for item in long if self._effect(action, [], f"--{item}") != positive]
@@ -101,16 +106,16 @@ class Options:
             if "/path" in (getattr(first, "path", ""), getattr(first, "local_path", "")):
                 as_json = self._effect(action, ['{"name": "name", "path": "/path"}'], spelling)
                 return Kind("lora" if as_json else "name=path", kind.nullable, type(first))
-        if kind.type == "str" and self._effect(action, "true", spelling) is True:
+        if kind.name == "str" and self._effect(action, "true", spelling) is True:
             return Kind("bool")
         return kind
 
     def _config(self, action: argparse.Action, kind: Kind) -> str:
         """The name of the dataclass that the option's value becomes, at once or after parsing; "" where none does."""
-        config = kind.config or (_judged_later(action.dest) if kind.type in ("json", "kvs", "json-or-str") else None)
+        config = kind.config or (_judged_later(action.dest) if kind.name in ("json", "kvs", "json-or-str") else None)
         if config is None:
             return ""
-        read = self._reader(action) if kind.type == "config" else lambda text: config(**json.loads(text))
+        read = self._reader(action) if kind.name == "config" else lambda text: config(**json.loads(text))
         configs.describe(config, read, self.configs, self.doubts)
         return config.__name__
 
@@ -146,7 +151,7 @@ def _choices(action: argparse.Action, origin: tuple[type, str] | None) -> list[A
     here both count."""
     choices = [plain(choice) for choice in action.choices or () if choice not in (None, "None")]
     sets = (
-        [part for part in configs.members(configs.hint_of(*origin)) if typing.get_origin(part) is typing.Literal]
+        [part for part in hints.members(configs.hint_of(*origin)) if typing.get_origin(part) is typing.Literal]
         if origin
         else []
     )
@@ -159,7 +164,7 @@ def _choices(action: argparse.Action, origin: tuple[type, str] | None) -> list[A
 
 def _suggestions(action: argparse.Action) -> list[str]:
     if isinstance(action.metavar, (list, tuple)):
-        return [str(word) for word in action.metavar]
+        return [str(word) for word in action.metavar if word is not None]
     if isinstance(action.metavar, str) and action.metavar.startswith("{"):
         return action.metavar[1 : action.metavar.index("}")].split(",")
     return []
@@ -170,5 +175,5 @@ def _judged_later(dest: str) -> type | None:
     vllm_config = getattr(importlib.import_module("vllm.config"), "VllmConfig", None)
     if not (isinstance(vllm_config, type) and dataclasses.is_dataclass(vllm_config)):
         return None
-    found = (part for part in configs.members(configs.hint_of(vllm_config, dest)) if is_config(part))
+    found = (part for part in hints.members(configs.hint_of(vllm_config, dest)) if is_config(part))
     return next(found, None)

@@ -16,7 +16,8 @@ from ansible_collections.baremetal.vllm.tools.catalogue import standins
 class Origin(str):
     """A help text that remembers the dataclass field its option was made from."""
 
-    __slots__ = ("field", "owner")
+    owner: type
+    field: str
 
     def __new__(cls, text: str, owner: type, field: str) -> Origin:
         self = super().__new__(cls, text)
@@ -44,6 +45,9 @@ class Parser:
         self.root = _flexible_parser()(prog="vllm", description="")
         subparsers = self.root.add_subparsers(required=False, dest="subparser")
         self.serve: argparse.ArgumentParser = module.cmd_init()[0].subparser_init(subparsers)
+        if not isinstance(self.serve, argparse.ArgumentParser):
+            # A module on the way to it did not run, and a stand-in answered.
+            raise LookupError("; ".join(f"{name}: {error}" for name, error in self.failures.items()))
 
 
 def _flexible_parser() -> Any:

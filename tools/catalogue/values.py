@@ -7,16 +7,16 @@ import enum
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from ansible_collections.baremetal.vllm.tools.catalogue.standins import is_stand_in
+from ansible_collections.baremetal.vllm.tools.catalogue.inert import is_stand_in
 
 COMPUTED = object()
 _FAILED = object()
 
 
 class Kind(NamedTuple):
-    """The type of a word as `module_utils/catalogue/model.py` names it; `config` is the dataclass it becomes."""
+    """The type of a word, by its name in `module_utils/catalogue/model.py`; `config` is the dataclass it becomes."""
 
-    type: str
+    name: str
     nullable: bool = False
     config: type | None = None
 
@@ -88,7 +88,7 @@ def is_config(kind: Any) -> bool:
 
 def plain(value: Any) -> Any:
     """A default as JSON can carry it, or COMPUTED."""
-    if value is None or isinstance(value, (bool, int, str)) and not isinstance(value, enum.Enum):
+    if value is None or (isinstance(value, (bool, int, str)) and not isinstance(value, enum.Enum)):
         return value
     if isinstance(value, float):
         return value if value - value == 0 else COMPUTED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import cache
+from functools import lru_cache
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue import load
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model import Release, Variable
@@ -83,7 +83,7 @@ def _unknown(name: str, release: Release) -> Wrong:
     return Wrong(reason, "Remove it, or list it under `vllm_extra_env` where a plug-in reads it")
 
 
-@cache
+@lru_cache(maxsize=4096)
 def _known_elsewhere(name: str, version: str) -> str | None:
     """In which other releases the variable is known; all of them are read only when one is asked for in vain."""
     known = [v for v in load.releases() if name in getattr(load.release(v), "environment", {})]

@@ -1,0 +1,130 @@
+"""playbooks/migrate.yml and playbooks/import.yml under real Ansible."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[3]
+MODELS = {
+    "bge-m3": {
+        "model": "BAAI/bge-m3",
+        "kind": "embedding",
+        "hosts": "old",
+        "args": {"task": "embed", "swap_space": 4, "bogus": 1},
+        "env": {"VLLM_ATTENTION_BACKEND": "FLASHINFER", "HF_HOME": "/x"},
+    },
+    "plain": {"model": "a/b", "kind": "chat", "hosts": "new", "args": {"max-model-len": "32k"}},
+}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Any:
+    def run(playbook: str, *options: str, models: Any = MODELS, **extra: Any) -> subprocess.CompletedProcess[str]:
+        # Nobody answers there: a play that reached for its hosts would fail.
+        hosts = {
+            name: {"ansible_host": "192.0.2.1", "vllm_version": v} for name, v in (("old", "0.9.2"), ("new", "0.33.0"))
+        }
+        inventory = {"gpu_hosts": {"hosts": hosts, "vars": {"vllm_models": models}}}
+        (tmp_path / "inventory.json").write_text(json.dumps(inventory))
+        words = ["-i", str(tmp_path / "inventory.json"), str(ROOT / "playbooks" / f"{playbook}.yml")]
+        words += ["-e", json.dumps(extra), *options]
+        return subprocess.run(
+            [str(Path(sys.executable).with_name("ansible-playbook")), *words],
+            cwd=tmp_path,
+            env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_LOCAL_TEMP": str(tmp_path), "ANSIBLE_TIMEOUT": "3"},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    return run
+
+
+def test_migrate_prints_yaml_and_what_changes_without_reaching_a_host(run: Any, tmp_path: Path) -> None:
+    ended = run("migrate", to="0.33.0", vllm_migrate_file=str(tmp_path / "new.yml"))
+    assert ended.returncode == 0, ended.stdout
+    said = ended.stdout
+    assert "bge-m3: vLLM 0.9.2 -> 0.33.0" in said
+    assert "task: embed -> runner: pooling and convert: embed" in said
+    assert "swap-space: 4" in said
+    assert "bogus: 1" in said
+    assert "plain: vLLM 0.33.0 -> 0.33.0\n\n  Nothing changes." in said
+    assert "allowed-origins (since 0.32.0; bge-m3)" in said
+    written = yaml.safe_load((tmp_path / "new.yml").read_text())
+    assert written["vllm_version"] == "0.33.0"
+    assert written["vllm_models"]["bge-m3"] == {
+        "model": "BAAI/bge-m3",
+        "kind": "embedding",
+        "hosts": "old",
+        "args": {"runner": "pooling", "convert": "embed", "attention-backend": "FLASHINFER"},
+        "env": {"HF_HOME": "/x"},
+    }
+    assert written["vllm_models"]["plain"] == MODELS["plain"]
+    again = run("migrate", to="0.33.0", vllm_migrate_file=str(tmp_path / "new.yml"))
+    assert "changed=0" in again.stdout
+
+
+def test_check_mode_writes_nothing(run: Any, tmp_path: Path) -> None:
+    ended = run("migrate", "--check", to="0.33.0", vllm_migrate_file=str(tmp_path / "new.yml"))
+    assert ended.returncode == 0, ended.stdout
+    assert "runner: pooling" in ended.stdout
+    assert not (tmp_path / "new.yml").exists()
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"to": "0.99.0"}, "to: 0.99.0 is not a release in the catalogue. Known are: 0.8.5"),
+    ({}, "to: is missing. Known are: 0.8.5"),
+    ({"to": "0.33.0", "vllm_migrate_from": "1"}, "came_from: 1 is not a release"),
+]
+
+
+@pytest.mark.parametrize(("extra", "said"), WRONG)
+def test_an_unknown_release_says_which_are_known(run: Any, extra: dict[str, Any], said: str) -> None:
+    ended = run("migrate", **extra)
+    assert ended.returncode != 0
+    assert said in " ".join((ended.stdout + ended.stderr).split())
+
+
+def test_a_menu_that_is_no_menu_is_said_and_the_rest_moved(run: Any) -> None:
+    ended = run("migrate", to="0.33.0", models={"a": 5, "b": {"args": [1]}, **MODELS})
+    said = " ".join((ended.stdout + ended.stderr).split())
+    assert ended.returncode == 0, ended.stdout
+    assert "vllm_models.a: is not a dictionary" in said
+    assert "vllm_models.b.args: is not a dictionary" in said
+    assert "convert: embed" in said
+
+
+def test_import_prints_an_entry_and_moves_it(run: Any, tmp_path: Path) -> None:
+    script = tmp_path / "start.sh"
+    script.write_text("vllm serve BAAI/bge-m3 --task embed --api-key geheim --port 8001 \\\n  --max-model-len 8k\n")
+    ended = run("import", file=str(script), release="0.9.2", to="0.33.0")
+    assert ended.returncode == 0, ended.stdout
+    assert "geheim" not in ended.stdout + ended.stderr
+    lines = [line for line in ended.stdout.splitlines() if line.startswith(("vllm_models:", " "))]
+    entry = yaml.safe_load("\n".join(lines))["vllm_models"]["bge-m3"]
+    assert entry == {
+        "model": "BAAI/bge-m3",
+        "kind": "embedding",
+        "port": 8001,
+        "aliases": ["BAAI/bge-m3"],
+        "args": {"runner": "pooling", "convert": "embed", "max-model-len": "8k"},
+    }
+    assert "# --api-key is a secret and not shown" in ended.stdout
+
+
+def test_import_says_what_it_cannot_read(run: Any, tmp_path: Path) -> None:
+    said = run("import", command="echo hello")
+    assert said.returncode != 0
+    assert "Nothing here starts vLLM" in " ".join(said.stdout.split())
+    missing = run("import", file=str(tmp_path / "none.sh"))
+    assert missing.returncode != 0
+    assert "cannot be read" in " ".join(missing.stdout.split())
