@@ -20,6 +20,8 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model imp
     Variable,
 )
 
+# Lists in the file, tuples in the model.
+_TUPLES = ("aliases", "short", "negatives", "choices", "suggestions")
 FILE = Path(__file__).parents[3] / "data" / "catalogue.json"
 
 
@@ -51,11 +53,8 @@ def release(version: str) -> Release | None:
 
     options = {name: _option(name, spec) for name, spec in read(catalogue["options"])}
     configs = {
-        name: Config(name, {key: _field(key, spec) for key, spec in read(catalogue["configs"][name]["fields"])}, **spec)
-        for name, spec in (
-            (name, _state(c["is"], numbers, numbers[version])) for name, c in catalogue["configs"].items()
-        )
-        if spec is not None
+        name: Config(name, {key: _field(key, spec) for key, spec in read(catalogue["configs"][name]["fields"])}, **head)
+        for name, head in read({name: config["is"] for name, config in catalogue["configs"].items()})
     }
     return Release(
         version=version,
@@ -89,9 +88,6 @@ def _typed(spec: dict[str, Any]) -> dict[str, Any]:
     if typed.pop("computed", False):
         typed["default"] = UNKNOWN
     return typed
-
-
-_TUPLES = ("aliases", "short", "negatives", "choices", "suggestions")
 
 
 def _option(name: str, spec: dict[str, Any]) -> Option:
