@@ -2,7 +2,8 @@
 
 (c) a first deployment against the same commands typed by hand, on one host, real engine;
 (a) `site.yml` with nothing to do against the floor: the same hosts, facts and one module call, real engines;
-(b) the same with 8 models per host against 1, with the stand-in engine (24 real engines do not fit on one computer).
+(b) the same with 8 models per host against 1, with the stand-in engine (24 real engines do not fit on one computer);
+(d) the plan of 1,000 hosts with 8 models each, against reading the same menu from YAML and against an empty play on them.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "molecule" / "shared"))
 import testlab
+import yaml
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.fleet import Inventory, plan_fleet
 
 HOSTS = ("lab1", "lab2", "lab3")
 HOST = "lab3"
@@ -34,7 +37,7 @@ FLOOR = """
 
 def main() -> None:
     menu = demo_menu()
-    rows = [*first_deployment(menu), *nothing_to_do(menu), more_models()]
+    rows = [*at_scale(), *first_deployment(menu), *nothing_to_do(menu), more_models()]
     print("Back to the demo")
     site({})
     print(f"\n{'measured':<66} {'this':>8} {'against':>8} {'ratio':>6}  goal")
@@ -157,6 +160,63 @@ def more_models(runs: int = 3) -> tuple[str, float, float, str]:
     site(one)
     few = statistics.median(site(one) for _ in range(runs))
     return ("nothing to do with 8 models per host, against 1", many, few, "at most 1.2")
+
+
+def at_scale(runs: int = 3) -> list[tuple[str, float, float, str]]:
+    print("The plan of 1,000 hosts with 8 models each")
+    hosts = {f"gpu{number:04}": None for number in range(1000)}
+    declared = {"vllm_accelerator": "cuda", "vllm_version": "0.33.0", "gpu_count": 8, "gpu_name": "H100-80GB"}
+    each = {f"m{number}": model(number) for number in range(8)}
+    # 8,000 models that have nothing in common, so that nothing is worked out once for many.
+    own = {f"{host}-m{number}": {**model(number), "hosts": host} for host in hosts for number in range(8)}
+    text = yaml.dump(own, Dumper=yaml.CSafeDumper)
+    inventory = Inventory(models=own, hosts=dict.fromkeys(hosts, declared), match=lambda host: [host], keyed=True)
+    pure, read = pairs(
+        lambda: timed(lambda: plan_fleet(inventory)),
+        lambda: timed(lambda: yaml.load(text, Loader=yaml.CSafeLoader)),
+        runs,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        group = {"hosts": hosts, "vars": {**declared, "vllm_api_key": "bench", "vllm_models": each}}
+        file, empty = Path(folder, "hosts.json"), Path(folder, "empty.yml")
+        file.write_text(json.dumps({"gpu_hosts": group}))
+        empty.write_text("- hosts: gpu_hosts\n  gather_facts: false\n  tasks: [{ansible.builtin.meta: noop}]\n")
+        command, floor = pairs(
+            lambda: timed(lambda: run_play("playbooks/plan.yml", file)),
+            lambda: timed(lambda: run_play(empty, file)),
+            runs,
+        )
+    return [
+        ("plan_fleet of 8,000 models, against reading them from YAML", pure, read, "this below 5 s"),
+        ("plan.yml of 1,000 hosts × 8 models, against an empty play", command, floor, "at most 5"),
+    ]
+
+
+def model(number: int) -> dict[str, Any]:
+    """An entry as fleets have them: a dozen options of every form."""
+    args = {
+        "max-model-len": "32k",
+        "max-num-seqs": 64 + number,
+        "enable-prefix-caching": True,
+        "enable-auto-tool-choice": True,
+        "tool-call-parser": "hermes",
+        "compilation-config": {"mode": 3},
+        "limit-mm-per-prompt": {"image": 2},
+        "kv-cache-dtype": "fp8",
+        "dtype": "bfloat16",
+        "seed": number,
+        "gpu-memory-utilization": 0.9,
+        "uvicorn-log-level": "warning",
+    }
+    commit = "495f39366efef23836d0cfae4fbe635880d2be31"
+    return {"model": f"Org/Model-{number}", "revision": commit, "kind": "chat", "gpus": 1, "args": args}
+
+
+def run_play(playbook: Path | str, inventory: Path) -> None:
+    subprocess.run(
+        ["ansible-playbook", "-i", str(inventory), str(playbook)],
+        cwd=ROOT, env=testlab.environment(), capture_output=True, check=True,
+    )  # fmt: skip
 
 
 def pairs(this: Callable[[], float], against: Callable[[], float], runs: int) -> tuple[float, float]:

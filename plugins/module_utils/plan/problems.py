@@ -20,7 +20,9 @@ class Problem:
     remedy: str
 
     def __str__(self) -> str:
-        return f"{self.key}: {self.reason}. {self.remedy}."
+        text = f"{self.key}: {self.reason}. {self.remedy}."
+        # What the operator wrote is told back, and must not steer the terminal.
+        return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 _Hosts = dict[Problem, dict[str, None]]
