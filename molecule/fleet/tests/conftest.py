@@ -26,8 +26,8 @@ def menu() -> dict[str, Any]:
 def site() -> Any:
     """Run site.yml with a menu; without one, the scenario's own."""
 
-    def run(models: dict[str, Any] | None = None, *arguments: str) -> Run:
+    def run(models: dict[str, Any] | None = None, *arguments: str, **more: Any) -> Run:
         menu = {} if models is None else {"vllm_models": models}
-        return playbook("site", "-e", f"@{VARS}", *arguments, **menu)
+        return playbook("site", "-e", f"@{VARS}", *arguments, **menu, **more)
 
     return run

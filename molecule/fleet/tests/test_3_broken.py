@@ -10,13 +10,22 @@ from testlab import argv, ask, generations, host, show
 UNIT = "vllm-tiny-reasoning.service"
 
 
-def test_a_wrong_option_is_told_in_one_line_and_the_earlier_version_serves_again(
+def test_a_wrong_option_never_reaches_a_host(menu: dict[str, Any], site: Any) -> None:
+    menu["tiny-reasoning"]["args"] = menu["tiny-reasoning"]["args"].replace("'hermes'", "'hermes', 'max-num-seq': 7")
+    before = generations(host("lab1"))
+    run = site(menu)
+    assert run.rc != 0
+    assert "vllm_models.tiny-reasoning.args.max-num-seq: is an abbreviation of max-num-seqs" in run.text
+    assert generations(host("lab1")) == before
+
+
+def test_a_declared_option_that_the_engine_lacks_is_told_in_one_line_and_the_earlier_version_serves_again(
     menu: dict[str, Any], site: Any
 ) -> None:
     del menu["tiny-reranker"]
     others = show(host("lab2"), "vllm-tiny-vision.service", "MainPID")
     menu["tiny-reasoning"]["args"] = menu["tiny-reasoning"]["args"].replace("'hermes'", "'hermes', 'not-an-option': 7")
-    run = site(menu)
+    run = site(menu, vllm_extra_options={"not-an-option": {}})
     assert run.rc != 0
     assert run.recap["lab1"]["failed"] == 1
     assert run.recap["lab2"]["failed"] == 0
