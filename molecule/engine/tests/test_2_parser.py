@@ -13,7 +13,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.load impo
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model import Option, Release
 from testlab import STATE
 
-# Installed by test_offline.py, which runs before.
+# Installed by test_1_offline.py, which runs before.
 HOST = "lab4"
 RELEASE = "0.32.0"
 ENGINE = f"/opt/vllm/{RELEASE}"

@@ -10,7 +10,8 @@ from pathlib import Path
 from ansible_collections.baremetal.vllm.tools.migration.examples import examples
 from testlab import STATE
 
-HOST = "lab1"
+# Installed by test_1_offline.py, which runs before.
+HOST = "lab4"
 RELEASE = "0.32.0"
 ENGINE = f"/opt/vllm/{RELEASE}"
 # What Transformers 5 makes of rope_scaling, and of rope_theta alone, once a model's configuration is loaded.

@@ -21,7 +21,8 @@ from testlab import STATE
 sys.path.insert(0, str(Path(__file__).parents[3] / "tests" / "unit" / "fit"))
 from fit_models import CONFIGS
 
-HOST = "lab1"
+# Installed by test_1_offline.py, which runs before.
+HOST = "lab4"
 RELEASE = "0.32.0"
 ENGINE = f"/opt/vllm/{RELEASE}"
 # Kernels for these exist on GPUs alone; without the quantisation, the layers keep the same.
