@@ -16,12 +16,14 @@ RELEASE = "0.32.0"
 ENGINE = f"/opt/vllm/{RELEASE}"
 # What Transformers 5 makes of rope_scaling, and of rope_theta alone, once a model's configuration is loaded.
 ROPE = """
-import contextlib, json, logging, sys
+import contextlib, json, logging, pathlib, sys, tempfile
 with contextlib.redirect_stdout(sys.stderr):
     from vllm.transformers_utils.config import get_config
     logging.disable(logging.CRITICAL)
-    model = sys.argv[1]
-    made = [get_config(model, trust_remote_code=False, hf_overrides_kw=o).rope_parameters for o in json.loads(sys.argv[2])]
+    with tempfile.TemporaryDirectory() as model:
+        pathlib.Path(model, "config.json").write_text(sys.argv[1])
+        read = lambda overrides: get_config(model, trust_remote_code=False, hf_overrides_kw=overrides).rope_parameters
+        made = [read(overrides) for overrides in json.loads(sys.argv[2])]
 print(json.dumps(made))
 """
 
@@ -60,12 +62,12 @@ def test_a_command_line_without_anything_old_is_taken() -> None:
 
 
 def test_rope_scaling_takes_the_place_of_all_that_the_model_says() -> None:
-    find = "import glob; print(glob.glob('/var/lib/vllm/models/pushed/smollm2-135m-instruct/*')[0])"
-    model = on_host(find.encode())
+    # As most models of the Hugging Face hub still say it.
+    model = {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "rope_theta": 100000.0}
     yarn = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 2048}
     whole = {**yarn, "rope_theta": 100000.0}
     overrides = [{}, {"rope_scaling": yarn}, {"rope_theta": 5000.0}, {"rope_parameters": whole}]
-    own, scaled, theta, given = json.loads(on_host(ROPE.encode(), model, json.dumps(overrides)))
+    own, scaled, theta, given = json.loads(on_host(ROPE.encode(), json.dumps(model), json.dumps(overrides)))
     assert own["rope_theta"] == 100000.0
     assert scaled["rope_theta"] is None
     assert theta["rope_theta"] == 100000.0
