@@ -63,7 +63,7 @@ lint: venv
 	@ansible-lint
 
 unit: venv
-	@pytest --numprocesses 2
+	@pytest --numprocesses 2 --dist worksteal
 
 molecule: venv system
 	@# A run that was cut off may have left word of a lab that is no more.

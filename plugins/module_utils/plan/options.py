@@ -32,6 +32,9 @@ class Options:
         at = f"vllm_models.{entry.name}"
         args = check.read_arguments(f"{at}.args", entry.args, release, self._extras, self._problems)
         gpus = entry.gpus if isinstance(entry.gpus, int) or entry.gpus is None else len(entry.gpus)
+        if entry.adapters and "lora-modules" not in args:
+            # The plan adds it with the adapters; what needs it is not to complain.
+            args.setdefault("enable-lora", True)
         check_relations(f"{at}.args", args, release, self._problems, gpus=gpus)
         check_environment(f"{at}.env", entry.env, release, self._extras, self._problems)
         _check_kind(at, entry, args, self._problems)

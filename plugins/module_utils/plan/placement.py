@@ -11,11 +11,15 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems impor
 
 
 def needed_gpus(args: Mapping[str, Any]) -> int:
-    """How many GPUs the parallel sizes ask of one host (tensor × pipeline × local data parallel), at least 1."""
+    """How many GPUs the parallel sizes ask of one host, at least 1.
+
+    Tensor × pipeline × prefill context parallel (`world_size` of ParallelConfig, vllm/config/parallel.py of 0.33.0) for each
+    local data parallel rank.
+    """
     data = args.get("data-parallel-size-local", args.get("data-parallel-size"))
-    sizes = (args.get("tensor-parallel-size"), args.get("pipeline-parallel-size"), data)
+    sizes = [args.get(f"{kind}-parallel-size") for kind in ("tensor", "pipeline", "prefill-context")]
     product = 1
-    for given in sizes:
+    for given in (*sizes, data):
         product *= max(1, whole(given) or 1)
     return product
 

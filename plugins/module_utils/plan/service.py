@@ -33,7 +33,6 @@ def derived_arguments(
     """The operator's args and what follows from the rest of the entry; what is written always wins."""
     derived = dict(args)
     if adapters:
-        derived.setdefault("enable-lora", True)
         derived["lora-modules"] = [f"{name}={item['path']}" for name, item in adapters.items()]
     if share is not None:
         derived.setdefault("gpu-memory-utilization", share)
