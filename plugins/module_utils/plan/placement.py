@@ -10,18 +10,20 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import En
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import HOSTS, Problems
 
 
-def needed_gpus(args: Mapping[str, Any]) -> int:
-    """How many GPUs the parallel sizes ask of one host, at least 1.
+def needed_gpus(args: Mapping[str, Any], here: int) -> int:
+    """How many GPUs the parallel sizes ask of one host, at least 1. `here`: how many it can give.
 
     Tensor × pipeline × prefill context parallel (`world_size` of ParallelConfig, vllm/config/parallel.py of 0.33.0) for each
-    local data parallel rank.
+    local data parallel rank; its part of them where the engine spans hosts. Ray takes what is missing from its own cluster.
     """
     data = args.get("data-parallel-size-local", args.get("data-parallel-size"))
     sizes = [args.get(f"{kind}-parallel-size") for kind in ("tensor", "pipeline", "prefill-context")]
     product = 1
     for given in (*sizes, data):
         product *= max(1, whole(given) or 1)
-    return product
+    needed = -(-product // max(1, whole(args.get("nnodes")) or 1))
+    ray = "ray" in (args.get("distributed-executor-backend"), args.get("data-parallel-backend"))
+    return min(needed, here) if ray else needed
 
 
 def place(
@@ -58,7 +60,7 @@ def place(
     for entry, args in entries:
         if isinstance(entry.gpus, tuple):
             continue
-        wanted = entry.gpus or needed_gpus(args)
+        wanted = entry.gpus or needed_gpus(args, host.gpu_count)
         if wanted > len(free):
             users = ", ".join(f"{name} on {_list(indices)}" for name, indices in placed.items()) or "nobody"
             problems.add(
@@ -70,7 +72,8 @@ def place(
             continue
         placed[entry.name], free = tuple(free[:wanted]), free[wanted:]
     for entry, args in entries:
-        given, needed = len(placed.get(entry.name, ())), needed_gpus(args)
+        given = len(placed.get(entry.name, ()))
+        needed = needed_gpus(args, given)
         if given and needed > given:
             problems.add(
                 f"vllm_models.{entry.name}.gpus",

@@ -281,6 +281,22 @@ def test_a_cpu_host_takes_models_without_gpus_and_refuses_those_that_ask_for_one
     )
 
 
+@pytest.mark.parametrize(
+    ("args", "gpus"),
+    [
+        ({}, 1),
+        ({"tensor-parallel-size": 2, "pipeline-parallel-size": 2}, 4),
+        ({"tensor-parallel-size": 2, "data-parallel-size": 4}, 8),
+        ({"data-parallel-size": 16, "data-parallel-size-local": 4}, 4),
+        # An engine that spans hosts takes its part of them here; Ray finds the others itself.
+        ({"tensor-parallel-size": 16, "distributed-executor-backend": "ray"}, 8),
+        ({"tensor-parallel-size": 16, "nnodes": 2, "node-rank": 0, "master-addr": "10.0.0.1"}, 8),
+    ],
+)
+def test_the_parallel_sizes_decide_how_many_gpus_a_model_gets(args: dict[str, Any], gpus: int) -> None:
+    assert len(services(plan({"m": {**CHAT, "args": args}}))["m"]["gpus"]) == gpus
+
+
 def test_a_host_without_models_needs_no_engine() -> None:
     outcome = plan({"m": {**CHAT, "hosts": "a"}}, {"a": GPU_HOST, "b": GPU_HOST})
     assert outcome.plan["hosts"]["b"] == {"engine": None, "weights": [], "services": []}
