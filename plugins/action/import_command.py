@@ -8,8 +8,9 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.load import releases
+from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue import load
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.command_line import Unread, read_commands
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.mending import mended_args
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.move import move_entry
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.report import imported, told
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.plain import plain
@@ -35,8 +36,8 @@ class ActionModule(ActionBase):
         )
         given = plain(given)
         for role in ("release", "to"):
-            if given[role] and given[role] not in releases():
-                known = ", ".join(releases())
+            if given[role] and given[role] not in load.releases():
+                known = ", ".join(load.releases())
                 raise AnsibleActionFail(f"{role}: {given[role]} is not a release in the catalogue. Known are: {known}.")
         try:
             text = given["command"] or Path(given["file"]).read_text(encoding="utf-8")
@@ -47,11 +48,14 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(f"{given['file'] or 'command'}: {error}.") from error
         entries = []
         for entry, notes, release in found:
+            spoken = load.release(release) if release else None
             if given["to"]:
                 moved = move_entry(entry.get("args", {}), entry.get("env", {}), given["to"], release or None)
                 entry = {key: value for key, value in entry.items() if key not in ("args", "env")}
                 entry.update({key: part for key, part in (("args", moved.args), ("env", moved.env)) if part})
                 notes = [*notes, *told(moved)]
+            elif spoken is not None and "args" in entry:
+                entry = {**entry, "args": mended_args(entry["args"], spoken)}
             display.display(imported(entry, notes))
             entries.append({"entry": entry, "notes": notes})
         return {"changed": False, "entries": entries}

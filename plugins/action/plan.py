@@ -13,7 +13,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import ModelFacts, read_model
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.find import locate
-from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import normal
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.overrides import overrides_of
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.document import models_page
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.fleet import Inventory, plan_fleet
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import HOST_KEYS
@@ -125,6 +125,5 @@ def _facts(menu: Iterable[Entry]) -> dict[str, ModelFacts | str]:
     for entry in menu:
         directory = locate(entry.source, os.environ) if entry.source.model else None
         if directory:
-            overrides = next((value for name, value in entry.args.items() if normal(name) == "hf-overrides"), None)
-            found[entry.name] = read_model(directory, overrides)
+            found[entry.name] = read_model(directory, overrides_of(entry.args))
     return found

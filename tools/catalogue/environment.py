@@ -30,17 +30,23 @@ def read_environment(source: Path) -> dict[str, dict[str, Any]]:
         if isinstance(key, ast.Constant) and isinstance(key.value, str):
             described = annotated.get(key.value)
             spec = _described(described) if described else {"type": "any", "computed": True}
-            if spec.get("type") == "bool" and _takes_words_only(reader):
-                spec["type"] = "truth"
+            if spec.get("type") == "bool":
+                spec["type"] = _switch(key.value, reader)
             specs[key.value] = {**spec, **_choices(reader)}
     return specs
 
 
-def _takes_words_only(reader: ast.expr) -> bool:
-    """Whether a switch is compared with "true" and never with a number: `1` does not switch it on."""
+def _switch(name: str, reader: ast.expr) -> str:
+    """What switches a variable on: "truth", the word `true` alone; "switch", `1` and `true`; "bool", a number.
+
+    Words count only where the variable itself is compared with them in small letters: a few names stand for another one.
+    """
     constants = {part.value for part in ast.walk(reader) if isinstance(part, ast.Constant)}
     names = {part.id for part in ast.walk(reader) if isinstance(part, ast.Name)}
-    return "true" in constants and "1" not in constants and "int" not in names
+    folded = any(isinstance(part, ast.Attribute) and part.attr == "lower" for part in ast.walk(reader))
+    if "true" not in constants or name not in constants or not folded or "int" in names:
+        return "bool"
+    return "switch" if "1" in constants else "truth"
 
 
 def _described(node: ast.AnnAssign) -> dict[str, Any]:

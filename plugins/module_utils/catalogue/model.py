@@ -108,8 +108,8 @@ class Variable:
     """An environment variable that vLLM reads: nearly all are VLLM_*, a few (`MAX_JOBS`, `S3_ENDPOINT_URL`) are of others.
 
     Types: str int float; `bool` for 1 or 0 (most fail on `true`); `truth` for the words true and false (`1` is not
-    understood); `csv` for words with commas between, each one of `choices`; `caseless` as for options; `any` where its
-    annotation says no more. A default that is computed is UNKNOWN.
+    understood); `switch` for both, in large letters or small; `csv` for words with commas between, each one of `choices`;
+    `caseless` as for options; `any` where its annotation says no more. A default that is computed is UNKNOWN.
     """
 
     name: str

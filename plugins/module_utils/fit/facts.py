@@ -17,6 +17,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.fit.config import (
     language_part,
     whole_number,
 )
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.overrides import canonical
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.quantised import Quantisation, read_quantisation
 
 _MOST_CONFIG = 50_000_000
@@ -60,19 +61,6 @@ class ModelFacts:
     weights: tensors.Weights | None = None
     overrides: str = ""
     unknown: tuple[str, ...] = ()
-
-
-def canonical(overrides: Any) -> str:
-    """`hf-overrides` as one text, however it was written; "" where there is none."""
-    if isinstance(overrides, str):
-        try:
-            overrides = json.loads(overrides)
-        except (ValueError, RecursionError):
-            return f"not JSON: {overrides}"
-    try:
-        return json.dumps(overrides, sort_keys=True) if overrides else ""
-    except (TypeError, ValueError, RecursionError):
-        return repr(overrides)
 
 
 def read_model(path: str | Path, overrides: Any = None) -> ModelFacts | str:

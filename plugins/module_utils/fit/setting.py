@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model import Release
-from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import ModelFacts, canonical
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import ModelFacts
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.length import greatest, usual
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.overrides import canonical, overrides_of
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import numbers
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.sizes import size
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import whole
@@ -81,8 +82,7 @@ def read_setting(
     """`args` by canonical option names; a value that is no number counts as not written, other checks refuse it."""
     version = numbers(release.version) if release else None
     said: list[str] = []
-    dotted = any(option.startswith("hf-overrides.") for option in args)
-    another = dotted or canonical(args.get("hf-overrides")) != facts.overrides
+    another = canonical(overrides_of(args)) != facts.overrides
     if another:
         said.append("what hf-overrides changes: the model's files were read without it")
     if any(option.partition(".")[0] == "speculative-config" for option in args):

@@ -27,9 +27,11 @@ def on_value(option: str, value: Any, release: str) -> str | None:
 
 
 def _sentence(name: str, value: Any, release: str) -> str | None:
-    # Whatever cannot be written as JSON cannot become another option's value either.
-    text = isinstance(value, str) and value.lstrip()[:1] not in ("{", "[")
-    advice = fates.advice(name, value if text or not isinstance(read_json(value), Wrong) else None, release)
+    read = read_json(value)
+    if isinstance(read, Wrong) and isinstance(value, str) and value.lstrip()[:1] == "{":
+        return f"Its value {read.reason}. {read.remedy}, and what takes its place can be said"
+    # YAML data that JSON cannot hold cannot become another option's value; text can, "[ngram]" as well.
+    advice = fates.advice(name, value if isinstance(value, str) or not isinstance(read, Wrong) else None, release)
     return advice.rstrip(".") if advice else None
 
 

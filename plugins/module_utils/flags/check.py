@@ -6,18 +6,21 @@ Everything here takes plain YAML data and a `Problems` collector; a mistake beco
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue import load
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model import Option, Release
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.configs import deprecated
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.extras import Extras
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.fading import fading
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import normal
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.spelling import Unresolved, resolve
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.values import check_value, check_words
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problems
 
 # Options that name a file with further values for another option: what it registers cannot be known here.
-_OPENED_BY = {"tool-call-parser": "tool-parser-plugin", "reasoning-parser": "reasoning-parser-plugin"}
+OPENED_BY = {"tool-call-parser": "tool-parser-plugin", "reasoning-parser": "reasoning-parser-plugin"}
 
 
 class Arguments(dict[str, Any]):
@@ -44,6 +47,13 @@ def read_arguments(
     for raw, value in args.items():
         spelled = resolve(normal(str(raw)), value, release, extras)
         if isinstance(spelled, Unresolved):
+            if (
+                value is None
+                and release is not None
+                and _elsewhere(normal(str(raw)).partition(".")[0], release.version)
+            ):
+                # Merged from what entries of several releases share, and it writes nothing.
+                continue
             problems.add(f"{at}.{raw}", *spelled.wrong)
             read.refused.add(spelled.meant)
         elif value is not None:
@@ -55,6 +65,13 @@ def read_arguments(
             read.refused.add(option)
             del read[option]
     return read
+
+
+@lru_cache(maxsize=4096)
+def _elsewhere(name: str, version: str) -> bool:
+    """Whether a name is an option of other releases only; all of them are read only when one is asked for."""
+    having = [known for known in load.releases() if name in getattr(load.release(known), "spellings", {})]
+    return bool(having) and version not in having
 
 
 def _take(
@@ -109,10 +126,14 @@ def _passes(
     if release is None or spec is None:
         return check_words(at, option, value, None, problems)
     further = extras.choices.get(option, ())
-    if _OPENED_BY.get(option) in read and isinstance(value, str):
+    if OPENED_BY.get(option) in read and isinstance(value, str):
         further = (*further, value)
     if spec.deprecated:
         problems.warn(at, *deprecated(spec.deprecated, release))
-    return check_value(at, spec, value, further, release, problems) and check_words(
+    warning = fading(option, value, release)
+    good = check_value(at, spec, value, further, release, problems) and check_words(
         at, option, value, release, problems
     )
+    if warning and good:
+        problems.warn(at, *warning)
+    return good

@@ -11,7 +11,7 @@ from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model import Config, Field, Release
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.advised import on_option
-from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import nearest
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import nearest, numbers
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.plainness import Wrong, shown
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.scalars import (
     WANTED,
@@ -22,7 +22,9 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.flags.scalars impor
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problems
 
 # Dataclasses that vLLM also makes from a name (vllm/config/quantization.py: QuantizationConfigArgs._coerce_spec).
-_NAMED = ("QuantSpec",)
+_NAMED = ("QuantSpec", "QuantKey")
+# From here on vLLM's dataclasses are pydantic's, which read numbers and truth values from text; before, text stays text.
+_LAX = "0.9.1"
 
 
 def check_config(at: str, name: str, config: Config, value: Any, release: Release, problems: Problems) -> bool:
@@ -83,9 +85,26 @@ def _check_item(at: str, name: str, field: Field, value: Any, release: Release, 
         config = release.configs.get(field.config or "")
         return config is None or check_config(at, name, config, value, release, problems)
     wrong = _wrong_item(field, value, release.version)
-    if wrong is not None:
+    if wrong is None:
+        return True
+    read = _read_from_text(field, value, release.version)
+    if read is None:
         problems.add(at, *wrong)
-    return wrong is None
+        return False
+    written = shown(read)
+    problems.warn(at, f"is text, and vLLM {release.version} reads it as {written}", f"Write {written}, without quotes")
+    return True
+
+
+def _read_from_text(field: Field, value: Any, release: str) -> bool | int | float | None:
+    """The number or truth value that pydantic makes of a text, None where it makes none (its "lax mode")."""
+    if not isinstance(value, str) or field.choices is not None or numbers(release) < numbers(_LAX):
+        return None
+    if field.type == "bool":
+        return {"true": True, "false": False}.get(value.lower())
+    read = read_scalar(field.type, value, release, word=True) if field.type in ("int", "float") else None
+    number = isinstance(read, (int, float)) and wrong_bounds(read, field.bounds, release, value) is None
+    return read if number else None
 
 
 def _wrong_item(field: Field, value: Any, release: str) -> Wrong | None:

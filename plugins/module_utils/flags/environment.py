@@ -25,10 +25,14 @@ _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
 _VISIBLE = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
 # Read by nobody but vLLM: a name that it does not know has no effect.
 _OURS = "VLLM_"
-# How switches are written: nearly all as numbers, a few as words (`Variable.type`).
-_SWITCHES = {"bool": ("1", "0"), "truth": ("true", "false")}
-# Switches that any value switches on, 0 too (vllm/envs.py: to 0.11.0, to 0.10.0 and to 0.9.2).
-_ON_WHEN_SET = {"VLLM_KEEP_ALIVE_ON_ENGINE_DEATH", "VLLM_USE_PRECOMPILED", "VLLM_USE_HPU_CONTIGUOUS_CACHE_FETCH"}
+# How switches are written: as numbers, as words, or as either (`Variable.type`).
+_SWITCHES = {"bool": ("1", "0"), "truth": ("true", "false"), "switch": ("1", "0", "true", "false")}
+# Switches that any value switches on, 0 too, and the last release in which it does (vllm/envs.py).
+_ON_WHEN_SET = {
+    "VLLM_KEEP_ALIVE_ON_ENGINE_DEATH": "0.11.0",
+    "VLLM_USE_PRECOMPILED": "0.10.0",
+    "VLLM_USE_HPU_CONTIGUOUS_CACHE_FETCH": "0.9.2",
+}
 # Where an engine's processes meet each other; vLLM's HTTP server never reads them (vllm/utils: get_open_port, get_ip).
 _INTERNAL = {
     "VLLM_PORT": "is not the endpoint's port: the engine's processes count up from it for their own sockets",
@@ -37,11 +41,22 @@ _INTERNAL = {
 }
 
 
+def as_text(env: Mapping[str, str | bool], release: Release | None) -> dict[str, str]:
+    """`env` as it is exported: YAML's true and false become what the release reads, 1 and 0 where nothing else is known."""
+    return {name: value if isinstance(value, str) else _switched(name, value, release) for name, value in env.items()}
+
+
+def _switched(name: str, on: bool, release: Release | None) -> str:
+    variable = release.environment.get(name) if release else None
+    allowed = _SWITCHES.get(variable.type if variable else "", _SWITCHES["bool"])
+    return allowed[0] if on else allowed[1]
+
+
 def check_environment(
-    at: str, env: Mapping[str, str], release: Release | None, extras: Extras, problems: Problems
+    at: str, env: Mapping[str, str | bool], release: Release | None, extras: Extras, problems: Problems
 ) -> None:
     """Refuse what would be readable, overwritten or without effect. `release` None: VLLM_* names are not checked."""
-    for name, value in env.items():
+    for name, value in as_text(env, release).items():
         wrong = _wrong_anywhere(name, value)
         if wrong is None and name.startswith(_OURS) and release is not None and name not in extras.environment:
             variable = release.environment.get(name)
@@ -94,14 +109,16 @@ def _known_elsewhere(name: str, version: str) -> str | None:
 
 
 def _wrong_value(variable: Variable, value: str, release: str) -> Wrong | None:
-    if variable.name in _ON_WHEN_SET:
+    if numbers(release) <= numbers(_ON_WHEN_SET.get(variable.name, "")):
         reason = f"is switched on by any value in vLLM {release}, {shown(value)} too"
         return None if value == "1" else Wrong(reason, "Write 1, or leave it out")
     if variable.type in _SWITCHES:
         allowed = _SWITCHES[variable.type]
         if value.lower() in allowed:
             return None
-        return Wrong(f"{shown(value)} is not a switch for vLLM {release}", f'Write "{allowed[0]}" or "{allowed[1]}"')
+        return Wrong(
+            f"{shown(value)} is not a switch for vLLM {release}", f'Write "{allowed[0]}" or "{allowed[1]}", in quotes'
+        )
     if variable.choices is not None:
         items = value.split(",") if variable.type == "csv" else [value]
         wrong = (wrong_choice(item, variable.choices, release, variable.type) for item in items)

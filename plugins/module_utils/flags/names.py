@@ -36,6 +36,14 @@ _ALIKE = 0.7
 _RELEASE = re.compile(r"\d+")
 
 
+def written_by(option: str) -> str:
+    """Who decides an option of OWNED, as a clause."""
+    by = OWNED[option]
+    if by.startswith("nothing"):
+        return f"it has no place here{by[len('nothing') :]}"
+    return f"the plan writes it, from {by}"
+
+
 def normal(option: str) -> str:
     """An option as vLLM compares it: no leading dashes, `_` as `-` up to the first dot.
 

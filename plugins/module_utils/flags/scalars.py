@@ -31,6 +31,8 @@ FOLDED: dict[str, Callable[[str], str]] = {
     "caseless": str.lower,
     "folded": lambda text: text.lower().replace("-", "_"),
 }
+# What other programs call the types of numbers.
+_CALLED = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
 _BOUNDS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
 
 
@@ -126,7 +128,8 @@ def _is_same(value: Any, choice: Any, fold: Callable[[str], str]) -> bool:
 def closest(value: Any, known: Iterable[Any]) -> str:
     """`Did you mean "x"` for the nearest of the known values, else all of them."""
     names = tuple(str(name) for name in _in_order(known))
-    near = nearest(value, names) if isinstance(value, str) else None
+    called = _CALLED.get(value.lower()) if isinstance(value, str) else None
+    near = called if called in names else nearest(value, names) if isinstance(value, str) else None
     return f'Did you mean "{near}"' if near else f"Known are: {', '.join(names)}"
 
 

@@ -13,6 +13,9 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.flags.plainness imp
 # Types whose value is one JSON object, so that `x.key` can name a part of it.
 _KEYED = ("json", "json-or-str", "config", "kvs")
 
+# A short form that no option declares: vLLM rewrites it before it parses (vllm/utils/argparse_utils.py from 0.12.0 on).
+_REWRITTEN = {"O": "optimization-level"}
+
 
 class Spelled(NamedTuple):
     """`option`: its canonical name; `spec`: None where anything goes; `path`: the keys after the first dot."""
@@ -31,10 +34,13 @@ class Unresolved(NamedTuple):
 
 def resolve(name: str, value: Any, release: Release | None, extras: Extras) -> Spelled | Unresolved:
     """The option that a normalised name stands for. `value` is what it was given, for advice on what to write instead."""
+    head, *path = name.split(".")
+    long = _long(head, release)
+    if long is not None:
+        return Unresolved(Wrong(f"is the short form of {long}", f"Write `{long}`"), long)
     wrong = _not_the_operators(name)
     if wrong is not None:
         return Unresolved(wrong)
-    head, *path = name.split(".")
     if release is None:
         return Spelled(head, None, tuple(path))
     option = release.spellings.get(head)
@@ -44,10 +50,19 @@ def resolve(name: str, value: Any, release: Release | None, extras: Extras) -> S
         return _unknown(head, name, value, release)
     spec = release.options[option]
     # An alias of an option that is not the operator's is not the operator's either.
-    wrong = _not_the_operators(option) or _negated(head, spec, release)
+    wrong = _not_the_operators(option) or _negated(head, value, spec, release)
     if wrong is None and path and spec.type not in _KEYED:
         wrong = Wrong(f"{option} has no keys in vLLM {release.version}", f"Write one value as `{option}`")
     return Unresolved(wrong, option) if wrong else Spelled(option, spec, tuple(path))
+
+
+def _long(head: str, release: Release | None) -> str | None:
+    """The option that a short form stands for; a few are capital letters, which no long name has."""
+    if release is None:
+        return None
+    if _REWRITTEN.get(head) in release.options:
+        return _REWRITTEN[head]
+    return next((option.name for option in release.options.values() if head in option.short), None)
 
 
 def _not_the_operators(name: str) -> Wrong | None:
@@ -67,17 +82,15 @@ def _not_the_operators(name: str) -> Wrong | None:
     return None
 
 
-def _negated(head: str, spec: Option, release: Release) -> Wrong | None:
+def _negated(head: str, value: Any, spec: Option, release: Release) -> Wrong | None:
     if head == spec.name or head not in spec.negatives:
         return None
-    return Wrong(f"switches {spec.name} off in vLLM {release.version}", f"Write `{spec.name}: false`")
+    meant = "true" if value is False else "false"
+    return Wrong(f"switches {spec.name} off in vLLM {release.version}", f"Write `{spec.name}: {meant}`")
 
 
 def _unknown(head: str, name: str, value: Any, release: Release) -> Unresolved:
     reason = f"is not an option of vLLM {release.version}"
-    for option in release.options.values():
-        if head in option.short:
-            return Unresolved(Wrong(f"is the short form of {option.name}", f"Write `{option.name}`"), option.name)
     advised = on_option(name, value, release.version)
     if advised is not None:
         return Unresolved(Wrong(reason, advised))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue import load
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.entry import Maker
-from ansible_collections.baremetal.vllm.plugins.module_utils.migration.invocation import Invocation, invocations
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.invocation import invocations
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.parse import parse
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.shell import Unclosed
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.starts import Invocation
 
 
 class Command(NamedTuple):
@@ -42,6 +44,10 @@ def read_commands(text: str, release: str | None = None) -> list[Command]:
             found = invocations(f"vllm serve {text}")
     except Unclosed as error:
         raise Unread(f"The text cannot be read: {error}") from error
+    if not found and re.search(r"^apiVersion\s*:", text, re.M):
+        raise Unread(
+            "Nothing here starts vLLM; a Kubernetes manifest is not read: give its command and args in one line"
+        )
     if not found:
         raise Unread(
             "Nothing here starts vLLM: `vllm serve MODEL …` or `python -m vllm.entrypoints.openai.api_server …`"

@@ -8,7 +8,7 @@ from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.environment import check_environment
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.extras import NO_EXTRAS
-from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import OWNED
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import OWNED, written_by
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.plainness import is_secret
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problems
 
@@ -140,7 +140,7 @@ class Maker:
                 self.notes.append(f"--config names a file of further options, {value}: they are not here")
                 del self.args[option]
             elif option in OWNED:
-                self.notes.append(f"--{option} is left out: the plan writes it, from {OWNED[option]}")
+                self.notes.append(f"--{option} is left out: {written_by(option)}")
                 del self.args[option]
             elif is_secret(str(value)):
                 self.notes.append(f"--{option} looks like a secret and is not shown")
@@ -153,11 +153,19 @@ class Maker:
                 return kind
         if self.args.get("reasoning-parser"):
             return "reasoning"
-        limits = self.args.get("limit-mm-per-prompt")
-        if isinstance(limits, (Mapping, str)) and "image" in limits:
+        if _takes_images(self.args.get("limit-mm-per-prompt")):
             return "vision"
         if self.args.get("runner") == "pooling" or self.args.get("task") == "reward":
             self.notes.append("`kind` is a guess: a pooling model may be embedding, rerank, score or classify")
             return "embedding"
         self.notes.append("`kind` is a guess: nothing in the command says what the model is for")
         return "chat"
+
+
+def _takes_images(limits: Any) -> bool:
+    """Whether a limit of media leaves room for an image: a count above 0, or a profile of what to expect."""
+    if isinstance(limits, str):
+        return re.search(r"image\W+[1-9]", limits) is not None
+    images = limits.get("image") if isinstance(limits, Mapping) else None
+    count = images.get("count", 1) if isinstance(images, Mapping) else images
+    return count is not None and str(count) != "0"

@@ -13,6 +13,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import 
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration import fates
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.fates import Fate, Rule
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.known import Path, accepts, data, every, knows
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.mending import mended
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.rules import Unmade, fitting, made
 
 
@@ -110,7 +111,7 @@ def _onward(
     path: Path, value: Any, ends: list[tuple[Path, Any]], reason: Reason, way: Way, seen: frozenset[str]
 ) -> Followed:
     parts = [follow(new, item, way, seen) for new, item in ends]
-    written = tuple(end for part in parts for end in part.written)
+    written = tuple((end, mended(end, item, way.release)) for part in parts for end, item in part.written)
     reasons = (reason, *(r for part in parts for trail in part.trails for r in trail.reasons))
     return Followed(written, (Trail(path, value, written, reasons),))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue import load
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.check import OPENED_BY
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.extras import NO_EXTRAS, Extras
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration import deprecated, meaning, refused, variables
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.change import Change
@@ -49,8 +50,8 @@ def move_entry(
     if release is None:
         raise LookupError(f"{to} is not a release that the catalogue knows: {', '.join(load.releases())}")
     source = load.release(came_from) if came_from else None
-    way = Way(release, came_from if source is not None else None, extras.choices)
     entries, changes = read(args, release, source, extras)
+    way = Way(release, came_from if source is not None else None, _choices(entries, extras))
     store, kept = Store(), {}
     followed = {entry.option: follow((entry.option,), entry.value, way) for entry in entries if not entry.fixed}
     for entry in entries:
@@ -69,6 +70,17 @@ def move_entry(
     changes += [*left_out, *refused.conflicts(good, release, extras)]
     changes += [*meaning.changes(entries, good, way), *deprecated.changes(good, way)]
     return Moved(good, moved_env, changes)
+
+
+def _choices(entries: list[Written], extras: Extras) -> dict[str, tuple[Any, ...]]:
+    """Values that plug-ins add: those declared, and what a parser is called whose plug-in file the entry names."""
+    given = {entry.option: entry.value for entry in entries}
+    opened = {
+        option: (given[option],)
+        for option, plugin in OPENED_BY.items()
+        if given.get(plugin) and isinstance(given.get(option), str)
+    }
+    return {name: (*extras.choices.get(name, ()), *opened.get(name, ())) for name in (*extras.choices, *opened)}
 
 
 def _put(followed: Followed, store: Store, to: str) -> list[Change]:

@@ -16,7 +16,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model imp
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import normal, numbers
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.known import every, find
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.merge import Store
-from ansible_collections.baremetal.vllm.plugins.module_utils.migration.shell import Word
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.shell import Word, default_of
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.spelled import Name, identify
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.typed import json_or_text, typed
 
@@ -108,7 +108,12 @@ class _Parser:
         return specs[-1] if specs else Option(option)
 
     def _optimization(self, level: str) -> tuple[str, Any]:
-        """`-O3`: the level of compilation-config to 0.11.0, its mode to 0.11.2, and the optimization level since."""
+        """`-O3`: the level of compilation-config to 0.11.0, its mode to 0.11.2, and the optimization level since.
+
+        `-O {…}` is the whole of compilation-config.
+        """
+        if level.lstrip()[:1] == "{":
+            return "compilation-config", json_or_text(level)
         version = numbers(self.release.version) if self.release is not None else numbers("99")
         value: Any = int(level) if level.isdigit() else level
         if version < numbers("0.11.1"):
@@ -121,7 +126,11 @@ class _Parser:
     def _flag(self, found: Name, spec: Option, given: Word | None) -> None:
         if given is not None:
             self.parsed.note(f"--{spec.name} takes no value, and vLLM would not start with {given.text!r} behind it")
-        self._set(found.option, not found.off)
+        elif self._follows() and self.words[self.at].text.lower() in ("true", "false"):
+            given = self._next()
+            self.parsed.note(f"--{spec.name} takes no value, and vLLM would not start with {given.text!r} behind it")
+        off = given is not None and given.text.lower() == "false"
+        self._set(found.option, found.off if off else not found.off)
 
     def _value(self, option: str, spec: Option, given: Word | None) -> None:
         words = [given] if given is not None else []
@@ -175,7 +184,8 @@ class _Parser:
 
     def _unexplained(self, word: Word, place: str) -> None:
         for unknown in word.unknown:
-            self.parsed.note(f"{place} holds {unknown}, which only the shell knows: write its value")
+            todo = "its default is taken here" if default_of(unknown) is not None else "write its value"
+            self.parsed.note(f"{place} holds {unknown}, which only the shell knows: {todo}")
 
 
 def parse(words: Sequence[Word], release: Release | None) -> Parsed:

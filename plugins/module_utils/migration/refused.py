@@ -10,13 +10,18 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.flags.check import 
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.extras import Extras
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.relations import check_relations
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.change import Change
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.mending import mended_args
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problems
 
 
 def take_out(args: Mapping[str, Any], release: Release, extras: Extras) -> tuple[dict[str, Any], list[Change]]:
     """The args that `release` takes, and a change for each of the others."""
-    good = dict(args)
-    changes: list[Change] = []
+    good = mended_args(args, release)
+    changes = [
+        Change(raw, "replaced", "", value, {raw: good[raw]}, "Numbers, true and false are written without quotes")
+        for raw, value in args.items()
+        if good[raw] is not value
+    ]
     while True:
         problems = Problems()
         read_arguments("", good, release, extras, problems)

@@ -7,7 +7,7 @@ from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue import load
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model import UNKNOWN, Option
-from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import OWNED, SECRET
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import OWNED, SECRET, written_by
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration import fates
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.fates import Fate, Rule
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.known import every, find
@@ -59,7 +59,7 @@ def told(option: str, negatives: Iterable[str]) -> str:
 
 def _whose(option: str) -> Iterator[str]:
     if option in OWNED:
-        yield f"Not for `args`; it follows from {OWNED[option]}"
+        yield f"Not for `args`; {written_by(option)}"
     if option in SECRET:
         yield f"A secret, and not for `args`: use {SECRET[option]}"
 

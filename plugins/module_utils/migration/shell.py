@@ -14,6 +14,10 @@ _NAME = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))
 _EXPANSION = re.compile(r"\$\{[^}]*\}|\$\([^)]*\)?|\$[A-Za-z0-9_@*#?!-]+|`[^`]*`?")
 # Longest first: `2>&1` and `>>` are one operator each.
 _OPERATOR = re.compile(r"[0-9]*(?:>>|>&|<&|&>|<<-?|>|<)(?:&?[0-9-])?|&&|\|\||[;|&()\n]")
+# `${NAME:-default}` and `${NAME-default}`, the default being plain text.
+_DEFAULT = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*):?-([^$`'\"\\{}]*)\}")
+# Blanks and continued lines. A comment behind a backslash ends the command for a shell, which nobody means who writes it.
+_GAP = re.compile(r"(?:[ \t\r]|\\\r?\n|\\[ \t]+#[^\n]*(?:\n|$))+")
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.S)
 
 
@@ -44,8 +48,8 @@ class _Reader:
         found: list[Word | Operator] = []
         while self.at < len(self.text):
             char = self.text[self.at]
-            if self.text.startswith("\\\n", self.at) or char in " \t\r":
-                self.at += 2 if char == "\\" else 1
+            if (gap := _GAP.match(self.text, self.at)) is not None:
+                self.at = gap.end()
             elif char == "#":
                 end = self.text.find("\n", self.at)
                 self.at = len(self.text) if end < 0 else end
@@ -121,9 +125,11 @@ class _Reader:
             return
         match = _EXPANSION.match(self.text, self.at)
         taken = match[0] if match else self.text[self.at]
-        if match:
+        default = _DEFAULT.fullmatch(taken)
+        value = self.known.get(default[1]) if default else None
+        if match and not value:
             unknown.append(taken)
-        parts.append(taken)
+        parts.append(value or (default[2] if default else taken))
         self.at += len(taken)
 
 
@@ -175,6 +181,12 @@ def _assigned(words: list[Word]) -> list[tuple[str, str]]:
     rest = words[1:] if words[0].text in ("export", "readonly", "local", "declare") else words
     pairs = [assignment(word) for word in rest]
     return [pair for pair in pairs if pair] if all(pairs) and not any(word.unknown for word in rest) else []
+
+
+def default_of(unknown: str) -> str | None:
+    """The default in `${NAME:-default}`, which stands for it in its word."""
+    match = _DEFAULT.fullmatch(unknown)
+    return match[2] if match else None
 
 
 def assignment(word: Word) -> tuple[str, str] | None:

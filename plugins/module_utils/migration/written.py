@@ -8,11 +8,17 @@ from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model import Release
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.extras import Extras
-from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import OWNED, SECRET, nearest, normal
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import (
+    OWNED,
+    SECRET,
+    nearest,
+    normal,
+    written_by,
+)
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.change import Change
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.known import every, find
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.merge import Store
-from ansible_collections.baremetal.vllm.plugins.module_utils.migration.sentence import flow
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.sentence import capital, flow
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.spelled import identify
 
 
@@ -67,7 +73,7 @@ def _named(
         note = f"It is a secret, and every user of the host can read a command line. Use {SECRET[head.lower()]}"
         return Change(raw, "gone", "", "(not shown)", note=note)
     if head in OWNED:
-        return Change(raw, "gone", "", value, note=f"The plan writes it. It follows from {OWNED[head]}")
+        return Change(raw, "gone", "", value, note=capital(written_by(head)))
     if head in extras.options:
         return Written(head, value, {raw: value}, fixed=True)
     name = identify(head, (source, release))

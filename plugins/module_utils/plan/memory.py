@@ -10,6 +10,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import Mo
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.memory import Fit, fit
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.support import check_support
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.verdict import check_fit
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.environment import as_text
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import Host
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import RUNNER, Entry
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problems
@@ -42,15 +43,16 @@ class Memory:
         if facts is None:
             unknown = [f"the model: {read}"]
             return _told(gpu.memory if gpu else None, None, None, None, unknown)
+        env = as_text(entry.env, release)
         key = (entry.name, host.release, host.accelerator, gpu, share)
         if key not in self._fits:
             given = args if share is None else {OPTION: share, **args}
             pooling = RUNNER.get(entry.kind) == "pooling"
-            self._fits[key] = fit(facts, given, gpu.memory if gpu else None, release, entry.env, pooling)
+            self._fits[key] = fit(facts, given, gpu.memory if gpu else None, release, env, pooling)
         found = self._fits[key]
         if host.accelerator != "cpu":
             name = gpu.name if gpu else "its GPU"
-            check_fit(at, args, facts, found, name, self._problems, host.name, entry.env)
+            check_fit(at, args, facts, found, name, self._problems, host.name, env)
         return _told(found.memory, found.weights, found.per_token, found.longest, list(found.unknown))
 
 

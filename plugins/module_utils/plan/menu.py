@@ -69,7 +69,7 @@ class Entry:
     aliases: tuple[str, ...] = ()
     adapters: Mapping[str, Source] = field(default_factory=dict)
     args: Mapping[str, Any] = field(default_factory=dict)
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str | bool] = field(default_factory=dict)
     prove: Mapping[str, bool] = field(default_factory=dict)
     start_timeout: int = START_TIMEOUT
 
@@ -252,18 +252,23 @@ def _read_mapping(at: str, value: Any, problems: Problems) -> dict[str, Any]:
         return {}
     if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
         return dict(value)
-    problems.add(at, "is not a dictionary with names as keys", "Write `name: value` pairs below it")
+    odd = next((key for key in value if not isinstance(key, str)), None) if isinstance(value, Mapping) else None
+    if odd is None:
+        problems.add(at, "is not a dictionary with names as keys", "Write `name: value` pairs below it")
+    else:
+        # YAML reads an unquoted `on`, `off`, `yes` and `no` as a truth value, and digits as a number.
+        problems.add(at, f"has the key {odd!r}, which YAML does not read as text", "Quote it")
     return {}
 
 
-def _read_env(at: str, value: Any, problems: Problems) -> dict[str, str]:
-    read: dict[str, str] = {}
+def _read_env(at: str, value: Any, problems: Problems) -> dict[str, str | bool]:
+    """Numbers become text; true and false stay, for releases differ in how they read a switch (`as_text`)."""
+    read: dict[str, str | bool] = {}
     for name, raw in _read_mapping(at, value, problems).items():
         if not _ENV_NAME.fullmatch(name):
             problems.add(f"{at}.{name}", "is not a name for an environment variable", "Use letters, digits and '_'")
         elif isinstance(raw, bool):
-            # The YAML booleans are what people write for vLLM's 0/1 switches; "True" would be read as an error there.
-            read[name] = "1" if raw else "0"
+            read[name] = raw
         elif isinstance(raw, (str, int, float)) and "\0" not in str(raw):
             read[name] = str(raw)
         else:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model import Release
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.environment import as_text
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.sizes import size
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.words import words
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import Host
@@ -64,7 +65,7 @@ def service(
         "accelerator": host.accelerator,
         "release": host.release,
         "argv": command + [word for option, value in args.items() for word in words(option, value, release)],
-        "environment": {**_environment(host, engine, gpus), **entry.env},
+        "environment": {**_environment(host, engine, gpus), **as_text(entry.env, release)},
         "address": address,
         "port": port,
         "gpus": list(gpus),

@@ -24,6 +24,8 @@ TREE = {
         "    VLLM_PORT: int | None = None\n"
         "    VLLM_SWITCH: bool = False\n"
         "    VLLM_WORDS: bool = False\n"
+        "    VLLM_EITHER: bool = False\n"
+        "    VLLM_OTHERS: bool = False\n"
         '    VLLM_ROOT: str = os.path.expanduser("~/.cache")\n'
         '    VLLM_MODE: Literal["a", "b"] = "a"\n'
         "environment_variables: dict[str, Callable[[], Any]] = {\n"
@@ -31,6 +33,8 @@ TREE = {
         '    "VLLM_PORT": lambda: os.getenv("VLLM_PORT"),\n'
         '    "VLLM_SWITCH": lambda: bool(int(os.getenv("VLLM_SWITCH", "0"))),\n'
         '    "VLLM_WORDS": lambda: os.getenv("VLLM_WORDS", "False").lower() == "true",\n'
+        '    "VLLM_EITHER": lambda: os.getenv("VLLM_EITHER", "0").strip().lower() in ("1", "true"),\n'
+        '    "VLLM_OTHERS": lambda: os.getenv("VLLM_ELSE", "0").lower() in ("1", "true"),\n'
         '    "VLLM_ROOT": lambda: os.getenv("VLLM_ROOT"),\n'
         '    "VLLM_MODE": env_with_choices("VLLM_MODE", "a", ["a", "b", "c"], case_sensitive=False),\n'
         '    "VLLM_LEFT": lambda: None,\n'

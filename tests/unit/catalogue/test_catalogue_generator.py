@@ -74,6 +74,9 @@ def test_the_variables_and_the_wheel(facts: dict[str, Any]) -> None:
         "VLLM_PORT": {"type": "int"},
         "VLLM_SWITCH": {"type": "bool", "default": False},
         "VLLM_WORDS": {"type": "truth", "default": False},
+        "VLLM_EITHER": {"type": "switch", "default": False},
+        # It stands for another variable.
+        "VLLM_OTHERS": {"type": "bool", "default": False},
         "VLLM_ROOT": {"type": "str", "computed": True},
         "VLLM_MODE": {"type": "caseless", "choices": ["a", "b", "c"], "default": "a"},
         "VLLM_LEFT": {"type": "any", "computed": True},
@@ -166,7 +169,7 @@ def test_one_command_adds_a_release(
     monkeypatch.setattr(sources, "CACHE", tmp_path / "cache")
     file = tmp_path / "catalogue.json"
     assert command.main(["add", "--sdist", str(sdist), "--file", str(file)]) == 0
-    assert "9.9.9: 11 options, 3 dataclasses, 7 variables" in capsys.readouterr().out
+    assert "9.9.9: 11 options, 3 dataclasses, 9 variables" in capsys.readouterr().out
     written = json.loads(file.read_text())
     assert list(written["releases"]) == ["9.9.9"]
     assert written["options"]["kind"] == [

@@ -35,7 +35,7 @@ OPTION_TYPES = {
     "name=path", "lora",
 }  # fmt: skip
 FIELD_TYPES = {"str", "int", "float", "bool", "config", "caseless", "folded", "any", "dict"}
-VARIABLE_TYPES = {"str", "int", "float", "bool", "truth", "csv", "caseless", "any"}
+VARIABLE_TYPES = {"str", "int", "float", "bool", "truth", "switch", "csv", "caseless", "any"}
 ALL = releases()
 
 

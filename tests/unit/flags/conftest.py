@@ -23,7 +23,7 @@ class Told:
         self,
         version: str | None,
         args: Mapping[Any, Any],
-        env: Mapping[str, str] | None = None,
+        env: Mapping[str, str | bool] | None = None,
         extras: Extras = NO_EXTRAS,
         gpus: int | None = None,
     ) -> None:

@@ -37,12 +37,12 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     (
         "0.33.0",
         {"VLLM_DO_NOT_TRACK": "yes"},
-        'VLLM_DO_NOT_TRACK: \'yes\' is not a switch for vLLM 0.33.0. Write "1" or "0".',
+        'VLLM_DO_NOT_TRACK: \'yes\' is not a switch for vLLM 0.33.0. Write "1" or "0", in quotes.',
     ),
     (
         "0.33.0",
         {"VLLM_DEBUG_LOG_API_SERVER_RESPONSE": "1"},
-        'VLLM_DEBUG_LOG_API_SERVER_RESPONSE: \'1\' is not a switch for vLLM 0.33.0. Write "true" or "false".',
+        'VLLM_DEBUG_LOG_API_SERVER_RESPONSE: \'1\' is not a switch for vLLM 0.33.0. Write "true" or "false", in quotes.',
     ),
     (
         "0.10.0",
@@ -104,6 +104,11 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
         {"CUDA_VISIBLE_DEVICES": "0"},
         "CUDA_VISIBLE_DEVICES: is written by the plan. Use `gpus`: a count or a list of indices.",
     ),
+    (
+        "0.33.0",
+        {"VLLM_ROCM_USE_AITER": "yes"},
+        'VLLM_ROCM_USE_AITER: \'yes\' is not a switch for vLLM 0.33.0. Write "1" or "0", in quotes.',
+    ),
     ("0.33.0", {"X": "a\x07"}, "X: contains a control character or no character at all. Write plain text."),
     ("0.33.0", {"VLLM_PORT": "http"}, "VLLM_PORT: 'http' is not a whole number for vLLM 0.33.0. Write a whole number."),
 ]
@@ -113,6 +118,11 @@ RIGHT = [
     ("0.33.0", {"VLLM_DO_NOT_TRACK": "1", "VLLM_USE_FLASHINFER_SAMPLER": "0", "VLLM_SERVER_DEV_MODE": "0"}),
     ("0.33.0", {"VLLM_WORKER_MULTIPROC_METHOD": "spawn", "VLLM_FLOAT32_MATMUL_PRECISION": "HIGH"}),
     ("0.33.0", {"VLLM_DEBUG_LOG_API_SERVER_RESPONSE": "true"}),
+    ("0.33.0", {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "true", "VLLM_ROCM_USE_AITER": "True", "VLLM_USE_MODELSCOPE": "1"}),
+    ("0.33.0", {"VLLM_KEEP_ALIVE_ON_ENGINE_DEATH": "0", "VLLM_ALLOW_LONG_MAX_MODEL_LEN": "0"}),
+    # A truth value of YAML is whatever the release reads.
+    ("0.33.0", {"VLLM_USE_MODELSCOPE": True, "VLLM_DO_NOT_TRACK": True, "VLLM_ROCM_USE_AITER": False}),
+    ("0.10.0", {"VLLM_USE_MODELSCOPE": True, "VLLM_DO_NOT_TRACK": False, "NCCL_CUMEM_ENABLE": False}),
     ("0.11.0", {"VLLM_USE_V1": "1", "VLLM_ATTENTION_BACKEND": "FLASH_ATTN"}),
     ("0.33.0", {"NCCL_DEBUG": "INFO", "OMP_NUM_THREADS": "8", "PYTORCH_CUDA_ALLOC_CONF": "a\tb"}),
 ]
@@ -126,7 +136,7 @@ def test_a_wrong_variable_is_refused_with_what_would_be_right(
 
 
 @pytest.mark.parametrize(("version", "env"), RIGHT)
-def test_a_right_variable_is_taken(version: str, env: dict[str, str], tell: Any) -> None:
+def test_a_right_variable_is_taken(version: str, env: dict[str, Any], tell: Any) -> None:
     told = tell(version, {}, env)
     assert told.problems == told.warnings == []
 

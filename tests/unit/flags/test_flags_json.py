@@ -95,8 +95,8 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ),
     (
         "0.33.0",
-        {"compilation-config": {"cudagraph_capture_sizes": ["8"]}},
-        "compilation-config.cudagraph_capture_sizes[0]: '8' is not a whole number for vLLM 0.33.0. Write 8.",
+        {"compilation-config": {"cudagraph_capture_sizes": ["8k"]}},
+        "compilation-config.cudagraph_capture_sizes[0]: '8k' is not a whole number for vLLM 0.33.0. Write 8000.",
     ),
     (
         "0.33.0",

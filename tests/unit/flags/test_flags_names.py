@@ -49,6 +49,24 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ),
     (
         "0.33.0",
+        {"no-enable-prefix-caching": False},
+        "no-enable-prefix-caching: switches enable-prefix-caching off in vLLM 0.33.0. Write `enable-prefix-caching: true`.",
+    ),
+    (
+        "0.33.0",
+        {"disable-log-requests": False},
+        "disable-log-requests: switches enable-log-requests off in vLLM 0.33.0. Write `enable-log-requests: true`.",
+    ),
+    ("0.33.0", {"O": 3}, "O: is the short form of optimization-level. Write `optimization-level`."),
+    ("0.10.0", {"-O": 3}, "-O: is the short form of compilation-config. Write `compilation-config`."),
+    # Nothing at all is written, and yet no release knows such a name, or the plan writes it.
+    (
+        "0.33.0",
+        {"frobnicate": None},
+        "frobnicate: is not an option of vLLM 0.33.0. Remove it, or declare it under `vllm_extra_options` where a plug-in adds it.",
+    ),
+    (
+        "0.33.0",
         {"disable-lora": True},
         "disable-lora: switches enable-lora off in vLLM 0.33.0. Write `enable-lora: false`.",
     ),

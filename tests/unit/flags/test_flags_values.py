@@ -198,7 +198,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     (
         "0.33.0",
         {"dtype": "bf16"},
-        "dtype: 'bf16' is not a choice of vLLM 0.33.0. Known are: auto, bfloat16, float, float16, float32, half.",
+        "dtype: 'bf16' is not a choice of vLLM 0.33.0. Did you mean \"bfloat16\".",
     ),
     ("0.33.0", {"dtype": "bfloat61"}, "dtype: 'bfloat61' is not a choice of vLLM 0.33.0. Did you mean \"bfloat16\"."),
     (

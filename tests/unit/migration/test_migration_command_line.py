@@ -32,6 +32,13 @@ WORDS: list[tuple[str, str | None, dict[str, Any]]] = [
     ("-O=2", "0.11.2", {"compilation-config": {"mode": 2}}),
     ("-O3", "0.12.0", {"optimization-level": 3}),
     ("-O3", None, {"optimization-level": 3}),
+    ("-O '{\"level\": 3}'", "0.9.2", {"compilation-config": {"level": 3}}),
+    ("-O='{\"mode\": 3}'", "0.33.0", {"compilation-config": {"mode": 3}}),
+    ("--enable-chunked-prefill false --seed 1", "0.9.2", {"enable-chunked-prefill": False, "seed": 1}),
+    ("--enable-chunked-prefill=False", "0.33.0", {"enable-chunked-prefill": False}),
+    ("--enable-chunked-prefill True", "0.33.0", {"enable-chunked-prefill": True}),
+    ("--no-enable-prefix-caching true", "0.33.0", {"enable-prefix-caching": False}),
+    ("--seed ${SEED:-3} --max-model-len ${LEN-8k}", "0.33.0", {"seed": 3, "max-model-len": "8k"}),
     ("-O.level 3", "0.9.2", {"compilation-config": {"level": 3}}),
     ("-cc.mode=3 -cc.pass_config.fuse_norm_quant true", "0.33.0", {"compilation-config": {"mode": 3, "pass_config": {"fuse_norm_quant": True}}}),
     ("--compilation-config 3", "0.8.5", {"compilation-config": 3}),
@@ -81,6 +88,10 @@ NOTES: list[tuple[str, str]] = [
     ("vllm serve a/b", "Add `revision`, the 40-digit commit of a/b: none is given"),
     ("vllm serve a/b --port 80", "The port 80 is left out"),
     ("CUDA_VISIBLE_DEVICES=GPU-1 vllm serve a/b", "The GPUs are given as GPU-1"),
+    ("vllm serve a/b --download-dir /x", "--download-dir is left out: it has no place here: weights are delivered"),
+    ("vllm serve a/b --headless", "--headless is left out: it has no place here: every unit has an endpoint"),
+    ("vllm serve a/b --enable-chunked-prefill false", "vLLM would not start with 'false' behind it"),
+    ("vllm serve a/b --seed ${SEED:-3}", "${SEED:-3}, which only the shell knows: its default is taken here"),
     ("vllm serve a/b --bogus 1", "--bogus is an option of no known release"),
     ("vllm serve a/b --max-model-len", "--max-model-len has no value: left out"),
     ("vllm serve a/b --enforce-eager=true", "--enforce-eager takes no value"),
@@ -108,6 +119,9 @@ KINDS: list[tuple[str, str]] = [
     ("--enable-reasoning --reasoning-parser deepseek_r1", "reasoning"),
     ("--limit-mm-per-prompt image=4", "vision"),
     ("--limit-mm-per-prompt '{\"image\": 4}'", "vision"),
+    ("--limit-mm-per-prompt '{\"image\": 0}'", "chat"),
+    ("--limit-mm-per-prompt image=0,video=1", "chat"),
+    ('--limit-mm-per-prompt \'{"image": {"count": 2}}\'', "vision"),
     ("--runner pooling", "embedding"),
     ("--max-model-len 8k", "chat"),
 ]
@@ -242,6 +256,42 @@ def test_docker_run_is_read_with_its_devices_and_variables() -> None:
     assert any("HF_TOKEN is $TOKEN" in note for note in found.notes)
 
 
+# Lines as they stand in vLLM's recipes and in issues: the model, the release, the GPUs and the variables.
+RUN = "docker run --gpus '\"device=0,1\"' --security-opt seccomp=unconfined -e VLLM_LOGGING_LEVEL=INFO"
+CONTAINERS = [
+    f'{RUN} --entrypoint "/usr/local/bin/vllm" vllm/vllm-openai:v0.18.0 serve a/b --seed 1',
+    f"{RUN} --entrypoint vllm vllm/vllm-openai:v0.18.0 serve a/b --seed 1",
+    f"{RUN} vllm/vllm-openai:v0.18.0 vllm serve a/b --seed 1",
+    f"{RUN} --name vllm vllm/vllm-openai:v0.18.0 a/b --seed 1",
+    f"{RUN} vllm/vllm-openai:v0.18.0 bash -lc 'pip install -U transformers && vllm serve a/b --seed 1'",
+    f"{RUN} --entrypoint /bin/bash vllm/vllm-openai:v0.18.0 -c 'vllm serve a/b --seed 1'",
+    f"{RUN} --entrypoint=bash vllm/vllm-openai:v0.18.0 -c 'exec vllm serve a/b --seed 1'",
+]
+
+
+@pytest.mark.parametrize("text", CONTAINERS)
+def test_a_container_is_read_whatever_its_entrypoint(text: str) -> None:
+    (found,) = read_commands(text)
+    assert (found.entry["model"], found.release, found.entry["gpus"]) == ("a/b", "0.18.0", [0, 1])
+    assert (found.entry["env"], found.entry["args"]) == ({"VLLM_LOGGING_LEVEL": "INFO"}, {"seed": 1})
+
+
+@pytest.mark.parametrize("command", ["[serve, a/b]", "[vllm, serve, a/b]", "[bash, -c, vllm serve a/b]", "serve a/b"])
+def test_a_service_says_its_release_and_gpus_whatever_its_command(command: str) -> None:
+    devices = "{resources: {reservations: {devices: [{driver: nvidia, device_ids: ['0', '1']}]}}}"
+    service = f"{{image: 'vllm/vllm-openai:v0.11.0', command: {command}, deploy: {devices}}}"
+    (found,) = read_commands(f"services:\n  chat: {service}\n")
+    assert (found.entry["model"], found.release, found.entry["gpus"]) == ("a/b", "0.11.0", [0, 1])
+
+
+def test_variables_behind_an_option_of_sudo_are_kept() -> None:
+    assert read_command("sudo -E FOO=1 vllm serve a/b")[0]["env"] == {"FOO": "1"}
+
+
+def test_a_default_gives_way_to_what_the_script_sets() -> None:
+    assert read_command("MODEL=c/d\nvllm serve ${MODEL:-a/b}")[0]["model"] == "c/d"
+
+
 STARTS = [
     "vllm serve a/b",
     "/opt/venv/bin/vllm serve a/b",
@@ -255,6 +305,8 @@ STARTS = [
     "uv run vllm serve a/b | tee log",
     "if true; then vllm serve a/b; fi",
     "--model a/b",
+    "python -m vllm.entrypoints.cli.main serve a/b",
+    "vllm serve \\ # the model\n  a/b",
 ]
 
 
@@ -267,6 +319,7 @@ WRONG: list[tuple[str, str]] = [
     ("echo hello", "Nothing here starts vLLM"),
     ("", "Nothing here starts vLLM"),
     ("vllm bench serve", "Nothing here starts vLLM"),
+    ("apiVersion: v1\nkind: Pod\n", "a Kubernetes manifest is not read"),
     ("vllm serve 'a/b", "is never closed"),
     ("services:\n  a: [", "is no YAML"),
 ]

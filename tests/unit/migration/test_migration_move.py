@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -201,10 +202,24 @@ BACKWARD: list[tuple[dict[str, Any], str, dict[str, Any]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("args", "to", "expected"), [*FORWARD, *BACKWARD])
+# Numbers and truth values as text within JSON, which vLLM's dataclasses take and an entry says as what they are.
+MENDED: list[tuple[dict[str, Any], str, dict[str, Any]]] = [
+    ({"eplb-config": '{"window_size": "1000", "log_balancedness": "False"}'}, "0.11.0", {"eplb-config": {"window_size": 1000, "log_balancedness": False}}),
+    ({"eplb-config": {"log_balancedness": 1}}, "0.33.0", {"eplb-config": {"log_balancedness": True}}),
+    ({"eplb-config.window_size": "1000"}, "0.33.0", {"eplb-config.window_size": 1000}),
+    ({"compilation-config": {"pass_config": {"enable_noop": "true"}}}, "0.11.0", {"compilation-config": {"pass_config": {"enable_noop": True}}}),
+    ({"kv-transfer-config": {"kv_connector": "NixlConnector", "kv_role": "kv_both", "kv_parallel_size": "2"}}, "0.11.0", {"kv-transfer-config": {"kv_connector": "NixlConnector", "kv_role": "kv_both", "kv_parallel_size": 2}}),
+    ({"speculative-config": {"method": "ngram", "num_speculative_tokens": "5"}}, "0.11.0", {"speculative-config": {"method": "ngram", "num_speculative_tokens": 5}}),
+    ({"speculative-model": "[ngram]", "num-speculative-tokens": "5"}, "0.33.0", {"speculative-config": {"method": "ngram", "num_speculative_tokens": 5}}),
+    ({"eplb-config": {"window_size": "many"}}, "0.33.0", {}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("args", "to", "expected"), [*FORWARD, *BACKWARD, *MENDED])
 def test_args_become_what_the_release_takes(args: dict[str, Any], to: str, expected: dict[str, Any]) -> None:
     moved, changes = move(args, to)
-    assert moved == expected
+    # 1 and true are equal, and two things.
+    assert json.dumps(moved) == json.dumps(expected)
     assert moved == args or any(change.kind in ("renamed", "replaced", "gone") for change in changes)
 
 
@@ -332,6 +347,27 @@ def test_what_plug_ins_add_stays() -> None:
     args = {"my-option": 1, "quantization": "gguf"}
     moved = move_entry(args, {"VLLM_MINE": "1"}, "0.33.0", "0.9.2", extras)
     assert (moved.args, moved.env) == (args, {"VLLM_MINE": "1"})
+
+
+@pytest.mark.parametrize("option", ["reasoning-parser", "tool-call-parser"])
+def test_a_parser_stays_where_a_plug_in_file_provides_it(option: str) -> None:
+    plugin = {"reasoning-parser": "reasoning-parser-plugin", "tool-call-parser": "tool-parser-plugin"}[option]
+    args = {plugin: "nano_v3.py", option: "nano_v3", **({"enable-auto-tool-choice": True} if "tool" in option else {})}
+    assert move(args, "0.33.0") == (args, [])
+    assert option not in move({option: "nano_v3"}, "0.33.0")[0]
+
+
+@pytest.mark.parametrize("value", [["a"], {"a": 1}, None])
+def test_what_cannot_be_a_parser_s_name_is_no_reason_to_stop(value: Any) -> None:
+    moved, _ = move({"reasoning-parser-plugin": "x.py", "reasoning-parser": value, "seed": 1}, "0.33.0")
+    assert (moved["seed"], moved.get("reasoning-parser")) == (1, None)
+
+
+@pytest.mark.parametrize(("option", "said"), [("headless", "It has no place here"), ("host", "from `vllm_address`")])
+def test_what_the_plan_decides_is_told_with_what_decides_it(option: str, said: str) -> None:
+    _, (change,) = move({option: "x"}, "0.33.0")
+    assert said in change.note
+    assert "nothing" not in change.note
 
 
 def test_a_combination_that_is_left_is_told() -> None:

@@ -128,3 +128,12 @@ def test_import_says_what_it_cannot_read(run: Any, tmp_path: Path) -> None:
     missing = run("import", file=str(tmp_path / "none.sh"))
     assert missing.returncode != 0
     assert "cannot be read" in " ".join(missing.stdout.split())
+
+
+def test_import_writes_numbers_as_numbers_without_a_release_to_move_to(run: Any) -> None:
+    command = """vllm serve a/b --eplb-config '{"window_size": "1000", "log_balancedness": "False"}'"""
+    ended = run("import", command=command, release="0.11.0")
+    assert ended.returncode == 0, ended.stdout
+    lines = [line for line in ended.stdout.splitlines() if line.startswith(("vllm_models:", " "))]
+    entry = yaml.safe_load("\n".join(lines))["vllm_models"]["b"]
+    assert entry["args"] == {"eplb-config": {"window_size": 1000, "log_balancedness": False}}
