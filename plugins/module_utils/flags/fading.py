@@ -19,5 +19,5 @@ def fading(option: str, value: Any, release: Release) -> Wrong | None:
         return None
     return Wrong(
         f"{value} is deprecated in vLLM {release.version} ({own.why})",
-        "playbooks/migrate.yml says what takes its place",
+        "`migrate.yml` says what takes its place",
     )

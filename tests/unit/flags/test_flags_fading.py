@@ -13,7 +13,7 @@ WARNED: list[tuple[str, dict[str, Any], list[str]]] = [
         {"all2all-backend": "pplx"},
         [
             "all2all-backend: pplx is deprecated in vLLM 0.33.0 (vLLM has no such backend any more, warns, and takes "
-            "allgather_reducescatter). playbooks/migrate.yml says what takes its place."
+            "allgather_reducescatter). `migrate.yml` says what takes its place."
         ],
     ),
     ("0.16.0", {"all2all-backend": "pplx"}, []),

@@ -269,5 +269,5 @@ def test_what_is_deprecated_is_told_and_kept(tell: Any) -> None:
     assert told.words == ["--task", "embed"]
     assert told.warnings == [
         "args.task: is deprecated in vLLM 0.12.0 (no replacement named). "
-        "playbooks/migrate.yml says what takes its place."
+        "`migrate.yml` says what takes its place."
     ]
