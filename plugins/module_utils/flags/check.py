@@ -11,9 +11,8 @@ from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue import load
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model import Option, Release
-from ansible_collections.baremetal.vllm.plugins.module_utils.flags.configs import deprecated
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.extras import Extras
-from ansible_collections.baremetal.vllm.plugins.module_utils.flags.fading import fading
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.fading import fading, outdated
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import normal
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.spelling import Unresolved, resolve
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.values import check_value, check_words
@@ -129,7 +128,7 @@ def _passes(
     if OPENED_BY.get(option) in read and isinstance(value, str):
         further = (*further, value)
     if spec.deprecated:
-        problems.warn(at, *deprecated(spec.deprecated, release))
+        problems.warn(at, *outdated(option, value, spec.deprecated, release))
     warning = fading(option, value, release)
     good = check_value(at, spec, value, further, release, problems) and check_words(
         at, option, value, release, problems

@@ -70,7 +70,7 @@ def _check_field(at: str, name: str, field: Field, value: Any, release: Release,
 
 def deprecated(fact: str, release: Release) -> Wrong:
     """The warning for an option, or a key of one, that vLLM itself warns of. `fact` is the catalogue's."""
-    return Wrong(f"is deprecated in vLLM {release.version} ({fact})", "playbooks/migrate.yml says what takes its place")
+    return Wrong(f"is deprecated in vLLM {release.version} ({fact})", "`migrate.yml` says what takes its place")
 
 
 def _check_item(at: str, name: str, field: Field, value: Any, release: Release, problems: Problems) -> bool:

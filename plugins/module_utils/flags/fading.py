@@ -1,4 +1,4 @@
-"""Values that a release still takes, and that it does something else with than their name says."""
+"""Options and values that a release still takes and warns of, or that do something else than their name says."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model import Release
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import numbers
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.plainness import Wrong
-from ansible_collections.baremetal.vllm.plugins.module_utils.migration import fates
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration import deprecated, fates
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.follow import Way
 
 
 def fading(option: str, value: Any, release: Release) -> Wrong | None:
@@ -21,3 +22,10 @@ def fading(option: str, value: Any, release: Release) -> Wrong | None:
         f"{value} is deprecated in vLLM {release.version} ({own.why})",
         "`migrate.yml` says what takes its place",
     )
+
+
+def outdated(option: str, value: Any, fact: str, release: Release) -> Wrong:
+    """The warning for an option that `release` warns of: what to write instead. `fact` is what the catalogue says of it."""
+    told = deprecated.changes({option: value}, Way(release))
+    note = told[0].note if told else ""
+    return Wrong(f"is deprecated in vLLM {release.version}", note or f"vLLM says: {fact}")

@@ -268,6 +268,6 @@ def test_what_is_deprecated_is_told_and_kept(tell: Any) -> None:
     assert told.problems == []
     assert told.words == ["--task", "embed"]
     assert told.warnings == [
-        "args.task: is deprecated in vLLM 0.12.0 (no replacement named). "
-        "`migrate.yml` says what takes its place."
+        "args.task: is deprecated in vLLM 0.12.0. A model is run as a generating or a pooling one (runner), and adapted only "
+        "where it is not made for it (convert). `runner: pooling` and `convert: embed` says the same."
     ]
