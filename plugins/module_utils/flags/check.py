@@ -127,12 +127,12 @@ def _passes(
     further = extras.choices.get(option, ())
     if OPENED_BY.get(option) in read and isinstance(value, str):
         further = (*further, value)
-    if spec.deprecated:
-        problems.warn(at, *outdated(option, value, spec.deprecated, release))
-    warning = fading(option, value, release)
     good = check_value(at, spec, value, further, release, problems) and check_words(
         at, option, value, release, problems
     )
-    if warning and good:
+    warning = fading(option, value, release) if good else None
+    if spec.deprecated and good:
+        problems.warn(at, *outdated(option, value, spec.deprecated, release))
+    elif warning:
         problems.warn(at, *warning)
     return good
