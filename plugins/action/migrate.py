@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
-from ansible.inventory.manager import InventoryManager
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.load import releases
@@ -17,6 +15,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.migration.menu impo
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.report import document, sections
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.plain import plain
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problems
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.control import pattern_matcher, write_text
 
 display = Display()
 
@@ -54,7 +53,7 @@ class ActionModule(ActionBase):
             given.get("models"),
             given["to"],
             {host: plain(variables["hostvars"][host].get("vllm_version")) for host in hosts},
-            lambda pattern: self._match(variables, pattern),
+            pattern_matcher(self._loader, variables.get("groups", {})),
             given["came_from"],
             extras,
         )
@@ -70,23 +69,6 @@ class ActionModule(ActionBase):
             },
         }
         if given["path"]:
-            result.update(self._write(Path(given["path"]), document(given["models"], moved, given["to"])))
-        return result
-
-    def _match(self, variables: Mapping[str, Any], pattern: str) -> list[str]:
-        """Host names of a pattern over the whole inventory."""
-        manager = InventoryManager(self._loader, parse=False)
-        for group, members in variables["groups"].items():
-            manager.add_group(group)
-            for member in members:
-                manager.add_host(member, group=group)
-        return [host.name for host in manager.get_hosts(pattern=pattern, ignore_limits=True)]
-
-    def _write(self, path: Path, text: str) -> dict[str, Any]:
-        before = path.read_text(encoding="utf-8") if path.is_file() else ""
-        if before != text and not self._task.check_mode:
-            path.write_text(text, encoding="utf-8")
-        result: dict[str, Any] = {"changed": before != text, "path": str(path)}
-        if self._task.diff:
-            result["diff"] = {"before": before, "after": text, "before_header": str(path), "after_header": str(path)}
+            text = document(given["models"], moved, given["to"])
+            result.update(write_text(Path(given["path"]), text, check_mode=self._task.check_mode, diff=self._task.diff))
         return result

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
-from ansible.inventory.manager import InventoryManager
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import ModelFacts, read_model
@@ -24,6 +23,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems impor
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.table import plan_table
 from ansible_collections.baremetal.vllm.plugins.module_utils.service import told
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights.fingerprint import fingerprint
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.control import pattern_matcher
 
 display = Display()
 
@@ -56,7 +56,7 @@ class ActionModule(ActionBase):
             Inventory(
                 models=models,
                 hosts={name: _declared(variables, name) for name in variables["groups"].get(given["group"], [])},
-                match=self._matcher(variables),
+                match=pattern_matcher(self._loader, variables["groups"]),
                 digests=_digests(menu),
                 facts=_facts(menu),
                 address=given["address"],
@@ -88,15 +88,6 @@ class ActionModule(ActionBase):
         if not self._task.check_mode:
             path.write_text(page)
         return True
-
-    def _matcher(self, variables: Mapping[str, Any]) -> Any:
-        """Ansible's own pattern language over the whole inventory, whatever `--limit` says."""
-        manager = InventoryManager(self._loader, parse=False)
-        for group, members in variables["groups"].items():
-            manager.add_group(group)
-            for member in members:
-                manager.add_host(member, group=group)
-        return lambda pattern: [host.name for host in manager.get_hosts(pattern=pattern, ignore_limits=True)]
 
 
 def _declared(variables: Mapping[str, Any], host: str) -> dict[str, Any]:

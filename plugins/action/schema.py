@@ -12,6 +12,7 @@ from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.load import release, releases
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import did_you_mean
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.schema import variables
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.control import write_text
 
 
 class ActionModule(ActionBase):
@@ -34,11 +35,5 @@ class ActionModule(ActionBase):
         if not given["path"]:
             Display().display(text)
             return {"changed": False, "release": version}
-        path = Path(given["path"])
-        before = path.read_text(encoding="utf-8") if path.is_file() else ""
-        if before != text and not self._task.check_mode:
-            path.write_text(text, encoding="utf-8")
-        result: dict[str, Any] = {"changed": before != text, "release": version, "path": str(path)}
-        if self._task.diff:
-            result["diff"] = {"before": before, "after": text, "before_header": str(path), "after_header": str(path)}
-        return result
+        written = write_text(Path(given["path"]), text, check_mode=self._task.check_mode, diff=self._task.diff)
+        return {**written, "release": version}
