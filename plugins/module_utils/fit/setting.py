@@ -136,9 +136,14 @@ def _dtype(args: Mapping[str, Any]) -> str:
     return "float32" if written in ("float", "float32") else written
 
 
-def _share(args: Mapping[str, Any], release: Release | None) -> float:
+def whole_share(release: Release | None) -> float:
+    """What an engine takes of a GPU when nothing is said: that release's default for gpu-memory-utilization."""
     known = release.options.get("gpu-memory-utilization") if release else None
-    default = known.default if known and isinstance(known.default, float) else _SHARE
+    return known.default if known and isinstance(known.default, float) else _SHARE
+
+
+def _share(args: Mapping[str, Any], release: Release | None) -> float:
+    default = whole_share(release)
     try:
         share = float(args.get("gpu-memory-utilization", default))
     except (TypeError, ValueError, OverflowError):

@@ -11,7 +11,13 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model imp
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.advised import on_variable
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.extras import Extras
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import nearest, numbers
-from ansible_collections.baremetal.vllm.plugins.module_utils.flags.plainness import NO_TEXT, Wrong, is_secret, shown
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.plainness import (
+    NO_TEXT,
+    SECRET_NAME,
+    Wrong,
+    is_secret,
+    shown,
+)
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.scalars import (
     WANTED,
     read_scalar,
@@ -19,7 +25,6 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.flags.scalars impor
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problems
 
-_SECRET_NAME = re.compile(r"(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|API_KEY|ACCESS_KEY|CREDENTIALS?)(_|$)")
 # Of the control characters, an environment may hold tab and line feed alone (systemd: env_value_is_valid).
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
 _VISIBLE = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
@@ -70,7 +75,7 @@ def check_environment(
 
 
 def _wrong_anywhere(name: str, value: str) -> Wrong | None:
-    if _SECRET_NAME.search(name) or is_secret(value):
+    if SECRET_NAME.search(name) or is_secret(value):
         return Wrong(
             "looks like a secret, and unit files are readable by every user of the host",
             "Use `vllm_api_key`, `vllm_hf_token` or `vllm_secret_env` (from a vault)",

@@ -13,6 +13,8 @@ MAX_WORD = 32 * 4096 - 1
 _MAX_DEPTH = 32
 
 _SECRET_VALUE = re.compile(r"\b(hf_[A-Za-z0-9]{16,}|sk-[A-Za-z0-9_-]{16,}|AKIA[A-Z0-9]{16})\b")
+# Names of variables and keys that hold secrets, in capitals.
+SECRET_NAME = re.compile(r"(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|API_KEY|ACCESS_KEY|CREDENTIALS?)(_|$)")
 _SECRET_START = ("hf_", "sk-", "AKIA")
 # Halves of surrogate pairs, and Unicode's noncharacters: systemd drops a line that holds one as "not UTF-8 clean", and
 # D-Bus refuses to speak of such a unit (src/basic/utf8.c).
@@ -91,3 +93,8 @@ def shown(value: Any) -> str:
     if isinstance(value, bool):
         text = "true" if value else "false"
     return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def printable(text: str) -> str:
+    """Text whose line breaks and other control characters are escaped: it may come from anybody's file."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

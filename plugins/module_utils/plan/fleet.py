@@ -16,6 +16,7 @@ from typing import Any
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.load import release
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model import Release
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import ModelFacts
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.setting import whole_share
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.extras import read_extras
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import Host, read_host, read_release
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.memory import Memory
@@ -132,7 +133,7 @@ class _Fleet:
         known = self.releases[host.release]
         read = [(entry, self.options.read(entry, known)) for entry in entries]
         placed = place(host, read, self.problems)
-        shares = share(host.name, read, placed, _whole_gpu(known), self.problems)
+        shares = share(host.name, read, placed, whole_share(known), self.problems)
         weights: dict[str, dict[str, str]] = {}
         services: list[dict[str, Any]] = []
         for entry, args in read:
@@ -165,12 +166,6 @@ class _Fleet:
         return {"engine": engine if services else None, "weights": list(weights.values()), "services": services}
 
 
-def _whole_gpu(release: Release | None) -> float:
-    """What an engine takes of a GPU when nothing is said: that release's default for gpu-memory-utilization."""
-    option = release.options.get("gpu-memory-utilization") if release else None
-    return float(option.default) if option and isinstance(option.default, (int, float)) else 0.9
-
-
 def _refuse_same_names(menu: Sequence[Entry], problems: Problems) -> None:
     owner: dict[str, str] = {}
     for entry in menu:
@@ -193,7 +188,9 @@ def _assign(menu: Sequence[Entry], inventory: Inventory, problems: Problems) -> 
         if entry.hosts is None:
             hosts_of[entry.name] = everywhere
             continue
-        names = matched.setdefault(entry.hosts, list(inventory.match(entry.hosts)))
+        if entry.hosts not in matched:
+            matched[entry.hosts] = list(inventory.match(entry.hosts))
+        names = matched[entry.hosts]
         key = f"vllm_models.{entry.name}.hosts"
         strangers = [name for name in names if name not in inventory.hosts]
         if not names:

@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.plainness import printable
+
 # Stands in a reason for the hosts where it holds: a mistake on a thousand hosts is told once.
 HOSTS = "\x00hosts\x00"
 _NAMED = 3
@@ -20,9 +22,8 @@ class Problem:
     remedy: str
 
     def __str__(self) -> str:
-        text = f"{self.key}: {self.reason}. {self.remedy}."
         # What the operator wrote is told back, and must not steer the terminal.
-        return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+        return printable(f"{self.key}: {self.reason}. {self.remedy}.")
 
 
 _Hosts = dict[Problem, dict[str, None]]

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import SECRET
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.plainness import SECRET_NAME, is_secret, printable
 
 # Longer values are cut in the middle of a line; the whole ones stand in the details and in the JSON.
 WIDEST = 40
 SHOWN = 4
-_SECRET_OPTIONS = ("api-key", "hf-token")
-_SECRET_NAME = re.compile(r"(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|API_KEY|ACCESS_KEY|CREDENTIALS?)(_|$)", re.IGNORECASE)
-_SECRET_VALUE = re.compile(r"\b(hf_[A-Za-z0-9]{16,}|sk-[A-Za-z0-9_-]{16,}|AKIA[A-Z0-9]{16})\b")
 
 
 @dataclass(frozen=True)
@@ -58,8 +57,8 @@ def changed(what: str, name: str, before: str | None, after: str | None) -> Caus
     """A cause whose values are left out where they are secret by their name or look like one."""
     # Of a dotted option ("--x.y.api_key") the last key says what it holds.
     by_name = what in ("option", "environment") and ("." in name or what == "environment")
-    secret = name in _SECRET_OPTIONS or (by_name and _SECRET_NAME.search(name.rpartition(".")[2]))
-    if secret or any(_SECRET_VALUE.search(value or "") for value in (before, after)):
+    secret = name in SECRET or (by_name and SECRET_NAME.search(name.rpartition(".")[2].upper()))
+    if secret or any(is_secret(value or "") for value in (before, after)):
         return Cause(what, name, hidden=True)
     return Cause(what, name, before, after)
 
@@ -69,11 +68,6 @@ def shorten(value: str, widest: int = WIDEST) -> str:
     line = printable(" ".join(value.split()))
     half = (widest - 1) // 2
     return line if len(line) <= widest else f"{line[:half]}…{line[-half:]}"
-
-
-def printable(value: str) -> str:
-    """A value whose line breaks and other control characters are escaped: it may come from anybody's file."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in value)
 
 
 def told(causes: Sequence[Cause]) -> str:
