@@ -144,8 +144,9 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine import installed
-from ansible_collections.baremetal.vllm.plugins.module_utils.service import host, observe
+from ansible_collections.baremetal.vllm.plugins.module_utils.service import observe
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.decide import Planned, decide_all
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.hostfile import HostFile
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.secrets import matching_identity
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.systemd import SystemdError
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights import store
@@ -170,7 +171,7 @@ def units(asked: dict[str, Any]) -> dict[str, Any]:
     planned = [Planned(unit["unit"], unit["text"], unit["digest"]) for unit in asked["units"]]
     identity, written = secrets(asked["secrets_path"], asked["secrets_digest"])
     sight = observe.observe([unit.unit for unit in planned], identity)
-    files = [host.HostFile(f["path"], f["content"], int(f["mode"], 8)) for f in asked["files"]]
+    files = [HostFile(f["path"], f["content"], int(f["mode"], 8)) for f in asked["files"]]
     foreign = observe.foreign_units([unit.unit for unit in planned])
     return {
         "steps": [asdict(step) for step in decide_all(planned, sight.observed, list(sight.texts))],

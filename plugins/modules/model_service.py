@@ -106,6 +106,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.baremetal.vllm.plugins.module_utils.service import generations, host, observe
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.decide import Planned, decide_all
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.hostfile import HostFile
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.secrets import environment_secrets
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.systemd import SystemdError
 
@@ -113,7 +114,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.service.systemd imp
 def apply(module: AnsibleModule) -> dict[str, Any]:
     units = module.params["units"]
     secrets = environment_secrets(module.params["api_key"], module.params["secret_env"])
-    files = [host.HostFile(f["path"], f["content"], int(f["mode"], 8)) for f in module.params["files"]]
+    files = [HostFile(f["path"], f["content"], int(f["mode"], 8)) for f in module.params["files"]]
     hidden = host.secrets_file(module.params["secrets_path"], secrets)
     guarded = bool(secrets) or Path(hidden.path).exists()
     if guarded:

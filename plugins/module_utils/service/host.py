@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import stat
 import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.service import generations, systemd
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.decide import Step
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.hostfile import HostFile
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.journal import cause, stage
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.observe import GENERATIONS, UNITS
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.render import MARK
@@ -20,40 +19,6 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.service.secrets imp
     secret_lines,
     secrets_identity,
 )
-
-
-@dataclass(frozen=True)
-class HostFile:
-    """A file the units need. `secret` ones are shown in no diff and live in a directory that only root may enter."""
-
-    path: str
-    content: str
-    mode: int
-    secret: bool = False
-
-    def current(self) -> str | None:
-        try:
-            return Path(self.path).read_text()
-        except (FileNotFoundError, UnicodeDecodeError):
-            return None
-
-    def differs(self) -> bool:
-        if self.current() != self.content:
-            return True
-        found = os.stat(self.path)
-        return stat.S_IMODE(found.st_mode) != self.mode or (found.st_uid, found.st_gid) != (0, 0)
-
-    def write(self) -> None:
-        """Replace the file whole; its content is never readable under a wider mode, not for an instant."""
-        path = Path(self.path)
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700 if self.secret else 0o755)
-        draft = path.with_name(f".{path.name}.draft")
-        draft.unlink(missing_ok=True)
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
-            stream.write(self.content)
-        os.chown(draft, 0, 0)
-        draft.chmod(self.mode)
-        os.replace(draft, path)
 
 
 def secrets_file(path: str, secrets: Mapping[str, str]) -> HostFile:

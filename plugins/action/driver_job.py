@@ -1,0 +1,95 @@
+"""Runs a host's driver commands one after the other, showing each; see plugins/modules/driver_job.py for its documentation."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+from ansible_collections.baremetal.vllm.plugins.module_utils.driver.causes import cause, stage
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.plain import plain
+
+# A line at least this often, even where nothing new happens: silence looks like a hang.
+HEARTBEAT = 30.0
+# Lines of a failed command that are shown beside its cause.
+SHOWN = 12
+display = Display()
+
+
+class ActionModule(ActionBase):
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        self._variables = task_vars or {}
+        self._host = self._variables["inventory_hostname"]
+        commands = plain(self._task.args.get("commands", []))
+        result: dict[str, Any] = {"changed": bool(commands), "commands": [command["title"] for command in commands]}
+        told = []
+        for command in commands:
+            if self._task.check_mode:
+                told += self._simulated(command)
+                continue
+            failed = self._carried_out(command)
+            if failed and not command.get("optional"):
+                return {**result, "failed": True, **failed}
+        if self._task.diff and commands:
+            text = told or [f"{command['title']}: {' '.join(command['argv'])}" for command in commands]
+            result["diff"] = {
+                "before": "",
+                "after": "\n".join([*text, ""]),
+                "after_header": f"commands on {self._host}",
+            }
+        return result
+
+    def _module(self, **arguments: Any) -> dict[str, Any]:
+        result: dict[str, Any] = self._execute_module(
+            module_name="baremetal.vllm.driver_job", module_args=arguments, task_vars=self._variables
+        )
+        result.pop("invocation", None)
+        return result
+
+    def _simulated(self, command: dict[str, Any]) -> list[str]:
+        lines = [f"{command['title']}: {' '.join(command['argv'])}"]
+        if command.get("simulate"):
+            said = self._module(phase="simulate", argv=command["simulate"])
+            # apt -s says much beside what it would do.
+            lines += [f"  {line}" for line in said.get("lines", []) if line.startswith(("Inst ", "Remv ", "E: "))]
+        return lines
+
+    def _carried_out(self, command: dict[str, Any]) -> dict[str, Any]:
+        """Start a command and watch it to its end; {} when it went well, else `msg` and `rc`."""
+        title, begun = command["title"], time.monotonic()
+        self._show(title, begun)
+        started = self._module(phase="start", title=title, argv=command["argv"])
+        if started.get("failed") or started.get("unreachable"):
+            return {"msg": f"{title}: {started.get('msg', started)}", **started}
+        if started.get("busy"):
+            return {
+                "msg": f"{title}: another run is at work on this host ({started['busy']}). Run again when it has ended"
+            }
+        lines: list[str] = []
+        shown, offset = time.monotonic(), started["offset"]
+        while True:
+            seen = self._module(phase="watch", offset=offset)
+            if "done" not in seen:
+                return {"msg": f"{title}: lost sight of it ({seen.get('msg', seen)}). Run again: it goes on by itself"}
+            offset = seen["offset"]
+            lines = [*lines, *seen["lines"]][-2000:]
+            news = [text for text in map(stage, seen["lines"]) if text]
+            if news or time.monotonic() - shown > HEARTBEAT:
+                self._show(news[-1] if news else title, begun)
+                shown = time.monotonic()
+            if seen["done"]:
+                break
+        if not seen["rc"]:
+            return {}
+        last = "\n".join(f"    {line}" for line in lines[-SHOWN:])
+        text = (
+            f"{title} failed (status {seen['rc']}): {cause(lines)}. The whole log is /var/log/vllm-driver.log; its end:"
+        )
+        return {"msg": f"{text}\n{last}", "rc": seen["rc"]}
+
+    def _show(self, text: str, begun: float) -> None:
+        display.display(f"{self._host:<12} {time.monotonic() - begun:4.0f} s  {text}")

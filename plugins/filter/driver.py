@@ -1,0 +1,31 @@
+"""Sentences about drivers for the person at the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+
+def waiting_hosts(hosts: Iterable[str], variables: Mapping[str, Any]) -> str:
+    """Which of the hosts wait for a reboot, and why; "" where none does."""
+    lines = []
+    for host in hosts:
+        why = variables[host].get("__nvidia_driver", {}).get("waits")
+        if why:
+            lines.append(f"  {host}: {why}")
+    return "\n".join(["These hosts wait for a reboot:", *lines]) if lines else ""
+
+
+def went_back(failure: Mapping[str, Any], back: Mapping[str, Any]) -> str:
+    """What failed, and whether the earlier driver is installed again (`back` is the result of the task that did it)."""
+    text = str(failure.get("msg", failure))
+    if back.get("skipped"):
+        return f"{text}\nThere was no driver before that could be gone back to."
+    if back.get("msg"):
+        return f"{text}\nGoing back to the earlier packages failed too: {back['msg']}"
+    return f"{text}\nThe packages that were installed before are installed again."
+
+
+class FilterModule:
+    def filters(self) -> dict[str, Any]:
+        return {"waiting_hosts": waiting_hosts, "went_back": went_back}

@@ -1,0 +1,202 @@
+"""The commands that carry a resolution out, for both families of package managers.
+
+Sources: apt-get(8), apt-mark(8), dnf(8) "versionlock" of dnf-plugins-core, dkms(8), modprobe(8).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from ansible_collections.baremetal.vllm.plugins.module_utils.driver.command import Command
+from ansible_collections.baremetal.vllm.plugins.module_utils.driver.model import Resolution, State
+
+# Whoever holds apt's lock (unattended upgrades) is waited for; files that the operator changed stay as they are.
+_APT = (
+    *("apt-get", "-y", "-o", "DPkg::Lock::Timeout=600"),
+    *("-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"),
+)
+_APT_INSTALL = (*_APT, "--no-install-recommends", "--allow-downgrades", "--allow-change-held-packages")
+_DNF = ("dnf", "-y", "--setopt=install_weak_deps=False")
+# Sister modules, in the order in which they can go.
+SISTERS = ("nvidia_peermem", "nvidia_drm", "nvidia_modeset", "nvidia_uvm")
+FABRIC, PERSISTENCE = "nvidia-fabricmanager.service", "nvidia-persistenced.service"
+# What holds the devices open besides models, and comes back after the module has been loaded again.
+SERVICES = (PERSISTENCE, FABRIC, "nvidia-dcgm.service", "nvidia-dcgm-exporter.service", "nvidia-imex.service")
+
+
+def update(family: str) -> tuple[str, ...]:
+    """Reading the package lists."""
+    if family == "debian":
+        return ("apt-get", "-o", "DPkg::Lock::Timeout=600", "-o", "APT::Update::Error-Mode=any", "update")
+    return ("dnf", "-y", "makecache")
+
+
+def difference(resolution: Resolution, state: State) -> dict[str, str]:
+    """The packages of a resolution that are not installed in the resolved version ("" is any)."""
+    wanted = resolution.packages.items()
+    return {
+        name: version
+        for name, version in wanted
+        if state.packages.get(name) != (version or state.packages.get(name, "-"))
+    }
+
+
+def download(family: str, packages: Mapping[str, str], removed: Iterable[str]) -> list[Command]:
+    """Fetching packages without touching what is installed."""
+    words = _words(family, packages, removed)
+    if not packages:
+        return []
+    argv = (*_APT_INSTALL, "--download-only", "install", *words)
+    if family != "debian":
+        argv = (*_DNF, "--allowerasing", "--downloadonly", "install", *words)
+    return [Command(f"download {_some(packages)}", argv)]
+
+
+def install(family: str, resolution: Resolution, state: State) -> list[Command]:
+    """One transaction that installs, removes and exchanges; nothing of it is left half done on purpose."""
+    packages, removed = difference(resolution, state), resolution.remove
+    if not packages and not removed:
+        return []
+    words = _words(family, packages, removed)
+    title = f"install {_some(packages)}" if packages else f"remove {_some(removed)}"
+    if family == "debian":
+        argv = (*_APT_INSTALL, "install", *words)
+        return [Command(title, argv, simulate=(*_APT_INSTALL, "--simulate", "install", *words))]
+    commands = [
+        Command("unlock the driver's packages", (*_DNF, "versionlock", "delete", *resolution.packages), optional=True)
+    ]
+    if resolution.stream:
+        module = resolution.stream.partition(":")[0]
+        commands += [
+            Command(f"leave the stream of {module}", (*_DNF, "module", "reset", module)),
+            Command(f"switch to the stream {resolution.stream}", (*_DNF, "module", "enable", resolution.stream)),
+        ]
+    if removed:
+        commands.append(Command(f"remove {_some(removed)}", (*_DNF, "remove", "--noautoremove", *removed)))
+    if packages:
+        commands.append(Command(title, (*_DNF, "--allowerasing", "install", *words)))
+    return commands
+
+
+def back(family: str, resolution: Resolution, state: State) -> list[Command]:
+    """Undo a transaction that failed: what was installed before comes back, what was not goes; from cache or repository."""
+    before = {
+        name: state.packages[name] for name in (*resolution.packages, *resolution.remove) if name in state.packages
+    }
+    new = [name for name in resolution.packages if name not in state.packages]
+    words = _words(family, before, new)
+    if not before:
+        return []
+    if family == "debian":
+        return [Command("go back to the earlier packages", (*_APT_INSTALL, "install", *words))]
+    return [Command("go back to the earlier packages", (*_DNF, "history", "undo", "last"))]
+
+
+def purge(family: str, packages: Iterable[str]) -> list[Command]:
+    """Take packages and their settings away; what other packages brought along stays."""
+    names = sorted(packages)
+    if not names:
+        return []
+    if family == "debian":
+        argv = (*_APT, "--allow-change-held-packages", "purge", *names)
+        return [Command(f"remove {_some(names)}", argv, simulate=(argv[0], "--simulate", *argv[1:]))]
+    return [
+        Command("unlock the driver's packages", (*_DNF, "versionlock", "delete", *names), optional=True),
+        Command(f"remove {_some(names)}", (*_DNF, "remove", "--noautoremove", *names)),
+    ]
+
+
+def mend(family: str) -> list[Command]:
+    """Finish what an interrupted package manager left."""
+    if family == "debian":
+        return [
+            Command(
+                "finish interrupted installations", ("dpkg", "--configure", "-a", "--force-confdef", "--force-confold")
+            )
+        ]
+    return []
+
+
+def hold(family: str, resolution: Resolution, state: State) -> list[Command]:
+    """Keep upgrades of the system away from the driver's packages."""
+    loose = sorted(set(resolution.packages) - set(resolution.unheld) - set(state.held))
+    if not loose:
+        return []
+    if family == "debian":
+        return [Command(f"hold {_some(loose)}", ("apt-mark", "hold", *loose))]
+    return [
+        Command("install versionlock", (*_DNF, "install", "dnf-command(versionlock)")),
+        Command(f"lock {_some(loose)}", (*_DNF, "versionlock", "add", *loose)),
+    ]
+
+
+def build(resolution: Resolution, state: State) -> list[Command]:
+    """Build the module for every installed kernel that has none of the resolved version."""
+    if resolution.build != "dkms":
+        return []
+    names = {entry.name for entry in state.dkms if entry.version == resolution.version}
+    done = {entry.kernel for entry in state.dkms if entry.version == resolution.version and entry.state == "installed"}
+    lacking = [
+        kernel.release
+        for kernel in state.kernels
+        if kernel.headers
+        and (kernel.module is None or kernel.module.version != resolution.version or kernel.release not in done)
+    ]
+    return [
+        Command(
+            f"build the module {name}/{resolution.version} for {kernel}",
+            ("dkms", "install", "--force", "-m", name, "-v", resolution.version, "-k", kernel),
+        )
+        for name in sorted(names)
+        for kernel in lacking
+    ]
+
+
+def initramfs(family: str, kernels: Iterable[str]) -> list[Command]:
+    """Make the early boot of kernels anew, without nouveau."""
+    if family == "debian":
+        return [
+            Command(f"make the initramfs of {kernel}", ("update-initramfs", "-u", "-k", kernel)) for kernel in kernels
+        ]
+    return [Command(f"make the initramfs of {kernel}", ("dracut", "--force", "--kver", kernel)) for kernel in kernels]
+
+
+def enable(units: Iterable[str]) -> list[Command]:
+    return [Command(f"enable {unit}", ("systemctl", "enable", unit)) for unit in units]
+
+
+def start(units: Iterable[str]) -> list[Command]:
+    return [Command(f"start {unit}", ("systemctl", "restart", unit)) for unit in units]
+
+
+def unload(state: State) -> list[Command]:
+    """Take the loaded module out of the kernel, whose users have been stopped before."""
+    active = [unit for unit in SERVICES if unit in state.units and state.units[unit].state == "active"]
+    commands = [Command(f"stop {unit}", ("systemctl", "stop", unit)) for unit in active]
+    if state.nouveau:
+        commands.append(Command("unload nouveau", ("rmmod", "nouveau")))
+    if state.loaded is not None:
+        commands += [Command(f"unload {module}", ("rmmod", module), optional=True) for module in SISTERS]
+        commands.append(Command(f"unload nvidia {state.loaded.version}", ("rmmod", "nvidia")))
+    return commands
+
+
+def load() -> list[Command]:
+    """Load the module as the next boot would, and make its device nodes."""
+    return [
+        Command("load nvidia", ("modprobe", "nvidia")),
+        Command("load nvidia-uvm", ("modprobe", "nvidia-uvm")),
+        Command("make the device nodes", ("nvidia-modprobe", "-c=0", "-u"), optional=True),
+    ]
+
+
+def _words(family: str, packages: Mapping[str, str], removed: Iterable[str]) -> list[str]:
+    if family == "debian":
+        pinned = [f"{name}={version}" if version else name for name, version in packages.items()]
+        return [*pinned, *(f"{name}-" for name in removed)]
+    return [f"{name}-{version}" if version else name for name, version in packages.items()]
+
+
+def _some(names: Iterable[str]) -> str:
+    listed = sorted(names)
+    return ", ".join(listed) if len(listed) < 4 else f"{', '.join(listed[:2])} and {len(listed) - 2} more packages"

@@ -1,0 +1,172 @@
+"""What is to be done to a host's driver, from what was seen there: pure, asked again after every step."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ansible_collections.baremetal.vllm.plugins.module_utils.driver import commands
+from ansible_collections.baremetal.vllm.plugins.module_utils.driver.command import Command
+from ansible_collections.baremetal.vllm.plugins.module_utils.driver.model import Resolution, State, User, Wanted
+from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.finding import Finding
+
+# Units of this toolkit: they are stopped gracefully before the driver goes, and started again after it has come.
+OURS = ("vllm-",)
+# What belongs to the driver, beside headers and tools that others may need.
+_DRIVER = re.compile(r"nvidia|^libcuda|^cuda-drivers")
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What the operator allows: rebooting, and findings to live with."""
+
+    reboot: bool = False
+    accept: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The steps for one host; every part is empty where nothing is to be done.
+
+    `download` changes nothing that runs; `drain` are our units to stop before `install` and `load`; `heal` builds,
+    holds and enables; `load` exchanges the module in the kernel. `reboot` says why the host must boot anew; `waits` why
+    it cannot go on without leave to. `refusals` stop the host before anything is changed. `back` undoes `install` where that
+    fails; `then` says what an installation is followed by.
+    """
+
+    refusals: tuple[Finding, ...] = ()
+    download: tuple[Command, ...] = ()
+    drain: tuple[str, ...] = ()
+    install: tuple[Command, ...] = ()
+    heal: tuple[Command, ...] = ()
+    load: tuple[Command, ...] = ()
+    reboot: str = ""
+    waits: str = ""
+    back: tuple[Command, ...] = ()
+    then: str = ""
+
+    @property
+    def idle(self) -> bool:
+        return not (self.install or self.heal or self.load or self.reboot or self.waits or self.refusals)
+
+
+def decide(
+    state: State, wanted: Wanted, resolution: Resolution, findings: Sequence[Finding], policy: Policy, family: str
+) -> Decision:
+    """The steps that bring the host to `resolution`, or that heal what `findings` names."""
+    refusals = tuple(f for f in findings if f.fatal and not f.heal and f.name not in policy.accept)
+    if refusals:
+        return Decision(refusals=refusals)
+    packages = commands.difference(resolution, state)
+    install = (*(commands.mend(family) if state.broken else ()), *commands.install(family, resolution, state))
+    # Headers and tools come and go without anybody noticing; the driver itself does not.
+    moves = any(resolution.version in version for version in packages.values()) or bool(resolution.remove)
+    change = _load_changes(state, resolution) or (moves and state.loaded is not None)
+    ours, foreign = users(state)
+    reboot = _reboot(state, resolution, moves, findings)
+    if change and not reboot and foreign:
+        reboot = f"{_named(foreign)} would lose the GPUs: the module cannot be exchanged while they run"
+    waits = reboot if not policy.reboot else ""
+    if waits and moves and state.loaded is not None:
+        # Half a change would leave new programs with a library that the loaded module refuses.
+        return Decision(waits=waits)
+    drain = ours if (change or reboot) and not waits else ()
+    if packages or resolution.remove:
+        return Decision(
+            download=tuple(commands.download(family, packages, resolution.remove)),
+            drain=drain,
+            install=install,
+            back=tuple(commands.back(family, resolution, state)),
+            then=_then(state, change, reboot),
+        )
+    services = _services(state, wanted)
+    heal = [*commands.build(resolution, state), *_initramfs(state, family), *commands.hold(family, resolution, state)]
+    return Decision(
+        drain=drain,
+        install=install,
+        heal=(*heal, *commands.enable(services.enable)),
+        load=_load(state, services, change and not reboot),
+        reboot="" if waits else reboot,
+        waits=waits,
+        then=_then(state, change, reboot),
+    )
+
+
+def decide_absent(state: State, family: str) -> Decision:
+    """The steps that take the driver away: models and services stop, the module leaves the kernel, the packages go."""
+    ours, foreign = users(state)
+    packages = [name for name in state.packages if _DRIVER.search(name)]
+    if foreign and state.loaded is not None:
+        named = _named(foreign)
+        return Decision(refusals=(Finding("in-use", f"{named} uses the GPUs", "Stop it, then run again"),))
+    return Decision(drain=ours, install=(*commands.unload(state), *commands.purge(family, packages)))
+
+
+@dataclass(frozen=True)
+class _Services:
+    enable: tuple[str, ...]
+    start: tuple[str, ...]
+
+
+def _services(state: State, wanted: Wanted) -> _Services:
+    """Units of the driver that are installed and needed, and are not enabled or do not run."""
+    needed = [commands.PERSISTENCE] if wanted.persistence else []
+    needed += [commands.FABRIC] if state.switches else []
+    known = [unit for unit in needed if unit in state.units and state.units[unit].state]
+    return _Services(
+        enable=tuple(unit for unit in known if not state.units[unit].enabled),
+        start=tuple(unit for unit in known if state.units[unit].state != "active"),
+    )
+
+
+def _load_changes(state: State, resolution: Resolution) -> bool:
+    """Whether another module must be in the kernel than the one that is."""
+    if state.nouveau or state.loaded is None:
+        return True
+    return state.loaded.version != resolution.version or state.loaded.open != (resolution.modules == "open")
+
+
+def _reboot(state: State, resolution: Resolution, moves: bool, findings: Sequence[Finding]) -> str:
+    """Why nothing less than a reboot will do, "" where it will."""
+    asked = [finding for finding in findings if finding.heal == "reboot"]
+    if asked:
+        return asked[0].message
+    running = next((kernel for kernel in state.kernels if kernel.release == state.running), None)
+    if not _load_changes(state, resolution):
+        return ""
+    if running is None or (not running.headers and not moves and running.module is None):
+        other = state.next_kernel or "another kernel"
+        return f"no module can be built for the running kernel {state.running}; {other} boots next"
+    return ""
+
+
+def users(state: State) -> tuple[tuple[str, ...], tuple[User, ...]]:
+    """Our units that use the GPUs, and everybody else who does but the driver's own services."""
+    ours = sorted({user.unit for user in state.users if user.unit.startswith(OURS)})
+    foreign = [u for u in state.users if not u.unit.startswith(OURS) and u.unit not in commands.SERVICES]
+    return tuple(ours), tuple(foreign)
+
+
+def _then(state: State, change: bool, reboot: str) -> str:
+    if reboot:
+        return f"a reboot: {reboot}"
+    return "the loaded module is exchanged" if change and (state.loaded or state.nouveau) else ""
+
+
+def _named(users: Sequence[User]) -> str:
+    named = [f"{user.name} (process {user.pid}{f', {user.unit}' if user.unit else ''})" for user in users[:3]]
+    return ", ".join(named) + (f" and {len(users) - 3} more" if len(users) > 3 else "")
+
+
+def _initramfs(state: State, family: str) -> list[Command]:
+    return commands.initramfs(family, [kernel.release for kernel in state.kernels if kernel.nouveau_in_initramfs])
+
+
+def _load(state: State, services: _Services, change: bool) -> tuple[Command, ...]:
+    """Exchange the module where it must be, and start the services that shall run."""
+    if not change:
+        return tuple(commands.start(services.start))
+    stopped = [unit for unit in commands.SERVICES if unit in state.units and state.units[unit].state == "active"]
+    again = list(dict.fromkeys([*services.start, *stopped]))
+    return (*commands.unload(state), *commands.load(), *commands.start(again))

@@ -1,0 +1,88 @@
+"""A command on the host that outlives the connection: package managers and compilers must not be cut off half-way.
+
+It runs as a transient systemd unit and writes to a log of its own; whoever comes back can go on watching it.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+UNIT = "vllm-driver-job.service"
+LOG = Path("/var/log/vllm-driver.log")
+
+
+def state() -> dict[str, str]:
+    """The unit's properties; ActiveState "inactive" where nothing runs and nothing ended."""
+    names = "ActiveState,SubState,ExecMainStatus,ExecMainCode,Result,Description"
+    text = _run(["systemctl", "show", UNIT, f"--property={names}"]).stdout
+    return dict(line.partition("=")[::2] for line in text.splitlines())
+
+
+def start(title: str, argv: Sequence[str], environment: Mapping[str, str]) -> dict[str, Any]:
+    """Start the command; `offset` is where its words begin in the log, `busy` the title of another one that still runs."""
+    found = state()
+    if found.get("ActiveState") in ("active", "activating") and found.get("SubState") != "exited":
+        return {"busy": found.get("Description", ""), "offset": _size()}
+    forget()
+    offset = _size()
+    settings = [f"--setenv={name}={value}" for name, value in environment.items()]
+    # systemd of RHEL 8 cannot append to a file by itself.
+    words = ["/bin/sh", "-c", 'log=$1; shift; exec "$@" >>"$log" 2>&1', "vllm-driver-job", str(LOG), *argv]
+    flags = ["--quiet", f"--unit={UNIT}", f"--description={title}", "--property=RemainAfterExit=yes", *settings]
+    done = _run(["systemd-run", *flags, "--", *words])
+    return {"busy": "", "offset": offset, "error": done.stderr.strip() if done.returncode else ""}
+
+
+def watch(offset: int, patience: float) -> dict[str, Any]:
+    """Wait up to `patience` seconds for an end or for new words.
+
+    Returns `done`, `rc` (None while it runs; 128 and more where a signal ended it), the new `lines`, the next `offset`.
+    """
+    deadline = time.monotonic() + patience
+    while True:
+        found = state()
+        done = found.get("ActiveState") != "active" or found.get("SubState") == "exited"
+        lines, reached = _lines(offset, whole=not done)
+        if done or lines or time.monotonic() > deadline:
+            break
+        time.sleep(0.5)
+    status = int(found.get("ExecMainStatus") or 0)
+    # CLD_KILLED and CLD_DUMPED: the status is a signal then.
+    status += 128 if found.get("ExecMainCode") in ("2", "3") else 0
+    if done and found.get("Result", "success") != "success" and status == 0:
+        status = 1
+    return {"done": done, "rc": status if done else None, "lines": lines, "offset": reached}
+
+
+def forget() -> None:
+    """Drop what systemd remembers of the last command."""
+    _run(["systemctl", "stop", UNIT])
+    _run(["systemctl", "reset-failed", UNIT])
+
+
+def _size() -> int:
+    try:
+        return LOG.stat().st_size
+    except FileNotFoundError:
+        LOG.touch(mode=0o640)
+        return 0
+
+
+def _lines(offset: int, whole: bool) -> tuple[list[str], int]:
+    """Lines after `offset` (with `whole`, only finished ones), and where they end."""
+    with LOG.open("rb") as stream:
+        stream.seek(offset)
+        data = stream.read(256 * 1024)
+    if whole:
+        data = data[: data.rfind(b"\n") + 1]
+    # Package managers draw progress with carriage returns: only the last state of such a line counts.
+    text = data.decode("utf-8", "replace")
+    return [line.rstrip("\r").rpartition("\r")[2] for line in text.splitlines() if line.strip()], offset + len(data)
+
+
+def _run(argv: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(argv, capture_output=True, text=True, errors="replace", timeout=60, check=False)
