@@ -18,7 +18,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model imp
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import ModelFacts
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.setting import whole_share
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.extras import read_extras
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import Host, read_host, read_release
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import Host, described, read_host, read_release
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.memory import Memory
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import Entry, read_menu
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.options import Options
@@ -163,7 +163,12 @@ class _Fleet:
                 )
             )
         engine = {"release": host.release, "accelerator": host.accelerator, "path": engine_path(host.release)}
-        return {"engine": engine if services else None, "weights": list(weights.values()), "services": services}
+        return {
+            "host": described(host),
+            "engine": engine if services else None,
+            "weights": list(weights.values()),
+            "services": services,
+        }
 
 
 def _refuse_same_names(menu: Sequence[Entry], problems: Problems) -> None:

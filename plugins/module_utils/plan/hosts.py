@@ -70,6 +70,19 @@ def read_host(name: str, declared: Mapping[str, Any], problems: Problems) -> Hos
     return host
 
 
+def described(host: Host) -> dict[str, Any]:
+    """What a host declares itself to be, JSON-ready: what is found there is compared with this. Memory of one GPU in bytes."""
+    gpu = host.gpu
+    return {
+        "accelerator": host.accelerator,
+        "release": host.release,
+        "gpu_count": host.gpu_count,
+        "gpu_name": gpu.name if gpu else "",
+        "gpu_memory": gpu.memory if gpu and not gpu.nominal else None,
+        "driver": host.driver,
+    }
+
+
 def read_release(declared: Mapping[str, Any]) -> str:
     """The release that a host asks for; "" where it names none."""
     given = declared.get("vllm_version")

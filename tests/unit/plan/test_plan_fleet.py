@@ -299,7 +299,20 @@ def test_the_parallel_sizes_decide_how_many_gpus_a_model_gets(args: dict[str, An
 
 def test_a_host_without_models_needs_no_engine() -> None:
     outcome = plan({"m": {**CHAT, "hosts": "a"}}, {"a": GPU_HOST, "b": GPU_HOST})
-    assert outcome.plan["hosts"]["b"] == {"engine": None, "weights": [], "services": []}
+    idle = outcome.plan["hosts"]["b"]
+    assert (idle["engine"], idle["weights"], idle["services"]) == (None, [], [])
+
+
+def test_the_plan_says_what_each_host_is_so_that_what_is_found_there_can_be_compared() -> None:
+    declared = {**GPU_HOST, "gpu_name": "H100-80GB", "nvidia_driver_version": 580}
+    assert plan({"m": CHAT}, {"a": declared}).plan["hosts"]["a"]["host"] == {
+        "accelerator": "cuda",
+        "release": GPU_HOST["vllm_version"],
+        "gpu_count": 8,
+        "gpu_name": "H100-80GB",
+        "gpu_memory": 81559 * 2**20,
+        "driver": "580",
+    }
 
 
 leaf = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
