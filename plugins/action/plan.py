@@ -15,7 +15,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.fit.find import loc
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.overrides import overrides_of
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.document import models_page
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.fleet import Inventory, plan_fleet
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import HOST_KEYS
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import HOST_KEYS, HOST_PREFIXES
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.jsonfile import write_json
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import Entry, read_menu
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.plain import plain
@@ -92,7 +92,8 @@ class ActionModule(ActionBase):
 
 def _declared(variables: Mapping[str, Any], host: str) -> dict[str, Any]:
     of_host = variables["hostvars"][host]
-    return {key: plain(of_host[key]) for key in HOST_KEYS if key in of_host}
+    keys = [key for key in of_host if key in HOST_KEYS or key.startswith(HOST_PREFIXES)]
+    return {key: plain(of_host[key]) for key in keys}
 
 
 def _digests(menu: Iterable[Entry]) -> dict[str, str]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.driver import request
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.gpus import Gpu, read_gpu
+from ansible_collections.baremetal.vllm.plugins.module_utils.gpu import settings_read
+from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.settings import Setting, unusable
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import whole
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import HOSTS, Problems
 
@@ -19,10 +22,11 @@ HOST_KEYS = (
     "gpu_count",
     "gpu_name",
     "gpu_memory_gib",
-    "nvidia_driver_version",
+    *settings_read.KEYS,
 )
+# Variables of these names are read as well, so that a misspelled one is told.
+HOST_PREFIXES = ("nvidia_driver_",)
 _RELEASE = re.compile(r"\d+\.\d+\.\d+(\.?(post|rc)\d+|\.\d+)?")
-_DRIVER = re.compile(r"\d{3}(\.\d{1,3}){0,2}")
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class Host:
     """A host of the fleet: its accelerator, the release it shall run, and how many GPUs it has (0 on `cpu`).
 
     `gpu` is what is known of its GPUs (all alike), None where nothing was declared; `driver` the declared NVIDIA
-    driver, a branch ("580") or a version ("580.95.05"), "" where none was.
+    driver, a branch ("580") or a version ("580.95.05"), "" where none was; `settings` what its GPUs shall be set to.
     """
 
     name: str
@@ -39,6 +43,12 @@ class Host:
     gpu_count: int
     gpu: Gpu | None = None
     driver: str = ""
+    settings: tuple[Setting, ...] = ()
+
+    @property
+    def unusable(self) -> dict[int, str]:
+        """GPUs that no model can have whole, and why."""
+        return unusable(self.settings)
 
 
 def read_host(name: str, declared: Mapping[str, Any], problems: Problems) -> Host | None:
@@ -63,8 +73,11 @@ def read_host(name: str, declared: Mapping[str, Any], problems: Problems) -> Hos
     if not wrong.problems and gpu_count is not None:
         # What is wrong from here on leaves the host's models to be checked all the same.
         cpu = accelerator == "cpu"
-        gpu, driver = _read_gpu(declared, wrong), _read_driver(declared.get("nvidia_driver_version"), wrong)
-        host = Host(name, str(accelerator), release, 0 if cpu else gpu_count, None if cpu else gpu, driver)
+        gpu, driver = _read_gpu(declared, wrong), request.read_wanted(HOSTS, declared, wrong)
+        request.check_declared(driver, gpu, wrong)
+        settings = settings_read.read_settings(declared, wrong)
+        count, known = (0, None) if cpu else (gpu_count, gpu)
+        host = Host(name, str(accelerator), release, count, known, driver.version, settings)
     for problem in wrong.problems:
         problems.add(problem.key, problem.reason, problem.remedy, name)
     return host
@@ -80,6 +93,8 @@ def described(host: Host) -> dict[str, Any]:
         "gpu_name": gpu.name if gpu else "",
         "gpu_memory": gpu.memory if gpu and not gpu.nominal else None,
         "driver": host.driver,
+        "cut": [setting.index for setting in host.settings if setting.mig],
+        "settings": [asdict(setting) for setting in host.settings],
     }
 
 
@@ -114,16 +129,3 @@ def _number(value: Any) -> float | None:
         except (ValueError, OverflowError):
             return None
     return None
-
-
-def _read_driver(value: Any, problems: Problems) -> str:
-    """A branch or a version as text; YAML reads a branch alone as a number, and it means the same."""
-    text = str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
-    if value is None or _DRIVER.fullmatch(text):
-        return "" if value is None else text
-    problems.add(
-        f"{HOSTS}.nvidia_driver_version",
-        f"{value!r} is neither a branch nor a version of the driver",
-        'Write a branch or a version as text: "580" or "580.95.05"',
-    )
-    return ""

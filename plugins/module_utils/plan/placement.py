@@ -55,7 +55,14 @@ def place(
                     "Name indices that exist, or correct the host's gpu_count",
                     host.name,
                 )
-    taken = {i for indices in placed.values() for i in indices}
+            for index in sorted(set(entry.gpus) & set(host.unusable)):
+                problems.add(
+                    f"vllm_models.{entry.name}.gpus",
+                    f"names GPU {index} of {HOSTS}, which {host.unusable[index]}",
+                    "Name others, or leave that GPU whole",
+                    host.name,
+                )
+    taken = {i for indices in placed.values() for i in indices} | set(host.unusable)
     free = [i for i in range(host.gpu_count) if i not in taken]
     for entry, args in entries:
         if isinstance(entry.gpus, tuple):

@@ -312,7 +312,24 @@ def test_the_plan_says_what_each_host_is_so_that_what_is_found_there_can_be_comp
         "gpu_name": "H100-80GB",
         "gpu_memory": 81559 * 2**20,
         "driver": "580",
+        "cut": [],
+        "settings": [],
+        "units": {"vllm-m.service": [0]},
     }
+
+
+def test_a_gpu_that_is_cut_is_given_to_no_model() -> None:
+    host = {**GPU_HOST, "gpu_name": "H100-80GB", "gpu_mig": {0: ["3g.40gb", "3g.40gb"]}}
+    assert services(plan({"m": CHAT}, {"a": host}), "a")["m"]["gpus"] == [1]
+    named = plan({"m": {**CHAT, "gpus": [0]}}, {"a": host})
+    assert [p.reason for p in named.problems] == ["names GPU 0 of a, which is cut into 3g.40gb, 3g.40gb (gpu_mig)"]
+
+
+def test_a_misspelled_variable_of_the_driver_is_told() -> None:
+    wrong = plan({"m": CHAT}, {"a": {**GPU_HOST, "nvidia_driver_verison": "580"}})
+    assert [(p.key, p.remedy) for p in wrong.problems] == [
+        ("a.nvidia_driver_verison", 'Did you mean "nvidia_driver_version"')
+    ]
 
 
 leaf = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
