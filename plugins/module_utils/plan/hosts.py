@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver import request
-from ansible_collections.baremetal.vllm.plugins.module_utils.fit.gpus import Gpu, read_gpu
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.gpus import Gpu, find, read_gpu
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu import settings_read
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.settings import Setting, unusable
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import whole
@@ -86,12 +86,13 @@ def read_host(name: str, declared: Mapping[str, Any], problems: Problems) -> Hos
 def described(host: Host) -> dict[str, Any]:
     """What a host declares itself to be, JSON-ready: what is found there is compared with this. Memory of one GPU in bytes."""
     gpu = host.gpu
+    named = gpu is not None and find(gpu.name) is not None
     return {
         "accelerator": host.accelerator,
         "release": host.release,
         "gpu_count": host.gpu_count,
-        "gpu_name": gpu.name if gpu else "",
-        "gpu_memory": gpu.memory if gpu and not gpu.nominal else None,
+        "gpu_name": gpu.name if gpu and named else "",
+        "gpu_memory": gpu.memory if gpu and not (named and gpu.nominal) else None,
         "driver": host.driver,
         "cut": [setting.index for setting in host.settings if setting.mig],
         "settings": [asdict(setting) for setting in host.settings],

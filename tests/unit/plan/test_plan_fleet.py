@@ -318,6 +318,11 @@ def test_the_plan_says_what_each_host_is_so_that_what_is_found_there_can_be_comp
     }
 
 
+def test_memory_alone_is_compared_as_memory_alone() -> None:
+    host = plan({"m": CHAT}, {"a": {**GPU_HOST, "gpu_memory_gib": 80}}).plan["hosts"]["a"]["host"]
+    assert (host["gpu_name"], host["gpu_memory"]) == ("", 80 * 2**30)
+
+
 def test_a_gpu_that_is_cut_is_given_to_no_model() -> None:
     host = {**GPU_HOST, "gpu_name": "H100-80GB", "gpu_mig": {0: ["3g.40gb", "3g.40gb"]}}
     assert services(plan({"m": CHAT}, {"a": host}), "a")["m"]["gpus"] == [1]
