@@ -20,8 +20,11 @@ _DNF = ("dnf", "-y", "--setopt=install_weak_deps=False")
 # Sister modules, in the order in which they can go.
 SISTERS = ("nvidia_peermem", "nvidia_drm", "nvidia_modeset", "nvidia_uvm")
 FABRIC, PERSISTENCE = "nvidia-fabricmanager.service", "nvidia-persistenced.service"
-# What holds the devices open besides models, and comes back after the module has been loaded again.
-SERVICES = (PERSISTENCE, FABRIC, "nvidia-dcgm.service", "nvidia-dcgm-exporter.service", "nvidia-imex.service")
+# What holds the devices open besides models, or has set them, in the order in which it comes back after the module has.
+SERVICES = (
+    *(PERSISTENCE, FABRIC, "nvidia-imex.service", "gpu-mig.service", "gpu-settings.service"),
+    *("nvidia-dcgm.service", "nvidia-dcgm-exporter.service"),
+)
 
 
 def update(family: str) -> tuple[str, ...]:
@@ -117,6 +120,13 @@ def mend(family: str) -> list[Command]:
     return []
 
 
+def reinstall(family: str, resolution: Resolution) -> list[Command]:
+    """Unpack the driver's packages again, whose files somebody has removed."""
+    names = sorted(set(resolution.packages) - set(resolution.unheld))
+    argv = (*_APT_INSTALL, "--reinstall", "install", *names) if family == "debian" else (*_DNF, "reinstall", *names)
+    return [Command(f"install {_some(names)} again", argv)]
+
+
 def hold(family: str, resolution: Resolution, state: State) -> list[Command]:
     """Keep upgrades of the system away from the driver's packages."""
     loose = sorted(set(resolution.packages) - set(resolution.unheld) - set(state.held))
@@ -167,6 +177,18 @@ def enable(units: Iterable[str]) -> list[Command]:
 
 def start(units: Iterable[str]) -> list[Command]:
     return [Command(f"start {unit}", ("systemctl", "restart", unit)) for unit in units]
+
+
+def stop(units: Iterable[str]) -> list[Command]:
+    """Stop models gracefully, all at once: each waits for its running requests as long as its unit says."""
+    named = tuple(units)
+    return [Command(f"drain {', '.join(named)}", ("systemctl", "stop", *named))] if named else []
+
+
+def start_models(units: Iterable[str]) -> list[Command]:
+    """Start models again; systemd keeps their order."""
+    named = tuple(units)
+    return [Command(f"start {', '.join(named)}", ("systemctl", "start", *named))] if named else []
 
 
 def unload(state: State) -> list[Command]:

@@ -13,6 +13,8 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.finding import 
 
 # Units of this toolkit: they are stopped gracefully before the driver goes, and started again after it has come.
 OURS = ("vllm-",)
+# Findings of files that an installed package has brought and that are gone.
+_LOST = {"firmware-missing", "nvidia-smi-missing"}
 # What belongs to the driver, beside headers and tools that others may need.
 _DRIVER = re.compile(r"nvidia|^libcuda|^cuda-drivers")
 
@@ -52,19 +54,33 @@ class Decision:
 
 
 def decide(
-    state: State, wanted: Wanted, resolution: Resolution, findings: Sequence[Finding], policy: Policy, family: str
+    state: State,
+    wanted: Wanted,
+    resolution: Resolution,
+    findings: Sequence[Finding],
+    policy: Policy,
+    family: str,
+    stuck: str = "",
 ) -> Decision:
-    """The steps that bring the host to `resolution`, or that heal what `findings` names."""
+    """The steps that bring the host to `resolution`, or that heal what `findings` names.
+
+    `stuck` is why the module could not be exchanged in the kernel, "" where that was not tried or went well.
+    """
     refusals = tuple(f for f in findings if f.fatal and not f.heal and f.name not in policy.accept)
     if refusals:
         return Decision(refusals=refusals)
     packages = commands.difference(resolution, state)
+    names = {finding.name for finding in findings}
     install = (*(commands.mend(family) if state.broken else ()), *commands.install(family, resolution, state))
+    if not packages and names & _LOST:
+        install = (*install, *commands.reinstall(family, resolution))
     # Headers and tools come and go without anybody noticing; the driver itself does not.
     moves = any(resolution.version in version for version in packages.values()) or bool(resolution.remove)
     change = _load_changes(state, resolution) or (moves and state.loaded is not None)
     ours, foreign = users(state)
     reboot = _reboot(state, resolution, moves, findings)
+    if change and not reboot and stuck:
+        reboot = f"the module could not be exchanged: {stuck}"
     if change and not reboot and foreign:
         reboot = f"{_named(foreign)} would lose the GPUs: the module cannot be exchanged while they run"
     waits = reboot if not policy.reboot else ""
@@ -86,7 +102,7 @@ def decide(
         drain=drain,
         install=install,
         heal=(*heal, *commands.enable(services.enable)),
-        load=_load(state, services, change and not reboot),
+        load=_load(state, services, change and not reboot, "device-nodes-missing" in names),
         reboot="" if waits else reboot,
         waits=waits,
         then=_then(state, change, reboot),
@@ -129,7 +145,8 @@ def _load_changes(state: State, resolution: Resolution) -> bool:
 
 def _reboot(state: State, resolution: Resolution, moves: bool, findings: Sequence[Finding]) -> str:
     """Why nothing less than a reboot will do, "" where it will."""
-    asked = [finding for finding in findings if finding.heal == "reboot"]
+    # nouveau is unloaded where nothing holds it, and a reboot is what is left otherwise.
+    asked = [finding for finding in findings if finding.heal == "reboot" and finding.name != "nouveau-loaded"]
     if asked:
         return asked[0].message
     running = next((kernel for kernel in state.kernels if kernel.release == state.running), None)
@@ -163,10 +180,10 @@ def _initramfs(state: State, family: str) -> list[Command]:
     return commands.initramfs(family, [kernel.release for kernel in state.kernels if kernel.nouveau_in_initramfs])
 
 
-def _load(state: State, services: _Services, change: bool) -> tuple[Command, ...]:
-    """Exchange the module where it must be, and start the services that shall run."""
+def _load(state: State, services: _Services, change: bool, nodes: bool) -> tuple[Command, ...]:
+    """Exchange the module where it must be, make device nodes, and start the services that shall run."""
     if not change:
-        return tuple(commands.start(services.start))
+        return (*(commands.load() if nodes else ()), *commands.start(services.start))
     stopped = [unit for unit in commands.SERVICES if unit in state.units and state.units[unit].state == "active"]
     again = list(dict.fromkeys([*services.start, *stopped]))
     return (*commands.unload(state), *commands.load(), *commands.start(again))

@@ -117,11 +117,15 @@ class User:
 
 @dataclass(frozen=True)
 class Offer:
-    """A package that a repository offers: full version as the package manager writes it, and where it comes from."""
+    """A package that a repository offers: full version as the package manager writes it, and where it comes from.
+
+    `driver` is the driver's version that it carries where its own version is a kernel's (Ubuntu's prebuilt modules).
+    """
 
     name: str
     version: str
     origin: str = ""
+    driver: str = ""
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,10 @@ class State:
     installed ones. `userspace` is the version of libnvidia-ml/libcuda on the disk, whoever put it there; `firmware` the
     versions below /lib/firmware/nvidia. `runfile` is the version of an installation by NVIDIA's .run file, "" without.
     `secure_boot` None where the firmware does not tell; `keys` are the names of keys that the kernel trusts.
-    `facts` are nvidia-smi's, None where it is not installed. `offers` None where nobody asked.
+    `facts` are nvidia-smi's, None where it is not installed. `offers` None where nobody asked. `nodes` are the device files
+    below /dev that CUDA opens (nvidia0, nvidiactl, nvidia-uvm). `rule` is the module that modprobe's configuration names for
+    nvidia, "" for none. `log` is what the kernel's log says about the driver besides Xids, oldest first. `files` are those
+    of ours that differ from what they are to be.
     """
 
     system: System
@@ -161,14 +168,19 @@ class State:
     files: tuple[str, ...] = ()
     offers: tuple[Offer, ...] | None = None
     virtual: str = ""
+    nodes: tuple[str, ...] = ()
+    rule: str = ""
+    log: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Resolution:
     """The one version that module, userspace, firmware and fabric manager all come in, and the packages that bring it.
 
-    `packages` maps names to full versions; `remove` are installed packages that stand in the way (the other kind of
-    modules); `stream` is a dnf module stream to switch to, "" for none; `why` says in words how it came to this.
+    `packages` maps names to full versions, "" where the name itself says which one (kernel-devel-5.14.0-…); those in
+    `unheld` (headers, tools, modules that follow the kernel) must move with the system and are not to be held. `remove`
+    are installed packages that stand in the way (the other kind of modules); `stream` is a dnf module stream to switch
+    to, "" for none; `why` says in words how it came to this.
     """
 
     version: str
@@ -178,3 +190,4 @@ class Resolution:
     remove: tuple[str, ...] = ()
     stream: str = ""
     why: str = ""
+    unheld: tuple[str, ...] = ()

@@ -32,7 +32,9 @@ class Errors:
     """Memory errors. None everywhere where the GPU or the tool does not tell.
 
     `uncorrectable` since the last reset (volatile), `uncorrectable_total` over the GPU's life (aggregate);
-    `remap_pending` and `remap_failed` of row remapping (Ampere and newer), `retired_pending` of page retirement.
+    `remap_pending` and `remap_failed` of row remapping (Ampere and newer), `retired_pending` of page retirement;
+    `repair_pending` of a memory channel or TPC (Blackwell); `unrepairable` memory, and `threshold` of SRAM errors exceeded,
+    by which NVIDIA replaces a GPU.
     """
 
     uncorrectable: int | None = None
@@ -41,17 +43,24 @@ class Errors:
     remap_pending: bool | None = None
     remap_failed: bool | None = None
     retired_pending: bool | None = None
+    repair_pending: bool | None = None
+    unrepairable: bool | None = None
+    threshold: bool | None = None
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """One GPU. Sizes in bytes, power in watts, clocks in MHz, temperature in degrees Celsius; None or "" where the tool does not tell.
+    """One GPU. Sizes in bytes, power in watts, clocks in MHz, temperature in degrees Celsius; None or "" where the tool
+    does not tell.
 
     `index` is the tool's (PCI bus order), `minor` the number of /dev/nvidia<minor>; `address` a PCI address as the kernel
     writes it ("0000:1b:00.0"); `capability` the CUDA compute capability ("9.0"), "" on AMD; `arch` AMD's ("gfx942").
     `mig` is "enabled", "disabled" or "" (not able); `ecc` likewise. `links` is how many NVLink (XGMI) links are up,
-    `links_down` how many are there and not up. `fabric` is the state at the fabric manager ("completed", "in progress"), "" without one.
+    `links_down` how many are there and not up. `fabric` is the state at the fabric manager ("completed", "in progress",
+    "completed with <what failed>"), "" without one.
     `recovery` is the driver's own advice ("none", "reset", "reboot", "drain and reset", …), "" where it gives none.
+    `slowdown` names what slows its clocks down and should not ("hw thermal slowdown"). `trouble` is what the tool says
+    in place of values where it cannot read the GPU ("GPU is lost"), "" where it can.
     """
 
     index: int
@@ -88,6 +97,8 @@ class Gpu:
     links_down: int | None = None
     fabric: str = ""
     recovery: str = ""
+    slowdown: tuple[str, ...] = ()
+    trouble: str = ""
     processes: tuple[Process, ...] = ()
 
 
@@ -95,9 +106,11 @@ class Gpu:
 class Facts:
     """All GPUs of a host as one tool reports them.
 
-    `error` is "" or why the tool said nothing of use (its own words, one line), `returncode` its exit status (None: not
-    installed). `driver` is the driver's version, `cuda` the newest CUDA it runs ("13.0"; ROCm's release on AMD).
-    `topology` maps "0-1" (indices, lower first) to how two GPUs reach each other, as the tool writes it: NV18, PIX, PXB, PHB, NODE, SYS.
+    `error` is "" or why the tool said nothing of use, or not of every GPU (its own words, one line), `returncode` its exit
+    status (None: not installed). `driver` is the driver's version, `cuda` the newest CUDA it runs ("13.0"; ROCm's release
+    on AMD).
+    `topology` maps "0-1" (indices, lower first) to how two GPUs reach each other, as the tool writes it: NV18, PIX, PXB,
+    PHB, NODE, SYS.
     """
 
     tool: str

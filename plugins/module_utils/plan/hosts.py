@@ -12,9 +12,13 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.fit.gpus import Gpu
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu import settings_read
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.settings import Setting, unusable
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import whole
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import HOSTS, Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import HOSTS, Problems, did_you_mean
+from ansible_collections.baremetal.vllm.plugins.module_utils.rocm import request as rocm
+from ansible_collections.baremetal.vllm.plugins.module_utils.rocm.model import Wanted as Rocm
 
 ACCELERATORS = ("cuda", "rocm", "cpu")
+# Whether a host must have passed its acceptance test before it serves.
+ACCEPTANCE = ("optional", "required")
 # The variables of a host that the plan reads.
 HOST_KEYS = (
     "vllm_accelerator",
@@ -22,7 +26,9 @@ HOST_KEYS = (
     "gpu_count",
     "gpu_name",
     "gpu_memory_gib",
+    "vllm_acceptance",
     *settings_read.KEYS,
+    *rocm.KEYS,
 )
 # Variables of these names are read as well, so that a misspelled one is told.
 HOST_PREFIXES = ("nvidia_driver_",)
@@ -34,7 +40,8 @@ class Host:
     """A host of the fleet: its accelerator, the release it shall run, and how many GPUs it has (0 on `cpu`).
 
     `gpu` is what is known of its GPUs (all alike), None where nothing was declared; `driver` the declared NVIDIA
-    driver, a branch ("580") or a version ("580.95.05"), "" where none was; `settings` what its GPUs shall be set to.
+    driver, a branch ("580") or a version ("580.95.05"), "" where none was; `settings` what its GPUs shall be set to; `rocm` what is asked of AMD's
+    software, None where nothing is.
     """
 
     name: str
@@ -44,6 +51,7 @@ class Host:
     gpu: Gpu | None = None
     driver: str = ""
     settings: tuple[Setting, ...] = ()
+    rocm: Rocm | None = None
 
     @property
     def unusable(self) -> dict[int, str]:
@@ -69,15 +77,18 @@ def read_host(name: str, declared: Mapping[str, Any], problems: Problems) -> Hos
         wrong.add(f"{HOSTS}.gpu_count", f"{given!r} is not a count", "Write a whole number such as 8")
     elif accelerator in ("cuda", "rocm") and gpu_count == 0:
         wrong.add(f"{HOSTS}.gpu_count", "is missing", "Declare how many GPUs the host has: gpu_count: 8")
+    acceptance = declared.get("vllm_acceptance", "optional")
+    if acceptance not in ACCEPTANCE:
+        wrong.add(f"{HOSTS}.vllm_acceptance", f"{acceptance!r} is not known", did_you_mean(str(acceptance), ACCEPTANCE))
     host = None
     if not wrong.problems and gpu_count is not None:
         # What is wrong from here on leaves the host's models to be checked all the same.
         cpu = accelerator == "cpu"
         gpu, driver = _read_gpu(declared, wrong), request.read_wanted(HOSTS, declared, wrong)
         request.check_declared(driver, gpu, wrong)
-        settings = settings_read.read_settings(declared, wrong)
+        settings, software = settings_read.read_settings(declared, wrong), rocm.read_rocm(declared, wrong)
         count, known = (0, None) if cpu else (gpu_count, gpu)
-        host = Host(name, str(accelerator), release, count, known, driver.version, settings)
+        host = Host(name, str(accelerator), release, count, known, driver.version, settings, software)
     for problem in wrong.problems:
         problems.add(problem.key, problem.reason, problem.remedy, name)
     return host
@@ -96,6 +107,7 @@ def described(host: Host) -> dict[str, Any]:
         "driver": host.driver,
         "cut": [setting.index for setting in host.settings if setting.mig],
         "settings": [asdict(setting) for setting in host.settings],
+        "rocm": asdict(host.rocm) if host.rocm else None,
     }
 
 

@@ -12,7 +12,12 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.service.unitfile im
 # The first line of every unit of ours, by which units that are no longer planned are known.
 MARK = "# Managed by baremetal.vllm"
 # What must be up before an engine may look for its GPUs; units that a host does not have are passed over by systemd.
-FIRST = {"cuda": ("nvidia-persistenced.service", "nvidia-fabricmanager.service")}
+FIRST = {
+    "cuda": (
+        *("nvidia-persistenced.service", "nvidia-fabricmanager.service"),
+        *("gpu-mig.service", "gpu-settings.service"),
+    )
+}
 
 
 @dataclass(frozen=True)

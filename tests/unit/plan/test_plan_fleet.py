@@ -314,6 +314,7 @@ def test_the_plan_says_what_each_host_is_so_that_what_is_found_there_can_be_comp
         "driver": "580",
         "cut": [],
         "settings": [],
+        "rocm": None,
         "units": {"vllm-m.service": [0]},
     }
 

@@ -1,0 +1,75 @@
+"""What the next boot needs: a module for the next kernel, no nouveau, a signature that the firmware trusts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from gpu_lab import A100, B200, DEBIAN, SECOND, V100, asked, hardware, kernels, module_of, reboot, see, works
+from testlab import host
+
+DKMS_KEY = "DKMS module signing key"
+
+
+@pytest.fixture(autouse=True)
+def plain_hardware() -> Any:
+    yield
+    hardware(DEBIAN, gpus=[A100, A100], switches=[], secure_boot=None, trusted=[], faults=[])
+
+
+def test_a_new_kernel_without_headers_gets_its_module_before_it_boots() -> None:
+    target, new = host(DEBIAN), kernels(DEBIAN)[-1]
+    target.check_output(
+        f"apt-get -y --allow-change-held-packages remove linux-headers-{new} linux-headers-amd64 || true"
+    )
+    target.check_output(f"dpkg -i /srv/kernels/linux-image-{new}_99_amd64.deb")
+    assert module_of(DEBIAN, new) == ""
+    run = asked(DEBIAN, "580")
+    assert run.rc == 0
+    assert new in run.text
+    assert module_of(DEBIAN, new) == SECOND
+    reboot(DEBIAN)
+    assert host(DEBIAN).check_output("uname -r") == new
+    works(DEBIAN, SECOND)
+    assert asked(DEBIAN, "580").changed == 0
+
+
+def test_nouveau_in_the_initramfs_is_found_and_keeps_away_after_the_next_boot() -> None:
+    target = host(DEBIAN)
+    target.check_output("rm -f /etc/modprobe.d/nouveau-off.conf && echo nouveau >> /etc/initramfs-tools/modules")
+    target.check_output("update-initramfs -u -k all")
+    reboot(DEBIAN)
+    assert see(DEBIAN).nouveau
+    run = asked(DEBIAN, "580")
+    assert run.rc == 0
+    assert "nouveau" in run.text
+    works(DEBIAN, SECOND)
+    reboot(DEBIAN)
+    works(DEBIAN, SECOND)
+    target.check_output("sed -i /nouveau/d /etc/initramfs-tools/modules")
+
+
+def test_secure_boot_that_does_not_trust_the_module_is_told_with_its_remedy() -> None:
+    hardware(DEBIAN, secure_boot=True)
+    reboot(DEBIAN)
+    assert see(DEBIAN).loaded == ""
+    run = asked(DEBIAN, "580")
+    assert run.rc != 0
+    assert "secure-boot" in run.text
+    assert "mokutil --import" in run.text
+    hardware(DEBIAN, secure_boot=True, trusted=[DKMS_KEY])
+    assert asked(DEBIAN, "580").rc == 0
+    works(DEBIAN, SECOND)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "kind", "words"),
+    [([V100, V100], "open", "open"), ([B200, B200], "proprietary", "proprietary")],
+    ids=["too-old-for-open", "too-new-for-proprietary"],
+)
+def test_modules_that_the_gpus_do_not_take_are_refused(numbers: list[str], kind: str, words: str) -> None:
+    hardware(DEBIAN, gpus=numbers)
+    run = asked(DEBIAN, "580", nvidia_driver_modules=kind)
+    assert run.rc != 0
+    assert f"{words}-unsupported" in run.text or "nvidia_driver_modules" in run.text
+    works(DEBIAN, SECOND)

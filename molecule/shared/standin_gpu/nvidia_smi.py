@@ -1,0 +1,181 @@
+#!/usr/bin/python3
+"""STAND-IN for nvidia-smi: it checks what the real one checks before it answers, and then answers with a recording.
+
+The recording (/opt/standin-gpu/recording.xml) is of a real host; driver, addresses, identities and states that a test has
+chosen are written over it. Words and exit statuses of failures: nvidia-smi(1), "RETURN VALUE", and its own output.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from xml.etree.ElementTree import Element
+
+sys.path.insert(0, "/opt/standin-gpu")
+import machine
+
+# By PCI device number: name as the tool prints it, compute capability. The recording is an A100's.
+MODELS = {
+    "15f8": ("Tesla P100-PCIE-16GB", "6.0"),
+    "1db6": ("Tesla V100-PCIE-32GB", "7.0"),
+    "20b2": ("NVIDIA A100-SXM4-80GB", "8.0"),
+    "2330": ("NVIDIA H100 80GB HBM3", "9.0"),
+    "2901": ("NVIDIA B200", "10.0"),
+}
+LIBRARIES = ("/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib/x86_64-linux-gnu/nvidia/current")
+# Newest CUDA by branch: https://docs.nvidia.com/deploy/cuda-compatibility/
+CUDA = {"535": "12.2", "570": "12.8", "580": "13.0", "590": "13.1"}
+NO_DRIVER = (
+    "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver. "
+    "Make sure that the latest NVIDIA driver is installed and running.\n"
+)
+HERE = machine.read()
+
+
+def fail(text: str, status: int) -> None:
+    print(text)
+    sys.exit(status)
+
+
+def library() -> str:
+    """The version of the libnvidia-ml that a program would be given, "" for none."""
+    for directory in LIBRARIES:
+        link = Path(directory, "libnvidia-ml.so.1")
+        if link.exists():
+            return link.resolve().name.partition(".so.")[2]
+    return ""
+
+
+def checks() -> None:
+    if "smi-hangs" in HERE.faults:
+        time.sleep(3600)
+    own = library()
+    if not own:
+        fail(
+            "NVIDIA-SMI couldn't find libnvidia-ml.so library in your system. Please make sure that the NVIDIA Display Driver is properly installed and present in your system.",
+            12,
+        )
+    shown = machine.MODULES / "nvidia" / "version"
+    if not shown.exists():
+        fail(NO_DRIVER, 9)
+    if shown.read_text().strip() != own:
+        short = ".".join(own.split(".")[:2])
+        fail(f"Failed to initialize NVML: Driver/library version mismatch\nNVML library version: {short}", 18)
+    if not gpus():
+        fail("No devices were found", 6)
+    if "gpu-lost" in HERE.faults:
+        address = machine.addresses(HERE)[-1]
+        fail(
+            f"Unable to determine the device handle for GPU0: {address.upper()}: GPU is lost.  Reboot the system to recover this GPU",
+            15,
+        )
+
+
+def gpus() -> list[tuple[int, str, str]]:
+    """(index, PCI address, device number) of the GPUs that the driver sees."""
+    found = list(enumerate(zip(machine.addresses(HERE), HERE.gpus)))
+    seen = [(index, address, number) for index, (address, number) in found]
+    return seen[:-1] if "fell-off" in HERE.faults else seen
+
+
+def put(gpu: Element, path: str, text: str) -> None:
+    element = gpu.find(path)
+    if element is not None:
+        element.text = text
+
+
+def uuid(index: int) -> str:
+    return f"GPU-00000000-0000-0000-0000-{index:012d}"
+
+
+def report() -> str:
+    root = ElementTree.parse("/opt/standin-gpu/recording.xml").getroot()
+    recorded = root.find("gpu")
+    for element in root.findall("gpu"):
+        root.remove(element)
+    put(root, "driver_version", library())
+    put(root, "cuda_version", CUDA.get(library().partition(".")[0], "N/A"))
+    put(root, "attached_gpus", str(len(gpus())))
+    held = machine.open_files("nvidia[0-9]*") > 0
+    for index, address, number in gpus():
+        gpu = copy.deepcopy(recorded)
+        gpu.set("id", f"0000{address.upper()}")
+        for path in ("pci/pci_bus_id", "pci_bus_id"):
+            put(gpu, path, f"0000{address.upper()}")
+        put(gpu, "product_name", MODELS[number][0])
+        if HERE.switches:
+            ready = any(path.read_text().strip() == "nv-fabricmanager" for path in Path("/proc").glob("[0-9]*/comm"))
+            put(gpu, "fabric/state", "Completed" if ready else "In Progress")
+            put(gpu, "fabric/status", "Success" if ready else "N/A")
+        put(gpu, "minor_number", str(index))
+        put(gpu, "gsp_firmware_version", library())
+        put(gpu, "uuid", uuid(index))
+        put(gpu, "serial", f"165000000000{index}")
+        put(gpu, "persistence_mode", "Enabled" if held else "Disabled")
+        processes = gpu.find("processes")
+        for process in list(processes if processes is not None else ()):
+            processes.remove(process)
+        if "ecc" in HERE.faults and index == 0:
+            for element in gpu.findall("ecc_errors/volatile/*"):
+                if "uncorrectable" in element.tag:
+                    element.text = "3"
+        if "remap-pending" in HERE.faults and index == 0:
+            put(gpu, "remapped_rows/remapped_row_pending", "Yes")
+        root.append(gpu)
+    return '<?xml version="1.0" ?>\n<!DOCTYPE nvidia_smi_log SYSTEM "nvsmi_device_v12.dtd">\n' + ElementTree.tostring(
+        root, "unicode"
+    )
+
+
+def query(names: list[str]) -> str:
+    lines = []
+    for index, address, number in gpus():
+        known = {"index": str(index), "pci.bus_id": f"0000{address.upper()}", "compute_cap": MODELS[number][1]}
+        known |= {"driver_version": library(), "uuid": uuid(index)}
+        for name in names:
+            if name not in known:
+                fail(f'Field "{name}" is not a valid field to query.', 2)
+        lines.append(", ".join(known[name] for name in names))
+    return "\n".join(lines)
+
+
+def topology() -> str:
+    count = len(gpus())
+    lines = ["\t" + "\t".join(f"GPU{index}" for index in range(count)) + "\tCPU Affinity\tNUMA Affinity"]
+    for row in range(count):
+        cells = ["X" if column == row else "NV18" for column in range(count)]
+        lines.append(f"GPU{row}\t" + "\t".join(cells) + "\t0-1\t0")
+    return "\n".join(lines)
+
+
+def links() -> str:
+    lines = []
+    for index, _, number in gpus():
+        lines.append(f"GPU {index}: {MODELS[number][0]} (UUID: {uuid(index)})")
+        lines += [f"\t Link {link}: 26.562 GB/s" for link in range(18)]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    arguments = sys.argv[1:]
+    checks()
+    asked = next((word.partition("=")[2] for word in arguments if word.startswith("--query-gpu=")), "")
+    if "-q" in arguments and "-x" in arguments:
+        print(report())
+    elif asked:
+        print(query(asked.split(",")))
+    elif arguments[:2] == ["topo", "-m"]:
+        print(topology())
+    elif arguments[:2] == ["nvlink", "-s"]:
+        print(links())
+    elif arguments == ["-L"]:
+        print("\n".join(f"GPU {index}: {MODELS[number][0]} (UUID: {uuid(index)})" for index, _, number in gpus()))
+    elif arguments:
+        fail(f"stand-in nvidia-smi does not know {arguments}", 2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""Looks at a host once and decides what its driver needs; see plugins/modules/driver_state.py for the documentation."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.parsing.convert_bool import boolean
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+from ansible_collections.baremetal.vllm.plugins.module_utils.driver import commands, repository
+from ansible_collections.baremetal.vllm.plugins.module_utils.driver.decide import Policy
+from ansible_collections.baremetal.vllm.plugins.module_utils.driver.judge import PATHS, Request, Verdict, judge
+from ansible_collections.baremetal.vllm.plugins.module_utils.driver.model import State
+from ansible_collections.baremetal.vllm.plugins.module_utils.driver.request import read_wanted
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.plainness import printable
+from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.finding import Finding, as_dicts
+from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.jsonform import build
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.plain import plain
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problems
+
+display = Display()
+
+
+class ActionModule(ActionBase):
+    """One module call."""
+
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return the steps for this host; failed where something stands in their way that nobody can heal from here."""
+        super().run(tmp, task_vars)
+        self._host = (task_vars or {}).get("inventory_hostname", "host")
+        given = plain(self._task.args)
+        before = given.get("before") or {}
+        declared = given.get("wanted") or {}
+        problems = Problems()
+        wanted = read_wanted(self._host, declared, problems)
+        mirror_key, why_not = _mirror_key(declared.get("nvidia_driver_mirror_key") or "")
+        if why_not:
+            problems.add(f"{self._host}.nvidia_driver_mirror_key", why_not, "Name a file of the control node")
+        if problems.found:
+            return {"failed": True, "msg": "\n".join(str(problem) for problem in sorted(problems.found))}
+        offers = boolean(given.get("offers", False))
+        seen = self._execute_module(
+            module_name="baremetal.vllm.driver_state",
+            module_args={"texts": list(PATHS), "offers": offers},
+            task_vars=task_vars,
+        )
+        if "state" not in seen:
+            return seen
+        request = Request(
+            wanted=wanted,
+            policy=Policy(boolean(given.get("reboot", False)), tuple(given.get("accept") or ())),
+            mirror_key=mirror_key,
+            declared=int(given.get("gpu_count") or 0),
+            absent=given.get("state", "present") == "absent",
+            stuck=str(before.get("stuck") or ""),
+        )
+        state = build(State, seen["state"])
+        verdict = judge(state, seen["texts"], request)
+        answer = _answer(state, verdict, before, mirror_key)
+        stop = [*verdict.decision.refusals, *verdict.unhealed]
+        if boolean(given.get("prove", False)) and not request.absent:
+            stop = [f for f in verdict.findings if f.fatal and f.name not in request.policy.accept] or stop
+            if not stop and not verdict.idle:
+                stop = [_restless(verdict)]
+        if stop:
+            return {"failed": True, "msg": _message(stop)}
+        self._tell(verdict, request)
+        return answer
+
+    def _tell(self, verdict: Verdict, request: Request) -> None:
+        """What was found and what becomes of it; nothing on a host that is as wanted."""
+        lines = [f"{finding.message}: {finding.remedy}" for finding in verdict.findings]
+        if verdict.decision.install and verdict.resolution and not request.absent:
+            lines.append(f"driver {verdict.resolution.version}: {verdict.resolution.why}")
+        if verdict.decision.drain:
+            lines.append(f"stops for it: {', '.join(verdict.decision.drain)}")
+        if verdict.decision.then:
+            lines.append(f"after the installation: {verdict.decision.then}")
+        for line in lines:
+            display.display(printable(f"{self._host:<12} {line}"))
+
+
+def _mirror_key(path: str) -> tuple[str, str]:
+    """The text of the operator's key, or why it cannot be had."""
+    if not path:
+        return "", ""
+    try:
+        return repository.armoured(Path(path).expanduser().read_bytes()).decode(errors="replace"), ""
+    except OSError as error:
+        return "", f"{path} cannot be read ({error.strerror})"
+
+
+def _answer(state: State, verdict: Verdict, before: dict[str, Any], mirror_key: str) -> dict[str, Any]:
+    decision = verdict.decision
+    drained = list(dict.fromkeys([*before.get("resume", ()), *before.get("drain", ())]))
+    key = verdict.key
+    steps = {
+        name: [asdict(command) for command in getattr(decision, name)]
+        for name in ("download", "install", "heal", "load", "back")
+    }
+    return {
+        **steps,
+        "changed": False,
+        "idle": verdict.idle and not verdict.repository,
+        "repository": verdict.repository,
+        "offers": verdict.ask,
+        "files": [{"path": f.path, "content": f.content, "mode": f"{f.mode:04o}"} for f in verdict.files],
+        "remove_files": list(verdict.remove),
+        "key": _key(key, mirror_key) if key else {},
+        "update_command": list(verdict.update),
+        "drain": list(decision.drain),
+        "drain_commands": [asdict(command) for command in commands.stop(decision.drain)],
+        "undrain_commands": [asdict(command) for command in commands.start_models(decision.drain)],
+        "resume": drained,
+        "resume_commands": [asdict(command) for command in commands.start_models(drained)],
+        "reboot": decision.reboot,
+        "waits": decision.waits,
+        "findings": as_dicts(verdict.findings),
+        "resolution": asdict(verdict.resolution) if verdict.resolution else {},
+        "state": asdict(state),
+    }
+
+
+def _key(key: repository.Key, mirror_key: str) -> dict[str, str]:
+    if key.local:
+        return {"path": key.path, "content": base64.b64encode(mirror_key.encode()).decode()}
+    return {"path": key.path, "url": key.url, "fingerprint": key.fingerprint}
+
+
+def _restless(verdict: Verdict) -> Finding:
+    decision = verdict.decision
+    left = [c.title for c in (*decision.install, *decision.heal, *decision.load)] or [decision.reboot or decision.waits]
+    return Finding(
+        "not-settled", f"there is still something to do after everything was done: {', '.join(left)}", "Run again"
+    )
+
+
+def _message(findings: list[Finding]) -> str:
+    return "\n".join(["The driver of this host is not as it must be:", *(printable(f"  {f}") for f in findings)])

@@ -1,0 +1,76 @@
+"""Asks a host once and decides on the control node; documented in plugins/modules/rocm_state.py."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.parsing.convert_bool import boolean
+from ansible.plugins.action import ActionBase
+from ansible_collections.baremetal.vllm.plugins.module_utils.driver.key import fingerprints
+from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.jsonform import build
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.plain import plain
+from ansible_collections.baremetal.vllm.plugins.module_utils.rocm import decide, refuse, releases, render
+from ansible_collections.baremetal.vllm.plugins.module_utils.rocm.model import State, Wanted
+
+
+class ActionModule(ActionBase):
+    """One module call; everything else happens here."""
+
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        asked = plain(self._task.args)
+        wanted = build(Wanted, asked["wanted"])
+        answer: dict[str, Any] = self._execute_module(
+            module_args={"packages": list(wanted.packages)}, task_vars=task_vars
+        )
+        if "state" not in answer:
+            return answer
+        answer.pop("invocation", None)
+        proof = boolean(asked.get("proof", False)) and not self._task.check_mode
+        judged = _judge(wanted, build(State, answer["state"]), Path(asked["templates"]), proof)
+        # Whoever reads a failure needs no list of all that was seen.
+        return judged if judged.get("failed") else {**answer, **judged}
+
+
+def _judge(wanted: Wanted, state: State, templates: Path, proof: bool) -> dict[str, Any]:
+    refused = refuse.refusals(wanted, state)
+    known = releases.release(wanted.version)
+    if refused or known is None:
+        return {"failed": True, "msg": "\n".join(map(str, refused))}
+    decision = decide.decide(wanted, known, state, render.files(templates, wanted, known, state.system))
+    key, expected = _key(wanted, state)
+    keyless = not expected & set(state.fingerprints)
+    change = bool(decision.files or decision.commands or keyless)
+    # What amd-smi says counts once everything is in its place.
+    findings = [] if change or decision.reboot else refuse.unwell(state)
+    fatal = [str(finding) for finding in findings if finding.fatal]
+    if proof and change:
+        left = [str(command["title"]) for command in decision.commands] + [file["path"] for file in decision.files]
+        fatal.append(f"This was done, and is still to be done: {', '.join(left)}")
+    if fatal:
+        return {"failed": True, "msg": "\n".join(fatal)}
+    return {
+        "change": change,
+        "files": list(decision.files),
+        "key": key,
+        "lists": list(decide.lists(state)) if keyless or decide.update_needed(decision) else [],
+        "commands": [{**command, "argv": list(command["argv"])} for command in decision.commands],  # type: ignore[call-overload]
+        "reboot": decision.reboot,
+        "findings": [str(finding) for finding in findings],
+        "warnings": [str(finding) for finding in findings],
+    }
+
+
+def _key(wanted: Wanted, state: State) -> tuple[dict[str, str], set[str]]:
+    """The key as driver_repository takes it, and the fingerprints by which it is known."""
+    path = render.key_path(state.system)
+    if not wanted.mirror_key:
+        key = releases.key(wanted.mirror)
+        return {"path": path, **key}, {key["fingerprint"]}
+    content = Path(wanted.mirror_key).expanduser().read_bytes()
+    return {"path": path, "content": base64.b64encode(content).decode()}, set(fingerprints(content))

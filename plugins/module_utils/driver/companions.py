@@ -1,0 +1,139 @@
+"""What comes and goes with the driver's packages: headers, persistence daemon, packages that stand in the way."""
+
+from __future__ import annotations
+
+import re
+
+from ansible_collections.baremetal.vllm.plugins.module_utils.driver import candidates, offers, refusals, versions
+from ansible_collections.baremetal.vllm.plugins.module_utils.driver.candidates import Found, Shelf, Way
+from ansible_collections.baremetal.vllm.plugins.module_utils.driver.model import Offer, State
+from ansible_collections.baremetal.vllm.plugins.module_utils.driver.systems import Release
+from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.finding import Finding
+
+PERSISTENCE = re.compile(r"nvidia-persistenced$|nvidia-compute-utils-")
+_FABRIC = re.compile(r"nvidia-fabric-?manager")
+
+
+def installed(version: str, build: str, state: State, release: Release) -> dict[str, str]:
+    """The installed packages that a resolution to `version` names: those of the set that is there whole, with its
+    companions; where no set is (a desktop's meta package), all of the driver's packages in that version."""
+    number = versions.branch(version)
+    for sets in release.sets.values():
+        for packages in sets:
+            for kind in packages.modules:
+                if build not in packages.modules[kind]:
+                    continue
+                way = Way(packages, kind, build, number)
+                required, optional = candidates.names(way, state, release)
+                chosen = [_present(name.replace("{version}", version), state) for name in required]
+                if packages.first <= int(number) < packages.below and all(chosen):
+                    daemon = [name.replace("{branch}", number) for name in packages.persistence]
+                    more = [_present(name.replace("{version}", version), state) for name in (*optional, *daemon)]
+                    return {name: state.packages[name] for name in (*chosen, *more) if name}
+    own = {name: full for name, full in state.packages.items() if offers.belongs(name, full)}
+    return {
+        name: full for name, full in own.items() if versions.driver(full) in (version, "") or PERSISTENCE.match(name)
+    }
+
+
+def fabric(version: str, packages: dict[str, str]) -> bool:
+    """Whether the fabric manager is among the packages, in the driver's version."""
+    return any(_FABRIC.match(name) and versions.driver(full) == version for name, full in packages.items())
+
+
+def _present(alternatives: str, state: State) -> str:
+    return next((name for name in alternatives.split(" | ") if name in state.packages), "")
+
+
+def support(way: Way, state: State, release: Release, on: Shelf) -> tuple[dict[str, str], list[Finding], list[str]]:
+    """Headers for the kernels that have none, and what follows later kernels; refusals; kernels that stay without."""
+    tools = [
+        name for name in way.packages.tools if name not in on.newest and not state.dkms and name not in state.packages
+    ]
+    if tools:
+        return {}, [refusals.tools(tools[0], release)], []
+    first = state.next_kernel or state.running
+    offered: dict[str, list[Offer]] = {}
+    for offer in state.offers or ():
+        offered.setdefault(offer.name, []).append(offer)
+    packages: dict[str, str] = {}
+    lacking = []
+    for kernel in [kernel.release for kernel in state.kernels if not kernel.headers]:
+        name = way.packages.headers.replace("{kernel}", kernel)
+        if release.family == "rhel" and kernel.rpartition(".")[0] in on.kernels:
+            # Several versions of kernel-devel lie side by side: the name says which, as dnf takes it.
+            packages[name] = ""
+        elif release.family == "debian" and name in offered:
+            packages[name] = versions.newest("debian", [offer.version for offer in offered[name]])
+        elif kernel == first:
+            return {}, [refusals.headers(kernel, name)], []
+        else:
+            lacking.append(kernel)
+    if packages:
+        meta = way.packages.headers_meta.replace("{flavour}", candidates.flavour(first, release))
+        # From where the kernel came: a kernel of the backports is followed by the headers of the backports.
+        origins = {offer.origin for name in packages for offer in offered.get(name, ())}
+        same = {
+            name: [offer.version for offer in offered.get(name, ()) if offer.origin in origins]
+            for name in meta.split(" | ")
+        }
+        for name, fulls in same.items():
+            full = versions.newest(release.family, fulls) if fulls else on.newest.get(name)
+            if full:
+                packages[name] = full
+                break
+    return packages, [], lacking
+
+
+def persistence(best: Found, state: State, on: Shelf) -> dict[str, str]:
+    """The daemon in the driver's version, else the installed one, else the newest: distributions let it lag behind."""
+    for name in (name.replace("{branch}", best.way.branch) for name in best.way.packages.persistence):
+        full = on.driver.get(name, {}).get(best.version) or state.packages.get(name) or on.newest.get(name)
+        if full:
+            return {name: full}
+    return {}
+
+
+def in_the_way(way: Way, packages: dict[str, str], state: State, release: Release) -> tuple[str, ...]:
+    """Installed packages of other modules or of another branch by name; those of the same way for old kernels stay."""
+    own = {_pattern(name.replace("{branch}", way.branch)) for name in way.packages.modules[way.kind][way.build]}
+    other = {
+        _pattern(name)
+        for sets in release.sets.values()
+        for each in sets
+        for name in (
+            *(name for builds in each.modules.values() for names in builds.values() for name in names),
+            *(
+                name
+                for name in (*each.userspace, *each.firmware, *each.fabric, *each.persistence)
+                if "{branch}" in name
+            ),
+        )
+    }
+    chosen = {_pattern(n.replace("{branch}", way.branch)) for n in (*way.packages.userspace, *way.packages.firmware)}
+    chosen |= {_pattern(n.replace("{branch}", way.branch)) for n in (*way.packages.fabric, *way.packages.persistence)}
+    return tuple(
+        sorted(
+            name
+            for name in state.packages
+            if name not in packages
+            and any(re.fullmatch(pattern, name) for pattern in other)
+            and not any(re.fullmatch(pattern, name) for pattern in own | chosen)
+        )
+    )
+
+
+def _pattern(template: str) -> str:
+    """A regular expression of "nvidia-dkms-{branch}-open | …" with whatever branch, version and kernel."""
+    words = {
+        "{branch}": r"\d{3}",
+        "{version}": r"\d{3}[.\d]+",
+        "{kernel}": r"\d.*",
+        "{abi}": ".*",
+        "{flavour}": "(?!open)[a-z].*",
+    }
+    alternatives = []
+    for name in template.split(" | "):
+        parts = re.split(r"(\{\w+\})", name)
+        alternatives.append("".join(words.get(part, re.escape(part)) for part in parts))
+    return "|".join(alternatives)

@@ -1,0 +1,134 @@
+"""From one look at a host to everything that the role does next; pure, on the control node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from ansible_collections.baremetal.vllm.plugins.module_utils.driver import (
+    commands,
+    refusals,
+    repository,
+    rules,
+    systems,
+)
+from ansible_collections.baremetal.vllm.plugins.module_utils.driver.decide import (
+    Decision,
+    Policy,
+    decide,
+    decide_absent,
+)
+from ansible_collections.baremetal.vllm.plugins.module_utils.driver.diagnose import diagnose
+from ansible_collections.baremetal.vllm.plugins.module_utils.driver.key import fingerprints
+from ansible_collections.baremetal.vllm.plugins.module_utils.driver.model import Resolution, State, Wanted
+from ansible_collections.baremetal.vllm.plugins.module_utils.driver.resolve import installed_meets, resolve
+from ansible_collections.baremetal.vllm.plugins.module_utils.driver.systems import Release
+from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.finding import Finding
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.hostfile import HostFile
+
+# Every file of ours that a host may have.
+PATHS = (*repository.PATHS, rules.PATH)
+# Files without which the package lists are others.
+_SOURCES = (repository.SOURCES, repository.MIRRORS, repository.SECURITY_MIRRORS, repository.REPO)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of one host: `mirror_key` is the text of the operator's own key, `declared` the inventory's gpu_count.
+
+    `absent` takes the driver away. `stuck` is why the module could not be exchanged a moment ago, "" otherwise.
+    """
+
+    wanted: Wanted
+    policy: Policy = field(default_factory=Policy)
+    mirror_key: str = ""
+    declared: int = 0
+    absent: bool = False
+    stuck: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What follows. `ask` wants another look with offers, after `files`, `key` and `update`, which set up the source.
+
+    `files` are those that differ from what they must be, `remove` those that must go. `unhealed` are findings that
+    stand in the way of serving, and that no step of `decision` heals.
+    """
+
+    findings: tuple[Finding, ...] = ()
+    unhealed: tuple[Finding, ...] = ()
+    decision: Decision = field(default_factory=Decision)
+    resolution: Resolution | None = None
+    ask: bool = False
+    files: tuple[HostFile, ...] = ()
+    remove: tuple[str, ...] = ()
+    key: repository.Key | None = None
+    update: tuple[str, ...] = ()
+
+    @property
+    def idle(self) -> bool:
+        return self.decision.idle and not (self.ask or self.unhealed)
+
+    @property
+    def repository(self) -> bool:
+        """Whether files must be written before anything else."""
+        return bool(self.ask or self.files or self.remove or self.key)
+
+
+def judge(state: State, texts: Mapping[str, str], request: Request) -> Verdict:
+    """`texts` are the contents of those of `PATHS` that exist on the host."""
+    system = systems.supported(state.system)
+    if system is None:
+        return _refused([refusals.system(state.system)])
+    if request.absent:
+        return Verdict(
+            decision=decide_absent(state, system.family),
+            remove=tuple(path for path in PATHS if path in texts),
+        )
+    wanted = request.wanted
+    resolution: Resolution | None = installed_meets(wanted, state)
+    if resolution is None and state.offers is not None:
+        outcome = resolve(wanted, state)
+        if not isinstance(outcome, Resolution):
+            return _refused(outcome)
+        resolution = outcome
+    verdict = _files(state, texts, request, system, resolution)
+    findings = diagnose(
+        replace(state, files=tuple(file.path for file in verdict.files)), wanted, resolution, request.declared
+    )
+    if resolution is None:
+        stop = tuple(f for f in findings if f.fatal and not f.heal and f.name not in request.policy.accept)
+        return replace(verdict, findings=tuple(findings), decision=Decision(refusals=stop), ask=not stop)
+    decision = decide(state, wanted, resolution, findings, request.policy, system.family, request.stuck)
+    unhealed: tuple[Finding, ...] = ()
+    if decision.idle and not verdict.repository:
+        unhealed = tuple(f for f in findings if f.fatal and f.name not in request.policy.accept)
+    return replace(verdict, findings=tuple(findings), unhealed=unhealed, decision=decision, resolution=resolution)
+
+
+def _refused(findings: list[Finding]) -> Verdict:
+    return Verdict(findings=tuple(findings), decision=Decision(refusals=tuple(findings)))
+
+
+def _files(
+    state: State, texts: Mapping[str, str], request: Request, system: Release, resolution: Resolution | None
+) -> Verdict:
+    """The part of the verdict about files: sources, key, pins, rules of modprobe."""
+    mirror_key = request.mirror_key
+    expected = [
+        *repository.files(request.wanted, state.system, mirror_key),
+        *(repository.pins(resolution, system.family) if resolution else ()),
+        *rules.files(state, texts),
+    ]
+    differing = tuple(file for file in expected if texts.get(file.path) != file.content)
+    key = repository.key(request.wanted, state.system, mirror_key)
+    kept = {file.path for file in expected} | {repository.PREFERENCES} | ({key.path} if key else set())
+    remove = tuple(path for path in PATHS if path in texts and path not in kept)
+    if key and _key_there(key, texts.get(key.path, ""), mirror_key):
+        key = None
+    stale = resolution is None or key or any(path in _SOURCES for path in (*(f.path for f in differing), *remove))
+    return Verdict(files=differing, remove=remove, key=key, update=commands.update(system.family) if stale else ())
+
+
+def _key_there(key: repository.Key, found: str, local: str) -> bool:
+    return found == local if key.local else key.fingerprint in fingerprints(found.encode())

@@ -1,0 +1,56 @@
+"""What the GPUs of a host are set to, GPU by GPU; the JSON form is a list of `asdict` of these."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+COMPUTE_MODES = ("default", "exclusive_process", "prohibited")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is asked of the GPU with nvidia-smi's `index`; None and "" where nothing is.
+
+    `mig` are the profiles that it is cut into ("3g.40gb"), () for a whole GPU. `power_limit` in watts, `clocks` the lowest and
+    highest graphics clock in MHz, `compute_mode` one of COMPUTE_MODES.
+    """
+
+    index: int
+    mig: tuple[str, ...] | None = None
+    power_limit: int | None = None
+    clocks: tuple[int, int] | None = None
+    compute_mode: str = ""
+
+    @property
+    def empty(self) -> bool:
+        return self.mig is None and self.power_limit is None and self.clocks is None and not self.compute_mode
+
+
+def from_dicts(items: Iterable[Mapping[str, Any]]) -> tuple[Setting, ...]:
+    """Settings from their JSON form, on hosts as well as on the control node."""
+    return tuple(
+        Setting(
+            index=int(item["index"]),
+            mig=None if item.get("mig") is None else tuple(map(str, item["mig"])),
+            power_limit=None if item.get("power_limit") is None else int(item["power_limit"]),
+            clocks=None if item.get("clocks") is None else (int(item["clocks"][0]), int(item["clocks"][1])),
+            compute_mode=str(item.get("compute_mode") or ""),
+        )
+        for item in items
+    )
+
+
+def unusable(settings: Iterable[Setting]) -> dict[int, str]:
+    """The GPUs that no model can have whole, and why: {index: "is cut into 3g.40gb, 3g.40gb (gpu_mig)"}.
+
+    A unit gets whole GPUs by their index; of a GPU in MIG mode CUDA shows it one slice at most.
+    """
+    found = {}
+    for setting in settings:
+        if setting.mig:
+            found[setting.index] = f"is cut into {', '.join(setting.mig)} (gpu_mig)"
+        elif setting.compute_mode == "prohibited":
+            found[setting.index] = "lets no program compute (gpu_compute_mode: prohibited)"
+    return found

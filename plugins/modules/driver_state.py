@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: driver_state
+short_description: Tell everything about a host's NVIDIA driver in one look
+version_added: "0.1.0"
+author: The baremetal.vllm contributors (!UNKNOWN)
+description:
+  - Reads GPUs on the PCI bus, kernels with the module that each would load, what is loaded, packages with what holds them,
+    DKMS, firmware, Secure Boot, nouveau, services, Xids, who uses the GPUs, and nvidia-smi where the module is loaded.
+  - What cannot be read is left out of the answer. A tool that hangs is given up after 30 seconds, and that is told.
+  - An action plugin of the same name judges what was seen, and decides what is to be done. It makes this one call.
+  - Changes nothing, with and without check mode. Needs root on the host to see who uses the GPUs.
+options:
+  wanted:
+    description: What is asked of the driver. Read by the action plugin.
+    type: dict
+    default: {}
+  texts:
+    description: Paths of files whose content is told, where they exist.
+    type: list
+    elements: path
+    default: []
+  offers:
+    description: Whether to ask the package sources what they offer. Takes seconds.
+    type: bool
+    default: false
+  xid_since:
+    description: V(boot), or a later time as C(journalctl --since) takes it. Earlier Xids are passed over.
+    type: str
+    default: boot
+attributes:
+  check_mode:
+    support: full
+    description: Changes nothing in any mode.
+"""
+
+EXAMPLES = r"""
+- name: Look at the driver
+  baremetal.vllm.driver_state:
+    offers: true
+"""
+
+RETURN = r"""
+state:
+  description: What was seen, as C(State) in C(module_utils/driver/model.py) has it.
+  type: dict
+  returned: always
+texts:
+  description: Contents of the files of O(texts) that exist, by path.
+  type: dict
+  returned: always
+seconds:
+  description: How long the look took, without the offers.
+  type: float
+  returned: always
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.baremetal.vllm.plugins.module_utils.driver import offers
+from ansible_collections.baremetal.vllm.plugins.module_utils.driver.look import family, look
+from ansible_collections.baremetal.vllm.plugins.module_utils.gpu import command
+
+# A mirror far away may take its time, and whoever holds the lock on the package lists too.
+_OFFERS_TIMEOUT = 300
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "wanted": {"type": "dict", "default": {}},
+            "texts": {"type": "list", "elements": "path", "default": []},
+            "offers": {"type": "bool", "default": False},
+            "xid_since": {"type": "str", "default": "boot"},
+        },
+        supports_check_mode=True,
+    )
+    asked = module.params
+    begun = time.monotonic()
+    state = look(asked["xid_since"])
+    seconds = time.monotonic() - begun
+    if asked["offers"]:
+        kernels = [state.running, *(kernel.release for kernel in state.kernels)]
+        state = replace(state, offers=offers.read(family(state.system), kernels, _patient))
+    texts = {path: Path(path).read_text(errors="replace") for path in asked["texts"] if Path(path).is_file()}
+    module.exit_json(changed=False, state=asdict(state), texts=texts, seconds=round(seconds, 2))
+
+
+def _patient(argv: Sequence[str]) -> command.Answer:
+    return command.run(list(argv), timeout=_OFFERS_TIMEOUT)
+
+
+if __name__ == "__main__":
+    main()

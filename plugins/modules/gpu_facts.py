@@ -1,0 +1,101 @@
+#!/usr/bin/python
+"""Host side of baremetal.vllm.gpu_facts; the action plugin of the same name judges what is found."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: gpu_facts
+short_description: Tell which GPUs a host has and how they are
+description:
+  - Asks C(nvidia-smi) or C(amd-smi), whichever release is installed, and the PCI bus.
+  - A GPU that is sick, a tool that fails or hangs, and a host without GPUs are data, not errors.
+  - An action plugin of the same name adds what is wrong with the GPUs, and where O(declared) is given, how they differ from it.
+    It fails where something must be mended before the host may serve, with everything that is wrong in one message.
+  - Changes nothing, with and without check mode.
+version_added: "0.1.0"
+author: The baremetal.vllm contributors (@baremetal-vllm)
+options:
+  accelerator:
+    description: Whose GPUs to ask for. V(auto) asks for those on the PCI bus, and for NVIDIA's where there are none.
+    type: str
+    choices: [auto, cuda, rocm]
+    default: auto
+  declared:
+    description:
+      - What the host is declared to be, with the keys that M(baremetal.vllm.plan) gives - accelerator, release, gpu_count,
+        gpu_name, gpu_memory, driver - and optionally C(units), a dictionary of units and the indices of their GPUs, and
+        C(cut), the indices of GPUs that the inventory has cut. Read by the action plugin.
+      - With accelerator V(cpu) the host is not asked.
+    type: dict
+  accept:
+    description: Names of findings that are told and do not fail the task. Read by the action plugin.
+    type: list
+    elements: str
+    default: []
+attributes:
+  check_mode:
+    support: full
+    description: Changes nothing in any mode.
+"""
+
+EXAMPLES = r"""
+- name: See the GPUs
+  baremetal.vllm.gpu_facts:
+  register: __gpus
+
+- name: Compare the GPUs with what is declared
+  baremetal.vllm.gpu_facts:
+    accelerator: cuda
+    declared: {accelerator: cuda, release: 0.33.0, gpu_count: 8, gpu_name: H100-80GB, driver: "580"}
+"""
+
+RETURN = r"""
+facts:
+  description:
+    - What the tool reports - tool, error (its own words, empty where all is well), returncode, driver, cuda, topology, gpus.
+    - Of each GPU index, vendor, name, uuid, address, minor, serial, memory and memory_used (bytes), capability or arch, numa,
+      mig, mig_devices, ecc, errors, power_limit and its bounds (watts), persistence, compute_mode, max_graphics_clock (MHz),
+      temperature, PCIe generation and width, links, fabric, recovery, slowdown, trouble, processes.
+    - What a tool does not tell is null or empty.
+  type: dict
+  returned: always
+bus:
+  description: GPUs on the PCI bus, whether or not a driver knows them, with address, vendor and device number.
+  type: list
+  elements: dict
+  returned: always
+findings:
+  description: What is wrong, worst first, with name, message, remedy, heal and fatal.
+  type: list
+  elements: dict
+  returned: always
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.baremetal.vllm.plugins.module_utils.driver.look_system import AMD, devices
+from ansible_collections.baremetal.vllm.plugins.module_utils.gpu import amd, smi
+from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.command import run
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "accelerator": {"type": "str", "choices": ["auto", "cuda", "rocm"], "default": "auto"},
+            "declared": {"type": "dict"},
+            "accept": {"type": "list", "elements": "str", "default": []},
+        },
+        supports_check_mode=True,
+    )
+    bus, _ = devices(Path("/"))
+    asked = module.params["accelerator"]
+    of_amd = asked == "rocm" or (asked == "auto" and bool(bus) and all(device.vendor == AMD for device in bus))
+    tool = amd if of_amd else smi
+    module.exit_json(changed=False, facts=asdict(tool.read(run)), bus=[asdict(device) for device in bus])
+
+
+if __name__ == "__main__":
+    main()
