@@ -13,9 +13,35 @@ description:
   - Changes nothing, with and without check mode. Needs root on the host to see who uses the GPUs.
 options:
   wanted:
-    description: What is asked of the driver. Read by the action plugin.
+    description: The variables C(nvidia_driver_*) of the host. Read by the action plugin.
     type: dict
     default: {}
+  state:
+    description: Whether the driver shall be there. Read by the action plugin.
+    type: str
+    choices: [present, absent]
+    default: present
+  gpu_count:
+    description: How many GPUs the host must have, 0 for at least one. Read by the action plugin.
+    type: int
+    default: 0
+  reboot:
+    description: Whether the host may be rebooted. Read by the action plugin.
+    type: bool
+    default: false
+  accept:
+    description: Names of findings to live with. Read by the action plugin.
+    type: list
+    elements: str
+    default: []
+  before:
+    description: What this module returned before a step was carried out. Read by the action plugin.
+    type: dict
+    default: {}
+  prove:
+    description: Whether to fail where anything is left to do or wrong. Read by the action plugin.
+    type: bool
+    default: false
   texts:
     description: Paths of files whose content is told, where they exist.
     type: list
@@ -25,10 +51,6 @@ options:
     description: Whether to ask the package sources what they offer. Takes seconds.
     type: bool
     default: false
-  xid_since:
-    description: V(boot), or a later time as C(journalctl --since) takes it. Earlier Xids are passed over.
-    type: str
-    default: boot
 attributes:
   check_mode:
     support: full
@@ -42,6 +64,23 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+findings:
+  description: What is wrong, each with C(name), C(message), C(remedy), C(heal) (the step that mends it) and C(fatal).
+  type: list
+  elements: dict
+  returned: by the action plugin
+idle:
+  description: Whether nothing is to be done.
+  type: bool
+  returned: by the action plugin
+resolution:
+  description: The version, the kind of modules, how they are built and the packages that were chosen, with the reason.
+  type: dict
+  returned: by the action plugin
+waits:
+  description: Why the host must be rebooted and may not be; empty where it does not wait.
+  type: str
+  returned: by the action plugin
 state:
   description: What was seen, as C(State) in C(module_utils/driver/model.py) has it.
   type: dict
@@ -74,15 +113,20 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "wanted": {"type": "dict", "default": {}},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "gpu_count": {"type": "int", "default": 0},
+            "reboot": {"type": "bool", "default": False},
+            "accept": {"type": "list", "elements": "str", "default": []},
+            "before": {"type": "dict", "default": {}},
+            "prove": {"type": "bool", "default": False},
             "texts": {"type": "list", "elements": "path", "default": []},
             "offers": {"type": "bool", "default": False},
-            "xid_since": {"type": "str", "default": "boot"},
         },
         supports_check_mode=True,
     )
     asked = module.params
     begun = time.monotonic()
-    state = look(asked["xid_since"])
+    state = look()
     seconds = time.monotonic() - begun
     if asked["offers"]:
         kernels = [state.running, *(kernel.release for kernel in state.kernels)]

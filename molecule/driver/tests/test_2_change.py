@@ -38,7 +38,8 @@ def test_any_version_of_the_branch_will_do_until_an_upgrade_is_asked_for() -> No
 
 @pytest.mark.parametrize(("branch", "version"), [("570", OLD), ("590", NEXT), ("580", SECOND)])
 def test_another_branch(branch: str, version: str) -> None:
-    assert asked(DEBIAN, branch).rc == 0
+    # The oldest vLLM that any of these branches runs.
+    assert asked(DEBIAN, branch, vllm_version="0.19.1").rc == 0
     works(DEBIAN, version)
     assert versions(DEBIAN) == {version}
 
@@ -58,7 +59,7 @@ def test_libraries_of_another_version_are_put_right() -> None:
     assert see(DEBIAN).status == 18
     run = asked(DEBIAN, SECOND)
     assert run.rc == 0
-    assert "version-mismatch" in run.text
+    assert f"the loaded module is {SECOND} and the libraries are {FIRST}" in run.text
     works(DEBIAN, SECOND)
     assert versions(DEBIAN) == {SECOND}
     assert asked(DEBIAN, SECOND).changed == 0

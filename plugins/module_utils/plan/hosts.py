@@ -40,8 +40,8 @@ class Host:
     """A host of the fleet: its accelerator, the release it shall run, and how many GPUs it has (0 on `cpu`).
 
     `gpu` is what is known of its GPUs (all alike), None where nothing was declared; `driver` the declared NVIDIA
-    driver, a branch ("580") or a version ("580.95.05"), "" where none was; `settings` what its GPUs shall be set to; `rocm` what is asked of AMD's
-    software, None where nothing is.
+    driver, a branch ("580") or a version ("580.95.05"), "" where none was; `settings` what its GPUs shall be set to;
+    `rocm` what is asked of AMD's software, None where nothing is.
     """
 
     name: str
