@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,10 @@ class ActionModule(ActionBase):
             problems.add(f"{self._host}.nvidia_driver_mirror_key", why_not, "Name a file of the control node")
         if problems.found:
             return {"failed": True, "msg": "\n".join(str(problem) for problem in sorted(problems.found))}
+        settled = (before.get("resolution") or {}).get("version")
+        if settled:
+            # What an earlier look of this run came to holds until its end, also without the offers that it came from.
+            wanted = replace(wanted, version=settled, upgrade=False)
         offers = boolean(given.get("offers", False))
         seen = self._execute_module(
             module_name="baremetal.vllm.driver_state",

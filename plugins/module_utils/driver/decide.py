@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver import commands
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.command import Command
+from ansible_collections.baremetal.vllm.plugins.module_utils.driver.hardware import needs_fabric_manager
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.model import Resolution, State, User, Wanted
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.finding import Finding
 
@@ -128,7 +129,7 @@ class _Services:
 def _services(state: State, wanted: Wanted) -> _Services:
     """Units of the driver that are installed and needed, and are not enabled or do not run."""
     needed = [commands.PERSISTENCE] if wanted.persistence else []
-    needed += [commands.FABRIC] if state.switches else []
+    needed += [commands.FABRIC] if needs_fabric_manager(state.gpus, state.switches) else []
     known = [unit for unit in needed if unit in state.units and state.units[unit].state]
     return _Services(
         enable=tuple(unit for unit in known if not state.units[unit].enabled),

@@ -44,6 +44,7 @@ _RPM_ASKED = (
     *("nvidia-kmod-common", "nvidia-fabricmanager", "nvidia-fabric-manager", "nvidia-persistenced", "dkms"),
     *("kernel-devel", "kernel-devel-matched"),
 )
+_RPM_PREBUILT = re.compile(r"kmod-nvidia-\d{3}\.")
 # The prebuilt modules want their own driver's files beside them: "nvidia-kernel-common-580-server (>= 580.178.04)".
 _WANTS = re.compile(r"nvidia-kernel-common-\S+ \(>= ([^)]+)\)")
 
@@ -71,7 +72,7 @@ def read(family: str, kernels: Iterable[str], run: Run) -> tuple[Offer, ...]:
 
     `run` gives exit status, output and errors of a command. Nothing where the package lists cannot be read.
     """
-    return _apt(sorted(set(kernels)), run) if family == "debian" else _dnf(run)
+    return _apt(sorted(set(kernels)), run) if family == "debian" else _dnf(sorted(set(kernels)), run)
 
 
 def madison(text: str) -> list[Offer]:
@@ -142,14 +143,17 @@ def _for_kernels(name: str, kernels: list[str]) -> bool:
     )
 
 
-def _dnf(run: Run) -> tuple[Offer, ...]:
+def _dnf(kernels: list[str], run: Run) -> tuple[Offer, ...]:
     form = "%{name} %{epoch}:%{version}-%{release} %{repoid}\n"
     # Streams that are not enabled are on offer too: choosing one is part of the resolution.
     argv = ["dnf", "-q", "repoquery", "--available", "--disable-modular-filtering", "--qf", form, *_RPM_ASKED]
     status, text, _ = run(argv)
     if status != 0:
         return ()
-    return _once([*repoquery(text), *streams(run(["dnf", "-q", "module", "list", MODULE])[1])])
+    # NVIDIA prebuilds thousands of modules: those of the installed kernels count ("5.14.0-687.54.1" of …el9_8.x86_64).
+    ours = tuple(f"-{kernel.split('.el')[0]}" for kernel in kernels)
+    found = [offer for offer in repoquery(text) if not _RPM_PREBUILT.match(offer.name) or offer.name.endswith(ours)]
+    return _once([*found, *streams(run(["dnf", "-q", "module", "list", MODULE])[1])])
 
 
 def _once(found: Iterable[Offer]) -> tuple[Offer, ...]:

@@ -65,6 +65,13 @@ def test_only_the_kernels_that_are_installed() -> None:
     assert "linux-headers-generic" in names
 
 
+def test_prebuilt_rpms_of_the_installed_kernels_only() -> None:
+    for kernel, count in (("5.14.0-687.54.1.el9_8.x86_64", 1), ("5.14.0-1.el9.x86_64", 0)):
+        names = [offer.name for offer in read("rhel9-vendor", "rhel", [kernel])]
+        assert sum(name.startswith("kmod-nvidia-580") for name in names) == count
+        assert "kmod-nvidia-open-dkms" in names
+
+
 def test_streams() -> None:
     text = (LISTS / "rhel9-vendor.modules").read_text(encoding="utf-8")
     assert Offer("nvidia-driver:580-open", "") in offers.streams(text)
