@@ -131,6 +131,8 @@ def main() -> None:
             file.write()
         for path in unwanted:
             Path(path).unlink()
+        if any(path.startswith("/etc/systemd/") for path in written):
+            module.run_command(["systemctl", "daemon-reload"])
         if asked["update"]:
             rc, out, err = module.run_command(asked["update"], environ_update={"LC_ALL": "C"}, handle_exceptions=False)
             if rc != 0:

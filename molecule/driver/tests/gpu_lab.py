@@ -12,8 +12,8 @@ from testlab import ROOT, Run, host, playbook, wait_until
 DEBIAN, RHEL = "lab5", "lab6"
 INVENTORY = str(ROOT / "molecule" / "driver" / "inventory")
 A100, H100, V100, B200, NVSWITCH = "20b2", "2330", "1db6", "2901", "22a3"
-# The repository's versions; of the last it has the userspace alone.
-OLD, FIRST, SECOND, NEXT, HALF = "570.195.03", "580.95.05", "580.105.08", "590.44.01", "580.126.09"
+# The repository's versions. The modules of one do not build; of the last there is the userspace alone.
+OLD, FIRST, SECOND, NEXT, BROKEN, HALF = "570.195.03", "580.95.05", "580.105.08", "590.44.01", "595.45.04", "580.126.09"
 
 
 def driver(name: str, *arguments: str, **variables: Any) -> Run:

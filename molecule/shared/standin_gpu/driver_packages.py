@@ -20,6 +20,8 @@ import package_repository as repository
 from package_repository import Package
 
 VERSIONS = ("570.195.03", "580.95.05", "580.105.08", "590.44.01")
+# A version whose modules do not build with this kernel.
+BROKEN = "595.45.04"
 # A version of which the mirror has the userspace, and not yet the modules: what a mirror in the middle of its update offers.
 HALF = "580.126.09"
 SERVED = Path("/srv/repository")
@@ -68,7 +70,9 @@ def source(root: Path, name: str, version: str, licence: str) -> None:
             text = text.replace(mark, value)
         put(root, f"usr/src/{name}-{version}/{file}", text)
     for file in ("nvidia", "nvidia-uvm", "nvidia-modeset"):
-        put(root, f"usr/src/{name}-{version}/{file}.c", (HERE / "module" / "nvidia.c").read_text())
+        text = (HERE / "module" / "nvidia.c").read_text()
+        broken = "#error this driver does not know this kernel\n" if version == BROKEN else ""
+        put(root, f"usr/src/{name}-{version}/{file}.c", broken + text)
 
 
 def unit(root: Path, name: str) -> None:
@@ -160,7 +164,7 @@ def publish(folder: str, build: Callable[[Path], None]) -> None:
 
 
 def build_apt(folder: Path) -> None:
-    for version in (*VERSIONS, HALF):
+    for version in (*VERSIONS, BROKEN, HALF):
         for package in debs(version, modules=version != HALF):
             repository.build_deb(package, folder)
     repository.publish_apt(folder)

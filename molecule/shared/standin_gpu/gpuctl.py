@@ -10,6 +10,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import machine
 
+
 def xid(address: str, code: str) -> None:
     """A line of the kernel's log, as the driver writes it."""
     place = address.removesuffix(".0")

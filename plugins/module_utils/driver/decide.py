@@ -97,7 +97,7 @@ def decide(
             back=tuple(commands.back(family, resolution, state)),
             then=_then(state, change, reboot),
         )
-    services = _services(state, wanted)
+    services = _services(state, wanted, "persistence-off" in names)
     heal = [*commands.build(resolution, state), *_initramfs(state, family), *commands.hold(family, resolution, state)]
     return Decision(
         drain=drain,
@@ -126,15 +126,27 @@ class _Services:
     start: tuple[str, ...]
 
 
-def _services(state: State, wanted: Wanted) -> _Services:
-    """Units of the driver that are installed and needed, and are not enabled or do not run."""
+def _services(state: State, wanted: Wanted, fickle: bool) -> _Services:
+    """Units of the driver that are installed and needed, and are not enabled or do not run.
+
+    `fickle`: the persistence daemon is to be started anew, since the GPUs say that they do not persist.
+    """
     needed = [commands.PERSISTENCE] if wanted.persistence else []
     needed += [commands.FABRIC] if needs_fabric_manager(state.gpus, state.switches) else []
     known = [unit for unit in needed if unit in state.units and state.units[unit].state]
     return _Services(
         enable=tuple(unit for unit in known if not state.units[unit].enabled),
-        start=tuple(unit for unit in known if state.units[unit].state != "active"),
+        start=tuple(
+            unit
+            for unit in known
+            if state.units[unit].state != "active" or (fickle and unit == commands.PERSISTENCE and _ubuntu(state))
+        ),
     )
+
+
+def _ubuntu(state: State) -> bool:
+    """Where the daemon persists only once it runs from our unit; anywhere else another start would change nothing."""
+    return state.system.name == "ubuntu"
 
 
 def _load_changes(state: State, resolution: Resolution) -> bool:

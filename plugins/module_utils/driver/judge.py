@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver import (
     commands,
+    persistence,
     refusals,
     repository,
     rules,
@@ -27,7 +28,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.finding import 
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.hostfile import HostFile
 
 # Every file of ours that a host may have.
-PATHS = (*repository.PATHS, rules.PATH)
+PATHS = (*repository.PATHS, rules.PATH, rules.UDEV, persistence.PATH)
 # Files without which the package lists are others.
 _SOURCES = (repository.SOURCES, repository.MIRRORS, repository.SECURITY_MIRRORS, repository.REPO)
 
@@ -83,7 +84,11 @@ def judge(state: State, texts: Mapping[str, str], request: Request) -> Verdict:
     if request.absent:
         return Verdict(
             decision=decide_absent(state, system.family),
-            remove=tuple(path for path in PATHS if path in texts),
+            remove=tuple(
+                path
+                for path in PATHS
+                if path in texts and not (path == persistence.PATH and persistence.foreign(texts))
+            ),
         )
     wanted = request.wanted
     resolution: Resolution | None = installed_meets(wanted, state)
@@ -119,10 +124,13 @@ def _files(
         *repository.files(request.wanted, state.system, mirror_key),
         *(repository.pins(resolution, system.family) if resolution else ()),
         *rules.files(state, texts),
+        *persistence.files(state, texts, request.wanted),
     ]
     differing = tuple(file for file in expected if texts.get(file.path) != file.content)
     key = repository.key(request.wanted, state.system, mirror_key)
     kept = {file.path for file in expected} | {repository.PREFERENCES} | ({key.path} if key else set())
+    if persistence.foreign(texts):
+        kept.add(persistence.PATH)
     remove = tuple(path for path in PATHS if path in texts and path not in kept)
     if key and _key_there(key, texts.get(key.path, ""), mirror_key):
         key = None
