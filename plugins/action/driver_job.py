@@ -72,7 +72,7 @@ class ActionModule(ActionBase):
         lines: list[str] = []
         shown, offset = time.monotonic(), started["offset"]
         while True:
-            seen = self._module(phase="watch", offset=offset)
+            seen = self._module(phase="watch", offset=offset, begin=started["offset"])
             if "done" not in seen:
                 return {"msg": f"{title}: lost sight of it ({seen.get('msg', seen)}). Run again: it goes on by itself"}
             offset = seen["offset"]

@@ -13,7 +13,7 @@ from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver import commands, repository
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.decide import Policy
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.judge import PATHS, Request, Verdict, judge
-from ansible_collections.baremetal.vllm.plugins.module_utils.driver.model import State
+from ansible_collections.baremetal.vllm.plugins.module_utils.driver.model import Resolution, State
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.request import read_wanted
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.plainness import printable
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.finding import Finding, as_dicts
@@ -21,6 +21,8 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.jsonform import
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.plain import plain
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problems
 
+# What a rescue needs, from the look before the change that failed.
+_BACK = ("back", "back_files", "back_remove", "undrain_commands")
 display = Display()
 
 
@@ -43,10 +45,10 @@ class ActionModule(ActionBase):
             problems.add(f"{self._host}.nvidia_driver_mirror_key", why_not, "Name a file of the control node")
         if problems.found:
             return {"failed": True, "msg": "\n".join(str(problem) for problem in sorted(problems.found))}
-        settled = (before.get("resolution") or {}).get("version")
+        settled = build(Resolution, before["resolution"]) if before.get("resolution") else None
         if settled:
             # What an earlier look of this run came to holds until its end, also without the offers that it came from.
-            wanted = replace(wanted, version=settled, upgrade=False)
+            wanted = replace(wanted, version=settled.version, upgrade=False)
         offers = boolean(given.get("offers", False))
         seen = self._execute_module(
             module_name="baremetal.vllm.driver_state",
@@ -62,17 +64,29 @@ class ActionModule(ActionBase):
             declared=int(given.get("gpu_count") or 0),
             absent=given.get("state", "present") == "absent",
             stuck=str(before.get("stuck") or ""),
+            settled=settled,
         )
         state = build(State, seen["state"])
         verdict = judge(state, seen["texts"], request)
-        answer = _answer(state, verdict, before, mirror_key)
+        answer = _answer(state, verdict, before, mirror_key, seen["texts"])
+        if request.absent:
+            # Models have nothing to run on any more.
+            answer["resume_commands"] = []
         stop = [*verdict.decision.refusals, *verdict.unhealed]
         if boolean(given.get("prove", False)) and not request.absent:
             stop = [f for f in verdict.findings if f.fatal and f.name not in request.policy.accept] or stop
             if not stop and not verdict.idle:
                 stop = [_restless(verdict)]
         if stop:
-            return {"failed": True, "msg": _message(stop)}
+            left = answer["resume"]
+            if left:
+                said = (
+                    f"{', '.join(left)} stopped for the change and stay so: playbooks/site.yml starts what is planned"
+                )
+                stop.append(Finding("models-stopped", said, "Run it when the driver works"))
+            # What goes back, where this look came after a change.
+            kept = {name: before.get(name, []) for name in _BACK}
+            return {"failed": True, "msg": _message(stop), **kept}
         self._tell(verdict, request)
         return answer
 
@@ -99,7 +113,9 @@ def _mirror_key(path: str) -> tuple[str, str]:
         return "", f"{path} cannot be read ({error.strerror})"
 
 
-def _answer(state: State, verdict: Verdict, before: dict[str, Any], mirror_key: str) -> dict[str, Any]:
+def _answer(
+    state: State, verdict: Verdict, before: dict[str, Any], mirror_key: str, texts: dict[str, str]
+) -> dict[str, Any]:
     decision = verdict.decision
     drained = list(dict.fromkeys([*before.get("resume", ()), *before.get("drain", ())]))
     key = verdict.key
@@ -107,19 +123,28 @@ def _answer(state: State, verdict: Verdict, before: dict[str, Any], mirror_key: 
         name: [asdict(command) for command in getattr(decision, name)]
         for name in ("download", "install", "heal", "load", "back")
     }
+    # What undoes an installation is known before it, and needed until it has proved itself.
+    steps["back"] = steps["back"] or before.get("back", [])
     return {
         **steps,
         "changed": False,
         "idle": verdict.idle and not verdict.repository,
         "repository": verdict.repository,
         "offers": verdict.ask,
+        # Pins of a version that could not be installed would have the next upgrade of the system try again.
+        "back_files": [
+            {"path": f.path, "content": texts[f.path], "mode": f"{f.mode:04o}"}
+            for f in verdict.files
+            if f.path == repository.PREFERENCES and f.path in texts
+        ],
+        "back_remove": [f.path for f in verdict.files if f.path == repository.PREFERENCES and f.path not in texts],
         "files": [{"path": f.path, "content": f.content, "mode": f"{f.mode:04o}"} for f in verdict.files],
         "remove_files": list(verdict.remove),
         "key": _key(key, mirror_key) if key else {},
         "update_command": list(verdict.update),
         "drain": list(decision.drain),
         "drain_commands": [asdict(command) for command in commands.stop(decision.drain)],
-        "undrain_commands": [asdict(command) for command in commands.start_models(decision.drain)],
+        "undrain_commands": [asdict(c) for c in commands.start_models(dict.fromkeys([*drained, *decision.drain]))],
         "resume": drained,
         "resume_commands": [asdict(command) for command in commands.start_models(drained)],
         "reboot": decision.reboot,

@@ -20,7 +20,7 @@ def went_back(failure: Mapping[str, Any], back: Mapping[str, Any]) -> str:
     """What failed, and whether the earlier driver is installed again (`back` is the result of the task that did it)."""
     text = str(failure.get("msg", failure))
     if back.get("skipped"):
-        return f"{text}\nThere was no driver before that could be gone back to."
+        return text
     if back.get("msg"):
         return f"{text}\nGoing back to the earlier packages failed too: {back['msg']}"
     return f"{text}\nThe packages that were installed before are installed again."

@@ -37,6 +37,10 @@ options:
     description: Where in the log to go on reading.
     type: int
     default: 0
+  begin:
+    description: Where in the log the command's own words begin.
+    type: int
+    default: 0
 attributes:
   check_mode:
     support: full
@@ -84,6 +88,7 @@ def main() -> None:
             "title": {"type": "str", "default": ""},
             "argv": {"type": "list", "elements": "str", "default": []},
             "offset": {"type": "int", "default": 0},
+            "begin": {"type": "int", "default": 0},
         },
         supports_check_mode=True,
     )
@@ -97,7 +102,8 @@ def main() -> None:
             module.fail_json(msg=f"{asked['title']}: {started['error']}")
         module.exit_json(changed=not started["busy"], **started)
     seen = job.watch(asked["offset"], patience=15.0)
-    log = causes.build_log(seen["lines"]) if seen["rc"] else ""
+    # DKMS names its log in a line that an earlier call may have fetched.
+    log = causes.build_log(job.words(asked["begin"])) if seen["rc"] else ""
     if log:
         seen["lines"] += Path(log).read_text(errors="replace").splitlines()[-400:] if Path(log).is_file() else []
     if seen["done"]:

@@ -144,7 +144,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine import installed
-from ansible_collections.baremetal.vllm.plugins.module_utils.service import observe
+from ansible_collections.baremetal.vllm.plugins.module_utils.service import nodes, observe
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.decide import Planned, decide_all
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.hostfile import HostFile
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.secrets import matching_identity
@@ -168,17 +168,20 @@ def secrets(path: str, digest: str) -> tuple[str | None, bool]:
 
 def units(asked: dict[str, Any]) -> dict[str, Any]:
     """What model_service would do, and every unit as it is."""
-    planned = [Planned(unit["unit"], unit["text"], unit["digest"]) for unit in asked["units"]]
+    names = [unit["unit"] for unit in asked["units"]]
     identity, written = secrets(asked["secrets_path"], asked["secrets_digest"])
-    sight = observe.observe([unit.unit for unit in planned], identity)
+    sight = observe.observe(names, identity)
+    resolved, doubts = nodes.resolve(asked["units"], sight.texts)
+    planned = [Planned(unit["unit"], unit["text"], unit["digest"]) for unit in resolved]
     files = [HostFile(f["path"], f["content"], int(f["mode"], 8)) for f in asked["files"]]
-    foreign = observe.foreign_units([unit.unit for unit in planned])
+    foreign = observe.foreign_units(names)
     return {
         "steps": [asdict(step) for step in decide_all(planned, sight.observed, list(sight.texts))],
         "units": {unit: observe.facts(unit, sight.texts.get(unit), state) for unit, state in sight.states.items()},
         "files": [file.path for file in files if file.differs()] + ([asked["secrets_path"]] if written else []),
         "refusals": [f"{path} exists and was not written by this toolkit" for path in foreign],
         "whole": sight.whole,
+        "doubts": doubts,
     }
 
 
@@ -226,6 +229,8 @@ def main() -> None:
     asked = module.params
     try:
         found = units(asked)
+        for doubt in found.pop("doubts"):
+            module.warn(doubt)
         states = [look(item) for item in asked["weights"]]
         found["refusals"] += [state.detail for state in states if state.state == "refused"]
         module.exit_json(

@@ -12,6 +12,8 @@ description:
     waits until each endpoint answers, showing each start's stage on the terminal.
   - A unit that fails to start fails the task with the line of its log that names the cause. Where an earlier version of
     that unit served, it is put back and serves again.
+  - Device nodes of GPUs are looked up on the host. Where its driver does not tell them, the task fails before anything is
+    written, but for units that keep the nodes they have; check mode warns.
   - Operators' drop-ins (C(vllm-*.service.d)) are left alone.
   - Every change is kept as a numbered generation below C(/var/lib/vllm/generations), the last three of them.
 version_added: "0.1.0"
@@ -104,7 +106,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.baremetal.vllm.plugins.module_utils.service import generations, host, observe
+from ansible_collections.baremetal.vllm.plugins.module_utils.service import generations, host, nodes, observe
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.decide import Planned, decide_all
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.hostfile import HostFile
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.secrets import environment_secrets
@@ -128,6 +130,11 @@ def apply(module: AnsibleModule) -> dict[str, Any]:
     identity = host.secrets_identity(hidden.content) if guarded else ""
     sight = observe.observe([unit["unit"] for unit in units], identity)
     observed, texts = sight.observed, sight.texts
+    units, doubts = nodes.resolve(units, texts)
+    if doubts and not module.check_mode:
+        module.fail_json(msg="\n".join(doubts))
+    for doubt in doubts:
+        module.warn(doubt)
     planned = [Planned(unit["unit"], unit["text"], unit["digest"]) for unit in units]
     steps = decide_all(planned, observed, list(texts))
     stale = [file for file in files if file.differs()]

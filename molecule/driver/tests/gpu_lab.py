@@ -78,7 +78,7 @@ def works(name: str, version: str, opened: bool = True) -> None:
 def packages(name: str) -> dict[str, str]:
     """Installed packages of the driver, with their versions."""
     if name == RHEL:
-        listed = host(name).check_output("rpm -qa --qf '%%{NAME} %%{VERSION}-%%{RELEASE}\\n'")
+        listed = host(name).check_output("rpm -qa --qf '%{NAME} %{VERSION}-%{RELEASE}\\n'")
     else:
         listed = host(name).check_output(
             "dpkg-query -W -f '${db:Status-Abbrev}${Package} ${Version}\\n' | sed -n 's/^[hi]i *//p'"

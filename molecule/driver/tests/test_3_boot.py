@@ -24,14 +24,14 @@ def test_a_new_kernel_without_headers_gets_its_module_before_it_boots() -> None:
     )
     target.check_output(f"dpkg -i /srv/kernels/linux-image-{new}_99_amd64.deb")
     assert module_of(DEBIAN, new) == ""
-    run = asked(DEBIAN, "580")
+    run = asked(DEBIAN, SECOND)
     assert run.rc == 0
     assert new in run.text
     assert module_of(DEBIAN, new) == SECOND
     reboot(DEBIAN)
     assert host(DEBIAN).check_output("uname -r") == new
     works(DEBIAN, SECOND)
-    assert asked(DEBIAN, "580").changed == 0
+    assert asked(DEBIAN, SECOND).changed == 0
 
 
 def test_nouveau_in_the_initramfs_is_found_and_keeps_away_after_the_next_boot() -> None:
@@ -40,7 +40,7 @@ def test_nouveau_in_the_initramfs_is_found_and_keeps_away_after_the_next_boot() 
     target.check_output("update-initramfs -u -k all")
     reboot(DEBIAN)
     assert see(DEBIAN).nouveau
-    run = asked(DEBIAN, "580")
+    run = asked(DEBIAN, SECOND)
     assert run.rc == 0
     assert "nouveau" in run.text
     works(DEBIAN, SECOND)
@@ -53,12 +53,12 @@ def test_secure_boot_that_does_not_trust_the_module_is_told_with_its_remedy() ->
     hardware(DEBIAN, secure_boot=True)
     reboot(DEBIAN)
     assert see(DEBIAN).loaded == ""
-    run = asked(DEBIAN, "580")
+    run = asked(DEBIAN, SECOND)
     assert run.rc != 0
     assert "secure-boot" in run.text
     assert "mokutil --import" in run.text
     hardware(DEBIAN, secure_boot=True, trusted=[DKMS_KEY])
-    assert asked(DEBIAN, "580").rc == 0
+    assert asked(DEBIAN, SECOND).rc == 0
     works(DEBIAN, SECOND)
 
 
@@ -69,7 +69,7 @@ def test_secure_boot_that_does_not_trust_the_module_is_told_with_its_remedy() ->
 )
 def test_modules_that_the_gpus_do_not_take_are_refused(numbers: list[str], kind: str, words: str) -> None:
     hardware(DEBIAN, gpus=numbers)
-    run = asked(DEBIAN, "580", nvidia_driver_modules=kind)
+    run = asked(DEBIAN, SECOND, nvidia_driver_modules=kind)
     assert run.rc != 0
     assert f"{words}-unsupported" in run.text or "nvidia_driver_modules" in run.text
     works(DEBIAN, SECOND)

@@ -64,10 +64,12 @@ def read(text: str) -> Diagnosis:
         return Diagnosis(error=_last_words(text) or "it printed nothing")
     root = _dict(data.get("DCGM Diagnostic", data.get("DCGM GPU Diagnostic")))
     about = _dict(data.get("metadata")) or root
+    # DCGM 3 has written null between tests (nvvs' own JsonResult tests in its repository hold such an output).
     tests = tuple(
-        _test(_dict(test), str(category.get("category", "")))
+        _test(test, str(category.get("category", "")))
         for category in map(_dict, _list(root.get("test_categories")))
         for test in _list(category.get("tests"))
+        if isinstance(test, dict)
     )
     error = str(root.get("runtime_error") or data.get("runtime_error") or "")
     if not tests and not error:

@@ -69,13 +69,17 @@ class Missed:
     common: frozenset[str]
 
 
-def shelf(state: State, family: str, distribution: bool) -> Shelf:
-    """What is on offer from the chosen source, and what is installed already, which need not be on offer any more."""
+def shelf(state: State, family: str, distribution: bool, beside: bool = False) -> Shelf:
+    """What is on offer from the chosen source, and what is installed already, which need not be on offer any more.
+
+    `beside` is for the distribution's own where another source is the one that was set up.
+    """
     given = [offer for offer in state.offers or () if not _BESIDE.search(offer.origin)]
     support = [offer for offer in given if offers.supports(offer.name)]
     chosen = [offer for offer in given if repository.ours(offer)]
-    if not chosen:
-        chosen = [offer for offer in given if not (distribution and "developer.download.nvidia.com" in offer.origin)]
+    if beside or not chosen:
+        others = [offer for offer in given if not repository.ours(offer)]
+        chosen = [offer for offer in others if not (distribution and "developer.download.nvidia.com" in offer.origin)]
     installed = [Offer(name, version, "", _carried(state, name)) for name, version in state.packages.items()]
     driver: dict[str, dict[str, list[str]]] = {}
     for offer in [*chosen, *installed]:

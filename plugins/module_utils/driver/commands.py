@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.driver import offers
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.command import Command
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.model import Resolution, State
+from ansible_collections.baremetal.vllm.plugins.module_utils.driver.repository import REPO_ID
 
 # Whoever holds apt's lock (unattended upgrades) is waited for; files that the operator changed stay as they are.
 _APT = (
@@ -17,6 +19,8 @@ _APT = (
 )
 _APT_INSTALL = (*_APT, "--no-install-recommends", "--allow-downgrades", "--allow-change-held-packages")
 _DNF = ("dnf", "-y", "--setopt=install_weak_deps=False")
+# Streams and locks change with the installation, and both would hide its packages before.
+_ALL_OF_THEM = (f"--setopt={REPO_ID}.module_hotfixes=1", "--disableplugin=versionlock")
 # Sister modules, in the order in which they can go.
 SISTERS = ("nvidia_peermem", "nvidia_drm", "nvidia_modeset", "nvidia_uvm")
 FABRIC, PERSISTENCE = "nvidia-fabricmanager.service", "nvidia-persistenced.service"
@@ -36,12 +40,15 @@ def update(family: str) -> tuple[str, ...]:
 
 def difference(resolution: Resolution, state: State) -> dict[str, str]:
     """The packages of a resolution that are not installed in the resolved version ("" is any)."""
-    wanted = resolution.packages.items()
-    return {
-        name: version
-        for name, version in wanted
-        if state.packages.get(name) != (version or state.packages.get(name, "-"))
-    }
+    return {name: version for name, version in resolution.packages.items() if not _installed(name, version, state)}
+
+
+def _installed(name: str, version: str, state: State) -> bool:
+    if name.startswith("kernel-devel"):
+        # RPM keeps one beside the other, under one name; those of a kernel are asked for as "kernel-devel-RELEASE".
+        kernels = [kernel for kernel in state.kernels if name == f"kernel-devel-{kernel.release}"]
+        return kernels[0].headers if kernels else name in state.packages
+    return name in state.packages and version in ("", state.packages[name])
 
 
 def download(family: str, packages: Mapping[str, str], removed: Iterable[str]) -> list[Command]:
@@ -51,7 +58,7 @@ def download(family: str, packages: Mapping[str, str], removed: Iterable[str]) -
         return []
     argv = (*_APT_INSTALL, "--download-only", "install", *words)
     if family != "debian":
-        argv = (*_DNF, "--allowerasing", "--downloadonly", "install", *words)
+        argv = (*_DNF, *_ALL_OF_THEM, "--allowerasing", "--downloadonly", "install", *words)
     return [Command(f"download {_some(packages)}", argv)]
 
 
@@ -66,7 +73,11 @@ def install(family: str, resolution: Resolution, state: State) -> list[Command]:
         argv = (*_APT_INSTALL, "install", *words)
         return [Command(title, argv, simulate=(*_APT_INSTALL, "--simulate", "install", *words))]
     commands = [
-        Command("unlock the driver's packages", (*_DNF, "versionlock", "delete", *resolution.packages), optional=True)
+        Command(
+            "unlock the driver's packages",
+            (*_DNF, "versionlock", "delete", *resolution.packages, *removed),
+            optional=True,
+        )
     ]
     if resolution.stream:
         module = resolution.stream.partition(":")[0]
@@ -82,17 +93,22 @@ def install(family: str, resolution: Resolution, state: State) -> list[Command]:
 
 
 def back(family: str, resolution: Resolution, state: State) -> list[Command]:
-    """Undo a transaction that failed: what was installed before comes back, what was not goes; from cache or repository."""
-    before = {
-        name: state.packages[name] for name in (*resolution.packages, *resolution.remove) if name in state.packages
-    }
+    """Undo a change that failed: the driver that was installed comes back, what was not goes; from cache or repository.
+
+    All of its packages are named, as apt chooses none by itself but the newest, or the pinned one.
+    """
+    before = {name: full for name, full in state.packages.items() if offers.belongs(name, full)}
     new = [name for name in resolution.packages if name not in state.packages]
-    words = _words(family, before, new)
     if not before:
         return []
+    title = "go back to the earlier packages"
     if family == "debian":
-        return [Command("go back to the earlier packages", (*_APT_INSTALL, "install", *words))]
-    return [Command("go back to the earlier packages", (*_DNF, "history", "undo", "last"))]
+        return [Command(title, (*_APT_INSTALL, "install", *_words(family, before, new)))]
+    # Not `dnf history undo last`: where nothing was installed yet, that is somebody else's transaction.
+    found = [Command(title, (*_DNF, *_ALL_OF_THEM, "--allowerasing", "install", *_words(family, before, ())))]
+    if new:
+        found.append(Command(f"remove {_some(new)}", (*_DNF, "remove", "--noautoremove", *new), optional=True))
+    return [*found, Command(f"lock {_some(before)}", (*_DNF, "versionlock", "add", *before), optional=True)]
 
 
 def purge(family: str, packages: Iterable[str]) -> list[Command]:

@@ -86,11 +86,16 @@ def support(way: Way, state: State, release: Release, on: Shelf) -> tuple[dict[s
 
 
 def persistence(best: Found, state: State, on: Shelf) -> dict[str, str]:
-    """The daemon in the driver's version, else the installed one, else the newest: distributions let it lag behind."""
+    """The daemon in the driver's version, else the installed one, else the newest before: distributions let it lag behind.
+
+    A newer one than the driver asks for newer libraries.
+    """
     for name in (name.replace("{branch}", best.way.branch) for name in best.way.packages.persistence):
-        full = on.driver.get(name, {}).get(best.version) or state.packages.get(name) or on.newest.get(name)
-        if full:
-            return {name: full}
+        known = on.driver.get(name, {})
+        older = [version for version in known if versions.numbers(version) <= versions.numbers(best.version)]
+        full = known.get(best.version) or state.packages.get(name)
+        if full or older:
+            return {name: full or known[max(older, key=versions.numbers)]}
     return {}
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.driver import commands
+from ansible_collections.baremetal.vllm.plugins.module_utils.driver import commands, offers
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.command import Command
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.hardware import needs_fabric_manager
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.model import Resolution, State, User, Wanted
@@ -16,8 +15,6 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.finding import 
 OURS = ("vllm-",)
 # Findings of files that an installed package has brought and that are gone.
 _LOST = {"firmware-missing", "nvidia-smi-missing"}
-# What belongs to the driver, beside headers and tools that others may need.
-_DRIVER = re.compile(r"nvidia|^libcuda|^cuda-drivers")
 
 
 @dataclass(frozen=True)
@@ -71,6 +68,8 @@ def decide(
     if refusals:
         return Decision(refusals=refusals)
     packages = commands.difference(resolution, state)
+    # Those that the operator takes as they are need no healing either.
+    findings = tuple(finding for finding in findings if finding.name not in policy.accept)
     names = {finding.name for finding in findings}
     install = (*(commands.mend(family) if state.broken else ()), *commands.install(family, resolution, state))
     if not packages and names & _LOST:
@@ -113,7 +112,8 @@ def decide(
 def decide_absent(state: State, family: str) -> Decision:
     """The steps that take the driver away: models and services stop, the module leaves the kernel, the packages go."""
     ours, foreign = users(state)
-    packages = [name for name in state.packages if _DRIVER.search(name)]
+    # Not the headers of a kernel that is called nvidia (linux-headers-nvidia of DGX OS).
+    packages = [name for name, version in state.packages.items() if offers.belongs(name, version)]
     if foreign and state.loaded is not None:
         named = _named(foreign)
         return Decision(refusals=(Finding("in-use", f"{named} uses the GPUs", "Stop it, then run again"),))

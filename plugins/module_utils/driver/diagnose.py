@@ -22,6 +22,7 @@ Check = Callable[[Case], Iterable[Finding]]
 # In the order in which they are told: what stands in the way of everything else first.
 CHECKS: tuple[Check, ...] = (
     diagnose_packages.runfile,
+    diagnose_packages.virtual_gpu,
     diagnose_devices.fewer_on_the_bus,
     diagnose_devices.unsupported,
     diagnose_packages.broken,
@@ -47,6 +48,7 @@ CHECKS: tuple[Check, ...] = (
     diagnose_devices.health,
     diagnose_xids.xids,
     diagnose_services.fabric_manager,
+    diagnose_services.switches,
     diagnose_services.persistence,
     diagnose_packages.not_held,
     diagnose_packages.files,

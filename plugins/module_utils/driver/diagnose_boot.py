@@ -13,8 +13,11 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.finding import 
 _DKMS_KEYS = ("DKMS module signing key", "Secure Boot Module Signature key")
 _ENROL = (
     "Enrol the key: `mokutil --import {}` on the host, reboot, and confirm at its console (MOK manager); or write "
-    "nvidia_driver_build: prebuilt where signed modules are on offer; or turn Secure Boot off in the firmware"
+    "{}; or turn Secure Boot off in the firmware"
 )
+_PREBUILT = "nvidia_driver_build: prebuilt where signed modules are on offer"
+# Without a console there is no other way to keep Secure Boot: Canonical's key is in every Ubuntu's.
+_UBUNTU_PREBUILT = "nvidia_driver_source: distribution and nvidia_driver_build: prebuilt (modules that Canonical signs)"
 _KEY, _UBUNTU_KEY = "/var/lib/dkms/mok.pub", "/var/lib/shim-signed/mok/MOK.der"
 
 
@@ -22,7 +25,8 @@ def secure_boot(case: Case) -> Iterator[Finding]:
     """Modules that the kernel would refuse without a word, said before and after they are installed."""
     if not case.state.secure_boot:
         return
-    enrol = _ENROL.format(_UBUNTU_KEY if case.state.system.name == "ubuntu" else _KEY)
+    ubuntu = case.state.system.name == "ubuntu"
+    enrol = _ENROL.format(*((_UBUNTU_KEY, _UBUNTU_PREBUILT) if ubuntu else (_KEY, _PREBUILT)))
     refused = [
         (kernel.release, kernel.module) for kernel in case.next if kernel.module and _refused(case, kernel.module)
     ]

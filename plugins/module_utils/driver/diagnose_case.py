@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.driver import versions
-from ansible_collections.baremetal.vllm.plugins.module_utils.driver.hardware import NVIDIA
+from ansible_collections.baremetal.vllm.plugins.module_utils.driver import hardware, versions
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.model import (
     Device,
     Kernel,
@@ -34,7 +33,7 @@ class Case:
 
     @cached_property
     def gpus(self) -> tuple[Device, ...]:
-        return tuple(device for device in self.state.gpus if device.vendor == NVIDIA)
+        return hardware.driven(self.state.gpus)
 
     @cached_property
     def installed(self) -> str:

@@ -11,6 +11,15 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.gpu import health a
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.finding import Finding
 
 FALLEN = 79
+# The driver could not bring a GPU up: mostly one in a bad state, which a reboot or a power cycle gets it out of.
+_STUCK = "RmInitAdapter failed"
+_NVML = {
+    "packages": "The driver's packages are put right first",
+    "reboot": f"Reboot the host, or power it off and on ({REBOOT}); where that does not help, see journalctl -k for NVRM: "
+    "the firmware's settings (Above 4G Decoding), power and seat of the GPUs",
+    "": "Run nvidia-smi and journalctl -k on the host to see it; a reboot, another nvidia_driver_version or the hardware's "
+    "vendor is what is left",
+}
 
 
 def no_gpu(case: Case) -> Finding | None:
@@ -121,7 +130,8 @@ def health(case: Case) -> Iterator[Finding]:
     for finding in gpu_health.findings(facts):
         if finding.name == "nvml-error":
             # Another version may be what it takes: that is installed first.
-            heal = "packages" if case.pending else finding.heal
-            yield replace(finding, message=f"{finding.message}{case.said}{case.guest}", heal=heal)
+            stuck = any(_STUCK in line for line in case.state.log)
+            heal = "packages" if case.pending else "reboot" if stuck else ""
+            yield replace(finding, message=f"{finding.message}{case.said}{case.guest}", remedy=_NVML[heal], heal=heal)
         else:
             yield finding

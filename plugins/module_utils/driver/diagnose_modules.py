@@ -139,7 +139,15 @@ def dkms(case: Case) -> Iterator[Finding]:
         undone = [kernel for kernel in case.state.kernels if kernel.headers and kernel.release not in done]
         # Of a module that lies there without DKMS' doing (a prebuilt one) nothing is amiss, nor of another version's remains.
         undone = [k for k in undone if version == case.installed and (k.module is None or k.module.version != version)]
-        if undone or any(entry.state == "broken" for entry in own):
+        broken = any(entry.state == "broken" for entry in own)
+        if broken and version != case.version:
+            yield Finding(
+                "dkms-broken",
+                f"DKMS has remains of {name}/{version}, whose source is gone",
+                f"Remove them: `dkms remove {name}/{version} --all` on the host, or /var/lib/dkms/{name}/{version}",
+                fatal=False,
+            )
+        elif undone or broken:
             yield Finding(
                 "dkms-broken",
                 f"DKMS has {name}/{version}, which is not installed for {some(k.release for k in undone) or 'any kernel'}",

@@ -9,10 +9,13 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.driver import hardw
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.diagnose_case import Case, plural, some
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.finding import Finding
 
-# They work with any version of the driver, or are judged by name (the fabric manager).
+# They work with any version of the driver, are judged by name (the fabric manager), or lie side by side (Ubuntu's firmware
+# has its version in its name, and the last one stays until autoremove).
 _APART = re.compile(
-    r"nvidia-(persistenced|settings|xconfig|modprobe|imex|fabric-?manager)|libxnvctrl|libnvsdm|nvidia-lib"
+    r"nvidia-(persistenced|settings|xconfig|modprobe|imex|fabric-?manager|firmware-\d.*-\d)|libxnvctrl|libnvsdm|nvidia-lib"
 )
+# Drivers of virtual GPUs: https://docs.nvidia.com/vgpu/latest/ "Installing the NVIDIA vGPU Software Graphics Driver".
+_VIRTUAL = re.compile(r"nvidia-(linux-)?(grid|vgpu)-")
 
 
 def runfile(case: Case) -> Iterator[Finding]:
@@ -21,7 +24,21 @@ def runfile(case: Case) -> Iterator[Finding]:
         yield Finding(
             "runfile",
             f"driver{version} was installed here by NVIDIA's .run file: packages and it overwrite each other",
-            "Drain the host, run `nvidia-uninstall --silent` on it, and run the playbook again",
+            "Drain the host, run `nvidia-uninstall --silent` on it, and run the playbook again; to keep it, write "
+            "nvidia_driver_manage: false",
+        )
+
+
+def virtual_gpu(case: Case) -> Iterator[Finding]:
+    """A driver of virtual GPUs: no other drives them, and none of the package sources here has it."""
+    names = [name for name in case.state.packages if _VIRTUAL.match(name)]
+    if names:
+        yield Finding(
+            "vgpu-driver",
+            f"{some(names)} is installed, which drives virtual GPUs by a licence: the drivers of NVIDIA's and the "
+            "distribution's package sources do not, and would replace it",
+            "Write nvidia_driver_manage: false, and keep the version that the hypervisor's side asks for; or remove it, if these "
+            "GPUs are whole ones",
         )
 
 
@@ -77,15 +94,23 @@ def mixed(case: Case) -> Iterator[Finding]:
     by_version: dict[str, list[str]] = {}
     for name, full in sorted(case.state.packages.items()):
         version = versions.driver(full)
-        if version and not _APART.match(name):
+        # The persistence daemon may lag behind, and is in a package of many names.
+        chosen = case.resolution is not None and case.resolution.packages.get(name) == full
+        if version and not _APART.match(name) and not (chosen and version != case.version):
             by_version.setdefault(version, []).append(name)
     if len(by_version) > 1:
         parts = (f"{version} of {some(names)}" for version, names in sorted(by_version.items()))
+        wrong = {name for version, names in by_version.items() if version != case.version for name in names}
+        # What no model needs (nscq, OpenGL) may be of another version: nothing here moves it, and nothing waits for it.
+        ours = case.resolution is None or bool(wrong & {*case.resolution.packages, *case.resolution.remove})
         yield Finding(
             "packages-mixed",
             f"the driver's packages are of {len(by_version)} versions: {'; '.join(parts)}",
-            f"All are brought to {case.version}",
-            "packages",
+            f"All are brought to {case.version}"
+            if ours
+            else f"Bring {some(sorted(wrong))} to {case.version}, or remove it",
+            "packages" if ours else "",
+            fatal=ours,
         )
 
 

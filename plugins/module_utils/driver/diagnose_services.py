@@ -45,6 +45,19 @@ def fabric_manager(case: Case) -> Iterator[Finding]:
         )
 
 
+def switches(case: Case) -> Iterator[Finding]:
+    """Source: Fabric Manager User Guide, appendix "NVSwitch SXid Error Codes"."""
+    said = [line for line in case.state.log if "SXid" in line]
+    if said:
+        yield Finding(
+            "nvswitch-error",
+            f"an NVSwitch had a fatal error since the boot: {said[-1]}",
+            "What ran on the GPUs behind it was stopped; if a model does not start, reboot the host, and have the switch board "
+            "looked at if it returns",
+            fatal=False,
+        )
+
+
 def _needless(case: Case, unit: Unit) -> Iterator[Finding]:
     fabric = case.state.facts is not None and any(gpu.fabric for gpu in case.state.facts.gpus)
     if not fabric and (unit.enabled or unit.state in ("active", "failed")):

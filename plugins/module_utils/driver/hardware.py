@@ -48,9 +48,15 @@ def of_capability(capability: tuple[int, int]) -> Generation:
     return max((each for each in _generations() if each.capability <= capability), key=lambda each: each.capability)
 
 
+def driven(gpus: Iterable[Device]) -> tuple[Device, ...]:
+    """A host's NVIDIA GPUs, without an old one for the console beside newer ones ("NVRM: ignoring the legacy GPU …")."""
+    own = tuple(gpu for gpu in gpus if gpu.vendor == NVIDIA)
+    return tuple(gpu for gpu in own if generation(gpu.device) != _generations()[0]) or own
+
+
 def generations(gpus: Iterable[Device]) -> tuple[Generation, ...]:
     """The different generations of a host's NVIDIA GPUs, oldest first."""
-    found = {generation(gpu.device) for gpu in gpus if gpu.vendor == NVIDIA}
+    found = {generation(gpu.device) for gpu in driven(gpus)}
     return tuple(sorted(found, key=lambda each: each.capability))
 
 

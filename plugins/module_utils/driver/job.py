@@ -58,6 +58,11 @@ def watch(offset: int, patience: float) -> dict[str, Any]:
     return {"done": done, "rc": status if done else None, "lines": lines, "offset": reached}
 
 
+def words(begin: int) -> list[str]:
+    """The log from `begin` on, or the first part of it where it is very long."""
+    return _lines(begin, whole=False)[0]
+
+
 def forget() -> None:
     """Drop what systemd remembers of the last command."""
     _run(["systemctl", "stop", UNIT])

@@ -37,7 +37,8 @@ _SOURCES = (repository.SOURCES, repository.MIRRORS, repository.SECURITY_MIRRORS,
 class Request:
     """What is asked of one host: `mirror_key` is the text of the operator's own key, `declared` the inventory's gpu_count.
 
-    `absent` takes the driver away. `stuck` is why the module could not be exchanged a moment ago, "" otherwise.
+    `absent` takes the driver away. `stuck` is why the module could not be exchanged a moment ago, "" otherwise. `settled` is
+    what an earlier look of this run came to: it holds while no module is built that would tell of it.
     """
 
     wanted: Wanted
@@ -46,6 +47,7 @@ class Request:
     declared: int = 0
     absent: bool = False
     stuck: str = ""
+    settled: Resolution | None = None
 
 
 @dataclass(frozen=True)
@@ -84,11 +86,7 @@ def judge(state: State, texts: Mapping[str, str], request: Request) -> Verdict:
     if request.absent:
         return Verdict(
             decision=decide_absent(state, system.family),
-            remove=tuple(
-                path
-                for path in PATHS
-                if path in texts and not (path == persistence.PATH and persistence.foreign(texts))
-            ),
+            remove=_ours(texts),
         )
     wanted = request.wanted
     resolution: Resolution | None = installed_meets(wanted, state)
@@ -97,6 +95,9 @@ def judge(state: State, texts: Mapping[str, str], request: Request) -> Verdict:
         if not isinstance(outcome, Resolution):
             return _refused(outcome)
         resolution = outcome
+    elif resolution is None and request.settled is not None:
+        left = tuple(name for name in request.settled.remove if name in state.packages)
+        resolution = replace(request.settled, remove=left)
     verdict = _files(state, texts, request, system, resolution)
     findings = diagnose(
         replace(state, files=tuple(file.path for file in verdict.files)), wanted, resolution, request.declared
@@ -129,13 +130,17 @@ def _files(
     differing = tuple(file for file in expected if texts.get(file.path) != file.content)
     key = repository.key(request.wanted, state.system, mirror_key)
     kept = {file.path for file in expected} | {repository.PREFERENCES} | ({key.path} if key else set())
-    if persistence.foreign(texts):
-        kept.add(persistence.PATH)
-    remove = tuple(path for path in PATHS if path in texts and path not in kept)
+    remove = tuple(path for path in _ours(texts) if path not in kept)
     if key and _key_there(key, texts.get(key.path, ""), mirror_key):
         key = None
     stale = resolution is None or key or any(path in _SOURCES for path in (*(f.path for f in differing), *remove))
     return Verdict(files=differing, remove=remove, key=key, update=commands.update(system.family) if stale else ())
+
+
+def _ours(texts: Mapping[str, str]) -> tuple[str, ...]:
+    """Files that may be taken away: an operator's own of the same name (options for the module, a unit) has no mark of ours."""
+    keys = repository.KEYS.values()
+    return tuple(path for path in PATHS if path in texts and (path in keys or repository.MARK in texts[path]))
 
 
 def _key_there(key: repository.Key, found: str, local: str) -> bool:

@@ -21,9 +21,14 @@ _COMPLAINTS = re.compile(
     r"RmInitAdapter failed|API mismatch|No NVIDIA (?:devices|graphics adapter) probed|probe routine was not called|"
     r"is not supported by (?:the )?open|not supported by the NVIDIA|RmFetchGspRmImages|Cannot initialize GSP firmware|"
     r"firmware load for nvidia/\S+ failed|loading \S*nvidia/\S+ failed|PCI I/O region assigned|request_mem_region failed|"
-    r"nvidia\S*: (?:version magic|disagrees about version|Unknown symbol|module verification failed)|"
+    r"requires use of the NVIDIA open kernel modules|ignoring the legacy GPU|fallen off the bus and is not responding|"
+    r"SXid \([^)]*\): \d+, Fatal|"
+    # "module verification failed … tainting kernel" is no complaint: every module that DKMS signed says so, and is loaded.
+    r"nvidia\S*: (?:version magic|disagrees about version|Unknown symbol)|"
     r"(?:unsigned module loading|Loading of (?:unsigned )?module)\b.*|Loading of module with unavailable key"
 )
+# NVLink 5 grades its errors in their text: "NETIR_LINK_EVT Fatal XC0 i0 Link 08 (…)", "NETIR_BER_EVENT Nonfatal …".
+_FATAL = " Fatal "
 _STAMP = re.compile(r"^(?:<\d+>)?\[\s*\d+\.\d+\]\s*")
 _SHOWN = 6
 
@@ -40,7 +45,7 @@ def read(run: Run, since: str = "boot") -> list[str]:
 
 
 def xids(lines: Iterable[str]) -> tuple[Xid, ...]:
-    """Xids by GPU and code, with how often and the newest text.
+    """Xids by GPU and code, with how often and the newest text; a fatal one's stays whatever lesser ones follow.
 
     >>> xids(["NVRM: Xid (PCI:0000:05:00): 79, GPU has fallen off the bus."])
     (Xid(address='0000:05:00.0', code=79, count=1, text='GPU has fallen off the bus.'),)
@@ -51,8 +56,10 @@ def xids(lines: Iterable[str]) -> tuple[Xid, ...]:
         match, gone = _XID.search(line), _LOST.search(line)
         if match:
             key = address(match[1]), int(match[2])
-            earlier = found.get(key)
-            found[key] = Xid(*key, (earlier.count if earlier else 0) + 1, (match[3] or "").strip())
+            earlier, told = found.get(key), (match[3] or "").strip()
+            if earlier and _FATAL in earlier.text and _FATAL not in told:
+                told = earlier.text
+            found[key] = Xid(*key, (earlier.count if earlier else 0) + 1, told)
         elif gone:
             lost[address(gone[1])] = gone[2]
     for where, text in lost.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -48,15 +49,23 @@ def system(root: Path, machine: str) -> System:
 
 
 def devices(root: Path) -> tuple[tuple[Device, ...], int]:
-    """GPUs of NVIDIA and AMD on the PCI bus, and how many NVSwitches there are. Virtual functions are no GPUs."""
+    """GPUs of NVIDIA and AMD on the PCI bus, and how many NVSwitches there are.
+
+    Virtual functions are no GPUs, and those that a virtual machine has (vfio-pci) are none of this host's.
+    """
     gpus, switches = [], 0
     for entry in entries(root / "sys/bus/pci/devices"):
         vendor, number, kind = (text(entry / name)[2:].lower() for name in ("vendor", "device", "class"))
-        if kind[:4] in _GPUS.get(vendor, ()) and not (entry / "physfn").exists():
+        if kind[:4] in _GPUS.get(vendor, ()) and not ((entry / "physfn").exists() or _passed_through(entry)):
             gpus.append(Device(entry.name, vendor, number, kind))
         elif vendor == NVIDIA and kind.startswith(_SWITCH) and int(number or "0", 16) >= _FIRST_SWITCH:
             switches += 1
     return tuple(gpus), switches + _bridges(root)
+
+
+def _passed_through(device: Path) -> bool:
+    driver = device / "driver"
+    return driver.is_symlink() and os.readlink(driver).rpartition("/")[2] == "vfio-pci"
 
 
 def _bridges(root: Path) -> int:

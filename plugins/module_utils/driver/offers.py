@@ -18,7 +18,8 @@ Run = Callable[[Sequence[str]], tuple[int, str, str]]
 # Every package of the driver, in the names of all sources; what is not of the driver (nvidia-container-toolkit 1.18,
 # nvidia-cuda-toolkit 12.4) is told apart by its version.
 _DRIVER = re.compile(
-    r"(lib|kmod-|firmware-|xserver-xorg-video-|xorg-x11-)?nvidia|linux-modules-nvidia-|cuda-drivers|"
+    # RPM Fusion's (akmod-nvidia, xorg-x11-drv-nvidia-cuda-libs) and negativo17's (dkms-nvidia) bring a whole driver, too.
+    r"(lib|a?kmod-|dkms-|firmware-|xserver-xorg-video-|xorg-x11-(drv-)?)?nvidia|cuda-drivers|"
     r"lib(cuda1|cudadebugger1|nvcuvid1|nvoptix1|nvsdm|xnvctrl|egl-nvidia|gl1-nvidia|gles-nvidia|glx-nvidia)|dnf-plugin-nvidia"
 )
 _SUPPORT = re.compile(r"dkms|linux-headers-\S+|kernel-devel\S*")
@@ -52,7 +53,8 @@ _WANTS = re.compile(r"nvidia-kernel-common-\S+ \(>= ([^)]+)\)")
 def belongs(name: str, version: str) -> bool:
     """Whether an installed package is a part of the driver."""
     if name.startswith(_PREBUILT):
-        return True
+        # linux-modules-nvidia-580-server-open-…; linux-modules-nvidia-fs-… is for storage, and of no branch.
+        return name[len(_PREBUILT) :][:1].isdigit()
     return bool(_DRIVER.match(name)) and versions.driver(version) != ""
 
 

@@ -6,7 +6,7 @@ Control node only. Which packages there are, by system and source: `data/drivers
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver import (
     candidates,
@@ -52,11 +52,38 @@ def resolve(wanted: Wanted, state: State) -> Resolution | list[Finding]:
         return [refusals.system(state.system)]
     if not release.sets[wanted.source]:
         return [refusals.source(wanted, release)]
+    if _stays(wanted, state, release):
+        kept = _from(replace(wanted, source=DISTRIBUTION), state, release, beside=True)
+        if isinstance(kept, Resolution):
+            return kept
+    return _from(wanted, state, release)
+
+
+def _stays(wanted: Wanted, state: State, release: Release) -> bool:
+    """Whether a driver of the distribution's is installed and will do: NVIDIA's source, the default, does not replace it."""
+    version = state.userspace
+    number = versions.branch(version)
+    if wanted.source == DISTRIBUTION or wanted.upgrade or wanted.build != "auto" or not version:
+        return False
+    present = next((kernel.module for kernel in state.kernels if kernel.module is not None), None)
+    if wanted.modules != "auto" and present is not None and present.open != (wanted.modules == OPEN):
+        return False
+    return wanted.version in ("", version, number) and any(
+        all(
+            versions.driver(state.packages.get(name.replace("{branch}", number), "")) == version
+            for name in packages.userspace
+        )
+        for packages in release.sets[DISTRIBUTION]
+    )
+
+
+def _from(wanted: Wanted, state: State, release: Release, beside: bool = False) -> Resolution | list[Finding]:
+    """The resolution from one source; `beside` where it is not the one that was set up."""
     goal = _goal(wanted, state, release)
     kinds, refused = _kinds(wanted, state, goal.branch)
     if refused:
         return refused
-    on = candidates.shelf(state, release.family, wanted.source == DISTRIBUTION)
+    on = candidates.shelf(state, release.family, wanted.source == DISTRIBUTION, beside)
     if not on.driver:
         return [refusals.nothing(wanted, release)]
     fabric = hardware.needs_fabric_manager(state.gpus, state.switches)

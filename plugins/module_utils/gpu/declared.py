@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.load import release as load
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit import gpus as catalogue
@@ -25,7 +25,7 @@ class Declared:
     """What the inventory says of a host, as the plan gives it (`host` of a planned host).
 
     `gpu_name` "" and `gpu_memory` (bytes of one GPU) None where nothing was declared; `driver` a branch ("580") or a
-    version, "" for any. `units` maps units to the indices of their GPUs; `cut` are indices that the inventory has cut (MIG).
+    version, "" for any. `cut` are indices that the inventory has cut (MIG).
     """
 
     accelerator: str
@@ -34,7 +34,6 @@ class Declared:
     gpu_name: str = ""
     gpu_memory: int | None = None
     driver: str = ""
-    units: dict[str, tuple[int, ...]] = field(default_factory=dict)
     cut: tuple[int, ...] = ()
 
 
@@ -54,7 +53,6 @@ def compare(declared: Declared, facts: Facts, bus: tuple[str, ...] | None = None
         lambda: _driver(declared, facts),
         lambda: _runs(declared, facts, host),
         lambda: _cut(declared, facts),
-        lambda: _numbers(declared, facts),
     )
     return [finding for check in checks for finding in check()]
 
@@ -196,18 +194,3 @@ def _cut(declared: Declared, facts: Facts) -> Iterable[Finding]:
             "whole GPU finds a slice of it, or none",
             'Write gpu_mig: "off" for the host, or declare its slices there',
         )
-
-
-def _numbers(declared: Declared, facts: Facts) -> Iterable[Finding]:
-    """Units are allowed /dev/nvidia<index>; the node's number is the minor number, which can be in another order."""
-    minors = {gpu.index: gpu.minor for gpu in facts.gpus if gpu.minor is not None}
-    for unit, indices in sorted(declared.units.items()):
-        nodes = {minors.get(index, index) for index in indices}
-        if nodes != set(indices):
-            allowed, needed = (", ".join(f"/dev/nvidia{n}" for n in sorted(each)) for each in (set(indices), nodes))
-            yield Finding(
-                "device-numbers",
-                f"GPU {', '.join(map(str, indices))} of {unit} is {needed} on this host, and the unit may open {allowed}",
-                f"Give the unit a drop-in that allows {needed} (docs/gpus.md), or give it other GPUs (gpus: a list of indices)",
-                fatal=False,
-            )

@@ -19,6 +19,7 @@ _NO_HANDLE = re.compile(r"unable to determine the device handle|gpu is lost|fall
 _INFOROM = re.compile(r"inforom is corrupted at gpu (\S+)", re.IGNORECASE)
 _REBOOT = "Reboot the host, or power it off and on; if the GPU is lost again, reseat or replace it"
 _RESET = "Reset the GPU (nvidia-smi --gpu-reset) with nothing running on it, or reboot the host"
+_AMD_RESET = ("nvidia-smi --gpu-reset", "amd-smi reset --gpureset")
 _REPLACE = "Take the host out of the inventory, run the vendor's field diagnostics, and have the GPU replaced"
 
 
@@ -56,7 +57,8 @@ class _Check:
 
 def _check(check: _Check, facts: Facts) -> Finding | None:
     said = _each(facts, check.say)
-    return Finding(check.name, check.message.format(said), check.remedy, check.heal, check.fatal) if said else None
+    remedy = check.remedy if facts.tool == "nvidia-smi" else check.remedy.replace(*_AMD_RESET)
+    return Finding(check.name, check.message.format(said), remedy, check.heal, check.fatal) if said else None
 
 
 def _each(facts: Facts, say: Callable[[Gpu], str]) -> str:
@@ -195,6 +197,13 @@ _CHECKS = (
         "at the NVSwitch fabric {}, expected completed: CUDA does not start on it",
         "See journalctl -u nvidia-fabricmanager; its version must be exactly the driver's",
         "services",
+    ),
+    _Check(
+        "fabric-unhealthy",
+        lambda gpu: f'reports "{gpu.fabric_health}"' if gpu.fabric_health else "",
+        "the NVSwitch fabric is not well: {}",
+        "See journalctl -u nvidia-fabricmanager and nvidia-smi -q; it serves, slower than its equals or not across all GPUs",
+        fatal=False,
     ),
     _Check(
         "clocks-slowed",

@@ -16,7 +16,7 @@ def build(form: type[T], data: Any) -> T:
     Keys that `form` does not know are left out, and absent ones take their defaults, so that a host that runs another
     release of this collection is still understood. Control node only: it evaluates annotations that need Python 3.10.
     """
-    hints = _hints(form)
+    hints = _hints(form)  # type: ignore[arg-type]  # mypy takes a class of an unknown type for unhashable
     given = {field.name: data[field.name] for field in fields(form) if field.name in data}  # type: ignore[arg-type]
     return form(**{name: _value(hints[name], value) for name, value in given.items()})
 
@@ -37,4 +37,4 @@ def _value(hint: Any, value: Any) -> Any:
         return tuple(_value(each, item) for each, item in zip(inner, value))
     if origin is dict:
         return {key: _value(arguments[1], item) for key, item in value.items()}
-    return build(hint, value) if is_dataclass(hint) else value
+    return build(hint, value) if isinstance(hint, type) and is_dataclass(hint) else value

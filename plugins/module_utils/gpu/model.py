@@ -57,7 +57,8 @@ class Gpu:
     writes it ("0000:1b:00.0"); `capability` the CUDA compute capability ("9.0"), "" on AMD; `arch` AMD's ("gfx942").
     `mig` is "enabled", "disabled" or "" (not able); `ecc` likewise. `links` is how many NVLink (XGMI) links are up,
     `links_down` how many are there and not up. `fabric` is the state at the fabric manager ("completed", "in progress",
-    "completed with <what failed>"), "" without one.
+    "completed with <what failed>"), "" without one; `fabric_health` is what ails it there ("summary unhealthy, bandwidth
+    degraded"), "" for nothing.
     `recovery` is the driver's own advice ("none", "reset", "reboot", "drain and reset", …), "" where it gives none.
     `slowdown` names what slows its clocks down and should not ("hw thermal slowdown"). `trouble` is what the tool says
     in place of values where it cannot read the GPU ("GPU is lost"), "" where it can.
@@ -96,6 +97,7 @@ class Gpu:
     links: int | None = None
     links_down: int | None = None
     fabric: str = ""
+    fabric_health: str = ""
     recovery: str = ""
     slowdown: tuple[str, ...] = ()
     trouble: str = ""

@@ -28,8 +28,8 @@ def read(run: Run, root: Path = Path("/")) -> Facts:
     report = smi_xml.parse(out)
     if report is None:
         return Facts(TOOL, error=_words(returncode, out, err), returncode=returncode)
-    # Some releases report the GPUs that answer, and say in plain text which one does not.
-    error = one_line(report.rest, err) if returncode else one_line(report.rest)
+    # Some releases report the GPUs that answer, and say in plain text which one does not; some end with status 0 all the same.
+    error = one_line(report.rest, err)
     if report.cut:
         error = one_line(error, "The XML report is cut off.")
     if returncode and not report.gpus and not error:

@@ -95,6 +95,7 @@ def _gpu(gpu: Element, index: int) -> Gpu:
         pcie_width=values.whole(gpu, "pci/pci_gpu_link_info/link_widths/current_link_width"),
         pcie_width_max=values.whole(gpu, "pci/pci_gpu_link_info/link_widths/max_link_width"),
         fabric=_fabric(gpu),
+        fabric_health=", ".join(_ailments(gpu)),
         recovery=_recovery(gpu),
         slowdown=tuple(_slowdown(gpu)),
         trouble=_trouble(gpu),
@@ -155,6 +156,14 @@ def _count(errors: Element | None, since: str, words: tuple[str, ...], old: str)
 def _fabric(gpu: Element) -> str:
     state, status = values.text(gpu, "fabric/state").lower(), values.text(gpu, "fabric/status").lower()
     return f"{state} with {status}" if state == "completed" and status not in ("", "success") else state
+
+
+def _ailments(gpu: Element) -> Iterator[str]:
+    """What `fabric/health` says beside Healthy, Full and False (590: summary, bandwidth, route_unhealthy and others)."""
+    for item in gpu.findall("fabric/health/*"):
+        word = values.said(item.text).lower()
+        if word not in ("", "healthy", "full", "false", "no"):
+            yield f"{item.tag.replace('_', ' ')} {word}"
 
 
 def _recovery(gpu: Element) -> str:

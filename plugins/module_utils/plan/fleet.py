@@ -164,7 +164,7 @@ class _Fleet:
             )
         engine = {"release": host.release, "accelerator": host.accelerator, "path": engine_path(host.release)}
         return {
-            "host": {**described(host), "units": {s["unit"]: s["gpus"] for s in services if s["gpus"]}},
+            "host": described(host),
             "engine": engine if services else None,
             "weights": list(weights.values()),
             "services": services,

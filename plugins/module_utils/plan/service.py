@@ -89,9 +89,12 @@ def origin(item: Mapping[str, str]) -> str:
 
 
 def _environment(host: Host, engine: str, gpus: Sequence[int]) -> dict[str, str]:
-    visible = ",".join(str(i) for i in gpus)
+    # A unit may open its own GPUs and no others, and CUDA and HIP count those that a process may open, from 0; with the
+    # host's indices vLLM finds no GPU. Sources: NVIDIA/nvidia-docker issue 170, AMD-AGI/Hyperloom pull request 1582
+    # ("4,5,6,7"), Slurm's src/interfaces/gres.h (gres_use_local_device_index), Linux's kfd_devcgroup_check_permission.
+    visible = ",".join(str(sorted(gpus).index(i)) for i in gpus)
     by_accelerator = {
-        # Without PCI order, CUDA numbers GPUs by speed, and index 0 is another one than nvidia-smi's.
+        # Without PCI order, CUDA numbers GPUs by speed, and not as nvidia-smi does.
         "cuda": {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": visible},
         "rocm": {"HIP_VISIBLE_DEVICES": visible},
         # vLLM's own choice binds every engine to the same first cores.

@@ -36,6 +36,7 @@ class Unit:
 def devices(accelerator: str, gpus: list[int]) -> list[str]:
     """`DeviceAllow=` values: the unit's own GPUs and what every GPU program needs, nothing else.
 
+    A GPU's index stands here for the number of its node; the host puts the number in its place (service/nodes.py).
     The nodes are those of NVIDIA's driver documentation ("Device Node Verification") and of AMD's ROCm documentation
     ("Running ROCm Docker containers"); AMD numbers its render nodes from 128.
     """

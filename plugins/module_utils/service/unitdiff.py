@@ -11,7 +11,9 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.service.options imp
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.unitfile import UnitFile, read_unit
 
 VISIBLE = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
-# A device node of one GPU; which of them a unit may use follows from its GPUs.
+# Of [Unit], passed over by systemd: a unit's GPUs as the plan counts them. Its process counts only its own, from 0.
+INDICES = "X-GPUs"
+# A device node of one GPU; which of them a unit may use follows from its GPUs and their numbers on the host.
 _GPU_NODE = re.compile(r"/dev/(nvidia\d+|dri/renderD\d+) ")
 # Settings that follow from a key of the inventory; the key is what the operator knows.
 _KEYS = {"TimeoutStartSec": "start_timeout", "TimeoutStopSec": "stop_timeout"}
@@ -36,16 +38,21 @@ def _beside_command(old: UnitFile, new: UnitFile) -> Iterator[Cause]:
     gpus = gpus_of(old), gpus_of(new)
     if gpus[0] != gpus[1]:
         yield Cause("gpus", "gpus", gpus[0] or "none", gpus[1] or "none")
+    elif _gpu_nodes(old) != _gpu_nodes(new):
+        yield Cause("setting", "DeviceAllow", _gpu_nodes(old), _gpu_nodes(new))
     kinds = kind_of(old), kind_of(new)
     if kinds[0] != kinds[1] and all(kinds):
         yield Cause("kind", "kind", *kinds)
-    yield from _compare_environments(old.environment, new.environment)
+    implied = VISIBLE if gpus[0] != gpus[1] else ()
+    yield from _compare_environments(old.environment, new.environment, implied)
     yield from _compare_settings(old, new)
 
 
-def _compare_environments(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Cause]:
+def _compare_environments(
+    before: Mapping[str, str], after: Mapping[str, str], implied: Sequence[str]
+) -> Iterator[Cause]:
     for name in [*after, *(name for name in before if name not in after)]:
-        if name not in VISIBLE and before.get(name) != after.get(name):
+        if name not in implied and before.get(name) != after.get(name):
             yield changed("environment", name, before.get(name), after.get(name))
 
 
@@ -72,8 +79,13 @@ def _plain(key: str, values: Sequence[str]) -> tuple[str, ...]:
 
 
 def gpus_of(unit: UnitFile) -> str:
-    """The indices a unit sees, with commas; empty on a host without GPUs."""
-    return next((unit.environment[name] for name in VISIBLE if name in unit.environment), "")
+    """The indices of a unit's GPUs, with commas; empty on a host without GPUs."""
+    return ",".join(unit.section("Unit").get(INDICES, ()))
+
+
+def _gpu_nodes(unit: UnitFile) -> str:
+    values = unit.section("Service").get("DeviceAllow", ())
+    return ", ".join(value.partition(" ")[0] for value in values if _GPU_NODE.match(value))
 
 
 def kind_of(unit: UnitFile) -> str:

@@ -90,6 +90,11 @@ def stated_digest(text: str) -> str:
     return match[1] if match else ""
 
 
+def with_digest(text: str) -> str:
+    """A unit whose settings were changed, with the digest that is theirs."""
+    return _DIGEST_LINE.sub(f'Environment="{DIGEST}={digest_of(text)}"', text, count=1)
+
+
 def edited(text: str) -> bool:
     """Whether somebody else changed what the process depends on since this toolkit wrote the file."""
     return digest_of(text) != stated_digest(text)

@@ -84,6 +84,15 @@ def test_a_summary_that_repeats_its_gpus_is_told_once_and_equal_gpus_together() 
     assert "on GPU 0, GPU 1, GPU 2, GPU 3, GPU 4, GPU 5, GPU 6, GPU 7:" in text
 
 
+def test_null_between_tests_is_none() -> None:
+    # As in DCGM's own test of its reader, "JsonResult: Deserialize real output".
+    tests = [None, {"name": "GPU Memory", "results": [{"gpu_ids": "0,1", "status": "PASS"}]}, None]
+    diagnosis = read(
+        json.dumps({"DCGM GPU Diagnostic": {"test_categories": [{"category": "Hardware", "tests": tests}]}})
+    )
+    assert judge(diagnosis, 0, 2, 2) == []
+
+
 def of(*results: dict[str, Any], summary: str = "", category: str = "Hardware") -> Diagnosis:
     test: dict[str, Any] = {"name": "memory", "results": list(results)}
     if summary:

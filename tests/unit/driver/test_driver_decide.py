@@ -209,6 +209,13 @@ def test_removal_unloads_before_it_purges_and_leaves_headers() -> None:
     assert found.drain == ("vllm-llama.service",)
 
 
+def test_removal_leaves_a_kernel_that_is_called_nvidia() -> None:
+    # DGX OS: without its headers, linux-nvidia goes too, and with it the kernel's updates.
+    kernel = {"linux-headers-nvidia": "6.8.0-1040.43", "linux-headers-6.8.0-1040-nvidia": "6.8.0-1040.43"}
+    found = decide_absent(replace(healthy(), packages={**packages(NEW), **kernel}), "debian")
+    assert not set(kernel) & set(found.install[-1].argv)
+
+
 def test_removal_leaves_strangers_alone() -> None:
     assert [f.name for f in decide_absent(replace(healthy(), users=(STRANGER,)), "rhel").refusals] == ["in-use"]
 

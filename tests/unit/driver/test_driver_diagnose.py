@@ -127,6 +127,11 @@ EMPTY: dict[str, Any] = {
         ({"next_kernel": ""}, RESOLVED),
         ({"dkms": (), "kernels": (kernel(NOW, module(path="kernel/nvidia-580/nvidia.ko"), headers=False),)}, PREBUILT),
         ({"users": (User(7, "python", "vllm-a.service"),)}, RESOLVED),
+        # The driver ignores an old GPU for the console.
+        ({"gpus": (*HEALTHY.gpus, device(8, "128b"))}, RESOLVED),
+        # Ubuntu's last firmware stays until autoremove.
+        ({"packages": {**HEALTHY.packages, "nvidia-firmware-580-server-580.82.07": "580.82.07-0ubuntu1"}}, RESOLVED),
+        ({"log": ("nvidia-nvswitch3: SXid (PCI:0000:c6:00.0): 22013, Fatal, Link 16",)}, RESOLVED),
     ],
 )
 def test_a_healthy_host_has_no_fault_that_is_fatal(changes: dict[str, Any], resolution: Resolution | None) -> None:
@@ -157,7 +162,7 @@ FAULTS: list[tuple[str, bool, str, str, dict[str, Any]]] = [
     (
         "nvml-error",
         True,
-        "",
+        "reboot",
         "RmInitAdapter failed",
         {"facts": Facts("nvidia-smi", "No devices were found", 6), "log": ("RmInitAdapter failed!",)},
     ),
@@ -194,12 +199,34 @@ FAULTS: list[tuple[str, bool, str, str, dict[str, Any]]] = [
         f"{OLD} of libcuda1",
         {"packages": {**HEALTHY.packages, "libcuda1": f"{OLD}-1"}},
     ),
+    (
+        # What nothing here moves keeps no host from serving.
+        "packages-mixed",
+        False,
+        "",
+        "Bring libnvidia-nscq-580 to",
+        {"packages": {**HEALTHY.packages, "libnvidia-nscq-580": "580.82.07-1"}},
+    ),
     ("packages-broken", True, "packages", "nvidia-driver-cuda", {"broken": ("nvidia-driver-cuda",)}),
+    (
+        "vgpu-driver",
+        True,
+        "",
+        "nvidia_driver_manage: false",
+        {"packages": {"nvidia-linux-grid-580": V}},
+    ),
     ("packages-not-held", False, "hold", "libcuda1", {"held": ("libnvidia-ml1",)}),
     ("runfile", True, "", "nvidia-uninstall", {"runfile": "535.54.03"}),
     ("firmware-missing", True, "packages", f"there is {OLD}", {"firmware": (OLD,)}),
     ("firmware-missing", True, "packages", "there is none", {"firmware": ()}),
     ("files-differ", False, "files", "/etc/apt/x", {"files": ("/etc/apt/x",)}),
+    (
+        "nvswitch-error",
+        False,
+        "",
+        "22013, Fatal",
+        {"log": ("nvidia-nvswitch3: SXid (PCI:0000:c6:00.0): 22013, Fatal, Link 16 Minion Link DLREQ interrupt",)},
+    ),
     (
         "version-mismatch",
         True,
@@ -290,7 +317,9 @@ FAULTS: list[tuple[str, bool, str, str, dict[str, Any]]] = [
         "nvidia/580.95.05",
         {"dkms": (Dkms("nvidia", V, "", "added"),), "kernels": (kernel(NOW, None),)},
     ),
-    ("dkms-broken", False, "modules", "any kernel", {"dkms": (*HEALTHY.dkms, Dkms("nvidia", OLD, "", "broken"))}),
+    # negativo17/nvidia-driver issue 56: remains of earlier versions, which nothing here builds again.
+    ("dkms-broken", False, "", f"dkms remove nvidia/{OLD}", {"dkms": (*HEALTHY.dkms, Dkms("nvidia", OLD, "", "broken"))}),
+    ("dkms-broken", False, "modules", "any kernel", {"dkms": (*HEALTHY.dkms, Dkms("nvidia", V, "", "broken"))}),
     ("nouveau-loaded", True, "reboot", "nvidia_driver_reboot", {"nouveau": True}),
     ("nouveau-not-blocked", True, "files", "modprobe.d", {"nouveau_blocked": False}),
     ("nouveau-in-initramfs", True, "initramfs", NOW, {"kernels": (kernel(nouveau=True),)}),

@@ -72,6 +72,13 @@ def test_generations_of_a_host() -> None:
     ]
 
 
+def test_an_old_gpu_for_the_console_does_not_count() -> None:
+    console = Device("0000:04:00.0", "10de", "128b", "030000")  # GT 710
+    assert hardware.driven((console, H100)) == (H100,)
+    assert [each.name for each in hardware.generations((console, H100))] == ["Hopper"]
+    assert hardware.driven((console,)) == (console,)
+
+
 @pytest.mark.parametrize(
     ("capability", "name"), [((7, 5), "Turing"), ((8, 6), "Ampere"), ((8, 9), "Ada Lovelace"), ((12, 0), "Blackwell")]
 )

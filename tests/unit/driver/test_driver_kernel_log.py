@@ -74,10 +74,23 @@ def test_xids_are_counted_by_gpu_and_code() -> None:
     assert found[1].text == "second"
 
 
+def test_a_fatal_error_is_not_hidden_by_lesser_ones_of_its_code() -> None:
+    # Lines of leptonai/gpud, components/accelerator/nvidia/xid/kmsg_extended_test.go.
+    fatal = "NVRM: Xid (PCI:0008:01:00): 149, NETIR_LINK_EVT Fatal XC0 i0 Link 08 (0x004505c6 0x00000000)"
+    lesser = "NVRM: Xid (PCI:0008:01:00): 149, NETIR_BER_EVENT Nonfatal XC0 i0 Link 01 (0x00082226 0x00000001)"
+    for lines in ([fatal, lesser], [lesser, fatal], [lesser, fatal, lesser]):
+        (found,) = kernel_log.xids(lines)
+        assert (found.count, found.text.split()[1]) == (len(lines), "Fatal")
+
+
 @pytest.mark.parametrize(
     "line",
     [
         "NVRM: GPU 0000:a2:00.0: RmInitAdapter failed! (0x62:0x40:2168)",
+        "NVRM: installed in this system requires use of the NVIDIA open kernel modules.",
+        "NVRM: fallen off the bus and is not responding to commands.",
+        "NVRM: ignoring the legacy GPU 0000:04:00.0",
+        "nvidia-nvswitch3: SXid (PCI:0000:c6:00.0): 22013, Fatal, Link 16 Minion Link DLREQ interrupt",
         "NVRM: API mismatch: the client has the version 535.247.01, but",
         "NVRM: No NVIDIA devices probed.",
         "NVRM: No NVIDIA graphics adapter probed!",
@@ -94,6 +107,20 @@ def test_xids_are_counted_by_gpu_and_code() -> None:
 )
 def test_complaints(line: str) -> None:
     assert kernel_log.complaints([f"[  530.504375] {line}", "usb 4-1: new full speed USB device"]) == (line,)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        # Every module of DKMS without Secure Boot: NVIDIA/k8s-device-plugin issue 480.
+        "nvidia: module verification failed: signature and/or required key missing - tainting kernel",
+        "nvidia: loading out-of-tree module taints kernel.",
+        "nvidia-nvswitch0: SXid (PCI:0000:c3:00.0): 20009, Non-fatal, Link 28 RX Short Error Rate",
+        "NVRM: GPU at PCI:0000:06:00: GPU-604d3abb-43d5-088f-f873-9dc453a081a5",
+    ],
+)
+def test_what_is_no_complaint(line: str) -> None:
+    assert kernel_log.complaints([line]) == ()
 
 
 def test_complaints_are_the_newest_few_each_once() -> None:

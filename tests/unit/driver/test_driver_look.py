@@ -150,6 +150,14 @@ def test_virtual_functions_are_no_gpus_and_bridges_lead_to_switches(host: Looked
     assert ([gpu.address for gpu in found], switches) == (["0000:1b:00.0"], 1)
 
 
+def test_a_gpu_of_a_virtual_machine_is_none_of_the_hosts(host: LookedAt) -> None:
+    host.gpu()
+    host.gpu("0000:3b:00.0")
+    host.link("sys/bus/pci/devices/0000:1b:00.0/driver", "../../../../bus/pci/drivers/nvidia")
+    host.link("sys/bus/pci/devices/0000:3b:00.0/driver", "../../../../bus/pci/drivers/vfio-pci")
+    assert [gpu.address for gpu in look_system.devices(host.root)[0]] == ["0000:1b:00.0"]
+
+
 @pytest.mark.parametrize(
     ("variables", "on"),
     [

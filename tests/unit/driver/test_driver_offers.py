@@ -117,6 +117,13 @@ def test_flavour(kernel: str, flavour: str) -> None:
         ("libcuda1", "535.309.01-0+deb12u1", True),
         ("kmod-nvidia-580.178.04-5.14.0-687.54.1", "3:580.178.04-3.el9_8", True),
         ("linux-modules-nvidia-580-server-open-generic", "6.8.0-151.151", True),
+        # RPM Fusion and negativo17: NVIDIA/open-gpu-kernel-modules issue 700, negativo17/nvidia-driver issue 43.
+        ("akmod-nvidia", "3:560.35.03-1.el9", True),
+        ("xorg-x11-drv-nvidia-cuda-libs", "3:560.35.03-3.el9", True),
+        ("dkms-nvidia", "3:580.95.05-1.el9", True),
+        ("nvidia-fs-dkms", "2.24.2-1", False),
+        ("linux-modules-nvidia-fs-6.8.0-1040-nvidia", "6.8.0-1040.43", False),
+        ("linux-headers-6.8.0-1040-nvidia", "6.8.0-1040.43", False),
         ("nvidia-container-toolkit", "1.18.0-1", False),
         ("libnvidia-container1", "1.18.0-1", False),
         ("nvidia-cuda-toolkit", "12.4.131~12.4.1-2", False),

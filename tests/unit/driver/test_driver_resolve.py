@@ -101,6 +101,18 @@ def test_persistence_may_lag() -> None:
     assert "nvidia-persistenced" not in resolved(state, source="distribution", persistence=False).packages
 
 
+def test_persistence_is_never_newer_than_the_driver() -> None:
+    state = with_driver("580.95.05")
+    without = {name: full for name, full in state.packages.items() if name != "nvidia-persistenced"}
+    newer = Offer("nvidia-persistenced", "590.48.01-1")
+    older = Offer("nvidia-persistenced", "570.195.03-1")
+    rest = tuple(offer for offer in state.offers or () if offer.name != "nvidia-persistenced")
+    found = resolved(replace(state, packages=without, offers=(*rest, newer, older)), version="580")
+    assert found.packages["nvidia-persistenced"] == older.version
+    found = resolved(replace(state, packages=without, offers=(*rest, newer)), version="580")
+    assert "nvidia-persistenced" not in found.packages
+
+
 def test_fabric_manager_only_with_switches() -> None:
     state = host("debian 12", "vendor", (H100,) * 8)
     assert "nvidia-fabricmanager" not in resolved(state).packages
@@ -185,6 +197,51 @@ def test_what_is_kept_need_not_be_on_offer() -> None:
     state = with_driver("580.95.05")
     later = tuple(offer for offer in state.offers or () if "580.95.05" not in offer.version)
     assert resolved(replace(state, offers=later), version="580").version == "580.95.05"
+
+
+SERVER = {
+    f"{name}-570-server": "570.211.01-0ubuntu0.24.04.1"
+    for name in ("libnvidia-compute", "nvidia-compute-utils", "nvidia-dkms", "nvidia-kernel-common", "nvidia-utils")
+}
+
+
+@pytest.mark.parametrize("version", ["", "570", "570.211.01"])
+def test_a_driver_of_the_distributions_stays_where_only_a_kernel_lacks_headers(version: str) -> None:
+    # An image of Azure's: the driver works, and a kernel that does not boot next has no headers.
+    new = "6.17.0-1011-azure"
+    state = replace(
+        installed(host("ubuntu 24.04", "vendor"), SERVER, "570.211.01", is_open=False),
+        offers=host("ubuntu 24.04", "vendor").offers,
+    )
+    state = replace(state, kernels=(*state.kernels, Kernel(new, False, None)))
+    assert installed_meets(Wanted(version=version), state) is None
+    found = resolved(state, version=version)
+    assert (found.version, found.packages, found.remove) == ("570.211.01", SERVER, ())
+
+
+@pytest.mark.parametrize("asked", [{"version": "580"}, {"upgrade": True}, {"build": "dkms"}, {"modules": "open"}])
+def test_a_driver_of_the_distributions_makes_room_for_what_is_asked(asked: dict[str, Any]) -> None:
+    state = installed(host("ubuntu 24.04", "vendor"), SERVER, "570.211.01", is_open=False)
+    found = resolved(replace(state, offers=host("ubuntu 24.04", "vendor").offers), **asked)
+    assert set(found.remove) == set(SERVER)
+
+
+def test_modules_for_a_new_kernel_come_from_where_the_driver_came() -> None:
+    # Canonical's prebuilt modules, NVIDIA's source set up beside them, and a kernel that has no module yet.
+    state = host("ubuntu 24.04", "distribution")
+    old = resolved(state, source="distribution", version="580")
+    old_kernel = "6.8.0-150-generic"
+    packages = {name.replace("6.8.0-151-generic", old_kernel): full for name, full in old.packages.items()}
+    module = Module(old.version, True, "Canonical Ltd. Kernel Module Signing", "/kernel/nvidia-580srv-open/nvidia.ko")
+    after = replace(
+        installed(state, packages, old.version, dkms=False),
+        kernels=(Kernel(old_kernel, True, module), Kernel("6.8.0-151-generic", True, None)),
+        offers=(*(state.offers or ()), *(host("ubuntu 24.04", "vendor").offers or ())),
+    )
+    assert installed_meets(Wanted(), after) is None
+    found = resolved(after)
+    assert (found.version, found.build, found.remove) == (old.version, "prebuilt", ())
+    assert set(found.packages) - set(packages) == {"linux-modules-nvidia-580-server-open-6.8.0-151-generic"}
 
 
 def test_auto_keeps_the_installed_kind() -> None:

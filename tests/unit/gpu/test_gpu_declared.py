@@ -151,16 +151,6 @@ def test_a_gpu_that_is_cut_and_should_not_be() -> None:
     assert told(Declared("cuda", gpu_count=1), read) == [("gpu-cut", True)]
 
 
-def test_device_numbers_in_another_order() -> None:
-    # As on the hosts of the A100 and A5000 recordings, whose first GPU has the minor number 1.
-    first, second = READ.gpus
-    swapped = replace(READ, gpus=(replace(first, minor=1), replace(second, minor=0)))
-    assert told(replace(RIGHT, units={"vllm-a.service": (0, 1)}), swapped) == []
-    (finding,) = compare(replace(RIGHT, units={"vllm-a.service": (0,), "vllm-b.service": (0, 1)}), swapped, BUS)
-    assert (finding.name, finding.fatal) == ("device-numbers", False)
-    assert "GPU 0 of vllm-a.service is /dev/nvidia1" in finding.message
-
-
 def test_amd() -> None:
     read = amd_facts(amd_tool("amd-mi300x-documented.json"))
     declared = Declared("rocm", release="0.33.0", gpu_count=2, gpu_name="MI300X")

@@ -40,6 +40,8 @@ FAULTS: list[tuple[dict[str, str], tuple[str, bool, str]]] = [
     ({"gpu_temp": "ERR!"}, ("gpu-lost", True, "reboot")),
     ({"state": "In Progress", "status": "N/A"}, ("fabric-not-completed", True, "services")),
     ({"status": "Insufficient Resources"}, ("fabric-not-completed", True, "services")),
+    ({"bandwidth": "Full"}, ("", False, "")),
+    ({"bandwidth": "Degraded"}, ("fabric-unhealthy", False, "")),
     ({"clocks_event_reason_hw_thermal_slowdown": "Active"}, ("clocks-slowed", False, "")),
     ({"clocks_event_reason_sw_power_cap": "Active"}, ("", False, "")),
     ({"current_link_width": "4x"}, ("pcie-narrow", False, "")),
@@ -129,6 +131,7 @@ def test_amd() -> None:
     told["metric"]["gpu_data"][1]["ecc"]["total_uncorrectable_count"] = 1
     told["static"]["gpu_data"][0]["ras"]["bad_page_threshold_exceeded"] = "True"
     assert [each.name for each in health.findings(amd_facts(told))] == ["ecc-uncorrectable", "error-threshold"]
+    assert "amd-smi reset --gpureset" in health.findings(amd_facts(told))[0].remedy
     (finding,) = health.findings(Facts("amd-smi", "driver not initialized", 255))
     assert finding.name == "gpu-tool-error"
 

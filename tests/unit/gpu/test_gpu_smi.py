@@ -107,6 +107,15 @@ def test_fabric(state: str, status: str, seen: str) -> None:
     assert facts(report(H100, state=state, status=status)).gpus[0].fabric == seen
 
 
+def test_what_ails_a_gpu_at_the_fabric() -> None:
+    # Words as `nvidia-smi -q` of a GB200 printed them: kubernetes-sigs/dra-driver-nvidia-gpu issue 626.
+    health = "<summary>Unhealthy</summary><bandwidth>Full</bandwidth><route_unhealthy>True</route_unhealthy>"
+    rest = "<route_recovery_in_progress>False</route_recovery_in_progress><incorrect_configuration>None</incorrect_configuration>"
+    gpu = facts(report(H100, health=health + rest)).gpus[0]
+    assert (gpu.fabric, gpu.fabric_health) == ("completed", "summary unhealthy, route unhealthy true")
+    assert facts(report(H100)).gpus[0].fabric_health == ""
+
+
 def test_index_and_capability_come_from_the_query() -> None:
     # Indices as of a host whose GPU 0 is lost.
     read = facts(report(H100), "1, 00000000:18:00.0, 9.0\n2, 00000000:2A:00.0, 9.0\n")
@@ -209,6 +218,12 @@ def test_the_gpus_that_answer_are_reported_beside_the_one_that_does_not() -> Non
     read = facts(lost + report(H100), returncode=0)
     assert read.error == lost.strip()
     assert len(read.gpus) == 2
+
+
+def test_a_lost_gpu_is_told_on_standard_error_and_with_status_0_too() -> None:
+    lost = "Unable to determine the device handle for GPU1: 0000:44:00.0: Unknown Error\n"
+    read = smi.read(lambda argv: (0, report(T4), lost) if argv[1:] == ["-q", "-x"] else (0, "", ""))
+    assert (read.error, len(read.gpus)) == (lost.strip(), 1)
 
 
 def test_a_warning_below_the_report_is_kept() -> None:

@@ -315,7 +315,6 @@ def test_the_plan_says_what_each_host_is_so_that_what_is_found_there_can_be_comp
         "cut": [],
         "settings": [],
         "rocm": None,
-        "units": {"vllm-m.service": [0]},
     }
 
 

@@ -31,7 +31,8 @@ def planned(
     argv += ["--served-model-name", name]
     for option, value in (args or {}).items():
         argv += [f"--{option}"] if value is None else [f"--{option}", value]
-    visible = {"cuda": {"CUDA_VISIBLE_DEVICES": ",".join(map(str, gpus))}}.get(accelerator, {})
+    own = ",".join(map(str, range(len(gpus))))
+    visible = {"cuda": {"CUDA_VISIBLE_DEVICES": own}, "rocm": {"HIP_VISIBLE_DEVICES": own}}.get(accelerator, {})
     return {
         "name": name,
         "unit": f"vllm-{name}.service",

@@ -34,7 +34,15 @@ def test_a_unit_sees_its_own_gpus_and_no_other_device() -> None:
     unit = units(m={"gpus": [2, 5]})["m"]
     assert settings(unit, "DevicePolicy") == ["closed"]
     assert [d for d in settings(unit, "DeviceAllow") if d[11].isdigit()] == ["/dev/nvidia2 rw", "/dev/nvidia5 rw"]
-    assert 'Environment="CUDA_VISIBLE_DEVICES=2,5"' in unit.text
+    assert settings(unit, "X-GPUs") == ["2,5"]
+
+
+def test_a_process_counts_only_the_gpus_that_it_may_open() -> None:
+    assert 'Environment="CUDA_VISIBLE_DEVICES=0,1"' in units(m={"gpus": [2, 5]})["m"].text
+    unit = units(m={"gpus": [5, 2]})["m"]
+    assert 'Environment="CUDA_VISIBLE_DEVICES=1,0"' in unit.text
+    assert 'Environment="CUDA_DEVICE_ORDER=PCI_BUS_ID"' in unit.text
+    assert 'Environment="HIP_VISIBLE_DEVICES=0"' in units("rocm", m={"gpus": [3]})["m"].text
 
 
 @pytest.mark.parametrize(
