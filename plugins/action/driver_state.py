@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,9 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems impor
 
 # What a rescue needs, from the look before the change that failed.
 _BACK = ("back", "back_files", "back_remove", "undrain_commands")
+# What a driver that was just loaded needs time for: NVSwitch links are trained for up to a minute.
+SETTLING = {"fabric-not-completed"}
+SETTLES, PAUSE = 120.0, 5
 display = Display()
 
 
@@ -49,14 +53,6 @@ class ActionModule(ActionBase):
         if settled:
             # What an earlier look of this run came to holds until its end, also without the offers that it came from.
             wanted = replace(wanted, version=settled.version, upgrade=False)
-        offers = boolean(given.get("offers", False))
-        seen = self._execute_module(
-            module_name="baremetal.vllm.driver_state",
-            module_args={"texts": list(PATHS), "offers": offers},
-            task_vars=task_vars,
-        )
-        if "state" not in seen:
-            return seen
         request = Request(
             wanted=wanted,
             policy=Policy(boolean(given.get("reboot", False)), tuple(given.get("accept") or ())),
@@ -66,17 +62,27 @@ class ActionModule(ActionBase):
             stuck=str(before.get("stuck") or ""),
             settled=settled,
         )
-        state = build(State, seen["state"])
-        verdict = judge(state, seen["texts"], request)
+        prove = boolean(given.get("prove", False)) and not request.absent
+        deadline = time.monotonic() + SETTLES
+        while True:
+            seen = self._execute_module(
+                module_name="baremetal.vllm.driver_state",
+                module_args={"texts": list(PATHS), "offers": boolean(given.get("offers", False))},
+                task_vars=task_vars,
+            )
+            if "state" not in seen:
+                return seen
+            state = build(State, seen["state"])
+            verdict = judge(state, seen["texts"], request)
+            stop = _stop(verdict, request, prove)
+            if not prove or not stop or {f.name for f in stop} - SETTLING or time.monotonic() > deadline:
+                break
+            self._show(f"{stop[0].message}: looking again in {PAUSE} s")
+            time.sleep(PAUSE)
         answer = _answer(state, verdict, before, mirror_key, seen["texts"])
         if request.absent:
             # Models have nothing to run on any more.
             answer["resume_commands"] = []
-        stop = [*verdict.decision.refusals, *verdict.unhealed]
-        if boolean(given.get("prove", False)) and not request.absent:
-            stop = [f for f in verdict.findings if f.fatal and f.name not in request.policy.accept] or stop
-            if not stop and not verdict.idle:
-                stop = [_restless(verdict)]
         if stop:
             left = answer["resume"]
             if left:
@@ -92,7 +98,7 @@ class ActionModule(ActionBase):
 
     def _tell(self, verdict: Verdict, request: Request) -> None:
         """What was found and what becomes of it; nothing on a host that is as wanted."""
-        lines = [f"{finding.message}: {finding.remedy}" for finding in verdict.findings]
+        lines = [f"{finding.message}. {finding.remedy}" for finding in verdict.findings]
         if verdict.decision.install and verdict.resolution and not request.absent:
             lines.append(f"driver {verdict.resolution.version}: {verdict.resolution.why}")
         if verdict.decision.drain:
@@ -100,7 +106,19 @@ class ActionModule(ActionBase):
         if verdict.decision.then:
             lines.append(f"after the installation: {verdict.decision.then}")
         for line in lines:
-            display.display(printable(f"{self._host:<12} {line}"))
+            self._show(line)
+
+    def _show(self, text: str) -> None:
+        display.display(printable(f"{self._host:<12} {text}"))
+
+
+def _stop(verdict: Verdict, request: Request, prove: bool) -> list[Finding]:
+    """What nobody can heal from here; for a proof everything that is wrong or left to do."""
+    stop = [*verdict.decision.refusals, *verdict.unhealed]
+    if not prove:
+        return stop
+    stop = [f for f in verdict.findings if f.fatal and f.name not in request.policy.accept] or stop
+    return stop or ([] if verdict.idle else [_restless(verdict)])
 
 
 def _mirror_key(path: str) -> tuple[str, str]:
@@ -123,21 +141,23 @@ def _answer(
         name: [asdict(command) for command in getattr(decision, name)]
         for name in ("download", "install", "heal", "load", "back")
     }
-    # What undoes an installation is known before it, and needed until it has proved itself.
-    steps["back"] = steps["back"] or before.get("back", [])
+    # What undoes a change is known before it, and needed until it has proved itself.
+    pins = [file.path for file in verdict.files if file.path == repository.PREFERENCES]
+    undo = {
+        # Pins of a version that could not be installed would have the next upgrade of the system try again.
+        "back_files": [{"path": path, "content": texts[path], "mode": "0644"} for path in pins if path in texts],
+        "back_remove": [path for path in pins if path not in texts],
+        "back": steps["back"],
+    }
+    if before.get("back"):
+        undo = {name: before[name] for name in undo}
     return {
         **steps,
+        **undo,
         "changed": False,
         "idle": verdict.idle and not verdict.repository,
         "repository": verdict.repository,
         "offers": verdict.ask,
-        # Pins of a version that could not be installed would have the next upgrade of the system try again.
-        "back_files": [
-            {"path": f.path, "content": texts[f.path], "mode": f"{f.mode:04o}"}
-            for f in verdict.files
-            if f.path == repository.PREFERENCES and f.path in texts
-        ],
-        "back_remove": [f.path for f in verdict.files if f.path == repository.PREFERENCES and f.path not in texts],
         "files": [{"path": f.path, "content": f.content, "mode": f"{f.mode:04o}"} for f in verdict.files],
         "remove_files": list(verdict.remove),
         "key": _key(key, mirror_key) if key else {},

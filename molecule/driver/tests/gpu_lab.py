@@ -34,7 +34,7 @@ def hardware(name: str, **changes: Any) -> None:
 def reboot(name: str) -> None:
     """Boot a machine anew, and wait until it has finished."""
     before = boot_id(name)
-    host(name).run("systemctl reboot")
+    host(name).check_output("systemd-run --quiet --on-active=1 systemctl reboot")
     wait_until(lambda: boot_id(name) not in ("", before), 60, f"{name} boots")
     host(name).run("systemctl is-system-running --wait")
 

@@ -6,6 +6,7 @@ Sources: apt-get(8), apt-mark(8), dnf(8) "versionlock" of dnf-plugins-core, dkms
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver import offers
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.command import Command
@@ -226,6 +227,15 @@ def load() -> list[Command]:
         Command("load nvidia-uvm", ("modprobe", "nvidia-uvm")),
         Command("make the device nodes", ("nvidia-modprobe", "-c=0", "-u"), optional=True),
     ]
+
+
+def reload(state: State) -> list[Command]:
+    """After packages went back: what may have been unloaded and stopped before the change failed, where it was there."""
+    if state.loaded is None:
+        return []
+    active = [unit for unit in SERVICES if unit in state.units and state.units[unit].state == "active"]
+    starts = [Command(f"start {unit}", ("systemctl", "start", unit)) for unit in active]
+    return [replace(command, optional=True) for command in (*load(), *starts)]
 
 
 def _words(family: str, packages: Mapping[str, str], removed: Iterable[str]) -> list[str]:

@@ -99,6 +99,14 @@ def persistence(best: Found, state: State, on: Shelf) -> dict[str, str]:
     return {}
 
 
+def fabric_along(best: Found, state: State, on: Shelf) -> dict[str, str]:
+    """An installed fabric manager in the driver's version, else as it is: on a host without NVSwitches nothing asks for it."""
+    if any(map(_FABRIC.match, best.packages)):
+        return {}
+    names = [_present(each.replace("{branch}", best.way.branch), state) for each in best.way.packages.fabric]
+    return {name: on.driver.get(name, {}).get(best.version) or state.packages[name] for name in names if name}
+
+
 def in_the_way(way: Way, packages: dict[str, str], state: State, release: Release) -> tuple[str, ...]:
     """Installed packages of other modules or of another branch by name; those of the same way for old kernels stay."""
     own = {_pattern(name.replace("{branch}", way.branch)) for name in way.packages.modules[way.kind][way.build]}

@@ -72,7 +72,7 @@ def decide(
     findings = tuple(finding for finding in findings if finding.name not in policy.accept)
     names = {finding.name for finding in findings}
     install = (*(commands.mend(family) if state.broken else ()), *commands.install(family, resolution, state))
-    if not packages and names & _LOST:
+    if not packages and any(finding.fatal and finding.name in _LOST for finding in findings):
         install = (*install, *commands.reinstall(family, resolution))
     # Headers and tools come and go without anybody noticing; the driver itself does not.
     moves = any(resolution.version in version for version in packages.values()) or bool(resolution.remove)
@@ -93,7 +93,7 @@ def decide(
             download=tuple(commands.download(family, packages, resolution.remove)),
             drain=drain,
             install=install,
-            back=tuple(commands.back(family, resolution, state)),
+            back=(*commands.back(family, resolution, state), *commands.reload(state)),
             then=_then(state, change, reboot),
         )
     services = _services(state, wanted, "persistence-off" in names)
@@ -102,9 +102,11 @@ def decide(
         drain=drain,
         install=install,
         heal=(*heal, *commands.enable(services.enable)),
-        load=_load(state, services, change and not reboot, "device-nodes-missing" in names),
+        # What needs the right module comes with the reboot.
+        load=() if reboot else _load(state, services, change, "device-nodes-missing" in names),
         reboot="" if waits else reboot,
         waits=waits,
+        back=tuple(commands.reload(state)) if change and not reboot else (),
         then=_then(state, change, reboot),
     )
 

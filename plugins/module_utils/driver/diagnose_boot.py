@@ -71,7 +71,7 @@ def nouveau_loaded(case: Case) -> Iterator[Finding]:
         yield Finding(
             "nouveau-loaded",
             "nouveau is loaded and holds the GPUs: the nvidia module cannot drive them beside it",
-            f"It is blocked, and a reboot gets rid of it; {REBOOT}",
+            f"It is blocked and unloaded; where it will not go, a reboot gets rid of it, and {REBOOT}",
             "reboot",
         )
 

@@ -126,8 +126,10 @@ def firmware(case: Case) -> Iterator[Finding]:
                 "firmware-missing",
                 f"the GSP firmware {module.version} is missing below /lib/firmware/nvidia ({there})"
                 + (", and the open modules do not work without" if module.open else ""),
-                "The package that brings it is installed",
-                "packages",
+                "The package that brings it is installed"
+                if module.open
+                else "Install the package that brings it: without it the CPU does what a GPU's own processor would do",
+                "packages" if module.open else "",
                 fatal=module.open,
             )
             return

@@ -96,8 +96,7 @@ def judge(state: State, texts: Mapping[str, str], request: Request) -> Verdict:
             return _refused(outcome)
         resolution = outcome
     elif resolution is None and request.settled is not None:
-        left = tuple(name for name in request.settled.remove if name in state.packages)
-        resolution = replace(request.settled, remove=left)
+        resolution = _left(request.settled, state)
     verdict = _files(state, texts, request, system, resolution)
     findings = diagnose(
         replace(state, files=tuple(file.path for file in verdict.files)), wanted, resolution, request.declared
@@ -110,6 +109,15 @@ def judge(state: State, texts: Mapping[str, str], request: Request) -> Verdict:
     if decision.idle and not verdict.repository:
         unhealed = tuple(f for f in findings if f.fatal and f.name not in request.policy.accept)
     return replace(verdict, findings=tuple(findings), unhealed=unhealed, decision=decision, resolution=resolution)
+
+
+def _left(settled: Resolution, state: State) -> Resolution:
+    """A resolution after its transaction: what went is not to go again; no package has the name that brought headers."""
+    return replace(
+        settled,
+        packages={name: full for name, full in settled.packages.items() if full or name in state.packages},
+        remove=tuple(name for name in settled.remove if name in state.packages),
+    )
 
 
 def _refused(findings: list[Finding]) -> Verdict:

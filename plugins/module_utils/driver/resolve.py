@@ -185,7 +185,9 @@ def _resolution(
         packages.update(support)
         unheld += support
         notes += [f"no headers are on offer for {', '.join(lacking)}, which then has no module"] if lacking else []
-    if wanted.persistence:
+    # What is installed moves along, needed or not.
+    packages.update({**companions.fabric_along(best, state, on), **packages})
+    if wanted.persistence or any(companions.PERSISTENCE.match(name) for name in state.packages):
         daemon = companions.persistence(best, state, on)
         packages.update(daemon)
         notes += [] if daemon else ["no persistence daemon is on offer"]

@@ -6,6 +6,7 @@ is an error of the test, not a success.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import re
 from collections.abc import Callable, Iterable
@@ -39,8 +40,8 @@ PARTS = {
     "firmware": r"firmware-nvidia-gsp|nvidia-kernel-common-\d{3}(-server)?|nvidia-firmware|nvidia-kmod-common",
     "persistence": r"nvidia-persistenced|nvidia-compute-utils-\d{3}(-server)?",
     "fabric": r"nvidia-fabric-?manager(-\d{3})?",
-    "headers": r"linux-headers-(?P<kernel>\d.*)|kernel-devel-(?P<devel>\d.*)",
-    "tools": r"dkms|linux-headers-[a-z].*|kernel-devel(-matched)?|libnvidia-ptxjitcompiler1",
+    "headers": r"linux-headers-(?P<kernel>\d.*)|kernel-devel",
+    "tools": r"dkms|linux-headers-[a-z].*|kernel-devel-matched|libnvidia-ptxjitcompiler1",
 }
 # Debian's package of a library wants another of just its version, which nobody asks for by name.
 STRICT = {"libcuda1": "libnvidia-ptxjitcompiler1"}
@@ -137,7 +138,9 @@ class Host:
         held = {name for name in self.held if name in self.packages}
         pin = re.search(r"Pin: version (\S+)\*", self.texts.get(repository.PREFERENCES, ""))
         if pin and self.family == "debian":
-            held |= {n for n, full in self.packages.items() if "nvidia" in n or n == "libcuda1" if full.startswith(pin[1])}
+            held |= {
+                n for n, full in self.packages.items() if "nvidia" in n or n == "libcuda1" if full.startswith(pin[1])
+            }
         users = [User(100 + n, name, unit) for n, (name, unit) in enumerate(self._users())]
         renamed = re.search(r"install nvidia modprobe -i (\S+)", self.texts.get(rules.PATH, ""))
         return State(
@@ -179,7 +182,9 @@ class Host:
     def _dkms_status(self) -> Iterable[Dkms]:
         for name, version in self.trees:
             done = [r for r, disk in self.kernels.items() if disk.built and disk.built.version == version]
-            yield from [Dkms(name, version, release, "installed") for release in done] or [Dkms(name, version, "", "added")]
+            yield from [Dkms(name, version, release, "installed") for release in done] or [
+                Dkms(name, version, "", "added")
+            ]
 
     def _nodes(self) -> tuple[str, ...]:
         if self.loaded is None or "nvidia_uvm" not in self.sisters:
@@ -193,7 +198,9 @@ class Host:
         if self.loaded is None:
             return Facts("nvidia-smi", error="it was not asked", returncode=9)
         if self.loaded.version != self.userspace:
-            return Facts("nvidia-smi", error="Failed to initialize NVML: Driver/library version mismatch", returncode=18)
+            return Facts(
+                "nvidia-smi", error="Failed to initialize NVML: Driver/library version mismatch", returncode=18
+            )
         if not self.works:
             return Facts("nvidia-smi", error="No devices were found", returncode=6)
         fabric = self.units.get(FABRIC, Unit("", False)).state == "active"
@@ -299,7 +306,7 @@ class Host:
 
     def put(self, name: str, full: str) -> None:
         """Unpack and configure one package."""
-        was, what, version = self.packages.get(name), part(name), versions.driver(full)
+        was, what = self.packages.get(name), part(name)
         for other in [other for other in self.packages if other != name and _conflict(what, part(other))]:
             self.take(other)
         if was == full and name not in self.broken:
@@ -310,12 +317,8 @@ class Host:
         self.broken.discard(name)
         match = re.fullmatch(PARTS.get(what, ""), name)
         if what == "headers" and match:
-            release = match["kernel"] or match["devel"]
-            self.kernels[release].headers = True
-            if self.family == "debian":
-                # /etc/kernel/header_postinst.d/dkms
-                for tree, known in self.trees:
-                    self._build(tree, known, release)
+            for release in [r for r in self.kernels if r == match["kernel"] or r.rpartition(".")[0] == full]:
+                self._headers(release)
         elif what == "prebuilt" and match:
             for release in [r for r in self.kernels if r.startswith(match["kernel"])]:
                 path = f"/lib/modules/{release}/extra/nvidia.ko"
@@ -324,6 +327,13 @@ class Host:
             self._configure(name)
         elif what in ("persistence", "fabric"):
             self._service(PERSISTENCE if what == "persistence" else FABRIC)
+
+    def _headers(self, release: str) -> None:
+        self.kernels[release].headers = True
+        if self.family == "debian":
+            # /etc/kernel/header_postinst.d/dkms
+            for tree, known in self.trees:
+                self._build(tree, known, release)
 
     def _configure(self, name: str) -> None:
         """Its scripts tell DKMS of the module and build it for the running kernel, Debian's for the newest one too."""
@@ -367,10 +377,8 @@ class Host:
 
     @staticmethod
     def _try(action: Callable[[str], None], name: str) -> None:
-        try:
+        with contextlib.suppress(Failed):
             action(name)
-        except Failed:
-            pass
 
 
 def _conflict(one: str, other: str) -> bool:

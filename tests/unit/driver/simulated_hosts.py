@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver import repository, versions
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.model import Device, Offer, System, Unit
 from offered import read
 from simulated_host import FABRIC, PERSISTENCE, STRICT, Disk, Failed, Host, part
 
-H100, A100, V100, B200 = (Device("0000:1b:00.0", "10de", number, "030200") for number in ("2330", "20b5", "1db4", "2901"))
+H100, A100, V100, B200 = (
+    Device("0000:1b:00.0", "10de", number, "030200") for number in ("2330", "20b5", "1db4", "2901")
+)
 # System, family, name of the recorded list, kernels from the oldest to the newest (the list is for the last).
 SYSTEMS = {
-    "debian 12": (System("debian", "12"), "debian", "debian12-vendor", ("6.1.0-40-amd64", "6.1.0-55-amd64", "6.1.0-56-amd64")),
+    "debian 12": (
+        System("debian", "12"),
+        "debian",
+        "debian12-vendor",
+        ("6.1.0-40-amd64", "6.1.0-55-amd64", "6.1.0-56-amd64"),
+    ),
     "ubuntu 24.04": (
         System("ubuntu", "24.04"),
         "debian",
@@ -29,7 +36,7 @@ SYSTEMS = {
 MODELS = ("vllm-chat.service", "vllm-embed.service")
 
 
-@lru_cache(maxsize=None)
+@cache
 def offers(name: str, headers: tuple[str, ...]) -> tuple[Offer, ...]:
     """The recorded list, with what Debian's libraries want besides, and with headers of these kernels only."""
     _, family, listed, kernels = SYSTEMS[name]
@@ -66,7 +73,13 @@ def names(host: Host, branch: str, kind: str) -> list[str]:
     opened = kind == "open"
     if host.family == "rhel":
         module = "kmod-nvidia-open-dkms" if opened else "kmod-nvidia-latest-dkms"
-        rest = ["nvidia-driver-cuda", "nvidia-driver-cuda-libs", "libnvidia-ml", "nvidia-kmod-common", "nvidia-persistenced"]
+        rest = [
+            "nvidia-driver-cuda",
+            "nvidia-driver-cuda-libs",
+            "libnvidia-ml",
+            "nvidia-kmod-common",
+            "nvidia-persistenced",
+        ]
     elif host.system.name == "debian":
         module = "nvidia-kernel-open-dkms" if opened else "nvidia-kernel-dkms"
         rest = ["nvidia-driver-cuda", "libcuda1", "libnvidia-ml1", "firmware-nvidia-gsp", "nvidia-persistenced"]
@@ -112,5 +125,6 @@ def kept(host: Host) -> Host:
     own = {name for name in host.packages if part(name) not in ("tools", "headers")}
     host.held |= own
     if host.family == "debian":
-        host.texts[repository.PREFERENCES] = f"Package: /nvidia/ libcuda1\nPin: version {host.userspace}*\nPin-Priority: 1001\n"
+        pin = f"Package: /nvidia/ libcuda1\nPin: version {host.userspace}*\nPin-Priority: 1001\n"
+        host.texts[repository.PREFERENCES] = f"{repository.MARK}\n{pin}"
     return host

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -33,13 +33,13 @@ def _environment() -> NativeEnvironment:
 _ENVIRONMENT = _environment()
 
 
-@lru_cache(maxsize=None)
+@cache
 def _tasks(name: str) -> list[dict[str, Any]]:
     loaded: list[dict[str, Any]] = yaml.safe_load((ROLE / "tasks" / name).read_text(encoding="utf-8"))
     return loaded
 
 
-@lru_cache(maxsize=None)
+@cache
 def _expression(text: str) -> Any:
     return _ENVIRONMENT.compile_expression(text, undefined_to_none=False)
 
@@ -72,7 +72,9 @@ class Run:
         }
         self._facts["__nvidia_driver_wanted"] = {
             key: self._facts[key]
-            for key in yaml.safe_load((ROLE / "vars" / "main.yml").read_text(encoding="utf-8"))["__nvidia_driver_wanted"]
+            for key in yaml.safe_load((ROLE / "vars" / "main.yml").read_text(encoding="utf-8"))[
+                "__nvidia_driver_wanted"
+            ]
         }
         try:
             self._file("main.yml", {}, [])

@@ -198,13 +198,13 @@ def _word(host: Host, word: str, flags: set[str]) -> tuple[str, str]:
     for offer in [] if host.unreachable else host.offers:
         kernel = f"kernel-devel-{offer.version}" if offer.name == "kernel-devel" else ""
         named = {f"{offer.name}-{offer.version}", offer.name}
-        if word not in named and not (kernel and word.startswith(kernel)):
+        if word not in named and not (kernel and word == f"{kernel}.x86_64"):
             continue
         if locked and offer.name in host.held:
             continue
         if filtered and offer.origin == repository.REPO_ID and not _in_stream(host, offer):
             continue
-        return (word, offer.version) if kernel and word != "kernel-devel" else (offer.name, offer.version)
+        return offer.name, offer.version
     raise Failed(f"Error: Unable to find a match: {word}")
 
 

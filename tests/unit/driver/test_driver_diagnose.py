@@ -318,7 +318,13 @@ FAULTS: list[tuple[str, bool, str, str, dict[str, Any]]] = [
         {"dkms": (Dkms("nvidia", V, "", "added"),), "kernels": (kernel(NOW, None),)},
     ),
     # negativo17/nvidia-driver issue 56: remains of earlier versions, which nothing here builds again.
-    ("dkms-broken", False, "", f"dkms remove nvidia/{OLD}", {"dkms": (*HEALTHY.dkms, Dkms("nvidia", OLD, "", "broken"))}),
+    (
+        "dkms-broken",
+        False,
+        "",
+        f"dkms remove nvidia/{OLD}",
+        {"dkms": (*HEALTHY.dkms, Dkms("nvidia", OLD, "", "broken"))},
+    ),
     ("dkms-broken", False, "modules", "any kernel", {"dkms": (*HEALTHY.dkms, Dkms("nvidia", V, "", "broken"))}),
     ("nouveau-loaded", True, "reboot", "nvidia_driver_reboot", {"nouveau": True}),
     ("nouveau-not-blocked", True, "files", "modprobe.d", {"nouveau_blocked": False}),
