@@ -22,8 +22,8 @@ def went_back(failure: Mapping[str, Any], back: Mapping[str, Any]) -> str:
     if back.get("skipped"):
         return text
     if back.get("msg"):
-        return f"{text}\nGoing back to the earlier packages failed too: {back['msg']}"
-    return f"{text}\nThe packages that were installed before are installed again."
+        return f"{text}\nGoing back to what was there before failed too: {back['msg']}"
+    return f"{text}\nWhat was there before is back."
 
 
 class FilterModule:

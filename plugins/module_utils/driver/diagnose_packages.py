@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.driver import hardware, offers, versions
+from ansible_collections.baremetal.vllm.plugins.module_utils.driver import hardware, look, offers, versions
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.diagnose_case import Case, plural, some
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.finding import Finding
 
@@ -43,12 +43,15 @@ def virtual_gpu(case: Case) -> Iterator[Finding]:
 
 
 def broken(case: Case) -> Iterator[Finding]:
-    if case.state.broken:
+    if not case.state.broken:
+        return
+    said = f"half installed: {some(case.state.broken)}"
+    if look.family(case.state.system) == "debian":
+        yield Finding("packages-broken", said, "Their installation is finished (dpkg --configure -a)", "packages")
+    else:
+        # What dnf would take away here is for a person to judge.
         yield Finding(
-            "packages-broken",
-            f"half installed: {some(case.state.broken)}",
-            "Their installation is finished; by hand: dpkg --configure -a, or dnf remove --duplicates",
-            "packages",
+            "packages-broken", said, "Look at what `dnf remove --duplicates` would remove, let it, and run the playbook again"
         )
 
 

@@ -412,7 +412,7 @@ BEGINNINGS: dict[str, Beginning] = {
         lambda n: does_not_build(managed(n), set(LAST.values())),
         {"version": "580", "upgrade": True},
         "refused",
-        "installed again",
+        "is back",
         0,
     ),
     "the new branch does not build": (
