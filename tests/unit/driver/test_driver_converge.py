@@ -419,7 +419,7 @@ BEGINNINGS: dict[str, Beginning] = {
         lambda n: does_not_build(managed(n), {OLD}),
         {"version": "570"},
         "refused",
-        "again",
+        "is back",
         0,
     ),
     "Secure Boot without our key": (without_key, {"build": "dkms"}, "refused", "mokutil --import", 0),
