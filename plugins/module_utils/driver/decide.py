@@ -119,7 +119,12 @@ def decide_absent(state: State, family: str) -> Decision:
     if foreign and state.loaded is not None:
         named = _named(foreign)
         return Decision(refusals=(Finding("in-use", f"{named} uses the GPUs", "Stop it, then run again"),))
-    return Decision(drain=ours, install=(*commands.unload(state), *commands.purge(family, packages)))
+    return Decision(
+        drain=ours,
+        install=(*commands.unload(state), *commands.purge(family, packages)),
+        # Where somebody else's module keeps it in the kernel, what was stopped runs on.
+        back=tuple(commands.reload(state)),
+    )
 
 
 @dataclass(frozen=True)
