@@ -13,10 +13,10 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.acceptance import decide, record
 from ansible_collections.baremetal.vllm.plugins.module_utils.acceptance.model import Run, Sight, Wanted
-from ansible_collections.baremetal.vllm.plugins.module_utils.flags.plainness import printable
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.finding import Finding, as_dicts
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.jsonform import build
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.model import Facts
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.words import printable
 
 # Seconds between two lines of progress; a diagnostic of level 3 takes a quarter of an hour.
 EVERY = 30.0

@@ -16,11 +16,11 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.driver.decide impor
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.judge import PATHS, Request, Verdict, judge
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.model import Resolution, State
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.request import read_wanted
-from ansible_collections.baremetal.vllm.plugins.module_utils.flags.plainness import printable
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.finding import Finding, as_dicts
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.jsonform import build
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.plain import plain
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.words import printable
 
 # What a rescue needs, from the look before the change that failed.
 _BACK = ("back", "back_files", "back_remove", "undrain_commands")

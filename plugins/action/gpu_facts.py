@@ -8,14 +8,14 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.model import Device
-from ansible_collections.baremetal.vllm.plugins.module_utils.flags.plainness import printable
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu import health
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.declared import Declared, compare
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.finding import Finding, as_dicts
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.jsonform import build
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.model import Facts
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import whole
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.words import printable
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import ACCELERATORS
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import whole
 
 _VENDORS = {"cuda": "10de", "rocm": "1002"}
 _display = Display()

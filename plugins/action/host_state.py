@@ -11,7 +11,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine import prepare
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.decide import RefusalError, decide
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.lock import LockError
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.plain import plain
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.control import (
     SECRETS,
     TEMPLATES,

@@ -11,10 +11,10 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.load import releases
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.extras import read_extras
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.menu import move_menu
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.report import document, sections
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.plain import plain
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problems
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.control import pattern_matcher, write_text
 
 display = Display()

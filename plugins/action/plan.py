@@ -13,13 +13,13 @@ from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import ModelFacts, read_model
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.find import locate
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.overrides import overrides_of
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.document import models_page
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.fleet import Inventory, plan_fleet
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import HOST_KEYS, HOST_PREFIXES
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.jsonfile import write_json
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import Entry, read_menu
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.plain import plain
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problems
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.table import plan_table
 from ansible_collections.baremetal.vllm.plugins.module_utils.service import told
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights.fingerprint import fingerprint

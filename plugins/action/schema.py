@@ -10,7 +10,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.load import release, releases
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import did_you_mean
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import did_you_mean
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.schema import variables
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.control import write_text
 

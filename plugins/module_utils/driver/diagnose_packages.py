@@ -51,7 +51,9 @@ def broken(case: Case) -> Iterator[Finding]:
     else:
         # What dnf would take away here is for a person to judge.
         yield Finding(
-            "packages-broken", said, "Look at what `dnf remove --duplicates` would remove, let it, and run the playbook again"
+            "packages-broken",
+            said,
+            "Look at what `dnf remove --duplicates` would remove, let it, and run the playbook again",
         )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver import hardware, systems
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.model import Wanted
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.gpus import Gpu
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import HOSTS, Problems, did_you_mean
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import HOSTS, Problems, did_you_mean
 
 _VERSION = re.compile(r"\d{3}(\.\d{1,3}){0,2}")
 _URL = re.compile(r"(https?://[^\s/]+|file:/)\S*")

@@ -13,7 +13,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.load impo
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.load import releases
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model import Release
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.gpus import Gpu
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import HOSTS, Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import HOSTS, Problems
 
 # Least driver branch that runs any toolkit of this major release.
 LEAST = {11: 450, 12: 525, 13: 580}

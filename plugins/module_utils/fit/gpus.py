@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
 
 FILE = Path(__file__).parents[3] / "data" / "gpus.yml"
 # Words that vendors, drivers and shops add to a name without meaning another memory or another chip.

@@ -12,7 +12,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.fit.length import g
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.overrides import canonical, overrides_of
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import numbers
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.sizes import size
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import whole
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import whole
 
 AUTO = -1
 # vLLM's own share of a GPU up to 0.19.1; the catalogue knows it for each release.

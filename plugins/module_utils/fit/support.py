@@ -14,8 +14,8 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.fit.driver import c
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import ModelFacts
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.gpus import Gpu
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import numbers
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import whole
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import HOSTS, Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import whole
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import HOSTS, Problems
 
 # CUDA that first has code for Blackwell (CUDA 12.8 release notes, "new architectures").
 _BLACKWELL, _BLACKWELL_CUDA = (10, 0), (12, 8)

@@ -8,7 +8,7 @@ from typing import Any
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import ModelFacts
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.memory import Fit, least_tensor_parallel
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.setting import AUTO
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import HOSTS, Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import HOSTS, Problems
 
 
 def check_fit(

@@ -16,7 +16,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.flags.fading import
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import normal
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.spelling import Unresolved, resolve
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.values import check_value, check_words
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
 
 # Options that name a file with further values for another option: what it registers cannot be known here.
 OPENED_BY = {"tool-call-parser": "tool-parser-plugin", "reasoning-parser": "reasoning-parser-plugin"}

@@ -19,7 +19,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.flags.scalars impor
     wrong_bounds,
     wrong_choice,
 )
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
 
 # Dataclasses that vLLM also makes from a name (vllm/config/quantization.py: QuantizationConfigArgs._coerce_spec).
 _NAMED = ("QuantSpec", "QuantKey")

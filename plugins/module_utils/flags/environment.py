@@ -23,7 +23,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.flags.scalars impor
     read_scalar,
     wrong_choice,
 )
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
 
 # Of the control characters, an environment may hold tab and line feed alone (systemd: env_value_is_valid).
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f]")

@@ -10,7 +10,7 @@ from typing import Any
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model import Option
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import is_name, normal
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.plainness import shown
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problems, did_you_mean
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems, did_you_mean
 
 _TYPES = ("str", "int", "float", "bool", "size", "json")
 _KEYS = ("type", "choices", "list")

@@ -93,8 +93,3 @@ def shown(value: Any) -> str:
     if isinstance(value, bool):
         text = "true" if value else "false"
     return text if len(text) <= 60 else f"{text[:57]}…"
-
-
-def printable(text: str) -> str:
-    """Text whose line breaks and other control characters are escaped: it may come from anybody's file."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

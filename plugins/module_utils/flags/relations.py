@@ -18,7 +18,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.flags.rules_models 
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.rules_parallel import PARALLEL
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.rules_scheduling import SCHEDULING
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.rules_serving import SERVING
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
 
 RULES: tuple[Rule, ...] = (*SERVING, *SCHEDULING, *PARALLEL, *EXPERTS, *DRAFTING, *MODELS, *CONFIGS)
 

@@ -24,7 +24,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.flags.scalars impor
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.shapes import SHAPED, is_list, wrong_shape
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.words import word, words
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
 
 # Types whose values are JSON.
 _JSON = ("json", "config")

@@ -11,7 +11,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.fit.support import 
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.finding import Finding
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.health import gpu_label
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.model import Facts, Gpu
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
 
 # Drivers of other branches state up to 2 % less than the figure of data/gpus.yml (T4: 15079 and 15360 MiB); ECC takes 6 %.
 _ROOM = 0.97

@@ -12,8 +12,8 @@ from typing import Any
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit import gpus
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu import mig
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.settings import COMPUTE_MODES, Setting
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import whole
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import HOSTS, Problems, did_you_mean
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import whole
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import HOSTS, Problems, did_you_mean
 
 # The variables of a host that are read here, beside gpu_count, gpu_name, vllm_accelerator and nvidia_driver_persistence.
 KEYS = ("gpu_mig", "gpu_power_limit", "gpu_clocks", "gpu_compute_mode")

@@ -10,7 +10,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.flags.environment i
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.extras import NO_EXTRAS
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import OWNED, written_by
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.plainness import is_secret
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
 
 # Secrets on the command line and in the environment, and what holds them here.
 SECRETS = {"api-key": "vllm_api_key", "hf-token": "vllm_hf_token"}

@@ -7,8 +7,8 @@ from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.extras import NO_EXTRAS, Extras
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import numbers
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problem, Problems
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.move import Moved, move_entry
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problem, Problems
 
 
 def move_menu(

@@ -9,9 +9,9 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model imp
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.check import read_arguments
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.extras import Extras
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.relations import check_relations
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.change import Change
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.mending import mended_args
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problems
 
 
 def take_out(args: Mapping[str, Any], release: Release, extras: Extras) -> tuple[dict[str, Any], list[Change]]:

@@ -18,13 +18,13 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model imp
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import ModelFacts
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.setting import whole_share
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.extras import read_extras
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import HOSTS, Problem, Problems
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import Host, described, read_host, read_release
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.memory import Memory
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import Entry, read_menu
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.options import Options
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.placement import place
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.ports import ports
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import HOSTS, Problem, Problems
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.releases import known_releases
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.service import (
     derived_arguments,

@@ -11,8 +11,8 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.driver import reque
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.gpus import Gpu, find, read_gpu
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu import settings_read
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.settings import Setting, unusable
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import whole
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import HOSTS, Problems, did_you_mean
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import whole
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import HOSTS, Problems, did_you_mean
 from ansible_collections.baremetal.vllm.plugins.module_utils.rocm import request as rocm
 from ansible_collections.baremetal.vllm.plugins.module_utils.rocm.model import Wanted as Rocm
 

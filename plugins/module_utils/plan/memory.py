@@ -11,9 +11,9 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.fit.memory import F
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.support import check_support
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.verdict import check_fit
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.environment import as_text
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import Host
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import RUNNER, Entry
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problems
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.shares import OPTION
 
 NOT_AT_HAND = "its config.json is not at hand on the control node (docs/memory.md says how to put it there)"

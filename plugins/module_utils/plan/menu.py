@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problems, did_you_mean
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import whole
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems, did_you_mean
 
 KINDS = ("chat", "reasoning", "vision", "embedding", "rerank", "score", "classify", "transcription")
 # vLLM's two runners: models that write, and models that turn a text into numbers.
@@ -72,15 +73,6 @@ class Entry:
     env: Mapping[str, str | bool] = field(default_factory=dict)
     prove: Mapping[str, bool] = field(default_factory=dict)
     start_timeout: int = START_TIMEOUT
-
-
-def whole(value: Any) -> int | None:
-    """An integer as YAML, JSON or `-e` give it (`8`, `"8"`), else None. Booleans are no integers here."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
-        return value
-    return int(value) if isinstance(value, str) and re.fullmatch(r"\d{1,18}", value) else None
 
 
 def read_menu(models: Any, problems: Problems) -> list[Entry]:

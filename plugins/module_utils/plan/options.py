@@ -10,8 +10,8 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.flags import check
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.environment import check_environment
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.extras import Extras
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.relations import check_relations
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import RUNNER, Entry
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problems
 
 
 class Options:

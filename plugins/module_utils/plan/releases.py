@@ -7,8 +7,8 @@ from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.load import release, releases
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model import Release
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import HOSTS, Problems
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import Host
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import HOSTS, Problems
 
 
 def known_releases(hosts: Sequence[Host], unchecked: Any, problems: Problems) -> dict[str, Release | None]:

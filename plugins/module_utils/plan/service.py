@@ -9,8 +9,9 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model imp
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.environment import as_text
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.sizes import size
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.words import words
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import whole
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import Host
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import Entry, whole
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import Entry
 
 ENGINES = "/opt/vllm"
 CACHE = "/var/cache/vllm"

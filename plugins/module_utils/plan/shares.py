@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import HOSTS, Problems
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import Entry
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import HOSTS, Problems
 
 OPTION = "gpu-memory-utilization"
 # Less than this holds no model, whatever the GPU: on 80 GB it is what CUDA's own context and libraries take.

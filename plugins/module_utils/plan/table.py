@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import some
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import some
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import Source
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problems
 
 MODELS = "/var/lib/vllm/models"
 

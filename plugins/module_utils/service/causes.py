@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import SECRET
-from ansible_collections.baremetal.vllm.plugins.module_utils.flags.plainness import SECRET_NAME, is_secret, printable
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.plainness import SECRET_NAME, is_secret
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.words import printable
 
 # Longer values are cut in the middle of a line; the whole ones stand in the details and in the JSON.
 WIDEST = 40

@@ -8,7 +8,7 @@ import pytest
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.model import Wanted
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.request import check_declared, read_wanted
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit import gpus
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import HOSTS, Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import HOSTS, Problems
 
 OLD = gpus.Gpu("P40", 24 << 30, False, (6, 1))
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.gpus import candidates, find, read_gpu
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -16,7 +16,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.fit.gpus import fin
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.memory import ALLOWANCE, Fit, fit
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.tensors import Part, Weights
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.verdict import check_fit
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
 from fit_models import CONFIGS
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -13,7 +13,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.fit.overrides impor
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.setting import read_setting
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.check import read_arguments
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.extras import NO_EXTRAS
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
 
 YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32768}
 # The lengths of Qwen/Qwen3-32B.

@@ -15,7 +15,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import Mo
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.gpus import find
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.quantised import Quantisation
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.support import check_support
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
 from fit_models import CONFIGS
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "tools"))

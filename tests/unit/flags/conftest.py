@@ -13,7 +13,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.flags.environment i
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.extras import NO_EXTRAS, Extras
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.relations import check_relations
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.words import words
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
 
 
 class Told:

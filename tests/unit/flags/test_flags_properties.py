@@ -15,7 +15,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model imp
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.extras import Extras, read_extras
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import OWNED, SECRET
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.sizes import size
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -9,7 +9,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.fit import gpus
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu import mig
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.settings import Setting, unusable
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.settings_read import read_settings
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
 
 HOST = {"vllm_accelerator": "cuda", "gpu_count": 2, "gpu_name": "H100-80GB"}
 

@@ -12,11 +12,11 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.flags.extras import
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import OWNED, SECRET, normal
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.plainness import is_secret
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.words import words
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration import fates
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.command_line import read_command
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.move import move, move_entry
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.shell import Word, tokens
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problems
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 

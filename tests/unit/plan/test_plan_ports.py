@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import Entry, Source
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.ports import PORTS, ports
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problems
 from hypothesis import given
 from hypothesis import strategies as st
 

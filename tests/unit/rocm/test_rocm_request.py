@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.model import System
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.problems import Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
 from ansible_collections.baremetal.vllm.plugins.module_utils.rocm import releases, render, versions
 from ansible_collections.baremetal.vllm.plugins.module_utils.rocm.model import Wanted
 from ansible_collections.baremetal.vllm.plugins.module_utils.rocm.request import PACKAGES, read_rocm

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.flags.plainness import printable
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.words import printable
 
 # Stands in a reason for the hosts where it holds: a mistake on a thousand hosts is told once.
 HOSTS = "\x00hosts\x00"
