@@ -43,7 +43,7 @@ def repository() -> Any:
         data = base64.b64encode((ROOT / "molecule" / "shared" / "standin_dcgm" / name).read_bytes()).decode()
         target.check_output(f"echo {data} | base64 -d > /srv/standin-dcgm/{name}")
     target.check_output(
-        "cd /srv/standin-dcgm && sh packages.sh debs && cd debs && apt-ftparchive packages . > Packages"
+        "rm -f /var/cache/lab-debs/datacenter-gpu-manager* && cd /srv/standin-dcgm && sh packages.sh debs && cd debs && apt-ftparchive packages . > Packages"
         " && echo 'deb [trusted=yes] file:/srv/standin-dcgm/debs ./' > /etc/apt/sources.list.d/standin-dcgm.list"
     )
     target.check_output(

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 from gpu_lab import DEBIAN, asked, kernels, packages, see
 from testlab import host
+
+# Debian's nvidia-persistenced wants a GPU that is there.
+DISTRIBUTION = {"nvidia_driver_source": "distribution", "nvidia_driver_mirror": "", "nvidia_driver_mirror_key": ""}
+PROPRIETARY = {**DISTRIBUTION, "nvidia_driver_persistence": False, "nvidia_driver_modules": "proprietary"}
+# The newest one whose wheel this driver runs.
+OLD_RELEASE = "0.19.1"
 
 
 def test_the_driver_goes_without_a_trace() -> None:
@@ -21,9 +29,7 @@ def test_the_distributions_driver_is_one_version_from_module_to_libraries() -> N
     # It is built for every kernel, two minutes each: one will do.
     old = kernels(DEBIAN)[0]
     host(DEBIAN).check_output(f"apt-get -y --allow-change-held-packages purge linux-image-{old} linux-headers-{old}")
-    # Its nvidia-persistenced wants a GPU that is there.
-    ours = {"nvidia_driver_source": "distribution", "nvidia_driver_mirror": "", "nvidia_driver_mirror_key": ""}
-    run = asked(DEBIAN, "", nvidia_driver_persistence=False, nvidia_driver_modules="proprietary", **ours)
+    run = asked(DEBIAN, "", vllm_version=OLD_RELEASE, **PROPRIETARY)
     assert run.rc == 0
     seen = see(DEBIAN)
     assert (seen.loaded, seen.status, seen.gpus) == (seen.userspace, 0, 2)
@@ -32,15 +38,21 @@ def test_the_distributions_driver_is_one_version_from_module_to_libraries() -> N
         name: version for name, version in packages(DEBIAN).items() if "kernel-dkms" in name or "libnvidia-ml1" in name
     }
     assert {version.partition("-")[0] for version in parts.values()} == {seen.loaded}
-    again = asked(DEBIAN, "", nvidia_driver_persistence=False, nvidia_driver_modules="proprietary", **ours)
-    assert again.changed == 0
+    assert asked(DEBIAN, "", vllm_version=OLD_RELEASE, **PROPRIETARY).changed == 0
 
 
-def test_open_modules_of_another_version_than_the_libraries_are_refused() -> None:
-    """Debian 12 has open modules 535.261.03 beside libraries 535.309.01."""
-    ours = {"nvidia_driver_source": "distribution", "nvidia_driver_mirror": "", "nvidia_driver_mirror_key": ""}
-    before = packages(DEBIAN)
-    run = asked(DEBIAN, "535", nvidia_driver_modules="open", **ours)
+def test_a_driver_that_works_and_is_too_old_for_the_wheel_is_told() -> None:
+    run = asked(DEBIAN, "", **PROPRIETARY)
     assert run.rc != 0
-    assert "nvidia-open-kernel-dkms" in run.text
+    assert "driver-too-old" in run.text
+    assert "that needs 580 or newer" in run.text
+
+
+def test_open_modules_bring_the_whole_driver_in_their_own_version() -> None:
+    """Debian 12 has open modules in 535.261.03 and proprietary ones in a newer version; both have all their parts on offer."""
+    before = packages(DEBIAN)
+    run = asked(DEBIAN, "535", "--check", **{**PROPRIETARY, "nvidia_driver_modules": "open"})
+    words = re.search(r"driver (535[.\d]+): 535 is asked for.*open modules \(as asked\)", run.text)
+    assert words
+    assert words[1] != see(DEBIAN).loaded
     assert packages(DEBIAN) == before
