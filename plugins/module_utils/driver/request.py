@@ -16,6 +16,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems 
 
 _VERSION = re.compile(r"\d{3}(\.\d{1,3}){0,2}")
 _URL = re.compile(r"(https?://[^\s/]+|file:/)\S*")
+_SECRET = re.compile(r"\w+://[^/@]*:[^/]*@")
 _CHOICES = {
     "nvidia_driver_source": (systems.VENDOR, systems.DISTRIBUTION),
     "nvidia_driver_modules": ("auto", systems.OPEN, systems.PROPRIETARY),
@@ -146,6 +147,14 @@ def _mirror(at: str, source: str, declared: Mapping[str, Any], problems: Problem
                 "Write nvidia_driver_mirror as well, or leave both out",
                 host,
             )
+        return ""
+    if isinstance(value, str) and _SECRET.match(value):
+        problems.add(
+            f"{at}.nvidia_driver_mirror",
+            "holds a user and a password, which would lie in files that everybody on the host reads",
+            "Leave them out, and write them into /etc/apt/auth.conf.d (apt_auth.conf(5)) of the hosts",
+            host,
+        )
         return ""
     if not isinstance(value, str) or not _URL.fullmatch(value):
         problems.add(

@@ -39,6 +39,11 @@ def read_rocm(declared: Mapping[str, Any], problems: Problems, host: str = "") -
     mirror = str(declared.get("rocm_mirror") or "")
     if mirror and not re.fullmatch(r"(https?|file)://\S+", mirror):
         wrong.add(f"{HOSTS}.rocm_mirror", f"{mirror!r} is not a URL", "Write https://…, with AMD's folders below it")
+    if re.match(r"\w+://[^/@]*:[^/]*@", mirror):
+        reason = "holds a user and a password, which would lie in files that everybody on the host reads"
+        wrong.add(
+            f"{HOSTS}.rocm_mirror", reason, "Leave them out, and write them into /etc/apt/auth.conf.d of the hosts"
+        )
     key = str(declared.get("rocm_mirror_key") or "")
     if key and not Path(key).expanduser().is_file():
         wrong.add(

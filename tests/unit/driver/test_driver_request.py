@@ -52,12 +52,17 @@ def test_read(declared: dict[str, Any], expected: Wanted) -> None:
         ({"build": 1}, ["gpu1.nvidia_driver_build", "auto, dkms, prebuilt"]),
         ({"upgrade": "perhaps"}, ["gpu1.nvidia_driver_upgrade", "neither true nor false"]),
         ({"mirror": "mirror.example.com"}, ["gpu1.nvidia_driver_mirror", "is not a URL", "https://"]),
+        (
+            {"mirror": "https://me:hush@mirror.example.com/nvidia"},
+            ["gpu1.nvidia_driver_mirror", "password", "auth.conf"],
+        ),
         ({"mirror_key": "key.asc"}, ["gpu1.nvidia_driver_mirror_key", "no mirror is named"]),
         ({"moduls": "open"}, ["gpu1.nvidia_driver_moduls", 'Did you mean "nvidia_driver_modules"']),
     ],
 )
 def test_refused(declared: dict[str, Any], words: list[str]) -> None:
     _, told = wanted(**declared)
+    assert "hush" not in "".join(told)
     assert len(told) == 1
     for word in words:
         assert word in told[0]

@@ -50,6 +50,7 @@ WRONG = [
     ({"rocm_version": "7.2"}, "'7.2' is not a ROCm release known here"),
     ({"rocm_version": 7.2}, "Known are: 6.4.3, 7.0.0, "),
     ({"rocm_version": "7.2.3", "rocm_driver": "kernal"}, 'Did you mean "kernel"'),
+    ({"rocm_version": "7.2.3", "rocm_mirror": "https://me:hush@mirror.example.org"}, "holds a user and a password"),
     ({"rocm_version": "7.2.3", "rocm_mirror": "mirror.example.org"}, "'mirror.example.org' is not a URL"),
     ({"rocm_version": "7.2.3", "rocm_mirror_key": "/nowhere.asc"}, "'/nowhere.asc' is no file here"),
     ({"rocm_version": "7.2.3", "rocm_packages": "rocm"}, "gpu1.rocm_packages: is not a list of packages"),
