@@ -32,6 +32,8 @@ class ActionModule(ActionBase):
         _refuse_line_breaks(plain(secrets))
         applied = self._host_module(
             phase="apply",
+            generation=int(given.get("generation") or 0),
+            plan=given.get("plan") or "",
             units=[as_dict(unit) for unit in units],
             files=host_files(templates),
             secrets_path=SECRETS,
@@ -46,7 +48,8 @@ class ActionModule(ActionBase):
         failed = self._watch(applied["pending"])
         if failed:
             # The causes alone: whoever reads a failure needs no list of what went well.
-            return {"failed": True, "changed": True, "msg": self._recover(applied["generation"], failed)}
+            numbers = {key: applied[key] for key in ("generation", "generation_before")}
+            return {"failed": True, "changed": True, "msg": self._recover(applied["generation"], failed), **numbers}
         if applied["changed"] or applied["pending"]:
             self._host_module(phase="settle", generation=applied["generation"], outcome="active")
         return applied

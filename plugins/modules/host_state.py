@@ -109,7 +109,21 @@ steps:
   type: list
   elements: dict
 units:
-  description: Every installed unit as it is - state, release, GPUs, port, weights, drop-ins, drift.
+  description: Every installed unit as it is - state, since when, restarts, release, GPUs, port, weights, drop-ins, drift.
+  returned: when the host was read
+  type: dict
+endpoints:
+  description: Every installed unit as M(baremetal.vllm.endpoint_check) takes it.
+  returned: when the host was read
+  type: list
+  elements: dict
+generation:
+  description: C(current), the number of the generation that is installed (0 for none), and C(newest) with its C(number),
+    C(outcome), C(created) and C(plan), null where nothing was ever installed.
+  returned: when the host was read
+  type: dict
+canary:
+  description: C(runs), C(failed) and C(complaints); null where the host has no canary.
   returned: when the host was read
   type: dict
 files:
@@ -144,7 +158,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine import installed
-from ansible_collections.baremetal.vllm.plugins.module_utils.service import nodes, observe
+from ansible_collections.baremetal.vllm.plugins.module_utils.service import around, generations, nodes, observe
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.decide import Planned, decide_all
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.hostfile import HostFile
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.secrets import matching_identity
@@ -174,10 +188,14 @@ def units(asked: dict[str, Any]) -> dict[str, Any]:
     resolved, doubts = nodes.resolve(asked["units"], sight.texts)
     planned = [Planned(unit["unit"], unit["text"], unit["digest"]) for unit in resolved]
     files = [HostFile(f["path"], f["content"], int(f["mode"], 8)) for f in asked["files"]]
+    kept = generations.read_generations(observe.GENERATIONS)
     foreign = observe.foreign_units(names)
     return {
         "steps": [asdict(step) for step in decide_all(planned, sight.observed, list(sight.texts))],
         "units": {unit: observe.facts(unit, sight.texts.get(unit), state) for unit, state in sight.states.items()},
+        "endpoints": around.endpoints(sight.texts, kept),
+        "generation": around.generation(sight.texts, kept),
+        "canary": around.canary(),
         "files": [file.path for file in files if file.differs()] + ([asked["secrets_path"]] if written else []),
         "refusals": [f"{path} exists and was not written by this toolkit" for path in foreign],
         "whole": sight.whole,

@@ -15,7 +15,9 @@ description:
   - Device nodes of GPUs are looked up on the host. Where its driver does not tell them, the task fails before anything is
     written, but for units that keep the nodes they have; check mode warns.
   - Operators' drop-ins (C(vllm-*.service.d)) are left alone.
-  - Every change is kept as a numbered generation below C(/var/lib/vllm/generations), the last three of them.
+  - Every change is kept as a numbered generation below C(/var/lib/vllm/generations), the last three of them and those
+    that served or were proven last. With O(generation) the units of a kept one are applied instead of planned ones, in
+    the same way. That is a change of its own, with a number of its own, so that it can be undone too.
 version_added: "0.1.0"
 author: The baremetal.vllm contributors (@baremetal-vllm)
 options:
@@ -34,6 +36,20 @@ options:
     description: Further secret environment variables of every engine, kept in the same file.
     type: dict
     default: {}
+  generation:
+    description:
+      - Go back to the units of this kept generation (M(baremetal.vllm.generations) lists them); V(0) means
+        O(services). Units that it does not have are removed. Secrets stay as they are unless given, and GPUs are found
+        as they lie now.
+      - Refused before anything is stopped where the generation is not kept, or needs a release or weights that are gone
+        from the host.
+      - In other phases than the first (internal), the generation at hand.
+    type: int
+    default: 0
+  plan:
+    description: The digest of the plan that O(services) are from, kept with the generation.
+    type: str
+    default: ''
   phase:
     description: Internal, used by the action plugin.
     type: str
@@ -61,10 +77,6 @@ options:
     description: Internal, the progress last shown.
     type: dict
     default: {}
-  generation:
-    description: Internal, the generation at hand.
-    type: int
-    default: 0
   outcome:
     description: Internal, how the generation ended.
     type: str
@@ -85,6 +97,11 @@ EXAMPLES = r"""
     services: "{{ model_service_services }}"
     templates: "{{ model_service_templates }}"
     api_key: "{{ model_service_api_key | default(omit) }}"
+
+- name: Go back to what ran before
+  baremetal.vllm.model_service:
+    generation: 4
+    templates: "{{ model_service_templates }}"
 """
 
 RETURN = r"""
@@ -99,6 +116,10 @@ generation:
   description: The number of the generation that now runs.
   returned: when not in check mode
   type: int
+generation_before:
+  description: The number of the generation that ran before, to go back to; V(0) where nothing served yet.
+  returned: always
+  type: int
 """
 
 from dataclasses import asdict
@@ -106,20 +127,39 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.baremetal.vllm.plugins.module_utils.service import generations, host, nodes, observe
+from ansible_collections.baremetal.vllm.plugins.module_utils.service import back, generations, host, nodes, observe
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.decide import Planned, decide_all
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.hostfile import HostFile
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.secrets import environment_secrets
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.systemd import SystemdError
 
 
-def apply(module: AnsibleModule) -> dict[str, Any]:
-    units = module.params["units"]
+def wanted(module: AnsibleModule, kept: list[generations.Generation]) -> tuple[list[dict[str, Any]], str]:
+    """The units that shall run, planned or of a kept generation, and the digest of the plan that they are from."""
+    number = module.params["generation"]
+    if not number:
+        return module.params["units"], module.params["plan"]
+    chosen = generations.find(kept, number)
+    return back.units_of(chosen), module.params["plan"] or str(chosen.manifest.get("plan", ""))
+
+
+def secret_file(module: AnsibleModule) -> tuple[HostFile | None, str]:
+    """The file of the secrets as it shall be (None: as it is, or none), and the identity that processes then have."""
+    path = module.params["secrets_path"]
     secrets = environment_secrets(module.params["api_key"], module.params["secret_env"])
+    hidden = host.secrets_file(path, secrets)
+    if not secrets and (module.params["generation"] or not Path(path).exists()):
+        found = HostFile(path, "", 0o600, secret=True).current() or ""
+        return None, host.secrets_identity(found)
+    return hidden, host.secrets_identity(hidden.content)
+
+
+def apply(module: AnsibleModule) -> dict[str, Any]:
+    kept = generations.read_generations(host.GENERATIONS)
+    units, plan = wanted(module, kept)
     files = [HostFile(f["path"], f["content"], int(f["mode"], 8)) for f in module.params["files"]]
-    hidden = host.secrets_file(module.params["secrets_path"], secrets)
-    guarded = bool(secrets) or Path(hidden.path).exists()
-    if guarded:
+    hidden, identity = secret_file(module)
+    if hidden is not None:
         files.append(hidden)
     foreign = observe.foreign_units([unit["unit"] for unit in units])
     if foreign:
@@ -127,7 +167,6 @@ def apply(module: AnsibleModule) -> dict[str, Any]:
             msg=f"{', '.join(foreign)} exists and was not written by this toolkit, so it is not overwritten. "
             "Remove the file, or choose another name for the model."
         )
-    identity = host.secrets_identity(hidden.content) if guarded else ""
     sight = observe.observe([unit["unit"] for unit in units], identity)
     observed, texts = sight.observed, sight.texts
     units, doubts = nodes.resolve(units, texts)
@@ -137,14 +176,20 @@ def apply(module: AnsibleModule) -> dict[str, Any]:
         module.warn(doubt)
     planned = [Planned(unit["unit"], unit["text"], unit["digest"]) for unit in units]
     steps = decide_all(planned, observed, list(texts))
+    after = {unit.unit: unit.text for unit in planned}
+    if module.params["generation"]:
+        starting = [step.unit for step in steps if step.verb in ("start", "restart")]
+        gone = back.refusals(module.params["generation"], after, starting)
+        if gone:
+            module.fail_json(msg="\n".join(gone))
     stale = [file for file in files if file.differs()]
     reload_needed = any(found.state.stale for found in observed.values())
     changed = bool(stale) or any(step.changes for step in steps)
-    wanted = {unit.unit: unit.text for unit in planned}
     result: dict[str, Any] = {
         "changed": changed,
         "steps": [asdict(step) for step in steps],
-        "diff": host.diffs(steps, wanted, texts, stale),
+        "diff": host.diffs(steps, after, texts, stale),
+        "generation_before": generations.before_change(kept, texts),
         "pending": {
             step.unit: observed[step.unit].state.restarts if step.verb == "wait" else 0
             for step in steps
@@ -154,12 +199,12 @@ def apply(module: AnsibleModule) -> dict[str, Any]:
     if module.check_mode:
         return result
     if changed:
-        result["generation"] = host.apply(units, steps, stale)
+        result["generation"] = host.apply(units, steps, stale, plan)
     else:
         if reload_needed:
             # An operator's drop-in: read it in, restart nothing.
             host.systemd.run(["systemctl", "daemon-reload"])
-        result["generation"] = max([g.number for g in generations.read_generations(host.GENERATIONS)], default=0)
+        result["generation"] = result["generation_before"]
     return result
 
 
@@ -190,20 +235,21 @@ def main() -> None:
             "templates": {"type": "path"},
             "api_key": {"type": "str", "no_log": True},
             "secret_env": {"type": "dict", "default": {}, "no_log": True},
+            "generation": {"type": "int", "default": 0},
+            "plan": {"type": "str", "default": ""},
             "phase": {"type": "str", "choices": list(PHASES), "default": "apply"},
             "units": {"type": "list", "elements": "dict", "default": []},
             "files": {"type": "list", "elements": "dict", "default": []},
             "secrets_path": {"type": "path", "default": "/etc/vllm/secrets/api_key.env"},
             "pending": {"type": "dict", "default": {}},
             "seen": {"type": "dict", "default": {}},
-            "generation": {"type": "int", "default": 0},
             "outcome": {"type": "str", "choices": ["active", "failed"], "default": "active"},
         },
         supports_check_mode=True,
     )
     try:
         module.exit_json(**PHASES[module.params["phase"]](module))
-    except SystemdError as error:
+    except (SystemdError, generations.NotKeptError) as error:
         module.fail_json(msg=str(error))
     except OSError as error:
         module.fail_json(msg=f"{error.filename or 'a file of this host'}: {error.strerror}")

@@ -1,8 +1,11 @@
 """Numbered generations: what each change put on a host, so that there is a way back.
 
 `<root>/<n>/` holds the unit files and `manifest.json`:
-{"number": n, "created": ISO time, "outcome": "pending" | "active" | "failed", "releases": [release, ...],
- "units": {unit: {"name", "digest", "release", "weights", "revision"}}}.
+{"number": n, "created": ISO time, "outcome": "pending" | "active" | "proven" | "failed", "plan": digest of the plan that
+made it, "releases": [release, ...], "units": {unit: {"name", "digest", "release", "weights", "revision", "service"}}};
+`service` is what endpoint_check needs to know. The earliest manifests have neither `plan` nor `service`.
+
+A generation is pending until its units answer, then active, then proven once it was judged good; or failed.
 """
 
 from __future__ import annotations
@@ -18,6 +21,10 @@ from pathlib import Path
 from typing import Any
 
 KEPT = 3
+OUTCOMES = ("pending", "active", "proven", "failed")
+SERVED = ("active", "proven")
+# Of a planned service: what its endpoint is proved by.
+PROVED_BY = ("name", "unit", "kind", "address", "port", "served_names", "prove")
 
 
 @dataclass(frozen=True)
@@ -43,21 +50,31 @@ def read_generations(root: Path) -> list[Generation]:
     return sorted(found, key=lambda generation: generation.number)
 
 
-def write_generation(root: Path, units: Sequence[Mapping[str, str]]) -> int:
-    """Write the next generation whole, or not at all; its number. Does nothing where the newest one is the same set."""
+def write_generation(root: Path, units: Sequence[Mapping[str, Any]], plan: str = "") -> int:
+    """Write the next generation whole, or not at all; its number.
+
+    Where the newest one is the same set it stays, pending anew if it was never seen to serve: this is another try.
+    """
     root.mkdir(parents=True, exist_ok=True, mode=0o755)
     existing = read_generations(root)
     texts = {unit["unit"]: unit["text"] for unit in units}
     if existing and dict(existing[-1].texts) == texts:
-        return existing[-1].number
+        newest = existing[-1]
+        if newest.outcome not in SERVED:
+            _write_manifest(root, newest.number, {**newest.manifest, "outcome": "pending", "plan": plan})
+        return newest.number
     number = max([int(d.name) for d in root.glob("[0-9]*") if d.name.isdigit()], default=0) + 1
     manifest = {
         "number": number,
         "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "outcome": "pending",
+        "plan": plan,
         "releases": sorted({unit["release"] for unit in units}),
         "units": {
-            unit["unit"]: {key: unit[key] for key in ("name", "digest", "release", "weights", "revision")}
+            unit["unit"]: {
+                **{key: unit[key] for key in ("name", "digest", "release", "weights", "revision")},
+                "service": unit.get("service", {}),
+            }
             for unit in units
         },
     }
@@ -74,24 +91,38 @@ def write_generation(root: Path, units: Sequence[Mapping[str, str]]) -> int:
     return number
 
 
-def set_outcome(root: Path, number: int, outcome: str) -> bool:
-    """Record how a generation ended; whether that was news."""
+def _write_manifest(root: Path, number: int, manifest: Mapping[str, Any]) -> None:
     path = root / str(number) / "manifest.json"
-    manifest = json.loads(path.read_text())
-    if manifest["outcome"] == outcome:
-        return False
-    manifest["outcome"] = outcome
     draft = path.with_suffix(".draft")
     draft.write_text(json.dumps(manifest, indent=2) + "\n")
     os.replace(draft, path)
+
+
+def becomes(found: str, outcome: str) -> str:
+    """What an outcome is after another was told: one that is proven and answers again stays proven."""
+    return found if (found, outcome) == ("proven", "active") else outcome
+
+
+def set_outcome(root: Path, number: int, outcome: str) -> bool:
+    """Record how a generation ended; whether that was news."""
+    manifest = json.loads((root / str(number) / "manifest.json").read_text())
+    after = becomes(manifest["outcome"], outcome)
+    if after == manifest["outcome"]:
+        return False
+    _write_manifest(root, number, {**manifest, "outcome": after})
     return True
 
 
 def prune(root: Path) -> list[int]:
-    """Remove all but the last `KEPT` generations and the last one that is known to have served; the removed numbers."""
+    """Remove what nobody goes back to any more; the removed numbers.
+
+    The last `KEPT` stay, and beyond them the last that served before the newest (which may yet be judged and taken
+    back) and the last that was proven.
+    """
     generations = read_generations(root)
     kept = {generation.number for generation in generations[-KEPT:]}
-    kept |= {g.number for g in [g for g in generations if g.outcome == "active"][-1:]}
+    kept |= {g.number for g in [g for g in generations[:-1] if g.outcome in SERVED][-1:]}
+    kept |= {g.number for g in [g for g in generations if g.outcome == "proven"][-1:]}
     gone = [g.number for g in generations if g.number not in kept]
     for number in gone:
         shutil.rmtree(root / str(number), ignore_errors=True)
@@ -99,6 +130,35 @@ def prune(root: Path) -> list[int]:
 
 
 def last_good(root: Path, before: int) -> Generation | None:
-    """The newest generation below `before` that served."""
-    good = [g for g in read_generations(root) if g.number < before and g.outcome == "active"]
+    """The newest generation below `before` that served, proven or not."""
+    good = [g for g in read_generations(root) if g.number < before and g.outcome in SERVED]
     return good[-1] if good else None
+
+
+def current(kept: Sequence[Generation], installed: Mapping[str, str]) -> int:
+    """The newest generation whose units are exactly the installed ones; 0 where there is none.
+
+    There is none after a start that failed in part (its failed units went back, the others did not), and where a unit
+    file was edited by hand.
+    """
+    same = [g.number for g in kept if dict(g.texts) == dict(installed)]
+    return same[-1] if same else 0
+
+
+def before_change(kept: Sequence[Generation], installed: Mapping[str, str]) -> int:
+    """The generation to go back to after a change of what is installed now; 0 where nothing ever served."""
+    good = [g.number for g in kept if g.outcome in SERVED]
+    return current(kept, installed) or (good[-1] if good else 0)
+
+
+class NotKeptError(LookupError):
+    """A generation that the host does not have, with those that it has."""
+
+
+def find(kept: Sequence[Generation], number: int) -> Generation:
+    """One of the kept generations; `NotKeptError` in words for people where it is not among them."""
+    for generation in kept:
+        if generation.number == number:
+            return generation
+    there = ", ".join(f"{g.number} ({g.manifest.get('created', 'no date')}, {g.outcome})" for g in kept) or "none"
+    raise NotKeptError(f"generation {number} is not kept on this host; kept are {there}")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.service import generations, systemd
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.back import missing_paths
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.decide import Step
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.hostfile import HostFile
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.journal import cause, stage
@@ -58,12 +59,12 @@ def _entry(path: str, before: str, after: str) -> dict[str, str]:
     return {"before": before, "after": after, "before_header": path, "after_header": path}
 
 
-def apply(planned: Sequence[Mapping[str, str]], steps: Sequence[Step], files: Sequence[HostFile]) -> int:
-    """Do all steps; starts are queued, not awaited. Returns the generation's number."""
+def apply(planned: Sequence[Mapping[str, Any]], steps: Sequence[Step], files: Sequence[HostFile], plan: str) -> int:
+    """Do all steps; starts are queued, not awaited. `plan` is the digest of the plan. Returns the generation's number."""
     for file in files:
         file.write()
     systemd.run(["systemd-sysusers", "/etc/sysusers.d/vllm.conf"])
-    number = generations.write_generation(GENERATIONS, planned)
+    number = generations.write_generation(GENERATIONS, planned, plan)
     for step in steps:
         if step.verb == "remove":
             systemd.run(["systemctl", "disable", "--now", step.unit], timeout=600)
@@ -100,13 +101,6 @@ class Progress:
     cause: str = ""
 
 
-def missing(unit: str) -> str:
-    """The paths that the unit insists on and that are not there."""
-    lines = (UNITS / unit).read_text().splitlines()
-    paths = [line.partition("=")[2].replace("%%", "%") for line in lines if line.startswith("AssertPathExists=")]
-    return ", ".join(path for path in paths if not os.path.exists(path)) or "something it asserts"
-
-
 def progress(unit: str, state: systemd.State, restarts: int = 0) -> Progress:
     """Where one start stands. The first failed attempt counts as failed, whatever systemd tries afterwards.
 
@@ -123,7 +117,8 @@ def progress(unit: str, state: systemd.State, restarts: int = 0) -> Progress:
     if state.running and not failed_once:
         return Progress(unit, "active", "answering", seconds)
     if not state.asserted:
-        return Progress(unit, "failed", "", seconds, f"{missing(unit)} is missing on the host")
+        missing = ", ".join(missing_paths((UNITS / unit).read_text())) or "something it asserts"
+        return Progress(unit, "failed", "", seconds, f"{missing} is missing on the host")
     named = cause(systemd.journal(unit, state.invocation)) or cause(systemd.journal(unit))
     return Progress(
         unit, "failed", "", seconds, named or f"systemd says: {state.result}, exit status {state.exit_status}"

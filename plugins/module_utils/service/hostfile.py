@@ -10,12 +10,15 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class HostFile:
-    """A file that root owns. `secret` ones are shown in no diff and live in a directory that only root may enter."""
+    """A file that root owns, or who `uid` and `gid` say. `secret` ones are shown in no diff and live in a directory that
+    only root may enter, where it is made here."""
 
     path: str
     content: str
     mode: int
     secret: bool = False
+    uid: int = 0
+    gid: int = 0
 
     def current(self) -> str | None:
         try:
@@ -27,7 +30,7 @@ class HostFile:
         if self.current() != self.content:
             return True
         found = os.stat(self.path)
-        return stat.S_IMODE(found.st_mode) != self.mode or (found.st_uid, found.st_gid) != (0, 0)
+        return stat.S_IMODE(found.st_mode) != self.mode or (found.st_uid, found.st_gid) != (self.uid, self.gid)
 
     def write(self) -> None:
         """Replace the file whole; its content is never readable under a wider mode, not for an instant."""
@@ -37,6 +40,6 @@ class HostFile:
         draft.unlink(missing_ok=True)
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
             stream.write(self.content)
-        os.chown(draft, 0, 0)
+        os.chown(draft, self.uid, self.gid)
         draft.chmod(self.mode)
         os.replace(draft, path)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.unitdiff import gpus_of
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.unitfile import (
@@ -66,8 +67,8 @@ def _text(path: Path) -> str:
 
 
 def resolve(
-    units: Sequence[Mapping[str, str]], installed: Mapping[str, str], root: Path = Path("/")
-) -> tuple[list[dict[str, str]], list[str]]:
+    units: Sequence[Mapping[str, Any]], installed: Mapping[str, str], root: Path = Path("/")
+) -> tuple[list[dict[str, Any]], list[str]]:
     """Planned units with the nodes of this host, and what could not be told, in words.
 
     Where the driver does not tell, a unit keeps the nodes of its installed file if that was written for the same GPUs;
@@ -100,7 +101,17 @@ def _kept(kind: str, planned: str, installed: str) -> list[int]:
     return [int(number) for found, number in _ALLOWED.findall(installed) if found == kind]
 
 
-def _with_nodes(unit: Mapping[str, str], nodes: Sequence[int]) -> dict[str, str]:
+def by_index(text: str) -> str:
+    """A unit as a plan would have it, from one that has the nodes of a host: its GPUs by index, with the digest of that."""
+    allowed = _ALLOWED.findall(text)
+    indices = sorted(int(index) for index in gpus_of(read_unit(text)).split(",") if index.isdecimal())
+    if len(allowed) != len(indices):
+        return text
+    planned = [FIRST[kind] + index for (kind, _), index in zip(allowed, indices)]
+    return str(_with_nodes({"text": text}, planned)["text"])
+
+
+def _with_nodes(unit: Mapping[str, Any], nodes: Sequence[int]) -> dict[str, Any]:
     if {int(number) for _, number in _ALLOWED.findall(unit["text"])} == set(nodes):
         return dict(unit)
     # In the order of their numbers: a unit that has all GPUs of a host has the same text whatever order they are in.

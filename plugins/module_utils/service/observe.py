@@ -6,6 +6,7 @@ secrets; `Observed` then says what can be known, and `Sight.whole` that it is no
 
 from __future__ import annotations
 
+import datetime
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -123,6 +124,15 @@ def drop_ins(unit: str, state: systemd.State) -> list[dict[str, Any]]:
     return found
 
 
+def _running(state: systemd.State) -> dict[str, Any]:
+    """Since when a unit's process runs, by the host's clock, and for how many seconds, which no clock changes."""
+    if not state.main_pid or not state.started:
+        return {"since": None, "seconds": None}
+    seconds = time.clock_gettime(time.CLOCK_MONOTONIC) - state.started
+    since = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(seconds=seconds)
+    return {"since": since.isoformat(timespec="seconds"), "seconds": round(seconds, 1)}
+
+
 def facts(unit: str, text: str | None, state: systemd.State) -> dict[str, Any]:
     """One unit for people and machines: what its file says, how it runs, what others changed about it.
 
@@ -143,6 +153,7 @@ def facts(unit: str, text: str | None, state: systemd.State) -> dict[str, Any]:
         **held,
         "state": f"{state.active} ({state.sub})",
         "restarts": state.restarts,
+        **_running(state),
         "release": command.release,
         "kind": kind_of(file),
         "gpus": [int(index) for index in gpus_of(file).split(",") if index.isdecimal()],

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.service import quoting
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.generations import PROVED_BY
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.unitfile import DIGEST, digest_of
 
 # The first line of every unit of ours, by which units that are no longer planned are known.
 MARK = "# Managed by baremetal.vllm"
+# Addresses to listen on and not to connect to, with those to reach them from the host itself.
+WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (recognised, not bound)
 # What must be up before an engine may look for its GPUs; units that a host does not have are passed over by systemd.
 FIRST = {
     "cuda": (
@@ -22,7 +25,8 @@ FIRST = {
 
 @dataclass(frozen=True)
 class Unit:
-    """A unit as the host module takes it. `digest` identifies all that a running process depends on."""
+    """A unit as the host module takes it. `digest` identifies all that a running process depends on; `service` is what
+    its endpoint is proved by."""
 
     unit: str
     name: str
@@ -31,6 +35,7 @@ class Unit:
     release: str
     weights: str
     revision: str
+    service: Mapping[str, Any] = field(default_factory=dict)
 
 
 def devices(accelerator: str, gpus: list[int]) -> list[str]:
@@ -54,7 +59,7 @@ def render_unit(template: Any, service: Mapping[str, Any], secrets: str) -> Unit
     `Unit.digest` is `unitfile.digest_of` its text.
     """
     engine = service["argv"][0].rpartition("/bin/")[0]
-    connect = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(service["address"], service["address"])  # noqa: S104
+    connect = WILDCARDS.get(service["address"], service["address"])
     wait = [f"{engine}/bin/python", "-I", "/usr/local/libexec/vllm-wait-ready", connect, str(service["port"])]
     values: dict[str, Any] = {
         "mark": MARK,
@@ -80,8 +85,9 @@ def render_unit(template: Any, service: Mapping[str, Any], secrets: str) -> Unit
         release=service["release"],
         weights=service["weights"],
         revision=service["revision"],
+        service={key: service[key] for key in PROVED_BY},
     )
 
 
-def as_dict(unit: Unit) -> dict[str, str]:
+def as_dict(unit: Unit) -> dict[str, Any]:
     return asdict(unit)

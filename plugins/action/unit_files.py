@@ -1,0 +1,54 @@
+"""Reads the templates on the control node and asks the host once; documented in plugins/modules/unit_files.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.control import TEMPLATES
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.render import MARK
+
+
+class ActionModule(ActionBase):
+    """One module call, whatever there is to do."""
+
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        arguments = plain(self._task.args)
+        variables = {"mark": MARK, **arguments.pop("variables", {})}
+        arguments["files"] = [_with_content(file, variables) for file in arguments.get("files") or []]
+        answer: dict[str, Any] = self._execute_module(module_args=arguments, task_vars=task_vars)
+        answer.pop("invocation", None)
+        return answer
+
+
+def _with_content(file: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
+    """The file as the host takes it: with its text in place of where the text comes from."""
+    if "src" not in file:
+        return file
+    source = Path(file["src"])
+    try:
+        text = source.read_text(encoding="utf-8")
+        if source.suffix == ".j2":
+            text = _render(source, variables)
+    except (OSError, jinja2.TemplateError) as error:
+        raise AnsibleActionFail(f"{source}: {error}") from error
+    return {**{key: value for key, value in file.items() if key != "src"}, "content": text}
+
+
+def _render(source: Path, variables: dict[str, Any]) -> str:
+    environment = jinja2.Environment(  # noqa: S701 (files of a host are no HTML)
+        loader=jinja2.FileSystemLoader([source.parent, TEMPLATES]),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(source.name).render(**variables)

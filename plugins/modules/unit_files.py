@@ -1,0 +1,282 @@
+#!/usr/bin/python
+"""Host side of baremetal.vllm.unit_files; the action plugin of the same name reads the templates."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: unit_files
+short_description: Keep a set of files on a host, and a unit running with them
+description:
+  - Compares all files at once, tries the whole new set with a command before any of it is in place, replaces what differs, and
+    lets the unit take it up - started where it does not run, reloaded or restarted where its files changed.
+  - The trial runs in a mount namespace of its own, in which the new files lie at their final paths; nothing else sees them.
+  - A unit that does not take its new files gets the earlier ones back, and the task fails with what it said.
+  - A run that was cut off between the files and the unit is made up for by the next one.
+version_added: "0.1.0"
+author: The baremetal.vllm contributors (@baremetal-vllm)
+options:
+  state:
+    description: With C(absent), units are stopped and disabled, files removed, and directories where nothing else is in them.
+    type: str
+    choices: [present, absent]
+    default: present
+  files:
+    description: The files.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: Where the file lies on the host. Units lie below C(/etc/systemd/system).
+        type: str
+        required: true
+      content:
+        description: The text of the file.
+        type: str
+      src:
+        description: A file on the control node in place of O(files[].content); one in C(.j2) is rendered with O(variables).
+        type: path
+      mode:
+        description: Three octal digits.
+        type: str
+        default: "0644"
+      owner:
+        description: A user of the host.
+        type: str
+        default: root
+      group:
+        description: A group of the host.
+        type: str
+        default: root
+      secret:
+        description: The text is in O(secrets) and is shown in no diff.
+        type: bool
+        default: false
+      effect:
+        description: What a change of this file asks of the unit. C(reload) restarts a unit that cannot be reloaded.
+        type: str
+        choices: [none, reload, restart]
+        default: reload
+  secrets:
+    description: Texts of secret files by path. Their words are masked in what commands say.
+    type: dict
+    default: {}
+  variables:
+    description: What templates may use. C(mark), the first line of files of ours, is always there.
+    type: dict
+    default: {}
+  directories:
+    description: Directories that are there before the files are.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: Where it lies on the host.
+        type: str
+        required: true
+      mode:
+        description: Three octal digits.
+        type: str
+        default: "0755"
+      owner:
+        description: A user of the host.
+        type: str
+        default: root
+      group:
+        description: A group of the host.
+        type: str
+        default: root
+      only:
+        description: Files in it, at any depth, that are not in O(files) are removed.
+        type: bool
+        default: false
+  programs:
+    description: Programs without which nothing is done; RV(missing) names those that the host lacks.
+    type: list
+    elements: str
+    default: []
+  validate:
+    description: A command over the final paths, run before anything is replaced; any status but 0 fails the task.
+    type: list
+    elements: str
+    default: []
+  unit:
+    description: The unit that is enabled and runs; none where it is left out.
+    type: str
+  probe:
+    description: A command whose status is 0 while what the unit put in place is there. Otherwise the unit is restarted.
+    type: list
+    elements: str
+    default: []
+attributes:
+  check_mode:
+    support: full
+    description: The trial is run as well, where the host has all it needs.
+  diff_mode:
+    support: full
+    description: Of secret files only that they change.
+"""
+
+EXAMPLES = r"""
+- name: Close the engines' ports to all but the gateways
+  baremetal.vllm.unit_files:
+    files:
+      - path: /etc/vllm/firewall.nft
+        src: "{{ endpoint_firewall_templates }}/etc/vllm/firewall.nft.j2"
+      - path: /etc/systemd/system/firewall-vllm.service
+        src: "{{ endpoint_firewall_templates }}/etc/systemd/system/firewall-vllm.service"
+    variables: {ports: [8001], sources: [10.0.0.5]}
+    validate: [nft, --check, --file, /etc/vllm/firewall.nft]
+    unit: firewall-vllm.service
+"""
+
+RETURN = r"""
+steps:
+  description: What was done (or would be), in words.
+  returned: always
+  type: list
+  elements: str
+missing:
+  description: Programs that the host lacks; nothing was done where there are any.
+  returned: always
+  type: list
+  elements: str
+"""
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.baremetal.vllm.plugins.module_utils.service import fileset_host as host
+from ansible_collections.baremetal.vllm.plugins.module_utils.service import fileset_trial as trial
+from ansible_collections.baremetal.vllm.plugins.module_utils.service import systemd
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.fileset import (
+    EFFECTS,
+    Request,
+    Verdict,
+    decide,
+    masked,
+    request_of,
+)
+
+OWNED = {
+    "path": {"type": "str", "required": True},
+    "owner": {"type": "str", "default": "root"},
+    "group": {"type": "str", "default": "root"},
+}
+FILE = {
+    **OWNED,
+    "content": {"type": "str"},
+    "src": {"type": "path"},
+    "mode": {"type": "str", "default": "0644"},
+    "secret": {"type": "bool", "default": False},
+    "effect": {"type": "str", "choices": list(EFFECTS), "default": "reload"},
+}
+DIRECTORY = {**OWNED, "mode": {"type": "str", "default": "0755"}, "only": {"type": "bool", "default": False}}
+
+
+def present(module: AnsibleModule, request: Request) -> None:
+    missing = [program for program in module.params["programs"] if not shutil.which(program)]
+    seen = host.look(request, [] if missing else module.params["probe"])
+    verdict = decide(request, seen)
+    steps = [f"install {program}" for program in missing] + verdict.steps
+    if verdict.enable:
+        steps.append(f"enable {request.unit}")
+    if verdict.verb:
+        steps.append(f"{verdict.verb} {request.unit} ({verdict.why})")
+    diff = _diff(request, verdict.write, verdict.remove) + [{"prepared": f"{step}\n"} for step in steps if _told(step)]
+    result = {"changed": bool(steps), "steps": steps, "missing": missing, "diff": diff}
+    if missing:
+        module.exit_json(**result)
+    if not module.check_mode:
+        # Empty directories harm nobody, and the trial needs them.
+        host.make_directories(request, verdict)
+    if verdict.write or verdict.remove:
+        _try(module, request, verdict)
+    if not module.check_mode:
+        host.apply(request, seen, verdict)
+    module.exit_json(**result)
+
+
+def _try(module: AnsibleModule, request: Request, verdict: Verdict) -> None:
+    """Fails the task where the command that validates refuses the new set."""
+    command = module.params["validate"]
+    if not command:
+        return
+    _, lacking = trial.covers([file.path for file in request.files])
+    if lacking:
+        # Only in check mode.
+        module.warn(
+            f"The new files were not tried with {command[0]}: this host has no {', '.join(map(str, lacking))} yet."
+        )
+        return
+    files = host.on_host([file for file in request.files if file.path in verdict.write])
+    try:
+        trial.run(command, files, verdict.remove)
+    except trial.TrialError as error:
+        said = masked(str(error), request.files)
+        module.fail_json(msg=f"{' '.join(command)} refuses the new files, and nothing was replaced: {said}", steps=[])
+
+
+def absent(module: AnsibleModule, request: Request) -> None:
+    paths = host.present(request)
+    steps = [f"remove {path}" for path in paths]
+    if steps and not module.check_mode:
+        host.remove(request, paths)
+    module.exit_json(changed=bool(steps), steps=steps, missing=[], diff=_diff(request, [], paths))
+
+
+def _told(step: str) -> bool:
+    """Steps that no text in the diff shows."""
+    return not step.startswith(("write ", "remove "))
+
+
+def _diff(request: Request, write: Sequence[str], remove: Sequence[str]) -> list[dict[str, str]]:
+    files = {file.path: file for file in request.files}
+    entries = []
+    for path in (*write, *remove):
+        file = files.get(path)
+        after = file.content if file and path in write else ""
+        if file is None or file.secret:
+            change = "content changes (not shown)" if path in write else "removed"
+            entries.append({"prepared": f"{path}: {change}\n"})
+            continue
+        before = Path(path).read_text(errors="replace") if Path(path).is_file() else ""
+        entries.append({"before": before, "after": after, "before_header": path, "after_header": path})
+        if before == after:
+            entries.append({"prepared": f"{path}: mode {file.mode:04o}, {file.owner}:{file.group}\n"})
+    return entries
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "files": {"type": "list", "elements": "dict", "default": [], "options": FILE},
+            "secrets": {"type": "dict", "default": {}, "no_log": True},
+            "variables": {"type": "dict", "default": {}},
+            "directories": {"type": "list", "elements": "dict", "default": [], "options": DIRECTORY},
+            "programs": {"type": "list", "elements": "str", "default": []},
+            "validate": {"type": "list", "elements": "str", "default": []},
+            "unit": {"type": "str"},
+            "probe": {"type": "list", "elements": "str", "default": []},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        request = request_of(module.params)
+        (present if module.params["state"] == "present" else absent)(module, request)
+    except (ValueError, host.UnitError, systemd.SystemdError) as error:
+        module.fail_json(msg=str(error))
+    except subprocess.TimeoutExpired as error:
+        module.fail_json(msg=f"{' '.join(error.cmd)}: no end after {error.timeout:.0f} s")
+    except OSError as error:
+        module.fail_json(msg=f"{error.filename or 'a file of this host'}: {error.strerror}")
+
+
+if __name__ == "__main__":
+    main()
