@@ -1,0 +1,111 @@
+"""Changes while clients are served: nothing fails, no stream is cut, and what is wrong replaces nothing."""
+
+from __future__ import annotations
+
+import ssl
+import subprocess
+import time
+from pathlib import Path
+
+from door import GATEWAYS, KEYS, MODELS, NEXT, PORT, TEAM, Load, at_once, chat, gateway, stream
+from testlab import host, wait_until
+
+STREAMS, TOKENS = 20, 160
+
+
+def drained(name: str) -> bool:
+    return "drain" in servers(name)["lab8"]
+
+
+def servers(name: str) -> dict[str, str]:
+    """By server of model.chatty what HAProxy says of it."""
+    said = command(name, "show servers state model.chatty")
+    fields = [line.split() for line in said.splitlines() if line[:1].isdigit() and " " in line]
+    return {f[3]: f"{'drain' if int(f[6]) & 8 else 'ready'} port {f[18]}" for f in fields}
+
+
+def command(name: str, words: str) -> str:
+    code = (
+        "import socket,sys; s=socket.socket(socket.AF_UNIX); s.connect('/run/haproxy-vllm/admin.sock');"
+        "s.sendall(sys.argv[1].encode()+b'\\n'); print(s.makefile().read())"
+    )
+    return str(host(name).check_output("python3 -c %s %s", code, words))
+
+
+def test_a_second_run_changes_nothing() -> None:
+    run = gateway()
+    assert run.rc == 0
+    assert run.changed == 0
+
+
+def test_keys_rotate_without_a_failed_request_and_streams_go_on() -> None:
+    both = {**KEYS, "team": [TEAM, NEXT]}
+    streams = [at_once(STREAMS, lambda where=where: stream(where, TOKENS)) for where in GATEWAYS]
+    with Load("lab7") as first, Load("lab8") as second:
+        time.sleep(0.5)
+        assert gateway(gateway_keys=both).rc == 0
+        assert chat("lab7", key=NEXT).status == 200
+    for load in (first, second):
+        assert load.bad == []
+        assert load.good > 50
+    with Load("lab7", NEXT) as moved:
+        assert gateway(gateway_keys={**KEYS, "team": [NEXT]}).rc == 0
+    assert moved.bad == []
+    assert [wait() for wait in streams] == [[TOKENS] * STREAMS] * 2
+    assert chat("lab8", key=TEAM).status == 401
+    assert gateway().rc == 0
+
+
+def test_what_haproxy_refuses_replaces_nothing() -> None:
+    before = host("lab7").check_output("cat /etc/haproxy/vllm.cfg")
+    run = gateway(gateway_tls_path="/srv/nothing.pem")
+    assert run.rc != 0
+    assert "/srv/nothing.pem" in run.text
+    assert "nothing was replaced" in run.text
+    assert host("lab7").check_output("cat /etc/haproxy/vllm.cfg") == before
+    assert chat("lab7").status == 200
+    assert "lab8" not in run.recap, "the second gateway is left as it serves"
+
+
+def test_what_haproxy_cannot_carry_out_is_taken_back() -> None:
+    with Load("lab7") as load:
+        run = gateway(gateway_port=22)
+    assert run.rc != 0
+    assert "the earlier files are back" in run.text
+    assert load.bad == []
+    assert chat("lab7").status == 200
+
+
+def test_a_drained_server_stays_drained_and_a_new_port_counts() -> None:
+    command("lab7", "set server model.chatty/lab8 state drain")
+    moved = {**MODELS, "nobody": {**MODELS["nobody"], "port": 8114}}
+    assert gateway("--limit", "lab1,lab7", vllm_models=moved).rc == 0
+    assert drained("lab7")
+    assert "8114" in command("lab7", "show servers state model.nobody")
+    host("lab7").check_output("systemctl kill --signal=KILL haproxy-vllm")
+    wait_until(lambda: drained("lab7"), 20, "HAProxy is back, and the server drained")
+    command("lab7", "set server model.chatty/lab8 state ready")
+    assert gateway("--limit", "lab1,lab7").rc == 0
+    assert not drained("lab7")
+
+
+def test_tls_with_a_certificate_of_the_control_node(tmp_path: Path) -> None:
+    certificate, key = tmp_path / "door.crt", tmp_path / "door.key"
+    make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
+    subprocess.run([*make, "-subj", "/CN=door", "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    context = ssl.create_default_context(cafile=str(certificate))
+    context.check_hostname = False
+    run = gateway("--diff", gateway_tls_certificate=str(certificate), gateway_tls_key=str(key))
+    assert run.rc == 0
+    assert "PRIVATE KEY" not in run.text
+    for where in GATEWAYS:
+        assert chat(where, tls=context).status == 200
+        assert host(where).file("/etc/haproxy/vllm/tls.pem").mode == 0o600
+    subprocess.run([*make, "-subj", "/CN=other", "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    assert gateway(gateway_tls_certificate=str(certificate), gateway_tls_key=str(key)).rc == 0
+    renewed = ssl.create_default_context(cafile=str(certificate))
+    renewed.check_hostname = False
+    assert chat("lab8", tls=renewed).status == 200
+    assert gateway().rc == 0
+    assert chat("lab7", port=PORT).status == 200
+    assert not host("lab7").file("/etc/haproxy/vllm/tls.pem").exists

@@ -1,0 +1,86 @@
+"""Engines and gateways that die, and the floating address; the last test takes everything away again."""
+
+from __future__ import annotations
+
+import time
+
+from door import GATEWAYS, Load, ask, at_once, chat, gateway, start_engine, stream
+from testlab import host, wait_until
+
+FLOATING = "10.213.77.100"
+
+
+def test_haproxy_killed_is_back_within_seconds(where: str) -> None:
+    host(where).check_output("kill -9 $(systemctl show -P MainPID haproxy-vllm)")
+    wait_until(lambda: chat(where).status == 200, 10, "the gateway answers again")
+
+
+def test_of_two_replicas_one_dies_and_new_requests_go_on(where: str) -> None:
+    streams = at_once(10, lambda: stream(where, 60))
+    time.sleep(1)
+    host("lab8").check_output("systemctl kill --signal=KILL engine-chatty")
+    try:
+        answers = [chat(where).status for _ in range(50)]
+        assert answers == [200] * 50
+        done = streams()
+        assert done.count(60) >= 3, "those of the other replica go on"
+        assert all(count in (60, -1) for count in done)
+    finally:
+        start_engine("lab8", "chatty")
+
+
+def test_the_reader_of_large_bodies_comes_back(where: str) -> None:
+    host(where).check_output("systemctl kill --signal=KILL haproxy-vllm-bodies")
+    assert chat(where).status == 200
+    content = "x" * 100_000
+    body = {"messages": [{"role": "user", "content": content}], "max_tokens": 1, "model": "chatty"}
+    wait_until(lambda: ask(where, "/v1/chat/completions", body).status == 200, 10, "large bodies are read again")
+
+
+def test_the_floating_address_goes_where_haproxy_answers() -> None:
+    run = gateway(gateway_floating_address=f"{FLOATING}/24")
+    assert run.rc == 0, run.text
+    wait_until(lambda: holder(), 10, "somebody holds the floating address")
+    assert gateway(gateway_floating_address=f"{FLOATING}/24").changed == 0
+    first = holder()
+    assert chat(FLOATING).status == 200
+    host(first).check_output("systemctl stop haproxy-vllm")
+    began = time.monotonic()
+    wait_until(lambda: holder() not in ("", first), 15, "the other one holds it")
+    wait_until(lambda: chat(FLOATING).status == 200, 10, "the other one answers")
+    assert time.monotonic() - began < 10
+    second = holder()
+    host(first).check_output("systemctl start haproxy-vllm")
+    time.sleep(4)
+    assert holder() == second, "it does not go back while the other one answers"
+    host(second).check_output("systemctl stop keepalived-vllm")
+    wait_until(lambda: holder() == first, 15, "a gateway whose keepalived stops is replaced too")
+    with Load(first) as load:
+        assert gateway().rc == 0
+    assert load.bad == []
+    assert holder() == ""
+    assert not host(first).file("/etc/keepalived/vllm.conf").exists
+
+
+def holder() -> str:
+    """The gateway with the floating address; "" where none has it."""
+    held = [name for name in GATEWAYS if FLOATING in host(name).check_output("ip -4 -o address")]
+    return held[0] if len(held) == 1 else ""
+
+
+def test_absent_leaves_nothing() -> None:
+    for where in GATEWAYS:
+        host(where).check_output("echo '# mine' > /etc/haproxy/mine.cfg")
+    assert gateway(gateway_state="absent").rc == 0
+    for where in GATEWAYS:
+        target = host(where)
+        left = target.check_output(
+            "find / -xdev ( -name '*vllm*' -o -name 'haproxy-vllm*' ) -not -path '/proc/*' -not -path '/opt/vllm*' "
+            "-not -path '/sys/*' -not -path '/var/log/*'".replace("(", r"\(").replace(")", r"\)")
+        )
+        assert left == ""
+        assert target.run("systemctl is-active haproxy-vllm haproxy-vllm-bodies keepalived-vllm").stdout.split() == [
+            "inactive", "inactive", "inactive",
+        ]  # fmt: skip
+        assert target.file("/etc/haproxy/mine.cfg").exists
+    assert gateway(gateway_state="absent").changed == 0

@@ -1,0 +1,100 @@
+"""Renders the door and asks the host; documented in plugins/modules/gateway.py."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible_collections.baremetal.vllm.plugins.module_utils.gateway import config, files, judge
+from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.certificate import join
+from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.keys import Client, read_keys
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
+
+
+class ActionModule(ActionBase):
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        self._variables = task_vars or {}
+        given = plain(self._task.args)
+        templates, plan = Path(given["templates"]), given.get("plan")
+        if plan is None or given.get("state") == "absent":
+            # The floating address leaves first: another gateway takes it over.
+            return self._ask(
+                files.absent(files.keepalived()), files.absent(files.haproxy(templates, {config.CONFIG: ""}, {}))
+            )
+        host = self._variables["inventory_hostname"]
+        addresses = dict(zip(plan["hosts"], plan["addresses"]))
+        clients = () if plan["settings"]["open"] else _read(given)
+        engine_key = str(given.get("engine_key") or "")
+        _judge(plan, clients, engine_key, addresses)
+        secrets = config.secret_files(clients, engine_key, self._certificate(plan["settings"]))
+        door = files.haproxy(templates, config.public_files(templates, plan, clients), secrets)
+        floating = files.absent(files.keepalived())
+        if plan["settings"]["floating_address"]:
+            peers = [address for name, address in addresses.items() if name != host]
+            interface = plan["settings"]["floating_interface"] or self._interface(peers[0])
+            floating = files.keepalived(config.keepalived(templates, plan, host, interface), templates)
+        return self._ask(door, floating)
+
+    def _ask(self, *requests: dict[str, Any]) -> dict[str, Any]:
+        """Each request to the host in turn, until one fails; their results as one."""
+        whole: dict[str, Any] = {"changed": False, "steps": [], "missing": [], "diff": []}
+        for request in requests:
+            answer: dict[str, Any] = self._execute_module(
+                module_name="baremetal.vllm.unit_files", module_args=request, task_vars=self._variables
+            )
+            answer.pop("invocation", None)
+            if answer.get("failed") or answer.get("unreachable"):
+                return {**answer, "changed": whole["changed"] or answer.get("changed", False)}
+            whole["changed"] = whole["changed"] or answer["changed"]
+            for key in ("steps", "missing", "diff"):
+                whole[key] += answer[key]
+            if answer.get("warnings"):
+                whole.setdefault("warnings", []).extend(answer["warnings"])
+        return whole
+
+    def _certificate(self, settings: dict[str, Any]) -> str:
+        """The PEM that goes to the host; "" where there is none or it lies there already. Ansible Vault's files are opened."""
+        paths = [path for path in (settings["tls_certificate"], settings["tls_key"]) if path]
+        return join(*(Path(self._loader.get_real_file(path)).read_text() for path in paths))
+
+    def _interface(self, peer: str) -> str:
+        """The host's interface that leads to another gateway."""
+        said = self._low_level_execute_command(f"ip -json route get {peer}")["stdout"]
+        try:
+            return str(json.loads(said)[0]["dev"])
+        except (ValueError, LookupError):
+            raise AnsibleActionFail(
+                f"No interface of this host leads to {peer}. Set gateway_floating_interface to the one that carries "
+                "gateway_floating_address"
+            ) from None
+
+
+def _read(given: dict[str, Any]) -> tuple[Client, ...]:
+    problems = Problems()
+    clients = read_keys(given.get("keys"), problems)
+    _raise(problems)
+    return clients
+
+
+def _judge(plan: dict[str, Any], clients: tuple[Client, ...], engine_key: str, addresses: dict[str, str]) -> None:
+    problems = Problems()
+    judge.judge_names(plan["models"], problems)
+    names = [name for model in plan["models"] for name in model["names"]]
+    judge.judge_clients(clients, names, engine_key, problems)
+    judge.judge_engine_key(engine_key, problems)
+    judge.judge_floating(plan["settings"]["floating_address"], addresses, problems)
+    _raise(problems)
+
+
+def _raise(problems: Problems) -> None:
+    if problems.found:
+        lines = "\n".join(f"  - {problem}" for problem in sorted(problems.found))
+        raise AnsibleActionFail(f"The gateway cannot be set up so; nothing was changed.\n{lines}")

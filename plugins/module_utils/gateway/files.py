@@ -1,0 +1,69 @@
+"""The gateway's sets of files as module unit_files takes them: which lie where, who may read them, how they are tried."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.config import DIRECTORY, environment
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.render import MARK
+
+DOOR, BODIES, FLOATING = "haproxy-vllm.service", "haproxy-vllm-bodies.service", "keepalived-vllm.service"
+STATE, RUN = "/var/lib/haproxy-vllm", "/run/haproxy-vllm"
+KEEPALIVED = "/etc/keepalived/vllm.conf"
+_UNITS = "/etc/systemd/system"
+_KEEPER, _CHECK = "/usr/local/libexec/haproxy-vllm-state", "/usr/local/libexec/haproxy-vllm-check"
+# A unit whose file changed goes on as it runs: what is new in it counts from its next start.
+_EFFECT = {"effect": "none"}
+
+
+def haproxy(templates: Path, public: Mapping[str, str], secrets: Mapping[str, str]) -> dict[str, Any]:
+    """The door and the reader of its large bodies. `public` and `secrets`: texts by path."""
+    units = {unit: _template(templates, f"{_UNITS}/{unit}") for unit in (DOOR, BODIES)}
+    return {
+        "files": [
+            {"path": _KEEPER, "content": _text(templates, _KEEPER), "mode": "0755", **_EFFECT},
+            *({"path": path, "content": text} for path, text in public.items()),
+            *({"path": path, "secret": True, "mode": "0600"} for path in secrets),
+            *({"path": f"{_UNITS}/{unit}", "content": text, **_EFFECT} for unit, text in units.items()),
+        ],
+        "secrets": dict(secrets),
+        "directories": [{"path": DIRECTORY, "only": True}, {"path": STATE, "mode": "0700"}],
+        "programs": ["haproxy"],
+        "validate": [_KEEPER, "try"],
+        "unit": DOOR,
+    }
+
+
+def keepalived(text: str = "", templates: Path | None = None) -> dict[str, Any]:
+    """The floating address, with the configuration `text`; without one, a set to be removed."""
+    unit, check = (
+        (_template(templates, f"{_UNITS}/{FLOATING}"), _text(templates, _CHECK)) if templates is not None else ("", "")
+    )
+    return {
+        "files": [
+            {"path": _CHECK, "content": check, "mode": "0755"},
+            {"path": KEEPALIVED, "content": text},
+            {"path": f"{_UNITS}/{FLOATING}", "content": unit, "effect": "restart"},
+        ],
+        "programs": ["keepalived"],
+        # No trial: 2.2.7, Debian 12's, ends itself on --config-test (acassen/keepalived issue 2587).
+        "unit": FLOATING,
+    }
+
+
+def absent(request: Mapping[str, Any]) -> dict[str, Any]:
+    """A set as one that is to go, with all that lies in its directories."""
+    directories = [{**directory, "only": True} for directory in request.get("directories", [])]
+    if directories:
+        directories.append({"path": RUN, "only": True})
+    return {**request, "state": "absent", "directories": directories, "programs": [], "validate": []}
+
+
+def _text(templates: Path, path: str) -> str:
+    return (templates / path.lstrip("/")).read_text()
+
+
+def _template(templates: Path, path: str) -> str:
+    return environment(templates).get_template(f"{path.lstrip('/')}.j2").render(mark=MARK)
