@@ -77,9 +77,12 @@ class Result:
         }
 
 
-def probes(service: Service) -> Iterator[Probe]:
-    """The probes that this service must pass, in the order of their running."""
+def probes(service: Service, quick: bool = False) -> Iterator[Probe]:
+    """The probes that this service must pass, in the order of their running; `quick`: only what its kind does first."""
     yield listed
+    if quick:
+        yield _BY_KIND[service.kind][0]
+        return
     if service.generates and service.prove.reasoning:
         yield reasoning
     yield from _BY_KIND[service.kind]
@@ -90,14 +93,14 @@ def probes(service: Service) -> Iterator[Probe]:
     yield from _REFUSALS
 
 
-def check_service(service: Service, key: str | None, timeout: float) -> Result:
-    """Run every check of one service; none of them raises."""
+def check_service(service: Service, key: str | None, timeout: float, quick: bool = False) -> Result:
+    """Run every check of one service (`quick`: that it answers as its kind does); none of them raises."""
     client = Client(service.host, service.port, key, timeout)
     started = time.monotonic()
     checks = run_probe(healthy, client, service)
     reason = "the endpoint does not answer" if checks[0].failed else ""
     asked, lost = service, 0.0
-    for probe in probes(service):
+    for probe in probes(service, quick):
         if not reason and lost >= _PATIENCE * timeout:
             reason = f"checks that failed took {lost:.1f} s already"
         seen = [skip(name, reason) for name in probe.names] if reason else run_probe(probe, client, asked)
@@ -109,7 +112,9 @@ def check_service(service: Service, key: str | None, timeout: float) -> Result:
     return Result(service, tuple(checks), round(time.monotonic() - started, 3))
 
 
-def check_services(services: Sequence[Service], key: str | None, timeout: float, concurrency: int) -> list[Result]:
+def check_services(
+    services: Sequence[Service], key: str | None, timeout: float, concurrency: int, quick: bool = False
+) -> list[Result]:
     """Check services side by side, at most `concurrency` at once; results in the order of the services."""
     with ThreadPoolExecutor(max_workers=max(1, concurrency)) as pool:
-        return list(pool.map(lambda service: check_service(service, key, timeout), services))
+        return list(pool.map(lambda service: check_service(service, key, timeout, quick), services))

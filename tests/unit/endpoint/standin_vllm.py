@@ -100,6 +100,8 @@ class Exchange:
                 self.send(503 if self.fault("unhealthy") else 200, b"")
             if self.path == "/v1/models":
                 self.models()
+            if self.path == "/metrics":
+                self.metrics()
             self.send(404, {"detail": "Not Found"})
         except (Answered, OSError):
             pass
@@ -121,6 +123,21 @@ class Exchange:
         if self.fault("key_not_required" if given is None else "wrong_key_accepted"):
             return
         self.send(401, {"error": "Unauthorized"})
+
+    def metrics(self) -> None:
+        if self.fault("metrics_hang"):
+            self.hang()
+        posts = [request for request in self.standin.requests if request.startswith("POST")]
+        asked = len(self.standin.requests)
+        # Clients that went away are counted until the engine works again.
+        running = 2 if self.fault("metrics_stale") and not posts else 0
+        lines = [
+            "# TYPE vllm:num_requests_running gauge",
+            f'vllm:num_requests_running{{engine="0",model_name="x"}} {running}.0',
+            'vllm:num_requests_waiting{engine="0",model_name="x"} 0.0',
+            f'vllm:generation_tokens_total{{engine="0",model_name="x"}} {asked if self.fault("metrics_move") else 7}.0',
+        ]
+        self.send(200, "\n".join([*lines, ""]).encode(), "text/plain; version=0.0.4")
 
     def models(self) -> None:
         if self.fault("models_not_json"):

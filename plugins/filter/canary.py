@@ -1,0 +1,23 @@
+"""Filter on what the canary of a host is told."""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint import canary
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
+
+
+def canary_config(services: Any, **settings: Any) -> dict[str, Any]:
+    try:
+        return canary.canary_config(plain(services), **plain(settings))
+    except ValueError as error:
+        raise AnsibleFilterError(str(error)) from error
+
+
+class FilterModule:
+    """`canary_config`: from the plan's services to the canary's settings."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {"canary_config": canary_config}

@@ -1,0 +1,22 @@
+"""Filter on who may reach the engines."""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint import firewall
+
+
+def endpoint_rules(asked: Any) -> dict[str, Any]:
+    try:
+        return firewall.endpoint_rules(asked)
+    except ValueError as error:
+        raise AnsibleFilterError(f"The engines cannot be closed to all but these sources:\n{error}") from error
+
+
+class FilterModule:
+    """`endpoint_rules`: from the plan's rules to what the table is made of."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {"endpoint_rules": endpoint_rules}
