@@ -11,8 +11,11 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.keys import read_keys
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan import clients
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.gateway import address_of, reached
 
 display = Display()
 
@@ -26,16 +29,26 @@ class ActionModule(ActionBase):
         variables = task_vars or {}
         given = self._task.args
         question = given.get("question") or clients.QUESTION
-        host, service = _choose(plain(given["plan"]), given.get("model"))
-        of_host = variables["hostvars"][host]
-        address = str(of_host["ansible_host"]) if "ansible_host" in of_host else host
+        plan = plain(given["plan"])
+        host, service = _choose(plan, given.get("model"))
+        url, keyed = reached(plan, service, address_of(host, variables["hostvars"][host]))
         started = time.monotonic()
-        answer = _post(service, address, question, given.get("api_key"))
+        answer = _post(service, url, question, _key(plan, variables, given.get("api_key")) if keyed else None)
         seconds = time.monotonic() - started
-        display.display(f"\n{service['name']} on {host} was asked: {question}")
+        place = host if plan["gateway"] is None else url
+        display.display(f"\n{service['name']} on {place} was asked: {question}")
         display.display(f"and answered in {seconds:.1f} s: {answer}\n")
-        display.display(f"Ask another:\n{clients.curl(service, address, question)}\n")
+        display.display(f"Ask another:\n{clients.curl(service, url, question, keyed=keyed)}\n")
         return {"changed": False, "answer": answer, "seconds": round(seconds, 2)}
+
+
+def _key(plan: dict[str, Any], variables: dict[str, Any], engines: str | None) -> str | None:
+    """The engines' own key, or at a gateway that of the first client who may use every model."""
+    if plan["gateway"] is None:
+        return engines
+    declared = variables["hostvars"][plan["gateway"]["hosts"][0]].get("gateway_keys")
+    known = [client for client in read_keys(plain(declared), Problems()) if client.models is None]
+    return known[0].keys[0] if known else None
 
 
 def _choose(plan: dict[str, Any], model: str | None) -> tuple[str, dict[str, Any]]:
@@ -48,12 +61,12 @@ def _choose(plan: dict[str, Any], model: str | None) -> tuple[str, dict[str, Any
     raise AnsibleActionFail(f"No planned model {model or 'that answers questions'}. Models that do: {names}.")
 
 
-def _post(service: dict[str, Any], address: str, question: str, key: str | None) -> str:
+def _post(service: dict[str, Any], base: str, question: str, key: str | None) -> str:
     _, body = clients.request({**service, "kind": "chat"}, question)
-    url = f"http://{address}:{service['port']}/v1/chat/completions"
+    url = f"{base}/v1/chat/completions"
     headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
     try:
-        message = urllib.request.Request(url, json.dumps(body).encode(), headers)
+        message = urllib.request.Request(url, json.dumps(body).encode(), headers)  # noqa: S310
         with urllib.request.urlopen(message, timeout=300) as response:  # noqa: S310
             choice = json.load(response)["choices"][0]["message"]
     except urllib.error.HTTPError as error:

@@ -17,6 +17,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain imp
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.document import models_page
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.fleet import Inventory, plan_fleet
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.gateway import GATEWAY_KEYS, GATEWAY_PREFIX
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import HOST_KEYS, HOST_PREFIXES
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.jsonfile import write_json
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import Entry, read_menu
@@ -39,6 +40,7 @@ class ActionModule(ActionBase):
             argument_spec={
                 "models": {"type": "raw"},
                 "group": {"type": "str", "default": "gpu_hosts"},
+                "gateway_group": {"type": "str", "default": "gateways"},
                 "address": {"type": "str"},
                 "keyed": {"type": "bool", "default": False},
                 "show": {"type": "bool", "default": False},
@@ -55,7 +57,8 @@ class ActionModule(ActionBase):
         outcome = plan_fleet(
             Inventory(
                 models=models,
-                hosts={name: _declared(variables, name) for name in variables["groups"].get(given["group"], [])},
+                hosts=_declared(variables, given["group"], HOST_KEYS, HOST_PREFIXES),
+                gateways=_declared(variables, given["gateway_group"], GATEWAY_KEYS, (GATEWAY_PREFIX,)),
                 match=pattern_matcher(self._loader, variables["groups"]),
                 digests=_digests(menu),
                 facts=_facts(menu),
@@ -90,10 +93,15 @@ class ActionModule(ActionBase):
         return True
 
 
-def _declared(variables: Mapping[str, Any], host: str) -> dict[str, Any]:
-    of_host = variables["hostvars"][host]
-    keys = [key for key in of_host if key in HOST_KEYS or key.startswith(HOST_PREFIXES)]
-    return {key: plain(of_host[key]) for key in keys}
+def _declared(
+    variables: Mapping[str, Any], group: str, keys: tuple[str, ...], prefixes: tuple[str, ...]
+) -> dict[str, dict[str, Any]]:
+    """The variables of these names and prefixes of every host of a group."""
+    found = {}
+    for host in variables["groups"].get(group, []):
+        of_host = variables["hostvars"][host]
+        found[host] = {key: plain(of_host[key]) for key in of_host if key in keys or key.startswith(prefixes)}
+    return found
 
 
 def _digests(menu: Iterable[Entry]) -> dict[str, str]:

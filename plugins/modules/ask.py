@@ -8,7 +8,8 @@ DOCUMENTATION = r"""
 module: ask
 short_description: Ask a planned model one question, from the control node
 description:
-  - Sends one question to an endpoint over the network, prints the answer and the C(curl) that asks again.
+  - Sends one question over the network, to the fleet's gateway or, where there is none, to the model's endpoint.
+  - Prints the answer and the C(curl) that asks again.
 version_added: "0.1.0"
 author: The baremetal.vllm contributors (@baremetal-vllm)
 options:
@@ -23,7 +24,7 @@ options:
     description: The question.
     type: str
   api_key:
-    description: The key that guards the endpoint. It is not printed.
+    description: The key that guards the endpoints. A gateway is asked with a key of its C(gateway_keys). None is printed.
     type: str
 """
 

@@ -27,6 +27,12 @@ options:
     description: The inventory group whose hosts make the fleet.
     type: str
     default: gpu_hosts
+  gateway_group:
+    description:
+      - The inventory group whose hosts are the fleet's gateways; an absent or empty one means that there is none.
+      - Their variables beginning with C(gateway_) are read and checked; secrets among them do not enter the plan.
+    type: str
+    default: gateways
   address:
     description: The address endpoints listen on. By default all addresses where a key guards them, else loopback.
     type: str

@@ -32,11 +32,13 @@ def request(service: Mapping[str, Any], question: str = QUESTION) -> tuple[str, 
     )
 
 
-def curl(service: Mapping[str, Any], address: str, question: str = QUESTION) -> str:
-    """A `curl` command to paste; the key comes from the reader's environment, never from here."""
-    url = f"http://{address}:{service['port']}"
+def curl(service: Mapping[str, Any], url: str, question: str = QUESTION, *, keyed: bool = True) -> str:
+    """A `curl` command to paste; the key comes from the reader's environment, never from here.
+
+    `url` is what comes before the path; `keyed`: whether a key must be sent.
+    """
     lines = []
-    if service["prove"]["key"]:
+    if keyed:
         lines.append('  -H "Authorization: Bearer $VLLM_API_KEY"')
     if service["kind"] == "transcription":
         lines += ["  -F file=@speech.wav", f"  -F model={shlex.quote(service['name'])}"]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.clients import curl
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.gateway import reached
 
 HEAD = """# The models of this fleet
 
@@ -23,11 +24,12 @@ def models_page(plan: Mapping[str, Any]) -> str:
         for service in planned["services"]:
             hosts_of.setdefault(service["name"], []).append(host)
             first.setdefault(service["name"], (host, service))
-    sections = [_section(hosts_of[name], host, service) for name, (host, service) in first.items()]
+    sections = [_section(plan, hosts_of[name], host, service) for name, (host, service) in first.items()]
     return "\n".join([HEAD, *sections])
 
 
-def _section(hosts: list[str], host: str, service: Mapping[str, Any]) -> str:
+def _section(plan: Mapping[str, Any], hosts: list[str], host: str, service: Mapping[str, Any]) -> str:
+    url, keyed = reached(plan, service, host)
     where = f"GPU {', '.join(map(str, service['gpus']))}" if service["gpus"] else service["accelerator"]
     return f"""## {service["name"]}
 
@@ -41,7 +43,7 @@ unit `{service["unit"]}`:
 Ask it:
 
 ```sh
-{curl(service, host)}
+{curl(service, url, keyed=keyed)}
 ```
 """
 

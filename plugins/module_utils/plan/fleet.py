@@ -19,6 +19,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import Mo
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.setting import whole_share
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.extras import read_extras
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import HOSTS, Problem, Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.gateway import firewall, plan_gateway
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import Host, described, read_host, read_release
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.memory import Memory
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import Entry, read_menu
@@ -40,6 +41,7 @@ class Inventory:
     """What the operator wrote, as plain data.
 
     `hosts`: host name to its variables; `match`: an Ansible host pattern to host names (of the whole inventory);
+    `gateways`: name to variables of the hosts of the gateway group;
     `digests`: pushed directory of the control node to the SHA-256 of its content, or to a sentence that says why not;
     `facts`: by entry what its model's files say, or a sentence that says why nothing is known; `unchecked`: releases
     whose options are taken as written; `extra_*`: what plug-ins of vLLM add (`vllm_extra_options`,
@@ -53,6 +55,7 @@ class Inventory:
     facts: Mapping[str, ModelFacts | str] = field(default_factory=dict)
     address: str | None = None
     keyed: bool = False
+    gateways: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     unchecked: Any = ()
     extra_options: Any = None
     extra_choices: Any = None
@@ -92,7 +95,18 @@ def plan_fleet(inventory: Inventory) -> Outcome:
     for entry in menu:
         for name in hosts_of[entry.name]:
             on_host.setdefault(name, []).append(entry)
-    plan: dict[str, Any] = {"hosts": {host.name: fleet.host(host, on_host.get(host.name, [])) for host in hosts}}
+    planned = {host.name: fleet.host(host, on_host.get(host.name, [])) for host in hosts}
+    gateway = plan_gateway(
+        inventory.gateways,
+        inventory.hosts,
+        {name: part["services"] for name, part in planned.items()},
+        keyed=inventory.keyed,
+        address=fleet.address,
+        problems=problems,
+    )
+    for name, part in planned.items():
+        part["firewall"] = firewall(gateway, inventory.hosts[name], part["services"])
+    plan: dict[str, Any] = {"hosts": planned, "gateway": gateway}
     # A model that no readable host serves is checked all the same, so that all its mistakes are told in this run.
     readable = {host.name for host in hosts}
     for entry in menu:
@@ -144,7 +158,7 @@ class _Fleet:
                 for name, source in entry.adapters.items()
             }
             weights.update({item["path"]: item for item in (own, *adapters.values())})
-            whole = derived_arguments(entry, args, adapters, shares.get(entry.name))
+            whole = derived_arguments(entry, args, adapters, shares.get(entry.name), known)
             # Engines that profile one device at the same time fail each other; sharers wait for the earlier ones.
             after = [s["unit"] for s in services if host.gpu_count == 0 or not set(s["gpus"]).isdisjoint(gpus)]
             services.append(

@@ -27,6 +27,9 @@ HOST_KEYS = (
     "gpu_name",
     "gpu_memory_gib",
     "vllm_acceptance",
+    "vllm_endpoint_address",
+    "vllm_endpoint_sources",
+    "ansible_host",
     *settings_read.KEYS,
     *rocm.KEYS,
 )

@@ -17,6 +17,8 @@ ENGINES = "/opt/vllm"
 CACHE = "/var/cache/vllm"
 # Seconds beyond --shutdown-timeout after which systemd ends what a client that never closes its stream keeps alive.
 STOP_MARGIN = 30
+# Seconds that running requests are given when their engine is stopped. With vLLM's own 0 a running stream never ends.
+SHUTDOWN_TIMEOUT = 60
 
 
 def engine_path(release: str) -> str:
@@ -30,10 +32,15 @@ def unit_name(model: str) -> str:
 
 
 def derived_arguments(
-    entry: Entry, args: Mapping[str, Any], adapters: Mapping[str, Mapping[str, str]], share: float | None
+    entry: Entry,
+    args: Mapping[str, Any],
+    adapters: Mapping[str, Mapping[str, str]],
+    share: float | None,
+    release: Release | None,
 ) -> dict[str, Any]:
     """The operator's args and what follows from the rest of the entry; what is written always wins."""
-    derived = dict(args)
+    known = release.options if release is not None else {}
+    derived = {"shutdown-timeout": SHUTDOWN_TIMEOUT, **args} if "shutdown-timeout" in known else dict(args)
     if adapters:
         derived["lora-modules"] = [f"{name}={item['path']}" for name, item in adapters.items()]
     if share is not None:

@@ -43,7 +43,7 @@ def test_one_model_becomes_one_unit_with_everything_resolved() -> None:
     assert qwen["environment"]["CUDA_VISIBLE_DEVICES"] == "0,1,2,3"
     assert " ".join(qwen["argv"]) == (
         f"/opt/vllm/0.33.0/bin/vllm serve {path} --host 0.0.0.0 --port {port} --served-model-name qwen "
-        "--tensor-parallel-size 4 --max-model-len 32k"
+        "--shutdown-timeout 60 --tensor-parallel-size 4 --max-model-len 32k"
     )
     assert qwen["prove"]["max_model_len"] == 32000
     assert outcome.plan["hosts"]["gpu1"]["weights"] == [
