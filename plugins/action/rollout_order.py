@@ -1,0 +1,67 @@
+"""Decides and shows the order of a rollout; see plugins/modules/rollout_order.py for its documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
+from ansible_collections.baremetal.vllm.plugins.module_utils.rollout import back
+from ansible_collections.baremetal.vllm.plugins.module_utils.rollout.look import (
+    View,
+    going_back,
+    read_gateways,
+    read_host,
+)
+from ansible_collections.baremetal.vllm.plugins.module_utils.rollout.schedule import Asked, schedule
+from ansible_collections.baremetal.vllm.plugins.module_utils.rollout.told import document, schedule_lines
+
+
+class ActionModule(ActionBase):
+    """Runs wholly on the control node and contacts no host."""
+
+    _supports_check_mode = True
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _, given = self.validate_argument_spec(
+            {
+                "plan": {"type": "dict", "required": True},
+                "states": {"type": "str", "required": True},
+                "generations": {"type": "str", "required": True},
+                "gateways": {"type": "str", "default": ""},
+                "back_to": {"type": "str", "default": ""},
+                "canary": {"type": "str", "default": ""},
+                "serial": {"type": "raw", "default": 1},
+                "allow_gap": {"type": "bool", "default": False},
+            }
+        )
+        variables = task_vars or {}
+        plan, hostvars = plain(given["plan"]), variables["hostvars"]
+        hosts = [str(host) for host in variables["ansible_play_hosts_all"] if host in plan["hosts"]]
+        if back.mistake(given["back_to"] or back.PREVIOUS):
+            return {**result, "failed": True, "msg": back.mistake(given["back_to"])}
+        found = {}
+        for host in hosts:
+            kept = plain(hostvars[host].get(given["generations"]))
+            found[host] = read_host(plain(hostvars[host].get(given["states"])), kept)
+            if given["back_to"] and not found[host].trouble:
+                found[host] = going_back(found[host], kept, given["back_to"])
+        view = _view(plan, plain(variables.get(given["gateways"]) or {}))
+        decided = schedule(plan, found, view, Asked(given["canary"], plain(given["serial"]), given["allow_gap"]))
+        for line in schedule_lines(decided):
+            Display().display(line)
+        result.update(changed=False, **document(decided))
+        if decided.refusals:
+            result.update(failed=True, msg="\n".join(decided.refusals))
+        return result
+
+
+def _view(plan: Mapping[str, Any], registered: Mapping[str, Any]) -> View:
+    """The gateways' view from a registered loop over them; one that is missing there was not asked."""
+    answers = {str(item["item"]): item for item in registered.get("results", ()) if "item" in item}
+    names = (plan.get("gateway") or {}).get("hosts", ())
+    return read_gateways({name: answers.get(name, {"failed": True, "msg": "it was not asked"}) for name in names})

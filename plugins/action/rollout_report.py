@@ -1,0 +1,77 @@
+"""Shows and saves what became of a rollout; see plugins/modules/rollout_report.py for its documentation."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.jsonfile import write_json
+from ansible_collections.baremetal.vllm.plugins.module_utils.rollout import outcome
+from ansible_collections.baremetal.vllm.plugins.module_utils.rollout.judge import Verdict, ran, troubles, worked
+from ansible_collections.baremetal.vllm.plugins.module_utils.rollout.process import this_run
+
+display = Display()
+
+
+class ActionModule(ActionBase):
+    """Runs wholly on the control node and contacts no host."""
+
+    _supports_check_mode = True
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        names = ("verdict", "back", "undrain")
+        _, given = self.validate_argument_spec(
+            {
+                "schedule": {"type": "dict", "required": True},
+                **{name: {"type": "str", "required": True} for name in names},
+                "drains": {"type": "list", "elements": "str", "required": True},
+                "path": {"type": "path"},
+                "digest": {"type": "str", "default": ""},
+            }
+        )
+        if len(given["drains"]) != 2:
+            return {**result, "failed": True, "msg": f"drains: {given['drains']} are not two names of variables"}
+        schedule, hostvars = plain(given["schedule"]), (task_vars or {})["hostvars"]
+        endings = {
+            host: outcome.ending(_happened(turn, hostvars[host], given)) for host, turn in schedule["hosts"].items()
+        }
+        summary = outcome.Summary(endings, schedule["skipped"], schedule["unreachable"], schedule["gaps"])
+        over = summary.finished or not summary.good
+        for line in outcome.lines(summary) if over else [outcome.progress(summary)]:
+            display.display(line)
+        time = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+        document = outcome.document(summary, this_run().identity, given["digest"], time)
+        result.update(changed=False, good=summary.whole if over else summary.good, complete=summary.whole)
+        result.update(over=over, told=outcome.told(summary))
+        if over and given["path"] and not self._task.check_mode:
+            write_json(Path(given["path"]), document)
+            result["path"] = given["path"]
+        return result
+
+
+def _happened(turn: Mapping[str, Any], variables: Mapping[str, Any], given: Mapping[str, Any]) -> outcome.Happened:
+    """One host from what its tasks registered."""
+    drain, again, undrain = (plain(variables.get(name)) for name in (*given["drains"], given["undrain"]))
+    return outcome.Happened(
+        action=turn["action"],
+        why=turn["why"],
+        verdict=_verdict(plain(variables.get(given["verdict"]))),
+        back=_verdict(plain(variables.get(given["back"]))),
+        drained=turn["drained"] or worked(drain),
+        drained_again=worked(again),
+        undrained=ran(undrain) and not troubles(undrain),
+    )
+
+
+def _verdict(registered: Mapping[str, Any] | None) -> Verdict | None:
+    if not registered or "good" not in registered:
+        return None
+    causes = tuple(registered["causes"])
+    return Verdict(registered["good"], causes, registered["phase"], registered["switched"], registered["reachable"])

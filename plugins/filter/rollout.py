@@ -1,0 +1,46 @@
+"""Filters of the role rollout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+
+def server_of(model: str, host: str) -> dict[str, str]:
+    """A replica as the module gateway_server names it."""
+    return {"model": model, "host": host}
+
+
+def generation_services(
+    generations: Sequence[Mapping[str, Any]], number: int | str, units: Sequence[str]
+) -> list[dict[str, Any]]:
+    """What the units of one kept generation must prove; all its units where none are named.
+
+    `generations` is what the module generations returned. A generation that is not there, or that was written before
+    generations kept what they serve, has nothing to prove.
+    """
+    found = next((item for item in generations if item["number"] == int(number)), None)
+    kept = {} if found is None else found["units"]
+    return [
+        dict(unit["service"]) for name, unit in kept.items() if unit.get("service") and (not units or name in units)
+    ]
+
+
+def registered_anywhere(hosts: Sequence[str], variables: Mapping[str, Any], name: str) -> Any:
+    """What a task that ran once registered, as the first of these hosts has it; an empty dictionary where none does.
+
+    Plays that follow need it in their headers, where no host is at hand.
+    """
+    known = [host for host in hosts if host in variables]
+    return next((variables[host][name] for host in known if name in variables[host]), {})
+
+
+class FilterModule:
+    """Filters by name."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {
+            "server_of": server_of,
+            "generation_services": generation_services,
+            "registered_anywhere": registered_anywhere,
+        }

@@ -1,0 +1,288 @@
+"""The role rollout on a fleet in memory: the same steps in the same order, with the product's decisions.
+
+`Rollout.steps` yields before everything it does: there the test breaks things, or never calls it again (a control node
+that died). Ansible takes a batch through a phase together; hosts that failed go back after the phases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.drain import left_without
+from ansible_collections.baremetal.vllm.plugins.module_utils.rollout import lock, outcome
+from ansible_collections.baremetal.vllm.plugins.module_utils.rollout.judge import (
+    Limit,
+    Verdict,
+    judge,
+    ran,
+    troubles,
+    worked,
+)
+from ansible_collections.baremetal.vllm.plugins.module_utils.rollout.look import read_gateways, read_host
+from ansible_collections.baremetal.vllm.plugins.module_utils.rollout.schedule import Asked, Schedule, schedule
+from ansible_collections.baremetal.vllm.plugins.module_utils.rollout.told import document
+from simulated_fleet import Fleet, Gateway, Host, planned
+
+Wanted = Mapping[str, Mapping[str, int]]
+Registered = dict[str, Any]
+
+
+@dataclass
+class Rollout:
+    """One run of the playbook. `take_over` is the id that its operator gives; `node` and `pid` are its process."""
+
+    fleet: Fleet
+    wanted: Wanted
+    asked: Asked
+    node: str
+    pid: int
+    limit: tuple[str, ...] = ()
+    take_over: str = ""
+    alive: bool = True
+    refused: str = ""
+    schedule: Schedule | None = None
+    registered: dict[str, dict[str, Registered]] = field(default_factory=dict)
+    switched: dict[str, int] = field(default_factory=dict)
+    finished: bool = False
+    summary: outcome.Summary | None = None
+
+    @property
+    def identity(self) -> str:
+        return f"{self.node}-{self.pid}"
+
+    # --- the playbook ---------------------------------------------------------------------------------------------
+
+    def steps(self) -> Iterator[str]:
+        yield "lock"
+        if not self.hold():
+            return
+        yield "look and decide"
+        self.decide()
+        assert self.schedule is not None
+        if self.schedule.refusals:
+            self.refused = "\n".join(self.schedule.refusals)
+            yield "release"
+            return self.release()
+        for gateway in self.fleet.gateways.values():
+            yield "configure a gateway"
+            self.configure(gateway)
+        for number, batch in enumerate(self.schedule.batches):
+            yield "hold"
+            if not self.hold():
+                return
+            hosts = [self.fleet.hosts[name] for name in batch]
+            for phase in (self.drain, self.before, self.switch, self.prove, self.undrain, self.soak):
+                for host in hosts:
+                    if self.verdict(host).good:
+                        yield from phase(host, number)
+            for host in hosts:
+                if not self.verdict(host).good:
+                    yield from self.go_back(host, number)
+            yield "mark"
+            self.mark(hosts)
+            yield "report"
+            self.report()
+            assert self.summary is not None
+            if not self.summary.good:
+                break
+        yield "report"
+        self.report()
+        yield "release"
+        self.release()
+
+    # --- lock, look, order ----------------------------------------------------------------------------------------
+
+    def hold(self) -> bool:
+        mine = {"id": self.identity, "node": self.node, "boot": "1", "pid": self.pid, "started": str(self.pid)}
+        found = self.fleet.lock
+        started = found["started"] if found and found["alive"]() else None
+        succeeds = found and (found["id"] == self.take_over or lock.dead(found, mine, started))
+        if found is None or succeeds:
+            self.fleet.lock = {**mine, "who": self.node, "what": "", "since": "", "alive": lambda: self.alive}
+        elif found["id"] != self.identity:
+            self.refused = lock.refusal(found)
+            return False
+        return True
+
+    def release(self) -> None:
+        if self.fleet.lock and self.fleet.lock["id"] == self.identity:
+            self.fleet.lock = None
+            self.finished = True
+            self.fleet.told = self.refused or "\n".join(outcome.lines(self.summary))
+
+    def decide(self) -> None:
+        names = [name for name in self.wanted if not self.limit or name in self.limit]
+        hosts = {n: read_host(self.fleet.hosts[n].state(self.wanted[n]), self.fleet.hosts[n].kept()) for n in names}
+        view = read_gateways({name: self.fleet.query(gateway) for name, gateway in self.fleet.gateways.items()})
+        self.schedule = schedule(planned(self.wanted, list(self.fleet.gateways)), hosts, view, self.asked)
+        assert document(self.schedule)["order"] == list(self.schedule.order)
+        self.report()
+
+    def configure(self, gateway: Gateway) -> None:
+        gateway.servers = {(model, host) for host, models in self.wanted.items() for model in models}
+        gateway.drained = {key: why for key, why in gateway.drained.items() if key in gateway.servers}
+
+    # --- the phases of one host -----------------------------------------------------------------------------------
+
+    def drain(self, host: Host, number: int, name: str = "drain") -> Iterator[str]:
+        turn = self.turn(host)
+        if name == "drain" and turn.action not in ("switch", "take_back"):
+            return
+        items = []
+        for gateway, door in self.fleet.gateways.items():
+            yield f"{name} {host.name} at {gateway}"
+            servers = [(model, host.name) for model in turn.models]
+            left = [] if self.asked.allow_gap else left_without(self.fleet.view(door), servers)
+            for server in [] if left else servers:
+                door.drained.setdefault(server, f"rollout {self.identity}")
+            items.append({"item": gateway, "ansible_loop_var": "item", "failed": bool(left), "msg": f"last: {left}"})
+        self.register(host, name, loop(items))
+
+    def before(self, host: Host, number: int) -> Iterator[str]:
+        if self.turn(host).action == "switch":
+            yield f"baseline of {host.name}"
+            self.register(host, "before", self.fleet.prove(host, sorted(host.units)))
+
+    def switch(self, host: Host, number: int) -> Iterator[str]:
+        turn = self.turn(host)
+        if turn.action in ("switch", "take_back"):
+            yield f"switch {host.name}"
+            self.switched[host.name] = number
+            wanted = host.set_of(turn.target) if turn.target else dict(self.wanted[host.name])
+            yield from self.model_service(host, wanted, "switch")
+
+    def prove(self, host: Host, number: int) -> Iterator[str]:
+        if self.turn(host).action != "undrain":
+            yield f"prove {host.name}"
+            self.register(host, "prove", self.fleet.prove(host, sorted(host.units)))
+
+    def undrain(self, host: Host, number: int) -> Iterator[str]:
+        items = []
+        for gateway, door in self.fleet.gateways.items():
+            yield f"undrain {host.name} at {gateway}"
+            lost = []
+            for model in self.turn(host).undrain:
+                if door.drained.get((model, host.name), "").startswith("rollout "):
+                    del door.drained[model, host.name]
+                server = self.fleet.view(door).get(model, {}).get(host.name)
+                if door.running and not (server and server.up):
+                    lost.append(model)
+            items.append({"item": gateway, "ansible_loop_var": "item", "failed": bool(lost), "msg": f"down: {lost}"})
+        self.register(host, "undrain", loop(items))
+
+    def soak(self, host: Host, number: int) -> Iterator[str]:
+        if self.turn(host).canary and self.turn(host).action in ("switch", "prove"):
+            yield f"soak {host.name}"
+            host.age = {model: age + 1 for model, age in host.age.items()}
+            yield f"ask {host.name} again"
+            self.register(host, "soak", self.fleet.prove(host, sorted(host.units)))
+
+    def go_back(self, host: Host, number: int) -> Iterator[str]:
+        """The rescue: what a host goes through whose verdict is bad."""
+        turn, verdict = self.turn(host), self.verdict(host)
+        self.register(host, "verdict", asdict(verdict))
+        if verdict.take_back and turn.back:
+            yield from self.drain(host, number, "back_drain")
+            if not troubles(self.registered[host.name]["back_drain"]):
+                host.mark(host.kept()["current"], "failed")
+                yield f"take {host.name} back"
+                yield from self.model_service(host, host.set_of(turn.back), "back_switch")
+                yield f"prove {host.name} again"
+                self.register(host, "back_prove", self.fleet.prove(host, sorted(host.units)))
+            back = self.judge_back(host)
+            self.register(host, "back", asdict(back))
+            if back.good:
+                host.mark(host.kept()["current"], "proven")
+                yield from self.undrain(host, number)
+        elif verdict.phase == "drain":
+            yield from self.undrain(host, number)
+
+    def model_service(self, host: Host, wanted: Mapping[str, int], name: str) -> Iterator[str]:
+        """Units one after the other; the module goes on where only the control node's sight is lost."""
+        if not host.reachable:
+            return self.register(host, name, {"unreachable": True, "msg": "no route to host"})
+        generation = host.write_generation(wanted, self.identity)
+        failed = []
+        for step in host.steps(wanted):
+            model = step["unit"][5:-8]
+            if not host.power:
+                return self.register(host, name, {"unreachable": True, "msg": "lost"})
+            if step["verb"] == "remove":
+                host.units.pop(model)
+                host.engines.discard(model)
+            elif step["verb"] != "keep" or model not in host.engines:
+                host.units[model] = wanted[model]
+                if not host.start(model, self.fleet.kinds):
+                    failed.append(model)
+            yield f"{name} {host.name}: {model}"
+        if not host.reachable:
+            return self.register(host, name, {"unreachable": True, "msg": "lost sight of the starting units"})
+        if failed:
+            host.mark(generation, "failed")
+            served = [g["set"] for g in host.generations if g["outcome"] in ("active", "proven")]
+            for model in failed:
+                if served and model in served[-1]:
+                    host.units[model] = served[-1][model]
+                    host.start(model, self.fleet.kinds)
+            return self.register(host, name, {"failed": True, "msg": f"{failed} did not start"})
+        host.mark(generation, "active")
+        return self.register(host, name, {"changed": True, "generation": generation})
+
+    # --- verdicts and the report ----------------------------------------------------------------------------------
+
+    def turn(self, host: Host) -> Any:
+        assert self.schedule is not None
+        return self.schedule.touched[host.name]
+
+    def register(self, host: Host, name: str, result: Registered) -> None:
+        self.registered.setdefault(host.name, {})[name] = result
+
+    def results(self, host: Host, name: str) -> Any:
+        return (self.registered.get(host.name, {}).get(name) or {}).get("results", [])
+
+    def verdict(self, host: Host) -> Verdict:
+        """The last judgement; as in the role it stands once a host has gone back."""
+        done = self.registered.get(host.name, {})
+        if "verdict" in done:
+            return Verdict(**done["verdict"])
+        phases = {name: done.get(name) for name in ("drain", "switch", "prove", "undrain", "soak")}
+        after = self.results(host, "soak") or self.results(host, "prove")
+        return judge(phases, self.results(host, "before"), after, Limit(), self.turn(host).action == "take_back")
+
+    def judge_back(self, host: Host) -> Verdict:
+        done = self.registered[host.name]
+        phases = {"drain": done.get("back_drain"), "switch": done.get("back_switch"), "prove": done.get("back_prove")}
+        return judge(phases, self.results(host, "before"), self.results(host, "back_prove"), Limit(), True)
+
+    def mark(self, hosts: list[Host]) -> None:
+        for host in hosts:
+            verdict = self.verdict(host)
+            self.register(host, "verdict", asdict(verdict))
+            if verdict.good and host.reachable:
+                host.mark(host.kept()["current"], "proven")
+
+    def report(self) -> None:
+        assert self.schedule is not None
+        endings = {}
+        for name, turn in self.schedule.touched.items():
+            done = self.registered.get(name, {})
+            endings[name] = outcome.ending(
+                outcome.Happened(
+                    turn.action,
+                    turn.why,
+                    Verdict(**done["verdict"]) if "verdict" in done else None,
+                    Verdict(**done["back"]) if "back" in done else None,
+                    turn.drained or worked(done.get("drain")),
+                    worked(done.get("back_drain")),
+                    ran(done.get("undrain")) and not troubles(done.get("undrain")),
+                )
+            )
+        self.summary = outcome.Summary(endings, self.schedule.skipped, self.schedule.lost, self.schedule.gaps)
+
+
+def loop(items: list[Registered]) -> Registered:
+    """What Ansible registers of a loop."""
+    failed = any(item["failed"] for item in items)
+    return {"results": items, "failed": failed, "msg": "One or more items failed"} if items else {"skipped": True}
