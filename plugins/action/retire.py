@@ -1,0 +1,41 @@
+"""Decides what leaves a fleet; see plugins/modules/retire.py for its documentation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.leaving import farewell, leave
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.without import digest
+
+
+class ActionModule(ActionBase):
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        names = {"type": "list", "elements": "str", "default": []}
+        _, given = self.validate_argument_spec(
+            {
+                "plan": {"type": "dict", "required": True},
+                "models": names,
+                "hosts": names,
+                "allow_gap": {"type": "bool", "default": False},
+            }
+        )
+        plan, models, hosts = plain(given["plan"]), plain(given["models"]), plain(given["hosts"])
+        decided = leave(plan, models, hosts, given["allow_gap"])
+        if decided.refusals:
+            raise AnsibleActionFail("Nothing was changed:\n" + "\n".join(f"  - {line}" for line in decided.refusals))
+        return {
+            **result,
+            "changed": False,
+            "plan": decided.plan,
+            "digest": digest(decided.plan),
+            "hosts": list(decided.hosts),
+            "servers": list(decided.servers),
+            "farewell": farewell(plan, models, hosts),
+        }

@@ -1,0 +1,72 @@
+"""Shows and saves the state of a fleet; see plugins/modules/status.py for its documentation."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.jsonfile import write_json
+from ansible_collections.baremetal.vllm.plugins.module_utils.status.document import (
+    document,
+    fleet_problems,
+    host_problems,
+)
+from ansible_collections.baremetal.vllm.plugins.module_utils.status.gather import (
+    Fleet,
+    held,
+    read_gateways,
+    read_host,
+)
+from ansible_collections.baremetal.vllm.plugins.module_utils.status.table import notes, status_table
+
+display = Display()
+
+
+class ActionModule(ActionBase):
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        named = {"type": "str", "required": True}
+        _, given = self.validate_argument_spec(
+            {
+                "plan": {"type": "dict", "required": True},
+                "state": named,
+                "checked": named,
+                "gateways": {"type": "list", "elements": "dict", "default": []},
+                "lock": named,
+                "path": {"type": "path"},
+            }
+        )
+        variables = task_vars or {}
+        planned, hostvars = plain(given["plan"]), variables["hostvars"]
+        hosts = [host for host in variables["ansible_play_hosts_all"] if host in planned["plan"]["hosts"]]
+        gateways = read_gateways({str(said["item"]): said for said in plain(given["gateways"])})
+        fleet = Fleet(
+            hosts=tuple(
+                read_host(
+                    host,
+                    planned["plan"]["hosts"][host],
+                    plain(hostvars[host].get(given["state"])),
+                    plain(hostvars[host].get(given["checked"])),
+                    gateways,
+                )
+                for host in hosts
+            ),
+            gateways=gateways,
+            lock=held(plain(hostvars[host].get(given["lock"])) for host in hosts),
+        )
+        now = datetime.datetime.now(datetime.timezone.utc)
+        display.display(status_table(fleet, now))
+        display.display(f"\n{notes(fleet)}")
+        if given["path"] and not self._task.check_mode:
+            told = document(fleet, now.isoformat(timespec="seconds"), planned["digest"])
+            write_json(Path(given["path"]), told)
+            result["path"] = given["path"]
+        problems = {host.name: host_problems(host, fleet) for host in fleet.hosts}
+        return {**result, "changed": False, "problems_of": problems, "fleet_problems": fleet_problems(fleet)}

@@ -1,0 +1,86 @@
+"""The state of a fleet for a machine, and what in it is not as it should be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from ansible_collections.baremetal.vllm.plugins.module_utils.status.gather import (
+    ABSENT,
+    ANSWERS,
+    DRAINED,
+    READY,
+    UNKNOWN,
+    Endpoint,
+    Fleet,
+    Gateway,
+    Host,
+)
+
+# Raised when a key goes or changes its meaning; new keys may come at any time.
+SCHEMA = 1
+
+
+def host_problems(host: Host, fleet: Fleet) -> list[str]:
+    """What of one host is not as planned or not healthy, one line each."""
+    if host.status != "read":
+        return [f"{host.status}: {host.why}"]
+    lines = list(host.drift)
+    for endpoint in host.endpoints:
+        lines += [f"{endpoint.model}: {line}" for line in _of_endpoint(endpoint, fleet)]
+    if host.canary is not None and host.canary["failed"]:
+        said = host.canary["complaints"]
+        lines.append(f"the canary failed: {said[-1] if said else 'it said nothing'}")
+    elif host.canary is not None and not host.canary["runs"]:
+        lines.append("the canary does not run: its timer canary-vllm.timer is not active")
+    return lines
+
+
+def _of_endpoint(endpoint: Endpoint, fleet: Fleet) -> Iterator[str]:
+    yield from endpoint.drift
+    # What is not planned need not answer, and what is not installed cannot: either is told as such.
+    if "not planned" not in endpoint.drift and "not installed" not in endpoint.drift and endpoint.health != ANSWERS:
+        yield f"{endpoint.health}: {endpoint.why}" if endpoint.why else endpoint.health
+    for gateway in fleet.gateways:
+        state = endpoint.gateways[gateway.name]
+        # A gateway that is down or could not be read is one problem of its own, not one of each endpoint.
+        if not gateway.running or state in (READY, UNKNOWN) or (state == ABSENT and "not planned" in endpoint.drift):
+            continue
+        yield f"{state} at {gateway.name}{drained_by(gateway, endpoint.model, endpoint.host, state)}"
+
+
+def drained_by(gateway: Gateway, model: str, host: str, state: str) -> str:
+    """` by WHO since WHEN (WHY)` of a drained server; that nobody knows of it where no record does."""
+    if state != DRAINED:
+        return ""
+    record = gateway.drains.get(f"{model}/{host}")
+    if record is None or not record.get("who"):
+        return ", and no record says by whom"
+    return f" by {record['who']} since {record['since']} ({record['why']})"
+
+
+def fleet_problems(fleet: Fleet) -> list[str]:
+    """What is wrong with gateways."""
+    lines = []
+    for gateway in fleet.gateways:
+        if gateway.status != "read":
+            lines.append(f"gateway {gateway.name}: {gateway.status}: {gateway.why}")
+        elif not gateway.running:
+            lines.append(f"gateway {gateway.name}: haproxy-vllm.service does not run there")
+    return lines
+
+
+def document(fleet: Fleet, time: str, digest: str) -> dict[str, Any]:
+    """All of it, JSON-ready. `time` is ISO 8601 by the control node's clock, `digest` that of the plan."""
+    told = asdict(fleet)
+    by_host = {host.name: host_problems(host, fleet) for host in fleet.hosts}
+    return {
+        "schema": SCHEMA,
+        "time": time,
+        "plan_digest": digest,
+        "problems": fleet_problems(fleet) + [f"{host}: {line}" for host, lines in by_host.items() for line in lines],
+        "lock": told["lock"],
+        "hosts": {host["name"]: {**host, "problems": by_host[host["name"]]} for host in told["hosts"]},
+        "gateways": {gateway["name"]: gateway for gateway in told["gateways"]},
+    }

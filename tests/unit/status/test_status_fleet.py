@@ -1,0 +1,219 @@
+"""The state of a fleet from what hosts, endpoints and gateways said: each thing that is wrong is told, and nothing else."""
+
+from __future__ import annotations
+
+import copy
+import datetime
+import json
+from typing import Any
+
+import pytest
+from ansible_collections.baremetal.vllm.plugins.module_utils.status.document import (
+    document,
+    fleet_problems,
+    host_problems,
+)
+from ansible_collections.baremetal.vllm.plugins.module_utils.status.gather import Fleet, held, read_gateways, read_host
+from ansible_collections.baremetal.vllm.plugins.module_utils.status.table import notes, status_table
+
+NOW = datetime.datetime(2026, 11, 23, 20, 0, tzinfo=datetime.timezone.utc)
+SERVICE = {
+    "name": "m", "unit": "vllm-m.service", "kind": "chat", "release": "0.33.0", "gpus": [0], "address": "0.0.0.0",
+    "port": 8001, "weights": "/srv/m",
+}  # fmt: skip
+PLANNED = {"services": [SERVICE], "weights": [{"path": "/srv/m", "source": "host"}]}
+UNIT = {
+    "state": "active (running)", "restarts": 2, "since": "2026-11-23T19:00:00+00:00", "seconds": 3600.0,
+    "release": "0.33.0", "kind": "chat", "gpus": [0], "address": "0.0.0.0", "port": 8001, "weights": "/srv/m",
+    "drift": [], "drop_ins": [],
+}  # fmt: skip
+KEEP = {"unit": "vllm-m.service", "verb": "keep", "why": "as planned", "write": False, "enable": False, "causes": []}
+STATE = {
+    "status": "read", "steps": [KEEP], "units": {"vllm-m.service": UNIT}, "files": [], "refusals": [], "whole": True,
+    "engine": {"release": "0.33.0", "install": False, "why": "", "remove": [], "packages": []},
+    "weights": [{"path": "/srv/m", "state": "present", "detail": ""}], "canary": None,
+    "generation": {"current": 5, "newest": {"number": 5, "outcome": "proven", "created": "C", "plan": "p"}},
+}  # fmt: skip
+
+
+def check(name: str, passed: bool = True, seconds: float = 0.02) -> dict[str, Any]:
+    seen = {"observed": "HTTP 500" if not passed else "a text", "expected": "a text", "skipped": ""}
+    return {"name": name, "passed": passed, "seconds": seconds, **seen}
+
+
+CHECKED = {
+    "results": [
+        {"unit": "vllm-m.service", "checks": [check("healthy"), check("listed"), check("answer", seconds=0.25)]}
+    ]
+}
+GATEWAY = {
+    "item": "gw1", "running": True, "drains": {},
+    "servers": {"m": {"lab1": {"admin": "ready", "up": True, "sessions": 3}}},
+}  # fmt: skip
+
+
+def fleet(state: Any = None, checked: Any = None, *gateways: Any, planned: Any = PLANNED) -> Fleet:
+    routed = read_gateways({gateway["item"]: gateway for gateway in gateways})
+    host = read_host(
+        "lab1", planned, STATE if state is None else state, CHECKED if checked is None else checked, routed
+    )
+    return Fleet((host,), routed, None)
+
+
+def problems(found: Fleet) -> list[str]:
+    return fleet_problems(found) + host_problems(found.hosts[0], found)
+
+
+def with_(base: dict[str, Any], *path: Any, value: Any) -> dict[str, Any]:
+    """A copy of nested data with one thing changed."""
+    changed = copy.deepcopy(base)
+    at = changed
+    for key in path[:-1]:
+        at = at[key]
+    at[path[-1]] = value
+    return changed
+
+
+def test_a_fleet_as_planned_has_one_line_per_endpoint_and_no_problem() -> None:
+    found = fleet(None, None, GATEWAY)
+    header, row = status_table(found, NOW).splitlines()
+    assert header.split() == ["HOST", "MODEL", "KIND", "RELEASE", "SINCE", "RESTARTS", "HEALTH", "GATEWAY", "DRIFT"]
+    assert row.split() == ["lab1", "m", "chat", "0.33.0", "2026-11-23", "19:00", "2", "0.25", "s", "ready", "-"]
+    assert problems(found) == []
+    assert notes(found).splitlines() == [
+        "gateway gw1: up, 1 of 1 servers ready, 3 requests under way",
+        "1 endpoint on 1 host: all as planned, all answer",
+    ]
+
+
+REMOVE = {**KEEP, "unit": "vllm-old.service", "verb": "remove", "why": "no longer planned"}
+RESTART = {
+    **KEEP, "verb": "restart", "why": "release 0.32.0 → 0.33.0",
+    "causes": [{"what": "release", "name": "release", "before": "0.32.0", "after": "0.33.0"}],
+}  # fmt: skip
+START = {**KEEP, "verb": "start", "why": "new", "write": True, "enable": True}
+FAILED = {
+    "results": [{"unit": "vllm-m.service", "checks": [check("healthy"), check("listed"), check("answer", False)]}]
+}
+CANARY = {"runs": True, "failed": True, "complaints": ["asking m", "m: no answer within 30 s"]}
+RECORD = {"who": "ann@control", "since": "2026-11-23T19:58:00+00:00", "why": "new cables"}
+CASES: list[tuple[str, Any, Any, Any, list[str]]] = [
+    ("an older release", with_(STATE, "steps", value=[RESTART]), None, None, ["m: would be restarted: release 0.32.0 → 0.33.0"]),
+    (
+        "a model that nobody plans, and that no gateway knows",
+        {**STATE, "steps": [KEEP, REMOVE], "units": {**STATE["units"], "vllm-old.service": UNIT}},  # type: ignore[dict-item]
+        None,
+        GATEWAY,
+        ["old: not planned"],
+    ),
+    (
+        "a planned model that is not there",
+        {**STATE, "steps": [START], "units": {}},
+        {"results": []},
+        None,
+        ["m: not installed"],
+    ),
+    (
+        "an edit by hand",
+        with_(STATE, "units", "vllm-m.service", "drift", value=["unit file edited by hand"]),
+        None,
+        None,
+        ["m: unit file edited by hand"],
+    ),
+    ("an endpoint that answers wrongly", None, FAILED, None, ["m: fails: answer: observed HTTP 500, expected a text"]),
+    ("endpoints that could not be asked", None, {"failed": False, "msg": "no Python"}, None, ["m: not asked: no Python"]),
+    ("a file", with_(STATE, "files", value=["/etc/x"]), None, None, ["/etc/x is not as planned"]),
+    (
+        "a release that is missing",
+        with_(STATE, "engine", "install", value=True),
+        None,
+        None,
+        ["engine 0.33.0: "],
+    ),
+    (
+        "weights that are missing",
+        with_(STATE, "weights", 0, "state", value="absent"),
+        None,
+        None,
+        ["weights /srv/m: absent"],
+    ),
+    ("a canary's complaint", with_(STATE, "canary", value=CANARY), None, None, ["the canary failed: m: no answer within 30 s"]),
+    (
+        "a canary that was stopped",
+        with_(STATE, "canary", value={"runs": False, "failed": False, "complaints": []}),
+        None,
+        None,
+        ["the canary does not run: its timer canary-vllm.timer is not active"],
+    ),
+    (
+        "a drained server",
+        None,
+        None,
+        {**with_(GATEWAY, "servers", "m", "lab1", "admin", value="drained"), "drains": {"m/lab1": RECORD}},
+        ["m: drained at gw1 by ann@control since 2026-11-23T19:58:00+00:00 (new cables)"],
+    ),
+    (
+        "a drained server that nobody knows of",
+        None,
+        None,
+        with_(GATEWAY, "servers", "m", "lab1", "admin", value="drained"),
+        ["m: drained at gw1, and no record says by whom"],
+    ),
+    ("a server that is down", None, None, with_(GATEWAY, "servers", "m", "lab1", "up", value=False), ["m: down at gw1"]),
+    ("a server that no gateway has", None, None, with_(GATEWAY, "servers", value={}), ["m: not routed at gw1"]),
+    (
+        "a gateway that is down",
+        None,
+        None,
+        {**GATEWAY, "running": False},
+        ["gateway gw1: haproxy-vllm.service does not run there"],
+    ),
+    (
+        "a gateway that cannot be reached",
+        None,
+        None,
+        {"item": "gw1", "unreachable": True, "msg": "no\n route"},
+        ["gateway gw1: unreachable: no route"],
+    ),
+    ("a host that cannot be reached", {"status": "unreachable", "why": "no route"}, None, GATEWAY, ["unreachable: no route"]),
+    ("a host that was never asked", {"msg": "lost before"}, None, None, ["failed: lost before"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("state", "checked", "gateway", "told"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
+def test_whatever_is_wrong_is_one_line(state: Any, checked: Any, gateway: Any, told: list[str]) -> None:
+    found = fleet(state, checked, *([gateway] if gateway else []))
+    assert problems(found) == told
+    text = notes(found)
+    assert all(line in text for line in told)
+    status_table(found, NOW)
+    whole = json.loads(json.dumps(document(found, "T", "D")))
+    assert (whole["schema"], whole["time"], whole["plan_digest"]) == (1, "T", "D")
+    assert len(whole["problems"]) == 1
+    assert whole["hosts"]["lab1"]["problems"] == [line for line in told if not line.startswith("gateway")]
+
+
+def test_gateways_that_disagree_are_told_apart() -> None:
+    other = with_({**GATEWAY, "item": "gw2"}, "servers", "m", "lab1", "admin", value="drained")
+    assert "gw1 ready, gw2 drained" in status_table(fleet(None, None, GATEWAY, other), NOW)
+
+
+def test_a_change_that_did_not_end_well_is_told_with_what_is_installed() -> None:
+    newest = {"number": 6, "outcome": "failed", "created": "C", "plan": "p"}
+    text = notes(fleet(with_(STATE, "generation", value={"current": 5, "newest": newest})))
+    assert "lab1: generation 6 (C) ended failed; what is installed is generation 5" in text
+
+
+@pytest.mark.parametrize(
+    ("registered", "lock"),
+    [
+        ([], None),
+        ([None, {"results": [{"holder": {}}]}], None),
+        ([{"results": [{"unreachable": True}, {"holder": {"who": "ann"}}]}], {"who": "ann"}),
+    ],
+)
+def test_who_changes_the_fleet_is_found_at_any_keeper(registered: Any, lock: Any) -> None:
+    assert held(registered) == lock
+    if lock:
+        locked = Fleet((), (), {**lock, "since": "S", "what": "rollout"})
+        assert "lock: held by ann since S (rollout)" in notes(locked)
