@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import os
 import re
 import subprocess
 import sys
+import tarfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,14 +61,23 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", **own, **more}
 
 
-def playbook(name: str, *arguments: str, quiet: bool = False, **variables: Any) -> Run:
-    """Run a playbook of the collection on the lab's inventory; keyword arguments are extra variables."""
-    command = ["ansible-playbook", f"baremetal.vllm.{name}", "-i", str(ROOT / "inventories" / "lab"), *arguments]
+def command(name: str, *arguments: str, inventories: Sequence[Path] = (), **variables: Any) -> list[str]:
+    """The ansible-playbook of a playbook of the collection on the lab's inventory and, after it, on others."""
+    words = ["ansible-playbook", f"baremetal.vllm.{name}"]
+    for inventory in (ROOT / "inventories" / "lab", *inventories):
+        words += ["-i", str(inventory)]
     # No catalogue knows the stand-in's release.
     ours = {"vllm_report_path": str(REPORT), "vllm_unchecked_releases": [STANDIN_RELEASE]}
-    command += ["-e", json.dumps({**ours, **variables})]
+    return [*words, *arguments, "-e", json.dumps({**ours, **variables})]
+
+
+def playbook(
+    name: str, *arguments: str, quiet: bool = False, inventories: Sequence[Path] = (), **variables: Any
+) -> Run:
+    """Run a playbook of the collection on the lab; keyword arguments are extra variables."""
+    words = command(name, *arguments, inventories=inventories, **variables)
     started = time.monotonic()
-    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
+    done = subprocess.run(words, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
     run = Run(done.returncode, done.stdout + done.stderr, time.monotonic() - started)
     if not quiet:
         print(run.text)
@@ -138,26 +150,34 @@ def wait_until(condition: Any, seconds: float, what: str) -> Any:
     raise AssertionError(f"not within {seconds} s: {what}")
 
 
-def install_standin(name: str, release: str = STANDIN_RELEASE) -> None:
-    """Lay the stand-in engine out on a host the way vllm_engine lays out a real one."""
-    target = host(name)
-    target.check_output("mkdir -p /opt/vllm/%s/bin /srv/stand-in", release)
-    shared = ROOT / "molecule" / "shared" / "standin_engine.py"
-    paths = STATE / "ssh" / "config"
-    for source, to in ((shared, "vllm"), (ROOT / "tests" / "unit" / "endpoint" / "standin_vllm.py", "standin_vllm.py")):
-        subprocess.run(
-            [
-                "ssh",
-                "-F",
-                str(paths),
-                name,
-                f"cat > /opt/vllm/{release}/bin/{to} && chmod 755 /opt/vllm/{release}/bin/{to}",
-            ],
-            input=source.read_bytes(),
-            check=True,
-        )
-    target.check_output("ln -sf /usr/bin/python3 /opt/vllm/%s/bin/python", release)
-    target.check_output("touch /srv/stand-in/config.json")
+def install_standin(name: str, release: str = STANDIN_RELEASE, faults: Sequence[str] = (), **settings: Any) -> None:
+    """Lay the stand-in engine out on a host the way vllm_engine lays out a real one.
+
+    `faults` and `settings` (start, first: seconds; rate: tokens a second) are what this release is like, whichever unit
+    runs it; standin_engine.py lists them.
+    """
+    folder, shared = f"opt/vllm/{release}", ROOT / "molecule" / "shared"
     marker = dict.fromkeys(("lock_sha256", "python", "finished_at"), "stand-in")
-    marker |= {"release": release, "accelerator": "cpu"}
-    target.check_output("echo %s > /opt/vllm/%s/.complete.json", json.dumps(marker), release)
+    files = {f"bin/{file.name}": file.read_bytes() for file in shared.glob("standin_*.py")}
+    files["bin/vllm"] = files.pop("bin/standin_engine.py")
+    files["bin/standin_vllm.py"] = (ROOT / "tests" / "unit" / "endpoint" / "standin_vllm.py").read_bytes()
+    files["bin/standin.json"] = json.dumps({**settings, "faults": list(faults)}).encode()
+    files[".complete.json"] = json.dumps({**marker, "release": release, "accelerator": "cpu"}).encode()
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for path, content in {
+            **{f"{folder}/{path}": c for path, c in files.items()},
+            "srv/stand-in/config.json": b"",
+        }.items():
+            entry = tarfile.TarInfo(path)
+            entry.size, entry.mode, entry.mtime = len(content), 0o755, int(time.time())
+            archive.addfile(entry, io.BytesIO(content))
+    unpack = f"tar -x -C / --no-overwrite-dir && ln -sf /usr/bin/python3 /{folder}/bin/python"
+    command = ["ssh", "-F", str(STATE / "ssh" / "config"), name, unpack]
+    subprocess.run(command, input=packed.getvalue(), check=True)
+
+
+def received(name: str, unit: str, since: str = "-1h") -> list[str]:
+    """The requests that really reached a stand-in engine, oldest first: `POST /v1/… model=… bytes=… mark=…`."""
+    lines = host(name).check_output("journalctl -q -o cat -u %s --since=%s", unit, since).splitlines()
+    return [line.removeprefix("request: ") for line in lines if line.startswith("request: ")]
