@@ -9,7 +9,8 @@ from typing import Any
 
 from testlab import ROOT, Run, host, playbook, wait_until
 
-DEBIAN, RHEL = "lab5", "lab6"
+# Each has its tests in a folder of its name (conftest.py).
+DEBIAN, RHEL, OTHER = "lab5", "lab6", "lab10"
 INVENTORY = str(ROOT / "molecule" / "driver" / "inventory")
 A100, H100, V100, B200, NVSWITCH = "20b2", "2330", "1db6", "2901", "22a3"
 # The repository's versions. The modules of one do not build; of the last there is the userspace alone.
@@ -55,18 +56,26 @@ class Seen:
     nouveau: bool
 
 
+# All of it in one go: a connection costs more than the commands.
+LOOK = """\
+cat /sys/module/nvidia/version; echo --
+cat /proc/driver/nvidia/version; echo --
+readlink -f /usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1 /usr/lib64/libnvidia-ml.so.1; echo --
+nvidia-smi -L; echo "status $?"; echo --
+ls -d /sys/module/nouveau
+"""
+
+
 def see(name: str) -> Seen:
-    target = host(name)
-    kind = target.run("cat /proc/driver/nvidia/version").stdout
-    library = target.run("readlink -f /usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1 /usr/lib64/libnvidia-ml.so.1").stdout
-    asked_smi = target.run("nvidia-smi -L")
+    loaded, kind, library, smi, nouveau = host(name).run(LOOK).stdout.split("--\n")
+    listed, _, status = smi.rpartition("status ")
     return Seen(
-        loaded=target.run("cat /sys/module/nvidia/version").stdout.strip(),
+        loaded=loaded.strip(),
         opened="Open Kernel Module" in kind,
         userspace="".join(re.findall(r"\.so\.(\d+\.[\d.]+)$", library, re.MULTILINE)),
-        status=asked_smi.rc,
-        gpus=asked_smi.stdout.count("GPU "),
-        nouveau=target.file("/sys/module/nouveau").exists,
+        status=int(status),
+        gpus=listed.count("GPU "),
+        nouveau=bool(nouveau),
     )
 
 

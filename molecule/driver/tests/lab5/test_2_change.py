@@ -36,21 +36,6 @@ def test_any_version_of_the_branch_will_do_until_an_upgrade_is_asked_for() -> No
     works(DEBIAN, SECOND)
 
 
-def test_another_branch_older_than_what_was_there() -> None:
-    # The newest vLLM that this branch runs.
-    assert asked(DEBIAN, "570", vllm_version="0.19.1").rc == 0
-    works(DEBIAN, OLD)
-    assert versions(DEBIAN) == {OLD}
-
-
-@pytest.mark.parametrize("kind", ["proprietary", "open"])
-def test_another_branch_and_the_other_kind_of_modules(kind: str) -> None:
-    assert asked(DEBIAN, "580", nvidia_driver_modules=kind).rc == 0
-    works(DEBIAN, SECOND, opened=kind == "open")
-    kinds = {"open": "nvidia-kernel-open-dkms", "proprietary": "nvidia-kernel-dkms"}
-    assert set(kinds.values()) & set(packages(DEBIAN)) == {kinds[kind]}
-
-
 def test_libraries_of_another_version_are_put_right() -> None:
     """What upgrades by hand leave behind: "Driver/library version mismatch"."""
     both = f"libnvidia-ml1={FIRST}-1 libcuda1={FIRST}-1 nvidia-driver-cuda={FIRST}-1 nvidia-persistenced={FIRST}-1"
@@ -71,12 +56,20 @@ def test_an_upgrade_by_hand_that_awaits_a_reboot_is_finished_without_one() -> No
     run = asked(DEBIAN, "590")
     assert run.rc == 0
     works(DEBIAN, NEXT)
-    assert asked(DEBIAN, "580").rc == 0
-    works(DEBIAN, SECOND)
+
+
+@pytest.mark.parametrize("kind", ["proprietary", "open"])
+def test_an_older_branch_and_the_other_kind_of_modules(kind: str) -> None:
+    # The newest vLLM that this branch runs.
+    assert asked(DEBIAN, "570", vllm_version="0.19.1", nvidia_driver_modules=kind).rc == 0
+    works(DEBIAN, OLD, opened=kind == "open")
+    assert versions(DEBIAN) == {OLD}
+    kinds = {"open": "nvidia-kernel-open-dkms", "proprietary": "nvidia-kernel-dkms"}
+    assert set(kinds.values()) & set(packages(DEBIAN)) == {kinds[kind]}
 
 
 def test_a_process_that_is_not_ours_is_named_and_not_ended(user: None) -> None:
-    assert see(DEBIAN).loaded == SECOND
+    assert see(DEBIAN).loaded == OLD
     before = boot_id(DEBIAN)
     run = asked(DEBIAN, FIRST)
     assert run.rc != 0
@@ -92,7 +85,6 @@ def test_a_process_that_is_not_ours_is_named_and_not_ended(user: None) -> None:
 
 
 def test_a_module_that_cannot_be_built_is_told_with_the_compilers_words_and_everything_goes_back() -> None:
-    assert asked(DEBIAN, FIRST).rc == 0
     run = asked(DEBIAN, BROKEN)
     assert run.rc != 0
     assert "this driver does not know this kernel" in run.text
@@ -100,5 +92,3 @@ def test_a_module_that_cannot_be_built_is_told_with_the_compilers_words_and_ever
     works(DEBIAN, FIRST)
     assert BROKEN not in host(DEBIAN).check_output("cat /etc/apt/preferences.d/nvidia-driver")
     assert asked(DEBIAN, FIRST).changed == 0, "nothing of it is left"
-    assert asked(DEBIAN, SECOND).rc == 0
-    works(DEBIAN, SECOND)

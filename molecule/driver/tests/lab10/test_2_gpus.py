@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from gpu_lab import A100, DEBIAN, NVSWITCH, SECOND, asked, driver, hardware, packages, works
+from gpu_lab import A100, NVSWITCH, OTHER, SECOND, asked, driver, hardware, packages, works
 from testlab import host, show
 
 
 @pytest.fixture(autouse=True)
 def plain_hardware() -> Any:
     yield
-    hardware(DEBIAN, gpus=[A100, A100], switches=[], faults=[])
+    hardware(OTHER, gpus=[A100, A100], switches=[], faults=[])
 
 
 @pytest.mark.parametrize(
@@ -28,29 +28,29 @@ def plain_hardware() -> Any:
     ids=["none", "fewer", "fell-off", "ecc", "remapping", "lost"],
 )
 def test_a_fault_is_told_by_name_and_nothing_is_changed(changes: dict[str, Any], words: list[str]) -> None:
-    before = packages(DEBIAN)
-    hardware(DEBIAN, **changes)
-    run = asked(DEBIAN, SECOND)
+    before = packages(OTHER)
+    hardware(OTHER, **changes)
+    run = asked(OTHER, SECOND)
     assert run.rc != 0
     assert run.changed == 0
     for word in words:
         assert word in run.text
-    assert packages(DEBIAN) == before
+    assert packages(OTHER) == before
 
 
 def test_an_accepted_finding_is_passed_over() -> None:
-    hardware(DEBIAN, faults=["fell-off"])
-    assert driver(DEBIAN, nvidia_driver_accept=["gpu-fell-off", "fewer-gpus"], gpu_count=1).rc == 0
+    hardware(OTHER, faults=["fell-off"])
+    assert driver(OTHER, nvidia_driver_accept=["gpu-fell-off", "fewer-gpus"], gpu_count=1).rc == 0
 
 
 def test_nvswitches_bring_a_fabric_manager_of_the_drivers_version() -> None:
-    hardware(DEBIAN, switches=[NVSWITCH] * 2)
-    assert asked(DEBIAN, SECOND).rc == 0
-    assert packages(DEBIAN)["nvidia-fabricmanager"].startswith(SECOND)
-    assert show(host(DEBIAN), "nvidia-fabricmanager.service", "ActiveState") == {"ActiveState": "active"}
-    works(DEBIAN, SECOND)
-    assert asked(DEBIAN, SECOND).changed == 0
+    hardware(OTHER, switches=[NVSWITCH] * 2)
+    assert asked(OTHER, SECOND).rc == 0
+    assert packages(OTHER)["nvidia-fabricmanager"].startswith(SECOND)
+    assert show(host(OTHER), "nvidia-fabricmanager.service", "ActiveState") == {"ActiveState": "active"}
+    works(OTHER, SECOND)
+    assert asked(OTHER, SECOND).changed == 0
     # The board is exchanged for one without: the fabric manager would fail at each boot.
-    hardware(DEBIAN, switches=[])
-    assert asked(DEBIAN, SECOND).rc == 0
-    works(DEBIAN, SECOND)
+    hardware(OTHER, switches=[])
+    assert asked(OTHER, SECOND).rc == 0
+    works(OTHER, SECOND)
