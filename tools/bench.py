@@ -3,6 +3,7 @@
 (c) a first deployment against the same commands typed by hand, on one host, real engine;
 (a) `site.yml` with nothing to do against the floor: the same hosts, facts and one module call, real engines;
 (b) the same with 8 models per host against 1, with the stand-in engine (24 real engines do not fit on one computer);
+(e) the gateway: what it adds to the first token, and 2,000 streams at once, with the stand-in engine;
 (d) the plan of 1,000 hosts with 8 models each, against reading the same menu from YAML and against an empty play on them.
 """
 
@@ -21,6 +22,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "molecule" / "shared"))
+import bench_gateway
 import testlab
 import yaml
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.fleet import Inventory, plan_fleet
@@ -38,11 +40,13 @@ FLOOR = """
 def main() -> None:
     menu = demo_menu()
     rows = [*at_scale(), *first_deployment(menu), *nothing_to_do(menu), more_models()]
+    lines = bench_gateway.measure()
     print("Back to the demo")
     site({})
     print(f"\n{'measured':<66} {'this':>8} {'against':>8} {'ratio':>6}  goal")
     for name, this, against, goal in rows:
         print(f"{name:<66} {this:>6.1f} s {against:>6.1f} s {this / against:>6.2f}  {goal}")
+    print("\n".join(lines))
 
 
 def demo_menu() -> dict[str, Any]:

@@ -20,6 +20,8 @@ sys.path.insert(0, str(ROOT / "molecule" / "shared"))
 import testlab
 
 INVENTORY = ROOT / "molecule" / "rollout" / "inventory"
+MACHINES = ROOT / "molecule" / "gateway" / "inventory"
+GROUPS = {"vllm_group": "fleet_a", "vllm_gateway_group": "gateways_a"}
 HOSTS, GATEWAY = ("lab1", "lab2", "lab3"), "lab7"
 # With the line end before it: a head may end with a zero, too.
 _END = b"\r\n0\r\n\r\n"
@@ -171,12 +173,15 @@ def count_tokens(raw: bytes) -> int:
 
 def fleet() -> tuple[Door, Door]:
     """Three replicas of one model on stand-in engines that take their time, behind the gateway; this computer may ask both."""
+    booted = testlab.playbook("lab", quiet=True, inventories=[MACHINES], lab_names=[GATEWAY])
+    if booted.rc != 0:
+        sys.exit(f"{GATEWAY} does not boot:\n{booted.text}")
     for name in HOSTS:
         testlab.install_standin(name, first=0.01, rate=1)
     model = {"model": "/srv/stand-in", "kind": "chat", "hosts": ",".join(HOSTS), "port": 8101}
     own = testlab.address(GATEWAY).rpartition(".")[0] + ".1"
     run = testlab.playbook(
-        "site", quiet=True, inventories=[INVENTORY], vllm_models={"chat": model}, vllm_endpoint_sources=[own]
+        "site", quiet=True, inventories=[INVENTORY], **GROUPS, vllm_models={"chat": model}, vllm_endpoint_sources=[own]
     )
     if run.rc != 0:
         sys.exit(f"site.yml failed:\n{run.text}")
@@ -190,7 +195,10 @@ def measure() -> list[str]:
     """Both figures as lines of the benchmark's table."""
     print("The gateway: first token, and streams at once; stand-in engines")
     direct, through = fleet()
-    return rows(first_token(direct, through), many_streams(through))
+    lines = rows(first_token(direct, through), many_streams(through))
+    # Without its gateway, the hosts of the other figures are open again.
+    testlab.playbook("site", quiet=True, inventories=[INVENTORY], **GROUPS, vllm_models={}, gateway_state="absent")
+    return lines
 
 
 def rows(first: tuple[float, float], carried: Carried) -> list[str]:
