@@ -16,7 +16,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 # Seconds for streams that are under way at the end of a load.
-PATIENCE = 60
+PATIENCE = 120
 
 
 @dataclass
@@ -32,7 +32,7 @@ class Load:
         """begun, good, failed, cut, tokens_expected, tokens_received, first_token_p50, failures (the first 50, in words)."""
         return self.last or json.loads(self.result.read_text())
 
-    def wait_for(self, good: int, seconds: float = 30) -> None:
+    def wait_for(self, good: int, seconds: float = 120) -> None:
         """Wait until so many more requests have succeeded."""
         goal, end = self.counts["good"] + good, time.monotonic() + seconds
         while self.counts["good"] < goal:

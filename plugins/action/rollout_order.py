@@ -37,6 +37,7 @@ class ActionModule(ActionBase):
                 "canary": {"type": "str", "default": ""},
                 "serial": {"type": "raw", "default": 1},
                 "allow_gap": {"type": "bool", "default": False},
+                "limited": {"type": "bool", "default": False},
             }
         )
         variables = task_vars or {}
@@ -51,13 +52,13 @@ class ActionModule(ActionBase):
             if given["back_to"] and not found[host].trouble:
                 found[host] = going_back(found[host], kept, given["back_to"])
         view = _view(plan, plain(variables.get(given["gateways"]) or {}))
-        decided = schedule(plan, found, view, Asked(given["canary"], plain(given["serial"]), given["allow_gap"]))
+        settings = (given["canary"], plain(given["serial"]), given["allow_gap"], given["limited"])
+        decided = schedule(plan, found, view, Asked(*settings))
         for line in schedule_lines(decided):
             Display().display(line)
-        result.update(changed=False, **document(decided))
         if decided.refusals:
-            result.update(failed=True, msg="\n".join(decided.refusals))
-        return result
+            return {**result, "failed": True, "msg": "\n".join(decided.refusals)}
+        return {**result, "changed": False, **document(decided)}
 
 
 def _view(plan: Mapping[str, Any], registered: Mapping[str, Any]) -> View:

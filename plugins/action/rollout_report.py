@@ -42,7 +42,7 @@ class ActionModule(ActionBase):
         endings = {
             host: outcome.ending(_happened(turn, hostvars[host], given)) for host, turn in schedule["hosts"].items()
         }
-        summary = outcome.Summary(endings, schedule["skipped"], schedule["unreachable"], schedule["gaps"])
+        summary = outcome.Summary(endings, schedule["left"], schedule["lost"], schedule["gaps"])
         over = summary.finished or not summary.good
         for line in outcome.lines(summary) if over else [outcome.progress(summary)]:
             display.display(line)

@@ -26,6 +26,13 @@ def generation_services(
     ]
 
 
+def closed_to(rules: Mapping[str, Any] | None, services: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """The plan's rules for the ports of `services` as well: a kept generation may have ports that nobody plans any more."""
+    if rules is None:
+        return None
+    return {**rules, "ports": sorted({int(port) for port in [*rules["ports"], *(item["port"] for item in services)]})}
+
+
 def registered_anywhere(hosts: Sequence[str], variables: Mapping[str, Any], name: str) -> Any:
     """What a task that ran once registered, as the first of these hosts has it; an empty dictionary where none does.
 
@@ -42,5 +49,6 @@ class FilterModule:
         return {
             "server_of": server_of,
             "generation_services": generation_services,
+            "closed_to": closed_to,
             "registered_anywhere": registered_anywhere,
         }

@@ -55,6 +55,10 @@ options:
     description: Whether a model may be without a replica for a while.
     type: bool
     default: false
+  limited:
+    description: The gateways do not learn of the plan in this run, so no host may gain or lose a model.
+    type: bool
+    default: false
 attributes:
   check_mode:
     support: full
@@ -90,7 +94,7 @@ hosts:
   returned: always
   type: dict
 resumed: {description: Hosts that an earlier rollout left half done., returned: always, type: list, elements: str}
-skipped: {description: Hosts that are left alone and why., returned: always, type: dict}
-unreachable: {description: Those of them that did not answer., returned: always, type: list, elements: str}
+left: {description: Hosts that are left alone and why., returned: always, type: dict}
+lost: {description: Those of them that did not answer., returned: always, type: list, elements: str}
 gaps: {description: Models that will be without a replica., returned: always, type: list, elements: str}
 """

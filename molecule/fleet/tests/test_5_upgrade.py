@@ -14,6 +14,7 @@ from testlab import ROOT, Run, address, argv, host, playbook, show
 OLD, NEW = "0.31.0", "0.32.0"
 KEY = "client-key-no-secret"
 GATEWAY = ROOT / "molecule" / "rollout" / "inventory"
+GROUPS = {"vllm_group": "fleet_a", "vllm_gateway_group": "gateways_a"}
 UNIT = "vllm-tiny-chat.service"
 
 
@@ -23,6 +24,7 @@ def play(name: str, *arguments: str, version: str, **more: Any) -> Run:
     models = {"tiny-chat": {**chat, "env": "{{ lab_engine_env }}", "prove": {"meaning": False}}}
     given = {"vllm_version": version, "vllm_models": models, "rollout_check_timeout": 60, **more}
     # A machine of few cores that also carries the load measures its own scheduling, not the release.
+    given |= GROUPS
     given |= {"rollout_first_token_factor": 5.0, "rollout_first_token_slack": 2.0}
     return playbook(name, *arguments, inventories=[GATEWAY], **given)
 
@@ -40,7 +42,7 @@ def served() -> Iterator[str]:
     run = play("site", version=OLD)
     assert run.rc == 0, run.text
     yield f"http://{address('lab7')}:8080"
-    run = playbook("site", inventories=[GATEWAY], vllm_models={}, gateway_state="absent", vllm_version=NEW)
+    run = playbook("site", inventories=[GATEWAY], **GROUPS, vllm_models={}, gateway_state="absent", vllm_version=NEW)
     assert run.rc == 0, run.text
 
 

@@ -19,8 +19,16 @@ from load import Load, load
 from testlab import ROOT, STATE, Run
 
 INVENTORY = ROOT / "molecule" / "rollout" / "inventory"
-HOSTS, GATEWAY, PORT = ("lab1", "lab2", "lab3"), "lab7", 8080
-REPLICAS = {"chat": ("lab1", "lab2", "lab3"), "embed": ("lab2", "lab3")}
+# Tests of different fleets run side by side, each in a process of its own (verify.yml).
+FLEET = os.environ.get("ROLLOUT_FLEET", "a")
+HOSTS, GATEWAY = {
+    "a": (("lab1", "lab2", "lab3"), "lab7"),
+    "b": (("lab21", "lab22", "lab23"), "lab24"),
+    "c": (("lab31", "lab32", "lab33"), "lab34"),
+}[FLEET]
+FIRST, SECOND, THIRD = HOSTS
+PORT = 8080
+REPLICAS = {"chat": HOSTS, "embed": HOSTS[1:]}
 KEY = "client-key-no-secret"
 OLD, NEW = "9.9.9", "9.9.10"
 GOOD = (OLD, NEW)
@@ -47,7 +55,13 @@ def offer(release: str, *faults: str, **settings: Any) -> None:
 
 
 def settings(version: str, more: dict[str, Any]) -> dict[str, Any]:
-    return {"vllm_version": version, "vllm_unchecked_releases": sorted({version, *GOOD}), **more}
+    ours = {
+        "vllm_group": f"fleet_{FLEET}",
+        "vllm_gateway_group": f"gateways_{FLEET}",
+        "embed_hosts": ",".join(HOSTS[1:]),
+    }
+    ours |= {"vllm_report_path": str(STATE / f"test-report-{FLEET}.json")}
+    return {**ours, "vllm_version": version, "vllm_unchecked_releases": sorted({version, *GOOD}), **more}
 
 
 def play(name: str, *arguments: str, version: str = OLD, **more: Any) -> Run:
@@ -72,7 +86,7 @@ class Playing:
         for line in self.process.stdout or ():
             self.text += line
 
-    def reaches(self, words: str, seconds: float = 60) -> None:
+    def reaches(self, words: str, seconds: float = 180) -> None:
         """Wait for the task (or any other words)."""
         end = time.monotonic() + seconds
         while words not in self.text:
@@ -84,7 +98,7 @@ class Playing:
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
-    def end(self, seconds: float = 120) -> Run:
+    def end(self, seconds: float = 400) -> Run:
         self.process.wait(seconds)
         self.reader.join(5)
         print(self.text)
@@ -165,7 +179,7 @@ def trouble() -> str:
     return "; ".join(wrong)
 
 
-def assert_whole(seconds: float = 15) -> None:
+def assert_whole(seconds: float = 60) -> None:
     """The fleet serves whole within some seconds, which an engine that was killed needs to be back."""
     end, seen = time.monotonic() + seconds, trouble()
     while seen and time.monotonic() < end:
@@ -174,6 +188,6 @@ def assert_whole(seconds: float = 15) -> None:
     assert not seen, seen
 
 
-def other(name: str = "lab1") -> str:
+def other(name: str = FIRST) -> str:
     """The good release that a host does not run."""
     return NEW if releases()[name].get("chat") == OLD else OLD

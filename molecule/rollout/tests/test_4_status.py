@@ -10,7 +10,24 @@ from typing import Any
 
 import testlab
 from load import Load, load
-from rollout_fleet import GATEWAY, GOOD, HOSTS, KEY, OLD, PORT, REPLICAS, ask, assert_whole, play, processes, ssh, view
+from rollout_fleet import (
+    FIRST,
+    GATEWAY,
+    GOOD,
+    HOSTS,
+    KEY,
+    OLD,
+    PORT,
+    REPLICAS,
+    SECOND,
+    THIRD,
+    ask,
+    assert_whole,
+    play,
+    processes,
+    ssh,
+    view,
+)
 
 PLACES = "/opt/vllm /var/lib/vllm /var/cache/vllm /etc/vllm /etc/sysusers.d/vllm.conf"
 
@@ -25,7 +42,7 @@ def status(tmp_path: Path, *arguments: str) -> tuple[testlab.Run, dict[str, Any]
 
 def running() -> str:
     """The good release that the tests before left the fleet on."""
-    line = ssh("lab1", "systemctl show -p ExecStart vllm-chat.service")
+    line = ssh(FIRST, "systemctl show -p ExecStart vllm-chat.service")
     return next((release for release in reversed(GOOD) if f"/{release}/" in line), OLD)
 
 
@@ -50,44 +67,47 @@ def test_a_whole_fleet_is_told_endpoint_by_endpoint(steady: None, tmp_path: Path
 
 
 def test_a_part_of_the_fleet_is_told_alone(steady: None, tmp_path: Path) -> None:
-    run, told = status(tmp_path, "--limit", "lab1")
+    run, told = status(tmp_path, "--limit", FIRST)
     assert run.rc == 0, run.text
-    assert set(told["hosts"]) == {"lab1"}
-    assert told["hosts"]["lab1"]["endpoints"][0]["gateways"] == {GATEWAY: "ready"}
+    assert set(told["hosts"]) == {FIRST}
+    assert told["hosts"][FIRST]["endpoints"][0]["gateways"] == {GATEWAY: "ready"}
+
+
+def by_hand(state: str) -> None:
+    """Somebody at the gateway's admin socket, who leaves no record."""
+    said = f"set server model.chat/{SECOND} state {state}"
+    words = "import socket; s = socket.socket(socket.AF_UNIX); s.connect('/run/haproxy-vllm/admin.sock');"
+    ssh(GATEWAY, f"python3 -c \"{words} s.sendall(b'{said}\\\\n'); s.recv(99)\"")
 
 
 def test_what_is_wrong_is_told_and_fails(steady: None, tmp_path: Path) -> None:
-    by_hand = (
-        "import socket; s = socket.socket(socket.AF_UNIX); s.connect('/run/haproxy-vllm/admin.sock');"
-        " s.sendall(b'set server model.chat/lab2 state {}\\n'); s.recv(99)"
-    )
-    ssh(GATEWAY, f'python3 -c "{by_hand.format("drain")}"')
-    ssh("lab3", "systemctl stop vllm-embed.service && echo '# edit' >> /etc/systemd/system/vllm-chat.service")
+    by_hand("drain")
+    ssh(THIRD, "systemctl stop vllm-embed.service && echo '# edit' >> /etc/systemd/system/vllm-chat.service")
     try:
         run, told = status(tmp_path)
     finally:
-        ssh(GATEWAY, f'python3 -c "{by_hand.format("ready")}"')
+        by_hand("ready")
         assert play("site", version=running()).rc == 0
     assert run.rc != 0
     problems = "\n".join(told["problems"])
-    assert "lab2: chat: drained at lab7, and no record says by whom" in problems
-    assert "lab3: embed: fails: " in problems
-    assert "lab3: chat: " in problems
-    assert "lab1" not in problems
+    assert f"{SECOND}: chat: drained at {GATEWAY}, and no record says by whom" in problems
+    assert f"{THIRD}: embed: fails: " in problems
+    assert f"{THIRD}: chat: " in problems
+    assert FIRST not in problems
     assert_whole()
 
 
 def test_the_last_replica_of_a_model_does_not_leave_unasked(steady: None) -> None:
     before = processes()
-    run = play("retire", version=running(), host="lab2,lab3")
+    run = play("retire", version=running(), host=f"{SECOND},{THIRD}")
     assert run.rc != 0
-    assert "embed would be left without a replica: lab2, lab3 is all that serves it" in run.text
+    assert f"embed would be left without a replica: {SECOND}, {THIRD} is all that serves it" in run.text
     assert processes() == before
     assert_whole()
 
 
 def test_a_model_leaves_and_nobody_else_notices(steady: None) -> None:
-    version, alone = running(), processes()["lab1"]
+    version, alone = running(), processes()[FIRST]
     with chatting() as held:
         held.wait_for(3)
         run = play("retire", version=version, model="embed")
@@ -95,7 +115,7 @@ def test_a_model_leaves_and_nobody_else_notices(steady: None) -> None:
     assert run.rc == 0, run.text
     assert "delete vllm_models.embed" in run.text
     held.assert_unharmed()
-    assert processes()["lab1"] == alone
+    assert processes()[FIRST] == alone
     assert ask("embed")[0] == 404
     assert "embed" not in view()
     for host in REPLICAS["embed"]:
@@ -109,16 +129,16 @@ def test_a_host_leaves_and_keeps_no_trace(steady: None) -> None:
     version = running()
     with chatting() as held:
         held.wait_for(3)
-        run = play("retire", version=version, host="lab1", empty=True)
+        run = play("retire", version=version, host=FIRST, empty=True)
         held.wait_for(3)
     assert run.rc == 0, run.text
     held.assert_unharmed()
-    assert set(view()["chat"]) == {"lab2", "lab3"}
-    assert ssh("lab1", f"ls -d {PLACES} /etc/systemd/system/*vllm* /usr/local/libexec/*vllm* 2>/dev/null || true") == ""
-    assert ssh("lab1", "getent passwd vllm; nft list table inet vllm_endpoints 2>/dev/null || true") == ""
-    assert [line for line in ssh("lab1", "ps -eo args").splitlines() if "/opt/vllm" in line] == []
+    assert set(view()["chat"]) == {SECOND, THIRD}
+    assert ssh(FIRST, f"ls -d {PLACES} /etc/systemd/system/*vllm* /usr/local/libexec/*vllm* 2>/dev/null || true") == ""
+    assert ssh(FIRST, "getent passwd vllm; nft list table inet vllm_endpoints 2>/dev/null || true") == ""
+    assert [line for line in ssh(FIRST, "ps -eo args").splitlines() if "/opt/vllm" in line] == []
     for release in GOOD:
-        testlab.install_standin("lab1", release, start=0.2, rate=50)
+        testlab.install_standin(FIRST, release, start=0.2, rate=50)
     again = play("site", version=version)
     assert again.rc == 0, again.text
     assert set(HOSTS) == set(view()["chat"])

@@ -57,19 +57,9 @@ def changed(text: str) -> int:
     return int(found[1])
 
 
-def lab(**arguments: Any) -> bool:
-    """Have machines as asked for; whether that changed anything."""
-    command = ["ansible", "localhost", "-m", "baremetal.vllm.lab", "-a", json.dumps(arguments)]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return "CHANGED" in done.stdout
-
-
 @pytest.fixture(scope="module")
 def machine() -> Iterator[Any]:
     """A machine with two engines; without a trace of them in the end."""
-    subnet = address(GATEWAY).rpartition(".")[0]
-    booted = lab(state="present", machines=[{"name": HOST, "address": f"{subnet}.19"}], subnet=f"{subnet}.0/24")
     install_standin(HOST)
     target = host(HOST)
     target.check_output(
@@ -84,8 +74,6 @@ def machine() -> Iterator[Any]:
     units = " ".join(f"vllm-{name}.service" for name in PORT)
     target.check_output(f"systemctl disable --now {units} && cd /etc/systemd/system && rm {units}")
     target.check_output("systemctl daemon-reload")
-    if booted:
-        lab(state="absent", names=[HOST])
 
 
 def services(**changes: Any) -> dict[str, Any]:

@@ -20,7 +20,7 @@ def mistake(to: str) -> str:
         return ""
     return (
         f"rollback_to: {to!r} names no generation. Write previous, the number of a generation, or at least four digits of "
-        "a plan's digest (playbooks/status.yml shows both)."
+        "a plan's digest (rollback_to=0 is refused with all that each host keeps)."
     )
 
 
@@ -59,6 +59,13 @@ def steps(kept: Mapping[str, Any], number: int) -> list[dict[str, Any]]:
         found.append({"unit": unit, "verb": verb, "write": verb != "keep", "enable": False})
     gone = [{"unit": unit, "verb": "remove", "write": False, "enable": False} for unit in now if unit not in then]
     return [*found, *gone]
+
+
+def told(generation: Mapping[str, Any]) -> str:
+    """A generation as people know it."""
+    releases = ", ".join(generation.get("releases", ()))
+    made_by = f"of plan {generation['plan'][:8]}" if generation["plan"] else "of an unknown plan"
+    return f"generation {generation['number']} {made_by}" + (f" (vLLM {releases})" if releases else "")
 
 
 def _kept(generations: Any) -> str:

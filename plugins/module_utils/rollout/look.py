@@ -16,8 +16,8 @@ Replicas = Mapping[str, Sequence[str]]
 class Host:
     """One host of the play. `steps`: those of host_state, or of going to the generation `target`; `ports`: of installed
     units by unit; `current`: the installed generation and `outcome` how it ended (0 and "" for none); `previous`: the
-    newest one before it that served; `trouble`: why the host cannot be switched, "" for nothing; `refusals`: what stops
-    its switch."""
+    newest one before it that served; `aim`: the generation `target` in words; `trouble`: why the host cannot be switched,
+    "" for nothing; `refusals`: what stops its switch."""
 
     reachable: bool = True
     steps: tuple[Mapping[str, Any], ...] = ()
@@ -26,6 +26,7 @@ class Host:
     outcome: str = ""
     previous: int = 0
     target: int = 0
+    aim: str = ""
     trouble: str = ""
     refusals: tuple[str, ...] = ()
 
@@ -38,13 +39,14 @@ class Host:
 class View:
     """What the running gateways agree on. `known`: whether any could be asked; `live`: by model the hosts that every one
     of them sees up and undrained; `drained`: (model, host) to "rollout" or "operator"; `told`: the same to who and why;
-    `lost`: gateways that could not be asked, with the reason."""
+    `routed`: (model, host) that every one of them knows; `lost`: gateways that could not be asked, with the reason."""
 
     known: bool = False
     live: Mapping[str, frozenset[str]] = field(default_factory=dict)
     drained: Mapping[tuple[str, str], str] = field(default_factory=dict)
     told: Mapping[tuple[str, str], str] = field(default_factory=dict)
     lost: Mapping[str, str] = field(default_factory=dict)
+    routed: frozenset[tuple[str, str]] = frozenset()
 
     def drain_of(self, host: str, models: Sequence[str]) -> str:
         """Who holds a host drained: "rollout" as soon as one of its replicas is ours to undrain."""
@@ -84,13 +86,15 @@ def read_host(state: Mapping[str, Any] | None, kept: Mapping[str, Any] | None) -
 
 
 def going_back(host: Host, kept: Mapping[str, Any], to: str) -> Host:
-    """A host that goes to a kept generation instead of the plan; `to` as rollback_to has it."""
+    """A host that goes to a kept generation instead of the plan; `to` as rollback_to has it. `ports` become that one's."""
     try:
         target = back.target(kept, to)
     except back.NoWayBackError as error:
         return replace(host, refusals=(f"rollback_to: {error}",), steps=())
+    found = next(g for g in kept["generations"] if g["number"] == target)
+    ports = {unit: int(facts["service"]["port"]) for unit, facts in found["units"].items() if facts.get("service")}
     steps = tuple(back.steps(kept, target))
-    return replace(host, target=target, steps=steps, refusals=())
+    return replace(host, target=target, aim=back.told(found), steps=steps, ports=ports, refusals=())
 
 
 def _why(answer: Mapping[str, Any], otherwise: str) -> str:
@@ -129,7 +133,9 @@ def read_gateways(answers: Mapping[str, Mapping[str, Any]]) -> View:
             if drained.get(key) != "operator":
                 drained[key] = "rollout" if ours else "operator"
                 told[key] = f"{record.get('who') or 'somebody'} ({record.get('why') or 'no reason given'})"
-    return View(bool(running), live, drained, told, lost)
+    servers = [{(m, host) for m, hosts in answer["servers"].items() for host in hosts} for answer in running]
+    routed = frozenset(set.intersection(*servers)) if servers else frozenset()
+    return View(bool(running), live, drained, told, lost, routed)
 
 
 def live_replicas(

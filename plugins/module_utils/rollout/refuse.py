@@ -32,6 +32,22 @@ def gateways(view: View, plan: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def unrouted(needed: Mapping[str, Any], own: Mapping[str, Sequence[str]], view: View) -> list[str]:
+    """Hosts of a play without the gateways that gain or lose a model: the gateways would not follow."""
+    lines = []
+    for host in needed if view.known else ():
+        routed = {model for model, name in view.routed if name == host}
+        new, gone = sorted(set(own[host]) - routed), sorted(routed - set(own[host]))
+        told = [f"do not route {some(new)} to it yet"] if new else []
+        told += [f"still route {some(gone)} to it"] if gone else []
+        if told:
+            lines.append(
+                f"{host}: the gateways {' and '.join(told)}, and --limit leaves them out. Name them too "
+                f"(--limit {host},GATEWAYS), or run playbooks/gateway.yml first where only new models are missing."
+            )
+    return lines
+
+
 def canary(name: str, plan: Mapping[str, Any], found: Mapping[str, Host]) -> list[str]:
     """A canary that is no host of the plan, is outside the play, or does not answer."""
     if not name:
@@ -50,7 +66,7 @@ def canary(name: str, plan: Mapping[str, Any], found: Mapping[str, Host]) -> lis
 def moves(replicas: Mapping[str, Sequence[str]], live: Mapping[str, set[str]], view: View) -> dict[str, str]:
     """Models that only hosts serve where they are no longer planned: the gateways would lose them at their reload."""
     return {
-        model: f"vllm_models.{model}: {some(sorted(view.live[model]))} serves it alone, and it moves to "
+        model: f"vllm_models.{model}: only {some(sorted(view.live[model]))} can serve it now, and it moves to "
         f"{some(list(planned))}, where nothing serves it yet. Plan it on both first "
         f"(hosts: {':'.join([*planned, *sorted(view.live[model])])}), roll out, and take the old host out afterwards."
         for model, planned in replicas.items()
@@ -75,6 +91,22 @@ def ports(
                     "port to an entry of another name and move clients there."
                 )
     return lines
+
+
+def secrets(plan: Mapping[str, Any], found: Mapping[str, Host]) -> dict[str, str]:
+    """A change of the engines' secrets, which may be that of their key: the gateways know one key of all engines."""
+    changing = [
+        name
+        for name, host in found.items()
+        if any(cause["what"] == "secrets" for step in host.steps for cause in step.get("causes", ()))
+    ]
+    if not plan.get("gateway") or not changing:
+        return {}
+    return {
+        "vllm_api_key": f"vllm_api_key or vllm_secret_env: differs from what engines on {some(changing)} were started with. "
+        "If it is the key, the gateways know one for all engines, and those that are not switched yet would refuse their "
+        "requests."
+    }
 
 
 def last_replicas(

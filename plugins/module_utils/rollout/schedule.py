@@ -17,18 +17,23 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.rollout.look import
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.rollout.resume import Need, need
 from ansible_collections.baremetal.vllm.plugins.module_utils.rollout.sizes import SerialError, read_serial
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.causes import shorten
 
+# Reasons beyond this are cut in the middle of the schedule's table; model_service tells each in full.
+WIDEST = 80
 # Steps of model_service that take a serving replica away.
 TAKING = ("restart", "remove")
 
 
 @dataclass(frozen=True)
 class Asked:
-    """The operator's settings: `canary` a host's name or "", `serial` as Ansible takes it."""
+    """The operator's settings: `canary` a host's name or "", `serial` as Ansible takes it; `limited`: the gateways do not
+    learn of the plan in this run."""
 
     canary: str = ""
     serial: Any = 1
     allow_gap: bool = False
+    limited: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,8 +94,13 @@ def schedule(plan: Mapping[str, Any], hosts: Mapping[str, Host], view: View, ask
     live = live_replicas(replicas, hosts, view, units)
     turns = {n: _turn(n, hosts[n], needs[n], view, own[n], units, asked.canary) for n in needs}
     refusals = [*refuse.hosts(hosts), *refuse.gateways(view, plan)]
-    cut = {**refuse.moves(replicas, live, view), **refuse.ports(plan, hosts, needs, live)}
+    cut = {
+        **refuse.moves(replicas, live, view),
+        **refuse.ports(plan, hosts, needs, live),
+        **refuse.secrets(plan, hosts),
+    }
     refusals += [] if asked.allow_gap else [f"{text} {refuse.ALLOW}" for text in cut.values()]
+    refusals += refuse.unrouted(needs, own, view) if asked.limited else []
     refusals += refuse.canary(asked.canary, plan, hosts)
     fleet = Fleet(
         {model: set(serving) for model, serving in live.items()},
@@ -146,14 +156,14 @@ def _turn(
     models: list[str] = []
     if needed.action == "switch":
         models = [model for model in own if units[model] in changing]
-    elif needed.action in ("take_back", "prove"):
-        # Going back may change any of them; of a proof that fails as well.
+    elif needed.action in ("take_back", "prove", "undrain"):
+        # Going back may change any of them: after a proof or a soak that fails as well.
         models = own
     left = [model for model in own if view.drained.get((model, name)) == "rollout"]
     waited = [str(s["unit"]) for s in host.steps if s["verb"] in TAKING]
     return Turn(
         needed.action,
-        needed.why,
+        needed.why if needed.resumed or needed.action != "switch" else _changes(host) or needed.why,
         tuple(models),
         tuple([units[model] for model in served] if needed.action == "take_back" else waited),
         tuple(dict.fromkeys([*models, *left])),
@@ -164,6 +174,19 @@ def _turn(
         needed.resumed,
         bool(left),
     )
+
+
+def _changes(host: Host) -> str:
+    """What a switch changes, as the steps have it: each reason once, with its models where not all share it."""
+    if host.target:
+        return f"back to {host.aim}"
+    reasons: dict[str, list[str]] = {}
+    for step in host.steps:
+        if step.get("why") and (step["verb"] != "keep" or step.get("write") or step.get("enable")):
+            reasons.setdefault(step["why"], []).append(step["unit"].removeprefix("vllm-").removesuffix(".service"))
+    if len(reasons) == 1 and all(step["verb"] != "remove" for step in host.steps):
+        return shorten(*reasons, WIDEST)
+    return shorten("; ".join(f"{', '.join(models)}: {why}" for why, models in reasons.items()), WIDEST)
 
 
 def _way_back(needed: Need, host: Host) -> int:
@@ -187,7 +210,8 @@ def _takes(name: str, turn: Turn, host: Host, live: Mapping[str, set[str]], unit
 
 def _skipped(name: str, host: Host, view: View, served: Sequence[str]) -> str:
     held = sorted({view.told[model, name] for model in served if (model, name) in view.told})
-    return "; ".join([host.trouble or "as planned", *(f"drained by {who}" for who in held)])
+    stands = "refused, as told below" if host.refusals else f"runs {host.aim} already" if host.target else "as planned"
+    return "; ".join([host.trouble or stands, *(f"drained by {who}" for who in held)])
 
 
 def _left_elsewhere(hosts: Mapping[str, Host], view: View) -> dict[str, str]:

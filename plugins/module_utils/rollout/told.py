@@ -28,15 +28,15 @@ def schedule_lines(schedule: Schedule) -> list[str]:
 
 
 def document(schedule: Schedule) -> dict[str, Any]:
-    """The schedule as the tasks of a rollout read it."""
+    """The schedule as the tasks of a rollout read it. No key is one that Ansible reads as its own (`unreachable`)."""
     return {
         "order": list(schedule.order),
         "sizes": list(schedule.sizes),
         "batches": schedule.batches,
         "hosts": {host: _plain(vars(turn)) for host, turn in schedule.touched.items()},
         "resumed": list(schedule.resumed),
-        "skipped": dict(schedule.skipped),
-        "unreachable": list(schedule.lost),
+        "left": dict(schedule.skipped),
+        "lost": list(schedule.lost),
         "gaps": list(schedule.gaps),
     }
 

@@ -35,7 +35,9 @@ def planned(models: dict[str, Any], gateways: bool = True) -> Outcome:
             models=models,
             hosts={name: {**CPU, "ansible_host": name} for name in HOSTS},
             match=lambda pattern: pattern.split(","),
-            gateways={"gw": {"gateway_keys": {"alice": "sk-alice-0123456789"}}} if gateways else {},
+            gateways={"gw": {"ansible_host": "10.0.0.9", "gateway_keys": {"alice": "sk-alice-0123456789"}}}
+            if gateways
+            else {},
             keyed=True,
         )
     )

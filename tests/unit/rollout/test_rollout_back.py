@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.baremetal.vllm.plugins.module_utils.rollout.back import NoWayBackError, mistake, steps, target
+from ansible_collections.baremetal.vllm.plugins.module_utils.rollout.back import (
+    NoWayBackError,
+    mistake,
+    steps,
+    target,
+    told,
+)
 
 
 def generation(number: int, outcome: str, plan: str, **digests: str) -> dict[str, Any]:
@@ -63,3 +69,9 @@ def test_only_what_differs_is_restarted() -> None:
 
 def test_units_of_no_generation_are_all_taken_for_changed() -> None:
     assert {step["verb"] for step in steps({**KEPT, "current": 0}, 3)} == {"restart"}
+
+
+def test_a_generation_is_told_with_its_plan_and_its_releases() -> None:
+    known = {**generation(5, "proven", "cccc33334444"), "releases": ["0.33.0"]}
+    assert told(known) == "generation 5 of plan cccc3333 (vLLM 0.33.0)"
+    assert told(generation(1, "proven", "")) == "generation 1 of an unknown plan"

@@ -293,3 +293,15 @@ def test_hosts_that_can_be_read(state: Any, kept: Any, reachable: bool, trouble:
     assert (found.reachable, found.trouble) == (reachable, trouble)
     if not trouble:
         assert (found.current, found.outcome, found.previous) == (2, "active", 1)
+
+
+def test_engines_do_not_change_their_key_one_after_the_other_behind_gateways_that_know_one() -> None:
+    secret = {"what": "secrets", "name": "secrets"}
+    hosts = {
+        name: Host(steps=(step("restart", causes=[secret]),), current=2, outcome="proven") for name in ("h1", "h2")
+    }
+    refused = decided({"m": ["h1", "h2"]}, hosts).refusals
+    assert any(
+        text.startswith("vllm_api_key or vllm_secret_env: differs from what engines on h1 and h2") for text in refused
+    )
+    assert decided({"m": ["h1", "h2"]}, hosts, allow_gap=True).refusals == ()
