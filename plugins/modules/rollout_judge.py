@@ -20,7 +20,7 @@ options:
     description:
       - The phases to judge, each with the name of the variable under which it registered its result. One that registered
         nothing did not run.
-      - Phases are C(drain), C(idle), C(switch), C(prove), C(undrain), C(soak) and C(mark).
+      - Phases are C(drain), C(idle), C(baseline), C(close), C(switch), C(prove), C(undrain), C(soak) and C(mark).
     type: dict
     default: {}
   before:

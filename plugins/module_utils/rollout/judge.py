@@ -8,7 +8,7 @@ from typing import Any, Optional
 
 Registered = Optional[Mapping[str, Any]]
 # The order in which a host goes through them.
-PHASES = ("drain", "idle", "switch", "prove", "undrain", "soak", "mark")
+PHASES = ("drain", "idle", "baseline", "close", "switch", "prove", "undrain", "soak", "mark")
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ HANG_AFTER = 1
 
 @dataclass
 class Host:
-    """`units`: the installed version by model; `engines`: models whose engine runs; `age`: soaks since its start."""
+    """`units`: the installed version by model; `engines`: models whose engine runs; `age`: soaks since its start; `full`:
+    no unit can be written."""
 
     name: str
     units: dict[str, int] = field(default_factory=dict)
@@ -25,6 +26,7 @@ class Host:
     generations: list[dict[str, Any]] = field(default_factory=list)
     power: bool = True
     net: bool = True
+    full: bool = False
 
     @property
     def reachable(self) -> bool:
@@ -93,11 +95,13 @@ class Host:
 
 @dataclass
 class Gateway:
-    """`drained`: (model, host) to the reason of its record; kept while HAProxy does not run, and known when it is back."""
+    """`drained`: (model, host) to the reason of its record; kept while HAProxy does not run, and known when it is back.
+    `net`: whether the control node reaches it; clients always do."""
 
     servers: set[tuple[str, str]] = field(default_factory=set)
     drained: dict[tuple[str, str], str] = field(default_factory=dict)
     running: bool = True
+    net: bool = True
 
 
 @dataclass
@@ -121,6 +125,15 @@ class Fleet:
             return set()
         return {h for h in up if all((model, h) in g.servers and (model, h) not in g.drained for g in doors)}
 
+    def served(self, model: str) -> bool:
+        """Whether every gateway that runs has a replica for the model; not all need have the same."""
+        doors = [self.view(gateway).get(model, {}).values() for gateway in self.gateways.values() if gateway.running]
+        return bool(doors) and all(any(server.serves for server in servers) for servers in doors)
+
+    def answers(self) -> bool:
+        """Whether a control node reaches a keeper of the lock."""
+        return not self.gateways or any(gateway.net for gateway in self.gateways.values())
+
     def ours(self) -> set[str]:
         """Hosts that a rollout holds drained."""
         return {
@@ -141,6 +154,8 @@ class Fleet:
 
     def query(self, gateway: Gateway) -> dict[str, Any]:
         """What gateway_server returns."""
+        if not gateway.net:
+            return {"unreachable": True, "msg": "no route to host"}
         records = {f"{m}/{h}": {"who": "op", "why": why, "since": ""} for (m, h), why in gateway.drained.items()}
         servers = {
             model: {host: asdict(server) for host, server in hosts.items()}

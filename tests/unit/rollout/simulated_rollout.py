@@ -7,7 +7,7 @@ that died). Ansible takes a batch through a phase together; hosts that failed go
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.drain import left_without
@@ -65,15 +65,17 @@ class Rollout:
             self.refused = "\n".join(self.schedule.refusals)
             yield "release"
             return self.release()
-        for gateway in self.fleet.gateways.values():
+        for gateway in [] if self.limit else self.fleet.gateways.values():
             yield "configure a gateway"
+            if not gateway.net:
+                return self.lose()
             self.configure(gateway)
         for number, batch in enumerate(self.schedule.batches):
             yield "hold"
             if not self.hold():
                 return
             hosts = [self.fleet.hosts[name] for name in batch]
-            for phase in (self.drain, self.before, self.switch, self.prove, self.undrain, self.soak):
+            for phase in (self.drain, self.before, self.switch, self.prove, self.soak, self.undrain):
                 for host in hosts:
                     if self.verdict(host).good:
                         yield from phase(host, number)
@@ -95,6 +97,9 @@ class Rollout:
     # --- lock, look, order ----------------------------------------------------------------------------------------
 
     def hold(self) -> bool:
+        if not self.fleet.answers():
+            self.lose()
+            return False
         mine = {"id": self.identity, "node": self.node, "boot": "1", "pid": self.pid, "started": str(self.pid)}
         found = self.fleet.lock
         started = found["started"] if found and found["alive"]() else None
@@ -106,17 +111,25 @@ class Rollout:
             return False
         return True
 
+    def lose(self) -> None:
+        """Gateways that do not answer end the run; what it holds stays held."""
+        self.refused, self.alive = "a gateway does not answer", False
+
     def release(self) -> None:
         if self.fleet.lock and self.fleet.lock["id"] == self.identity:
-            self.fleet.lock = None
-            self.finished = True
             self.fleet.told = self.refused or "\n".join(outcome.lines(self.summary))
+            self.finished = True
+            if all(gateway.net for gateway in self.fleet.gateways.values()):
+                self.fleet.lock = None
+            else:
+                self.alive = False
 
     def decide(self) -> None:
         names = [name for name in self.wanted if not self.limit or name in self.limit]
         hosts = {n: read_host(self.fleet.hosts[n].state(self.wanted[n]), self.fleet.hosts[n].kept()) for n in names}
         view = read_gateways({name: self.fleet.query(gateway) for name, gateway in self.fleet.gateways.items()})
-        self.schedule = schedule(planned(self.wanted, list(self.fleet.gateways)), hosts, view, self.asked)
+        asked = replace(self.asked, limited=bool(self.limit))
+        self.schedule = schedule(planned(self.wanted, list(self.fleet.gateways)), hosts, view, asked)
         assert document(self.schedule)["order"] == list(self.schedule.order)
         self.report()
 
@@ -135,74 +148,90 @@ class Rollout:
             yield f"{name} {host.name} at {gateway}"
             servers = [(model, host.name) for model in turn.models]
             left = [] if self.asked.allow_gap else left_without(self.fleet.view(door), servers)
-            for server in [] if left else servers:
+            for server in servers if door.net and not left else []:
                 door.drained.setdefault(server, f"rollout {self.identity}")
-            items.append({"item": gateway, "ansible_loop_var": "item", "failed": bool(left), "msg": f"last: {left}"})
+            items.append(item(gateway, door, f"last: {left}" if left else ""))
         self.register(host, name, loop(items))
 
     def before(self, host: Host, number: int) -> Iterator[str]:
-        if self.turn(host).action == "switch":
+        turn = self.turn(host)
+        if turn.action in ("switch", "take_back"):
             yield f"baseline of {host.name}"
-            self.register(host, "before", self.fleet.prove(host, sorted(host.units)))
+            self.register(host, "before", self.fleet.prove(host, self.services(host, turn.current)))
 
     def switch(self, host: Host, number: int) -> Iterator[str]:
         turn = self.turn(host)
         if turn.action in ("switch", "take_back"):
             yield f"switch {host.name}"
             self.switched[host.name] = number
-            wanted = host.set_of(turn.target) if turn.target else dict(self.wanted[host.name])
-            yield from self.model_service(host, wanted, "switch")
+            yield from self.model_service(host, self.aim(host), "switch")
 
     def prove(self, host: Host, number: int) -> Iterator[str]:
         if self.turn(host).action != "undrain":
             yield f"prove {host.name}"
-            self.register(host, "prove", self.fleet.prove(host, sorted(host.units)))
+            self.register(host, "prove", self.fleet.prove(host, sorted(self.aim(host))))
 
-    def undrain(self, host: Host, number: int) -> Iterator[str]:
+    def undrain(self, host: Host, number: int, wait: bool = True) -> Iterator[str]:
         items = []
         for gateway, door in self.fleet.gateways.items():
             yield f"undrain {host.name} at {gateway}"
             lost = []
-            for model in self.turn(host).undrain:
+            for model in self.turn(host).undrain if door.net else ():
                 if door.drained.get((model, host.name), "").startswith("rollout "):
                     del door.drained[model, host.name]
                 server = self.fleet.view(door).get(model, {}).get(host.name)
-                if door.running and not (server and server.up):
+                if wait and door.running and not (server and server.up):
                     lost.append(model)
-            items.append({"item": gateway, "ansible_loop_var": "item", "failed": bool(lost), "msg": f"down: {lost}"})
+            items.append(item(gateway, door, f"down: {lost}" if lost else ""))
         self.register(host, "undrain", loop(items))
 
     def soak(self, host: Host, number: int) -> Iterator[str]:
-        if self.turn(host).canary and self.turn(host).action in ("switch", "prove"):
+        if self.turn(host).canary or number == 0:
             yield f"soak {host.name}"
             host.age = {model: age + 1 for model, age in host.age.items()}
             yield f"ask {host.name} again"
-            self.register(host, "soak", self.fleet.prove(host, sorted(host.units)))
+            self.register(host, "soak", self.fleet.prove(host, sorted(self.aim(host))))
 
     def go_back(self, host: Host, number: int) -> Iterator[str]:
         """The rescue: what a host goes through whose verdict is bad."""
         turn, verdict = self.turn(host), self.verdict(host)
         self.register(host, "verdict", asdict(verdict))
-        if verdict.take_back and turn.back:
+        if verdict.take_back:
             yield from self.drain(host, number, "back_drain")
+        if verdict.take_back and turn.back:
+            host.mark(self.generation(host), "failed")
             if not troubles(self.registered[host.name]["back_drain"]):
-                host.mark(host.kept()["current"], "failed")
                 yield f"take {host.name} back"
                 yield from self.model_service(host, host.set_of(turn.back), "back_switch")
                 yield f"prove {host.name} again"
-                self.register(host, "back_prove", self.fleet.prove(host, sorted(host.units)))
-            back = self.judge_back(host)
-            self.register(host, "back", asdict(back))
-            if back.good:
-                host.mark(host.kept()["current"], "proven")
-                yield from self.undrain(host, number)
-        elif verdict.phase == "drain":
-            yield from self.undrain(host, number)
+                self.register(host, "back_prove", self.fleet.prove(host, self.services(host, turn.back)))
+            self.register(host, "back", asdict(self.judge_back(host)))
+        back = self.registered[host.name].get("back")
+        if verdict.phase == "drain" or (back and back["good"]):
+            yield from self.undrain(host, number, wait=False)
+
+    def aim(self, host: Host) -> dict[str, int]:
+        """The units that this host shall end with."""
+        target = self.turn(host).target
+        return host.set_of(target) if target else dict(self.wanted[host.name])
+
+    def services(self, host: Host, generation: int) -> list[str]:
+        """The models of a kept generation that change; all where none is named."""
+        units = self.turn(host).units
+        kept = host.set_of(generation) if generation else {}
+        return sorted(model for model in kept if not units or f"vllm-{model}.service" in units)
+
+    def generation(self, host: Host) -> int:
+        """The one that is judged. A switch that failed before it wrote anything has none."""
+        done = self.registered[host.name].get("switch")
+        return int(done.get("generation", 0)) if done else int(self.turn(host).current)
 
     def model_service(self, host: Host, wanted: Mapping[str, int], name: str) -> Iterator[str]:
         """Units one after the other; the module goes on where only the control node's sight is lost."""
         if not host.reachable:
             return self.register(host, name, {"unreachable": True, "msg": "no route to host"})
+        if host.full:
+            return self.register(host, name, {"failed": True, "msg": "no space left on device"})
         generation = host.write_generation(wanted, self.identity)
         failed = []
         for step in host.steps(wanted):
@@ -214,6 +243,11 @@ class Rollout:
                 host.engines.discard(model)
             elif step["verb"] != "keep" or model not in host.engines:
                 host.units[model] = wanted[model]
+                if model in host.engines:
+                    host.engines.discard(model)
+                    yield f"{name} {host.name}: {model} has stopped"
+                    if not host.power:
+                        return self.register(host, name, {"unreachable": True, "msg": "lost"})
                 if not host.start(model, self.fleet.kinds):
                     failed.append(model)
             yield f"{name} {host.name}: {model}"
@@ -226,7 +260,9 @@ class Rollout:
                 if served and model in served[-1]:
                     host.units[model] = served[-1][model]
                     host.start(model, self.fleet.kinds)
-            return self.register(host, name, {"failed": True, "msg": f"{failed} did not start"})
+            return self.register(
+                host, name, {"failed": True, "msg": f"{failed} did not start", "generation": generation}
+            )
         host.mark(generation, "active")
         return self.register(host, name, {"changed": True, "generation": generation})
 
@@ -261,7 +297,7 @@ class Rollout:
             verdict = self.verdict(host)
             self.register(host, "verdict", asdict(verdict))
             if verdict.good and host.reachable:
-                host.mark(host.kept()["current"], "proven")
+                host.mark(self.generation(host), "proven")
 
     def report(self) -> None:
         assert self.schedule is not None
@@ -282,7 +318,13 @@ class Rollout:
         self.summary = outcome.Summary(endings, self.schedule.skipped, self.schedule.lost, self.schedule.gaps)
 
 
+def item(gateway: str, door: Gateway, trouble: str) -> Registered:
+    """What Ansible registers of one gateway in a loop."""
+    told = {"failed": bool(trouble), "msg": trouble} if door.net else {"unreachable": True, "msg": "no route to host"}
+    return {"item": gateway, "ansible_loop_var": "item", **told}
+
+
 def loop(items: list[Registered]) -> Registered:
     """What Ansible registers of a loop."""
-    failed = any(item["failed"] for item in items)
+    failed = any(item.get("failed") for item in items)
     return {"results": items, "failed": failed, "msg": "One or more items failed"} if items else {"skipped": True}
