@@ -71,8 +71,12 @@ def load(
     users: int = 8,
     tokens: tuple[int, int] = (10, 40),
     count: str = "chunks",
+    pause: float = 0.02,
 ) -> Iterator[Load]:
-    """Hold a load on an address for as long as the `with` block lasts; what was under way at its end is waited for."""
+    """Hold a load on an address for as long as the `with` block lasts; what was under way at its end is waited for.
+
+    `pause` is the seconds of each user between two requests.
+    """
     with tempfile.TemporaryDirectory(prefix="load-") as folder:
         held = Load(Path(folder, "counts.json"), Path(folder, "log"))
         environment = {
@@ -83,6 +87,7 @@ def load(
             "LOAD_EMBEDDING": " ".join(embedding),
             "LOAD_TOKENS": f"{tokens[0]} {tokens[1]}",
             "LOAD_COUNT": count,
+            "LOAD_PAUSE": str(pause),
         }
         command = [
             sys.executable,

@@ -7,7 +7,8 @@ It ends without breaking a request: once the file LOAD_RESULT.stop exists, none 
 
 Environment: LOAD_KEY, LOAD_RESULT (a file, rewritten twice a second), LOAD_CHAT and LOAD_EMBEDDING (model names, by
 blank; several share the load), LOAD_TOKENS (of a stream, "least most"), LOAD_COUNT (chunks: one token each, as the
-stand-in engine sends them; usage: as the engine counts them, which for a real one is the only way).
+stand-in engine sends them; usage: as the engine counts them, which for a real one is the only way), LOAD_PAUSE (seconds
+of a user between two requests).
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def begin(**_: Any) -> None:
 class Client(HttpUser):
     """One client of the fleet with its own open connection."""
 
-    wait_time = constant(0.02)
+    wait_time = constant(float(os.environ.get("LOAD_PAUSE", "0.02")))
 
     def ask(self, path: str, body: dict[str, Any], stream: bool) -> tuple[str, Any]:
         """A request and its answer, not yet read; the mark is what the engine's log shows of it."""

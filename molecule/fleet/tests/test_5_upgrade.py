@@ -47,7 +47,7 @@ def served() -> Iterator[str]:
 
 
 def test_a_real_upgrade_and_the_way_back_lose_no_token(served: str) -> None:
-    with load(served, KEY, chat=["tiny-chat"], users=2, tokens=(5, 20), count="usage") as held:
+    with load(served, KEY, chat=["tiny-chat"], users=2, tokens=(5, 20), count="usage", pause=1.0) as held:
         run = play("rollout", version=NEW)
         held.wait_for(4)
     assert run.rc == 0, run.text
@@ -55,7 +55,7 @@ def test_a_real_upgrade_and_the_way_back_lose_no_token(served: str) -> None:
     held.assert_unharmed()
     assert held.counts["good"] > 50
 
-    with load(served, KEY, chat=["tiny-chat"], users=2, tokens=(5, 20), count="usage") as held:
+    with load(served, KEY, chat=["tiny-chat"], users=2, tokens=(5, 20), count="usage", pause=1.0) as held:
         run = play("rollback", "--limit", "lab1", version=NEW)
         held.wait_for(4)
     assert run.rc == 0, run.text
@@ -65,7 +65,7 @@ def test_a_real_upgrade_and_the_way_back_lose_no_token(served: str) -> None:
 
 def test_a_bad_option_reaches_one_host_and_no_client(served: str) -> None:
     before = releases()
-    with load(served, KEY, chat=["tiny-chat"], users=2, tokens=(5, 20), count="usage") as held:
+    with load(served, KEY, chat=["tiny-chat"], users=2, tokens=(5, 20), count="usage", pause=1.0) as held:
         # The catalogue would refuse it; unchecked, the engine itself does.
         run = play(
             "rollout", version=NEW, vllm_unchecked_releases=[NEW], vllm_models=bad_option(), rollout_canary="lab2"

@@ -139,7 +139,11 @@ def wait_until_running(places: Places, down: Sequence[Machine], say: Say) -> Non
 
 def check_running(places: Places, one: Machine, seconds: float) -> None:
     """:raises LabError: when systemd in the machine does not call it running, with the units that failed"""
-    question = "systemctl is-system-running --wait; systemctl --failed --plain --no-legend"
+    # The manager of a login that comes too early fails (user@0.service), and the next login starts it anew.
+    question = (
+        "systemctl is-system-running --wait >/dev/null; systemctl reset-failed 'user@*.service';"
+        " systemctl is-system-running; systemctl --failed --plain --no-legend"
+    )
     command = ("ssh", "-F", str(places.ssh / "config"), one.name, question)
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=max(seconds, 10), check=False)
