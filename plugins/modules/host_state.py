@@ -118,8 +118,8 @@ endpoints:
   type: list
   elements: dict
 generation:
-  description: C(current), the number of the generation that is installed (0 for none), and C(newest) with its C(number),
-    C(outcome), C(created) and C(plan), null where nothing was ever installed.
+  description: C(current), the number of the generation that is installed (0 for none), and C(kept), oldest first, each with its
+    C(number), C(outcome), C(created), C(plan) and C(releases); empty where nothing was ever installed.
   returned: when the host was read
   type: dict
 canary:

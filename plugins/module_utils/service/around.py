@@ -35,14 +35,14 @@ def endpoints(texts: Mapping[str, str], kept: Sequence[generations.Generation]) 
 
 
 def generation(texts: Mapping[str, str], kept: Sequence[generations.Generation]) -> dict[str, Any]:
-    """`current` as module generations has it, and of the newest one its number, outcome, time and plan (null for none)."""
-    newest = kept[-1] if kept else None
-    told = None
-    if newest is not None:
-        manifest = newest.manifest
-        told = {"number": newest.number, "outcome": newest.outcome}
-        told |= {"created": manifest.get("created", ""), "plan": manifest.get("plan", "")}
-    return {"current": generations.current(kept, texts), "newest": told}
+    """`current` as module generations has it, and `kept`: of each its number, outcome, time, plan and releases."""
+    told = [
+        {"number": each.number, "outcome": each.outcome}
+        | {key: each.manifest.get(key, "") for key in ("created", "plan")}
+        | {"releases": each.manifest.get("releases", [])}
+        for each in kept
+    ]
+    return {"current": generations.current(kept, texts), "kept": told}
 
 
 def canary() -> dict[str, Any] | None:

@@ -84,7 +84,10 @@ def _gateway(gateway: Gateway) -> str:
 
 
 def _generation(host: Host) -> Iterator[str]:
-    newest, current = host.generation.get("newest"), host.generation.get("current", 0)
-    if newest and (newest["outcome"] not in ("active", "proven") or newest["number"] != current):
+    kept, current = host.generation.get("kept"), host.generation.get("current", 0)
+    if not kept:
+        return
+    newest = kept[-1]
+    if newest["outcome"] not in ("active", "proven") or newest["number"] != current:
         runs = f"what is installed is generation {current}" if current else "what is installed is of no generation"
         yield f"{host.name}: generation {newest['number']} ({newest['created']}) ended {newest['outcome']}; {runs}"

@@ -88,15 +88,16 @@ def test_an_installed_unit_is_asked_what_it_was_planned_to_prove(unit: Any, tmp_
     assert around.endpoints({"vllm-odd.service": "[Service]\n"}, []) == []
 
 
-def test_the_newest_generation_is_told_beside_the_installed_one(unit: Any, tmp_path: Path) -> None:
+def test_the_kept_generations_are_told_beside_the_installed_one(unit: Any, tmp_path: Path) -> None:
     first, second = unit(), unit({"max-model-len": "16k"})
     kept(tmp_path, as_dict(first))
     kept(tmp_path, as_dict(second))
     generations.set_outcome(tmp_path, 2, "failed")
     told = around.generation({first.unit: first.text}, generations.read_generations(tmp_path))
-    assert (told["current"], told["newest"]["number"], told["newest"]["outcome"]) == (1, 2, "failed")
-    assert told["newest"]["plan"] == "plan"
-    assert around.generation({}, []) == {"current": 0, "newest": None}
+    assert told["current"] == 1
+    assert [(each["number"], each["outcome"]) for each in told["kept"]][-1] == (2, "failed")
+    assert (told["kept"][-1]["plan"], told["kept"][-1]["releases"]) == ("plan", told["kept"][0]["releases"])
+    assert around.generation({}, []) == {"current": 0, "kept": []}
 
 
 @pytest.mark.parametrize(

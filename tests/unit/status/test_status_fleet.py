@@ -32,7 +32,7 @@ STATE = {
     "status": "read", "steps": [KEEP], "units": {"vllm-m.service": UNIT}, "files": [], "refusals": [], "whole": True,
     "engine": {"release": "0.33.0", "install": False, "why": "", "remove": [], "packages": []},
     "weights": [{"path": "/srv/m", "state": "present", "detail": ""}], "canary": None,
-    "generation": {"current": 5, "newest": {"number": 5, "outcome": "proven", "created": "C", "plan": "p"}},
+    "generation": {"current": 5, "kept": [{"number": 5, "outcome": "proven", "created": "C", "plan": "p", "releases": []}]},
 }  # fmt: skip
 
 
@@ -200,7 +200,7 @@ def test_gateways_that_disagree_are_told_apart() -> None:
 
 def test_a_change_that_did_not_end_well_is_told_with_what_is_installed() -> None:
     newest = {"number": 6, "outcome": "failed", "created": "C", "plan": "p"}
-    text = notes(fleet(with_(STATE, "generation", value={"current": 5, "newest": newest})))
+    text = notes(fleet(with_(STATE, "generation", value={"current": 5, "kept": [newest]})))
     assert "lab1: generation 6 (C) ended failed; what is installed is generation 5" in text
 
 
