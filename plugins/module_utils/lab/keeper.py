@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import ipaddress
 import shutil
 import tempfile
@@ -11,7 +12,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.lab import base, network, power, preflight, process, ssh
+from ansible_collections.baremetal.vllm.plugins.module_utils.lab import (
+    base,
+    network,
+    power,
+    preflight,
+    process,
+    ssh,
+    sysctl,
+)
 from ansible_collections.baremetal.vllm.plugins.module_utils.lab.computer import Say, long_command, remove_tree
 from ansible_collections.baremetal.vllm.plugins.module_utils.lab.spec import Lab, LabError, Machine, Places
 from ansible_collections.baremetal.vllm.plugins.module_utils.lab.state import State, load, save
@@ -130,7 +139,7 @@ class Keeper:
         saved = self.places.state / "rules.nft"
         return (
             network.bridge_up(whole)
-            and network.forwarding() == "1"
+            and sysctl.suffices(sysctl.read())
             and saved.exists()
             and saved.read_text() == rules
             and network.table_exists()
@@ -183,12 +192,12 @@ class Keeper:
 
     def set_network(self, whole: Lab, rules: str) -> None:
         state = replace(self.state, subnet=str(whole.subnet))
-        self.record(state.remembering_forwarding(network.forwarding(), process.boot_id()))
+        self.record(state.remembering(sysctl.read(), process.boot_id()))
         if not network.bridge_up(whole):
             network.make_bridge(whole)
         network.load_rules(rules)
         network.open_chains()
-        network.set_forwarding("1")
+        sysctl.raise_all()
         (self.places.state / "rules.nft").write_text(rules)
 
     def write_access(self, whole: Lab) -> None:
@@ -199,7 +208,6 @@ class Keeper:
         self.places.control_sockets.mkdir(exist_ok=True, mode=0o700)
 
     def remove_network(self) -> None:
-        before = self.state.forwarding_to_restore(process.boot_id())
         if shutil.which("nft"):
             if network.openings(network.ruleset_json()):
                 self.do("remove the lab's rules from other firewalls", network.close_chains)
@@ -207,8 +215,10 @@ class Keeper:
                 self.do(f"remove nft table {network.TABLE}", network.remove_table)
         if shutil.which("ip") and network.bridge_exists():
             self.do(f"remove {network.BRIDGE}", network.remove_bridge)
-        if before is not None and network.forwarding() != before:
-            self.do(f"set ip_forward back to {before}", lambda: network.set_forwarding(before))
+        now = sysctl.read()
+        for name, before in self.state.settings_to_restore(process.boot_id()).items():
+            if now.get(name) != before:
+                self.do(f"set {sysctl.dotted(name)} back to {before}", functools.partial(sysctl.write, name, before))
 
     def remove_state(self) -> None:
         ssh.close_shared_connections(self.places, "")

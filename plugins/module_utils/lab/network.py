@@ -6,14 +6,12 @@ import ipaddress
 import json
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.lab.spec import Lab, LabError
 
 BRIDGE = "bmvllm0"
 TABLE = "bmvllm_lab"
-FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 
 
 def ruleset(lab: Lab) -> str:
@@ -155,14 +153,6 @@ def load_rules(rules: str) -> None:
 
 def remove_table() -> None:
     command("nft", "delete", "table", "ip", TABLE)
-
-
-def forwarding() -> str:
-    return FORWARDING.read_text().strip()
-
-
-def set_forwarding(value: str) -> None:
-    FORWARDING.write_text(value)
 
 
 def ip_json(*words: str) -> list[dict[str, Any]]:

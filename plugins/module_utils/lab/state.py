@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.lab.spec import LabError, Machine
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
 class State:
-    """`forwarding` is what ip_forward was before the lab, in the boot named `boot` (None: not touched by the lab)."""
+    """`settings` is what each one of the kernel was before the lab, in the boot named `boot` (empty: not touched)."""
 
     subnet: str = ""
-    forwarding: str | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
     boot: str = ""
     machines: tuple[Machine, ...] = ()
 
@@ -33,12 +33,12 @@ class State:
     def without(self, name: str) -> State:
         return replace(self, machines=tuple(machine for machine in self.machines if machine.name != name))
 
-    def remembering_forwarding(self, now: str, boot: str) -> State:
+    def remembering(self, now: Mapping[str, str], boot: str) -> State:
         """What to go back to is what was there before the lab's first change since this computer started."""
-        return self if self.forwarding is not None and self.boot == boot else replace(self, forwarding=now, boot=boot)
+        return self if self.settings and self.boot == boot else replace(self, settings=dict(now), boot=boot)
 
-    def forwarding_to_restore(self, boot: str) -> str | None:
-        return self.forwarding if self.boot == boot else None
+    def settings_to_restore(self, boot: str) -> dict[str, str]:
+        return dict(self.settings) if self.boot == boot else {}
 
 
 def to_text(state: State) -> str:
@@ -49,8 +49,13 @@ def from_text(text: str) -> State:
     """:raises LabError: for a file that some other version or hand has written"""
     try:
         data = json.loads(text)
-        if data.pop("version") != VERSION:
-            raise ValueError(f"version {data.get('version')}")
+        version = data.pop("version")
+        if version == 1:
+            # A lab that stands since then can still be removed.
+            before = data.pop("forwarding")
+            data["settings"] = {} if before is None else {"net/ipv4/ip_forward": before}
+        elif version != VERSION:
+            raise ValueError(f"version {version}")
         machines = tuple(machine_from(entry) for entry in data.pop("machines"))
         return State(**data, machines=machines)
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from ansible_collections.baremetal.vllm.plugins.module_utils.lab import process
+from ansible_collections.baremetal.vllm.plugins.module_utils.lab import process, sysctl
 from ansible_collections.baremetal.vllm.plugins.module_utils.lab.spec import LabError, Machine
 from ansible_collections.baremetal.vllm.plugins.module_utils.lab.state import State, from_text, load, save, to_text
 from hypothesis import given
@@ -21,7 +21,7 @@ NAMES = st.from_regex(r"[a-z0-9]{1,8}", fullmatch=True)
 MACHINES = st.builds(Machine, NAMES, NAMES, st.sampled_from(["bookworm", "trixie"]), st.booleans(), st.tuples(NAMES))
 
 
-@given(st.builds(State, NAMES, st.none() | st.sampled_from("01"), NAMES, st.lists(MACHINES).map(tuple)))
+@given(st.builds(State, NAMES, st.dictionaries(NAMES, NAMES), NAMES, st.lists(MACHINES).map(tuple)))
 def test_what_is_written_is_read_again(state: State) -> None:
     assert from_text(to_text(state)) == state
 
@@ -44,12 +44,29 @@ def test_machines_replace_their_namesakes() -> None:
     assert state.without("a").machines == (B,)
 
 
-def test_forwarding_goes_back_to_what_it_was_before_the_first_change() -> None:
-    state = State().remembering_forwarding("0", "boot1").remembering_forwarding("1", "boot1")
-    assert state.forwarding_to_restore("boot1") == "0"
+def test_settings_go_back_to_what_they_were_before_the_first_change() -> None:
+    state = State().remembering({"forward": "0"}, "boot1").remembering({"forward": "1"}, "boot1")
+    assert state.settings_to_restore("boot1") == {"forward": "0"}
     # After a restart of the computer the old value says nothing, and the new one counts.
-    assert state.forwarding_to_restore("boot2") is None
-    assert state.remembering_forwarding("1", "boot2").forwarding_to_restore("boot2") == "1"
+    assert state.settings_to_restore("boot2") == {}
+    assert state.remembering({"forward": "1"}, "boot2").settings_to_restore("boot2") == {"forward": "1"}
+
+
+@pytest.mark.parametrize(("before", "settings"), [("null", {}), ('"0"', {"net/ipv4/ip_forward": "0"})])
+def test_a_lab_recorded_by_the_first_version_can_still_be_removed(before: str, settings: dict[str, str]) -> None:
+    text = f'{{"version": 1, "subnet": "x", "forwarding": {before}, "boot": "b", "machines": []}}'
+    assert from_text(text) == State(subnet="x", boot="b", settings=settings)
+
+
+def test_settings_of_the_kernel_are_raised_and_never_lowered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sysctl, "ROOT", tmp_path)
+    for name, value in {"net/ipv4/ip_forward": "0\n", "fs/inotify/max_user_instances": "8192\n"}.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(value)
+    assert not sysctl.suffices(sysctl.read())
+    sysctl.raise_all()
+    assert sysctl.suffices(sysctl.read())
+    assert sysctl.read() == {"net/ipv4/ip_forward": "1", "fs/inotify/max_user_instances": "8192"}
 
 
 def test_identity_of_a_machine_leaves_out_what_can_change() -> None:
