@@ -12,7 +12,8 @@ from urllib.parse import quote
 import jinja2
 from ansible_collections.baremetal.vllm.plugins.module_utils.gateway import errors
 from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.keys import Client, digest
-from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.request import ALL, Settings
+from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.request import Settings
+from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.values import ALL
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.render import MARK
 
 CONFIG = "/etc/haproxy/vllm.cfg"

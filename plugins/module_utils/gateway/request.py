@@ -8,14 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.gateway import values
 from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.certificate import judge_pem
 from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.keys import read_keys
-from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import whole
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems, did_you_mean
 
-ALL = "*"
-_INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,14}")
-_TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 # By variable: lowest, highest, default, and what it counts.
 _NUMBERS = {
     "gateway_body_limit_mib": (1, 256, 32, "MiB of one request's body"),
@@ -26,7 +23,7 @@ _NUMBERS = {
 }
 # Written for every gateway; each host's own are told apart by the plan.
 KEYS = (
-    *("gateway_address", "gateway_port", "gateway_keys", "gateway_open", *_NUMBERS),
+    *("gateway_name", "gateway_address", "gateway_port", "gateway_keys", "gateway_open", *_NUMBERS),
     *("gateway_tls_certificate", "gateway_tls_key", "gateway_tls_path"),
     *("gateway_metrics_address", "gateway_metrics_port"),
     *("gateway_floating_address", "gateway_floating_interface"),
@@ -40,12 +37,14 @@ ROLE_KEYS = ("gateway_state",)
 class Settings:
     """The gateways' settings, without any secret. Times are seconds.
 
-    `address`: "*" for every IPv4 address; `tls_certificate` and `tls_key`: files of the control node, `tls_path`: one
-    of the gateway hosts (key and chain in one PEM); `open`: no key is asked for; `floating_address`: with its prefix
-    length, "" for none; `floating_interface`: "" for the one that leads to the other gateways.
+    `name`: the DNS name that clients know, "" for none; `address`: "*" for every IPv4 address; `tls_certificate` and
+    `tls_key`: files of the control node, `tls_path`: one of the gateway hosts (key and chain in one PEM); `open`: no key
+    is asked for; `floating_address`: with its prefix length, "" for none; `floating_interface`: "" for the one that leads
+    to the other gateways.
     """
 
-    address: str = ALL
+    name: str = ""
+    address: str = values.ALL
     port: int = 80
     tls: bool = False
     tls_certificate: str = ""
@@ -69,7 +68,7 @@ def read_gateway(declared: Mapping[str, Any], problems: Problems) -> Settings | 
     for name in declared:
         if name.startswith("gateway_") and name not in KEYS + ROLE_KEYS:
             wrong.add(name, "is not a variable of the gateway", did_you_mean(name, KEYS))
-    opened = _switch("gateway_open", declared.get("gateway_open"), wrong)
+    opened = values.switch("gateway_open", declared.get("gateway_open"), wrong)
     _judge_keys(declared, opened, wrong)
     certificate, key, path = _tls(declared, wrong)
     tls = bool(certificate or path)
@@ -79,21 +78,22 @@ def read_gateway(declared: Mapping[str, Any], problems: Problems) -> Settings | 
             "is not set, so clients' keys and texts cross the network in the clear",
             "Name a certificate, or leave it so where the network is trusted",
         )
-    numbers = {name[8:]: _number(name, declared.get(name), *rule, wrong) for name, rule in _NUMBERS.items()}
+    numbers = {name[8:]: values.number(name, declared.get(name), *rule, wrong) for name, rule in _NUMBERS.items()}
     settings = Settings(
-        address=_address("gateway_address", declared.get("gateway_address"), ALL, wrong),
-        port=_port("gateway_port", declared.get("gateway_port"), 443 if tls else 80, wrong),
+        name=values.dns_name("gateway_name", declared.get("gateway_name"), wrong),
+        address=values.address("gateway_address", declared.get("gateway_address"), values.ALL, wrong),
+        port=values.port("gateway_port", declared.get("gateway_port"), 443 if tls else 80, wrong),
         tls=tls,
         tls_certificate=certificate,
         tls_key=key,
         tls_path=path,
         open=opened,
-        metrics_address=_address(
+        metrics_address=values.address(
             "gateway_metrics_address", declared.get("gateway_metrics_address"), "127.0.0.1", wrong
         ),
-        metrics_port=_port("gateway_metrics_port", declared.get("gateway_metrics_port"), 8405, wrong),
+        metrics_port=values.port("gateway_metrics_port", declared.get("gateway_metrics_port"), 8405, wrong),
         floating_address=_floating(declared, wrong),
-        floating_interface=_interface(declared.get("gateway_floating_interface"), wrong),
+        floating_interface=values.interface(declared.get("gateway_floating_interface"), wrong),
         **numbers,
     )
     if settings.port == settings.metrics_port:
@@ -102,7 +102,7 @@ def read_gateway(declared: Mapping[str, Any], problems: Problems) -> Settings | 
             f"{settings.port} is also gateway_port",
             "Give the metrics a port of their own",
         )
-    if settings.floating_address and settings.address != ALL:
+    if settings.floating_address and settings.address != values.ALL:
         wrong.add(
             "gateway_address",
             "names one address, and a gateway can listen on gateway_floating_address only while it holds it",
@@ -187,53 +187,3 @@ def _floating(declared: Mapping[str, Any], problems: Problems) -> str:
         )
         return ""
     return str(value)
-
-
-def _interface(value: Any, problems: Problems) -> str:
-    if value in (None, "") or (isinstance(value, str) and _INTERFACE.fullmatch(value)):
-        return value or ""
-    problems.add(
-        "gateway_floating_interface",
-        f"{value!r} is not the name of a network interface",
-        "Write one such as eth0, or leave it out for the one that leads to the other gateways",
-    )
-    return ""
-
-
-def _address(name: str, value: Any, default: str, problems: Problems) -> str:
-    if value in (None, ""):
-        return default
-    if value == ALL and default == ALL:
-        return ALL
-    try:
-        if not isinstance(value, str):
-            raise ValueError
-        return str(ipaddress.ip_address(value))
-    except ValueError:
-        problems.add(
-            name, f"{value!r} is not an IP address", f"Write one such as 10.0.0.5, or leave it out ({default})"
-        )
-        return default
-
-
-def _port(name: str, value: Any, default: int, problems: Problems) -> int:
-    return _number(name, value, 1, 65535, default, "a port", problems)
-
-
-def _number(name: str, value: Any, low: int, high: int, default: int, what: str, problems: Problems) -> int:
-    if value is None:
-        return default
-    number = whole(value)
-    if number is None or not low <= number <= high:
-        problems.add(
-            name, f"{value!r} is not a number from {low} to {high}", f"Write {what}, or leave it out ({default})"
-        )
-        return default
-    return number
-
-
-def _switch(name: str, value: Any, problems: Problems) -> bool:
-    word = "false" if value is None else str(value).lower()
-    if word not in _TRUE + _FALSE:
-        problems.add(name, f"{value!r} is neither true nor false", "Write true or false")
-    return word in _TRUE

@@ -87,10 +87,10 @@ def plan_gateway(
 
 
 def url(gateway: Mapping[str, Any]) -> str:
-    """Where clients find the fleet: the floating address, else the first gateway's own."""
+    """Where clients find the fleet: by its name, else at the floating address, else at the first gateway's own."""
     settings = gateway["settings"]
     scheme, usual = ("https", 443) if settings["tls"] else ("http", 80)
-    host = settings["floating_address"].partition("/")[0] or gateway["addresses"][0]
+    host = settings["name"] or settings["floating_address"].partition("/")[0] or gateway["addresses"][0]
     host = f"[{host}]" if ":" in host else host
     return f"{scheme}://{host}" + ("" if settings["port"] == usual else f":{settings['port']}")
 

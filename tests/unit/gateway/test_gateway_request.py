@@ -82,6 +82,7 @@ def test_a_door_without_tls_is_warned_of() -> None:
         ({"gateway_body_limit_mib": 0}, "gateway_body_limit_mib: 0 is not a number from 1 to 256."),
         ({"gateway_max_connections": True}, "gateway_max_connections: True is not a number from 100 to 200000."),
         ({"gateway_address": "gw.example.com"}, "gateway_address: 'gw.example.com' is not an IP address. Write one such as 10.0.0.5,"),
+        ({"gateway_name": "https://llm.example.org"}, "gateway_name: 'https://llm.example.org' is not a DNS name. Write the name that clients know:"),
         ({"gateway_metrics_address": "*"}, "gateway_metrics_address: '*' is not an IP address."),
         ({"gateway_tls_path": "tls.pem"}, "gateway_tls_path: 'tls.pem' is not an absolute path. Write the path of a PEM file of the gateway hosts."),
         ({"gateway_tls_path": "/etc/my tls.pem"}, "gateway_tls_path: '/etc/my tls.pem' has white space in it. Name a path without any."),

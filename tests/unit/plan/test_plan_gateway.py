@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.fleet import Inventory, Outcome, plan_fleet
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.gateway import url
 
 CPU = {"vllm_accelerator": "cpu", "vllm_version": "0.32.0"}
 MODEL = {"model": "/srv/model", "kind": "chat"}
@@ -110,3 +111,19 @@ def test_what_no_gateway_could_serve_is_refused(more: Any, hosts: Any, gateways:
 def test_engines_on_the_gateway_itself_may_listen_on_loopback() -> None:
     outcome = plan({"m": MODEL}, {"h1": CPU}, {"h1": GATEWAY}, address="127.0.0.1")
     assert outcome.problems == []
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({}, "http://10.0.0.5"),
+        ({"gateway_port": 8080}, "http://10.0.0.5:8080"),
+        ({"gateway_name": "llm.example.org"}, "http://llm.example.org"),
+        ({"gateway_name": "llm.example.org", "gateway_tls_path": "/k.pem"}, "https://llm.example.org"),
+        ({"gateway_tls_path": "/k.pem", "gateway_port": 8443}, "https://10.0.0.5:8443"),
+    ],
+)
+def test_clients_are_told_where_the_fleet_is(more: dict[str, Any], expected: str) -> None:
+    gateways = {"gw": {**GATEWAY, "vllm_endpoint_address": "10.0.0.5", **more}}
+    found = plan({"m": MODEL}, {"h1": CPU}, gateways)
+    assert url(found.plan["gateway"]) == expected
