@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import subprocess
+from functools import partial
 from typing import Any
 
-import pytest
 from testlab import STATE, argv, host, show, wait_until
 
-UNIT = "vllm-all-minilm-l6-v2.service"
+VICTIMS = {
+    "vllm-all-minilm-l6-v2.service": ("lab2", "VLLM::EngineCore"),
+    "vllm-tiny-vision.service": ("lab2", "server"),
+    "vllm-tiny-reasoning.service": ("lab1", "VLLM::Worker"),
+}
 
 
-def processes(target: Any) -> dict[str, str]:
-    """Process ids of the unit by what they are: the server, and vLLM's own names for the others."""
-    group = show(target, UNIT, "ControlGroup")["ControlGroup"]
+def processes(target: Any, unit: str) -> dict[str, str]:
+    """Process ids of a unit by what they are: the server, and vLLM's own names for the others."""
+    group = show(target, unit, "ControlGroup")["ControlGroup"]
     found = {}
     for pid in target.check_output(
         "find /sys/fs/cgroup -path '*%s/cgroup.procs' -exec cat {} + | sort -u", group
@@ -23,19 +27,19 @@ def processes(target: Any) -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("victim", ["VLLM::EngineCore", "server", "VLLM::Worker"])
-def test_an_endpoint_returns_after_the_death_of(victim: str) -> None:
-    target = host("lab2")
-    before = show(target, UNIT, "MainPID", "NRestarts")
-    target.check_output("kill -9 %s", processes(target)[victim])
+def test_endpoints_return_after_the_death_of_any_of_their_processes() -> None:
+    before = {unit: show(host(name), unit, "MainPID", "NRestarts") for unit, (name, _) in VICTIMS.items()}
+    for unit, (name, victim) in VICTIMS.items():
+        host(name).check_output("kill -9 %s", processes(host(name), unit)[victim])
 
-    def back() -> bool:
-        now = show(target, UNIT, "ActiveState", "SubState", "MainPID", "NRestarts")
-        return now["SubState"] == "running" and now["MainPID"] != before["MainPID"]
+    def back(unit: str, name: str) -> bool:
+        now = show(host(name), unit, "SubState", "MainPID")
+        return now["SubState"] == "running" and now["MainPID"] != before[unit]["MainPID"]
 
-    wait_until(back, 240, f"{UNIT} is active again after the death of {victim}")
-    after = show(target, UNIT, "NRestarts")
-    assert int(after["NRestarts"]) == int(before["NRestarts"]) + 1
+    for unit, (name, victim) in VICTIMS.items():
+        wait_until(partial(back, unit, name), 240, f"{unit} is active again after the death of {victim}")
+    for unit, (name, _) in VICTIMS.items():
+        assert int(show(host(name), unit, "NRestarts")["NRestarts"]) == int(before[unit]["NRestarts"]) + 1
 
 
 def test_every_unit_is_back_after_a_reboot_without_anybodys_help(site: Any, menu: dict[str, Any]) -> None:

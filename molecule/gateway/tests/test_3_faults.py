@@ -73,7 +73,8 @@ def holder() -> str:
 
 def test_absent_leaves_nothing() -> None:
     for where in GATEWAYS:
-        host(where).check_output("echo '# mine' > /etc/haproxy/mine.cfg")
+        # What a rollout's lock leaves, and a file of the operator's.
+        host(where).check_output("mkdir -p /var/lib/vllm; echo '# mine' > /etc/haproxy/mine.cfg")
     assert gateway(gateway_state="absent").rc == 0
     for where in GATEWAYS:
         target = host(where)

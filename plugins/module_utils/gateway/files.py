@@ -11,6 +11,8 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.service.render impo
 
 DOOR, BODIES, FLOATING = "haproxy-vllm.service", "haproxy-vllm-bodies.service", "keepalived-vllm.service"
 STATE, RUN = "/var/lib/haproxy-vllm", "/run/haproxy-vllm"
+# Of module rollout_lock; empty on a host that has no engine and that nobody holds.
+LOCKS = "/var/lib/vllm"
 KEEPALIVED = "/etc/keepalived/vllm.conf"
 _UNITS = "/etc/systemd/system"
 _KEEPER, _CHECK = "/usr/local/libexec/haproxy-vllm-state", "/usr/local/libexec/haproxy-vllm-check"
@@ -54,10 +56,10 @@ def keepalived(text: str = "", templates: Path | None = None) -> dict[str, Any]:
 
 
 def absent(request: Mapping[str, Any]) -> dict[str, Any]:
-    """A set as one that is to go, with all that lies in its directories."""
+    """A set as one that is to go, with all that lies in its directories, and that of locks where it is empty."""
     directories = [{**directory, "only": True} for directory in request.get("directories", [])]
     if directories:
-        directories.append({"path": RUN, "only": True})
+        directories += [{"path": RUN, "only": True}, {"path": LOCKS}]
     return {**request, "state": "absent", "directories": directories, "programs": [], "validate": []}
 
 

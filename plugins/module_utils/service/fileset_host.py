@@ -146,9 +146,10 @@ def remove(request: Request, paths: Sequence[str]) -> None:
         systemd.run(["systemctl", "disable", "--now", "--quiet", *order], timeout=_PATIENCE)
     for path in paths:
         Path(path).unlink(missing_ok=True)
-    for directory in sorted((d.path for d in request.directories), reverse=True):
-        for base, _, _ in os.walk(directory, topdown=False):
-            if not os.listdir(base):
+    for directory in sorted(request.directories, key=lambda each: each.path, reverse=True):
+        below = [base for base, _, _ in os.walk(directory.path, topdown=False)] if directory.only else [directory.path]
+        for base in below:
+            if os.path.isdir(base) and not os.listdir(base):
                 os.rmdir(base)
     if known:
         systemd.run(["systemctl", "daemon-reload"])

@@ -179,5 +179,7 @@ def test_what_goes_is_all_that_came() -> None:
     there = files.haproxy(TEMPLATES, rendered(plan(model())), config.secret_files(CLIENTS, ENGINE, "PEM"))
     gone = files.absent(files.haproxy(TEMPLATES, {config.CONFIG: ""}, {}))
     removed = {file["path"] for file in gone["files"]}
-    only = tuple(directory["path"] for directory in gone["directories"] if directory["only"])
+    only = tuple(directory["path"] for directory in gone["directories"] if directory.get("only"))
     assert all(file["path"] in removed or file["path"].startswith(only) for file in there["files"])
+    # Engines keep theirs there: it goes only where it is empty.
+    assert {"path": "/var/lib/vllm"} in gone["directories"]
