@@ -118,13 +118,26 @@ def chat(where: str, model: str = "chatty", key: str | None = TEAM, tokens: int 
 
 def stream(where: str, tokens: int, key: str = TEAM, model: str = "chatty") -> int:
     """A chat stream, read to its end: how many tokens came; -1 where it did not end with [DONE]."""
-    body = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": tokens, "stream": True, "model": model}
     try:
-        answer = ask(where, "/v1/chat/completions", body, key)
+        answer = begin_stream(where, tokens, key, model)
+        return tokens_in(answer.read()) if answer.status == 200 else -1
     except (OSError, http.client.HTTPException):
         return -1
-    events = [line[6:] for line in answer.raw.decode().splitlines() if line.startswith("data: ")]
-    if answer.status != 200 or events[-1:] != ["[DONE]"]:
+
+
+def begin_stream(where: str, tokens: int, key: str, model: str = "chatty") -> http.client.HTTPResponse:
+    """A chat stream that has begun; the rest of it is there to be read."""
+    body = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": tokens, "stream": True, "model": model}
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
+    connection = connect(where)
+    connection.request("POST", "/v1/chat/completions", json.dumps(body).encode(), headers)
+    return connection.getresponse()
+
+
+def tokens_in(raw: bytes) -> int:
+    """How many tokens a whole stream brought; -1 where it did not end with [DONE]."""
+    events = [line[6:] for line in raw.decode().splitlines() if line.startswith("data: ")]
+    if events[-1:] != ["[DONE]"]:
         return -1
     choices = [json.loads(event)["choices"] for event in events[:-1]]
     return sum(bool(choice and choice[0]["delta"].get("content")) for choice in choices)

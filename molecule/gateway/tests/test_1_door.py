@@ -10,7 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from door import GATEWAYS, LARGE, LIMITED, NARROW, PORT, TEAM, ask, at_once, chat, connect, stream
+from door import (
+    GATEWAYS,
+    LARGE,
+    LIMITED,
+    NARROW,
+    PORT,
+    TEAM,
+    ask,
+    begin_stream,
+    chat,
+    connect,
+    stream,
+    tokens_in,
+)
 from testlab import KEY, ROOT, address, host, received
 
 CHAT = "/v1/chat/completions"
@@ -184,13 +197,12 @@ def test_a_key_may_be_held_to_some_models(where: str) -> None:
 
 
 def test_limits_of_a_key(where: str) -> None:
-    streams = at_once(2, lambda: stream(where, 20, LIMITED))
-    time.sleep(0.4)
+    streams = [begin_stream(where, 60, LIMITED) for _ in range(2)]
     answer = chat(where, key=LIMITED)
     assert (answer.status, answer.code) == (429, "rate_limit_exceeded")
     assert "under way" in answer.json["error"]["message"]
     assert int(answer.headers["retry-after"]) > 0
-    assert streams() == [20, 20]
+    assert [tokens_in(begun.read()) for begun in streams] == [60, 60]
     answers = [chat(where, key=LIMITED) for _ in range(3)]
     assert answers[-1].status == 429
     assert "per minute" in answers[-1].json["error"]["message"]
