@@ -34,6 +34,7 @@ def test_only_the_changed_model_restarts_and_drop_ins_survive(menu: dict[str, An
     assert words[words.index("--max-num-seqs") + 1] == "7"
     assert target.file(DROP_IN).exists
     assert target.check_output("cut -d' ' -f19 /proc/%s/stat", pid) == "3", "the drop-in's Nice= is not in force"
+    target.check_output("rm -r $(dirname %s) && systemctl daemon-reload", DROP_IN)
 
 
 def test_a_model_taken_off_the_menu_is_gone_and_the_others_never_noticed(menu: dict[str, Any], site: Any) -> None:
