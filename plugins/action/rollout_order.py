@@ -45,12 +45,12 @@ class ActionModule(ActionBase):
         hosts = [str(host) for host in variables["ansible_play_hosts_all"] if host in plan["hosts"]]
         if back.mistake(given["back_to"] or back.PREVIOUS):
             return {**result, "failed": True, "msg": back.mistake(given["back_to"])}
-        found = {}
-        for host in hosts:
-            kept = plain(hostvars[host].get(given["generations"]))
-            found[host] = read_host(plain(hostvars[host].get(given["states"])), kept)
-            if given["back_to"] and not found[host].trouble:
-                found[host] = going_back(found[host], kept, given["back_to"])
+        kept = {host: plain(hostvars[host].get(given["generations"])) for host in hosts}
+        found = {host: read_host(plain(hostvars[host].get(given["states"])), kept[host]) for host in hosts}
+        if given["back_to"]:
+            read = [host for host in hosts if not found[host].trouble]
+            meant = back.meaning(given["back_to"], [kept[host] for host in read])
+            found.update({host: going_back(found[host], kept[host], meant) for host in read})
         view = _view(plan, plain(variables.get(given["gateways"]) or {}))
         settings = (given["canary"], plain(given["serial"]), given["allow_gap"], given["limited"])
         decided = schedule(plan, found, view, Asked(*settings))

@@ -55,6 +55,8 @@ generations:
   contains:
     number: {description: Its number., type: int}
     created: {description: When it was made, ISO 8601 by the host's clock., type: str}
+    age: {description: Seconds since then by the host's clock; null where it is not known., type: float}
+    returned: {description: Whether it was made by going back to an earlier one., type: bool}
     outcome: {description: V(pending), V(active), V(proven) or V(failed)., type: str}
     plan: {description: The digest of the plan that made it; empty where it is not known., type: str}
     releases: {description: The releases of vLLM that its units run., type: list, elements: str}
@@ -75,6 +77,7 @@ back:
   type: int
 """
 
+import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -87,6 +90,8 @@ def facts(generation: generations.Generation) -> dict[str, Any]:
     return {
         "number": generation.number,
         "created": generation.manifest.get("created", ""),
+        "age": generations.age(generation, time.time()),
+        "returned": bool(generation.manifest.get("returned")),
         "outcome": generation.outcome,
         "plan": generation.manifest.get("plan", ""),
         "releases": generation.manifest.get("releases", []),

@@ -199,7 +199,7 @@ def apply(module: AnsibleModule) -> dict[str, Any]:
     if module.check_mode:
         return result
     if changed:
-        result["generation"] = host.apply(units, steps, stale, plan)
+        result["generation"] = host.apply(units, steps, stale, plan, returned=bool(module.params["generation"]))
     else:
         if reload_needed:
             # An operator's drop-in: read it in, restart nothing.

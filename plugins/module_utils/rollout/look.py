@@ -85,10 +85,10 @@ def read_host(state: Mapping[str, Any] | None, kept: Mapping[str, Any] | None) -
     )
 
 
-def going_back(host: Host, kept: Mapping[str, Any], to: str) -> Host:
-    """A host that goes to a kept generation instead of the plan; `to` as rollback_to has it. `ports` become that one's."""
+def going_back(host: Host, kept: Mapping[str, Any], meant: back.Meaning) -> Host:
+    """A host that goes to a kept generation instead of the plan. `ports` become that one's."""
     try:
-        target = back.target(kept, to)
+        target = back.target(kept, meant)
     except back.NoWayBackError as error:
         return replace(host, refusals=(f"rollback_to: {error}",), steps=())
     found = next(g for g in kept["generations"] if g["number"] == target)

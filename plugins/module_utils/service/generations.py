@@ -2,8 +2,9 @@
 
 `<root>/<n>/` holds the unit files and `manifest.json`:
 {"number": n, "created": ISO time, "outcome": "pending" | "active" | "proven" | "failed", "plan": digest of the plan that
-made it, "releases": [release, ...], "units": {unit: {"name", "digest", "release", "weights", "revision", "service"}}};
-`service` is what endpoint_check needs to know. The earliest manifests have neither `plan` nor `service`.
+made it, "returned": whether it was made by going back, "releases": [release, ...], "units": {unit: {"name", "digest",
+"release", "weights", "revision", "service"}}}; `service` is what endpoint_check needs to know. The earliest manifests have
+neither `plan` nor `service` nor `returned`.
 
 A generation is pending until its units answer, then active, then proven once it was judged good; or failed.
 """
@@ -50,8 +51,8 @@ def read_generations(root: Path) -> list[Generation]:
     return sorted(found, key=lambda generation: generation.number)
 
 
-def write_generation(root: Path, units: Sequence[Mapping[str, Any]], plan: str = "") -> int:
-    """Write the next generation whole, or not at all; its number.
+def write_generation(root: Path, units: Sequence[Mapping[str, Any]], plan: str = "", *, returned: bool = False) -> int:
+    """Write the next generation whole, or not at all; its number. `returned`: it is an earlier one's set of units again.
 
     Where the newest one is the same set it stays, pending anew if it was never seen to serve: this is another try.
     """
@@ -69,6 +70,7 @@ def write_generation(root: Path, units: Sequence[Mapping[str, Any]], plan: str =
         "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "outcome": "pending",
         "plan": plan,
+        "returned": returned,
         "releases": sorted({unit["release"] for unit in units}),
         "units": {
             unit["unit"]: {
@@ -96,6 +98,14 @@ def _write_manifest(root: Path, number: int, manifest: Mapping[str, Any]) -> Non
     draft = path.with_suffix(".draft")
     draft.write_text(json.dumps(manifest, indent=2) + "\n")
     os.replace(draft, path)
+
+
+def age(generation: Generation, now: float) -> float | None:
+    """Seconds since a generation was made, at `now` (seconds since the epoch); None where that is not known."""
+    try:
+        return now - datetime.datetime.fromisoformat(str(generation.manifest["created"])).timestamp()
+    except (KeyError, ValueError):
+        return None
 
 
 def becomes(found: str, outcome: str) -> str:

@@ -59,12 +59,17 @@ def _entry(path: str, before: str, after: str) -> dict[str, str]:
     return {"before": before, "after": after, "before_header": path, "after_header": path}
 
 
-def apply(planned: Sequence[Mapping[str, Any]], steps: Sequence[Step], files: Sequence[HostFile], plan: str) -> int:
-    """Do all steps; starts are queued, not awaited. `plan` is the digest of the plan. Returns the generation's number."""
+def apply(
+    planned: Sequence[Mapping[str, Any]], steps: Sequence[Step], files: Sequence[HostFile], plan: str, *, returned: bool
+) -> int:
+    """Do all steps; starts are queued, not awaited. Returns the generation's number.
+
+    `plan` is the digest of the plan; `returned`: whether these are the units of an earlier generation.
+    """
     for file in files:
         file.write()
     systemd.run(["systemd-sysusers", "/etc/sysusers.d/vllm.conf"])
-    number = generations.write_generation(GENERATIONS, planned, plan)
+    number = generations.write_generation(GENERATIONS, planned, plan, returned=returned)
     for step in steps:
         if step.verb == "remove":
             systemd.run(["systemctl", "disable", "--now", step.unit], timeout=600)

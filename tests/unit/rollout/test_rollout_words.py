@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.baremetal.vllm.plugins.filter.rollout import closed_to
+from ansible_collections.baremetal.vllm.plugins.module_utils.rollout.back import meaning
 from ansible_collections.baremetal.vllm.plugins.module_utils.rollout.look import Host, View, going_back, read_gateways
 from ansible_collections.baremetal.vllm.plugins.module_utils.rollout.schedule import Asked, Schedule, schedule
 from ansible_collections.baremetal.vllm.plugins.module_utils.rollout.told import document
@@ -58,12 +59,13 @@ def test_a_host_is_listed_with_what_changes_there(steps: list[dict[str, Any]], w
 
 
 def test_a_host_that_goes_back_is_listed_with_where_it_goes() -> None:
-    back = going_back(BASE, KEPT, "previous")
+    back = going_back(BASE, KEPT, meaning("previous", [KEPT]))
     assert decided(back).touched["h1"].why == "back to generation 6 of plan aaaa1111 (vLLM 0.32.0)"
     assert (
-        decided(going_back(BASE, KEPT, "7")).skipped["h1"] == "runs generation 7 of plan bbbb2222 (vLLM 0.32.0) already"
+        decided(going_back(BASE, KEPT, meaning("7", [KEPT]))).skipped["h1"]
+        == "runs generation 7 of plan bbbb2222 (vLLM 0.32.0) already"
     )
-    assert decided(going_back(BASE, KEPT, "9")).skipped["h1"] == "refused, as told below"
+    assert decided(going_back(BASE, KEPT, meaning("9", [KEPT]))).skipped["h1"] == "refused, as told below"
 
 
 @pytest.mark.parametrize(
