@@ -7,9 +7,11 @@ import io
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tarfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -82,6 +84,47 @@ def playbook(
     if not quiet:
         print(run.text)
     return run
+
+
+class Playing:
+    """A playbook under way, told line by line."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self.started = time.monotonic()
+        self.process = subprocess.Popen(
+            words, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            start_new_session=True,
+        )  # fmt: skip
+        self.text = ""
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
+
+    def read(self) -> None:
+        for line in self.process.stdout or ():
+            self.text += line
+
+    def reaches(self, words: str, seconds: float = 180) -> None:
+        """Wait for the task (or any other words)."""
+        end = time.monotonic() + seconds
+        while words not in self.text:
+            assert self.process.poll() is None and time.monotonic() < end, f"never came to {words!r}:\n{self.text}"  # noqa: PT018
+            time.sleep(0.05)
+
+    def interrupt(self) -> None:
+        """What Ctrl-C does."""
+        self.process.send_signal(signal.SIGINT)
+        self.end()
+
+    def kill(self) -> None:
+        """The control node's end: this process and all that it started, without a word."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def end(self, seconds: float = 400) -> Run:
+        self.process.wait(seconds)
+        self.reader.join(5)
+        print(self.text)
+        return Run(self.process.returncode, self.text, time.monotonic() - self.started)
 
 
 def host(name: str) -> Any:

@@ -16,7 +16,8 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.weights.progress im
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights.selection import in_units
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights.store import label
 
-POLL_FIRST, POLL_MOST = 1.0, 10.0
+POLL_FIRST = 1.0
+POLL_MOST = 10.0
 HOST_MODULE = "baremetal.vllm.model_weights_host"
 TEXTS = {"hub": "fetched", "pushed": "pushed"}
 KEYS = ("token_file", "hf_token", "endpoint", "offline", "verify", "store", "run_dir", "pause", "engine_python")

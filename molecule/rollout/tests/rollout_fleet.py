@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +14,7 @@ from typing import Any
 
 import testlab
 from load import Load, load
-from testlab import ROOT, STATE, Run
+from testlab import ROOT, STATE, Playing, Run
 
 INVENTORY = ROOT / "molecule" / "rollout" / "inventory"
 # Tests of different fleets run side by side, each in a process of its own (verify.yml).
@@ -68,41 +66,8 @@ def play(name: str, *arguments: str, version: str = OLD, **more: Any) -> Run:
     return testlab.playbook(name, *arguments, inventories=[INVENTORY], **settings(version, more))
 
 
-class Playing:
-    """A playbook under way, told line by line."""
-
-    def __init__(self, name: str, *arguments: str, version: str = OLD, **more: Any) -> None:
-        command = testlab.command(name, *arguments, inventories=[INVENTORY], **settings(version, more))
-        self.started = time.monotonic()
-        self.process = subprocess.Popen(
-            command, cwd=ROOT, env=testlab.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            start_new_session=True,
-        )  # fmt: skip
-        self.text = ""
-        self.reader = threading.Thread(target=self.read, daemon=True)
-        self.reader.start()
-
-    def read(self) -> None:
-        for line in self.process.stdout or ():
-            self.text += line
-
-    def reaches(self, words: str, seconds: float = 180) -> None:
-        """Wait for the task (or any other words)."""
-        end = time.monotonic() + seconds
-        while words not in self.text:
-            assert self.process.poll() is None and time.monotonic() < end, f"never came to {words!r}:\n{self.text}"  # noqa: PT018
-            time.sleep(0.05)
-
-    def kill(self) -> None:
-        """The control node's end: this process and all that it started, without a word."""
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-
-    def end(self, seconds: float = 400) -> Run:
-        self.process.wait(seconds)
-        self.reader.join(5)
-        print(self.text)
-        return Run(self.process.returncode, self.text, time.monotonic() - self.started)
+def begin(name: str, *arguments: str, version: str = OLD, **more: Any) -> Playing:
+    return Playing(testlab.command(name, *arguments, inventories=[INVENTORY], **settings(version, more)))
 
 
 @contextmanager

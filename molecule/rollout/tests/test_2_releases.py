@@ -9,8 +9,8 @@ from rollout_fleet import (
     FIRST,
     SECOND,
     THIRD,
-    Playing,
     assert_whole,
+    begin,
     loaded,
     offer,
     other,
@@ -42,7 +42,7 @@ def test_a_bad_release_stops_at_the_first_host_and_is_taken_back(
     before, was = processes(), releases()
     with loaded() as load:
         # Longer than the release takes to show what it is.
-        playing = Playing("rollout", version=release, rollout_soak=4)
+        playing = begin("rollout", version=release, rollout_soak=4)
         playing.reaches("take_back | Judge what went wrong")
         verdict = time.monotonic()
         run = playing.end()
@@ -80,7 +80,7 @@ def test_a_release_that_does_not_know_an_option_is_refused_by_its_engine_and_tak
     ],
 )
 def test_an_engine_that_is_killed_leaves_the_fleet_whole(steady: None, task: str) -> None:
-    playing = Playing("rollout", *ONE, version=other())
+    playing = begin("rollout", *ONE, version=other())
     playing.reaches(task)
     if task == SWITCH:
         time.sleep(1.5)

@@ -16,9 +16,9 @@ from rollout_fleet import (
     OLD,
     SECOND,
     THIRD,
-    Playing,
     ask,
     assert_whole,
+    begin,
     drains,
     loaded,
     other,
@@ -43,7 +43,7 @@ def power() -> Iterator[None]:
 def test_a_host_that_loses_its_power_is_named_and_finished_by_the_next_run(steady: None, power: None) -> None:
     release = other()
     with loaded() as load:
-        playing = Playing("rollout", *ONE, version=release)
+        playing = begin("rollout", *ONE, version=release)
         playing.reaches(SWITCH)
         assert playbook("lab", inventories=[INVENTORY], lab_state="killed", lab_names=[FIRST]).rc == 0
         run = playing.end()
@@ -66,7 +66,7 @@ def test_a_host_that_loses_its_power_is_named_and_finished_by_the_next_run(stead
 def test_a_control_node_that_dies_is_succeeded_by_the_same_command(steady: None, task: str) -> None:
     release = other()
     with loaded() as load:
-        playing = Playing("rollout", *ONE, version=release)
+        playing = begin("rollout", *ONE, version=release)
         playing.reaches(task)
         playing.kill()
         again = play("rollout", *ONE, version=release)
@@ -82,7 +82,7 @@ def test_a_host_out_of_reach_of_the_control_node_goes_on_serving_and_is_finished
     cut = "nft 'add table inet cut; add chain inet cut in { type filter hook input priority -300; };"
     cut += " add rule inet cut in tcp dport 22 drop'"
     with loaded() as load:
-        playing = Playing("rollout", *ONE, version=release)
+        playing = begin("rollout", *ONE, version=release)
         playing.reaches("prove | Prove the endpoints")
         # It comes back by itself: nobody could reach it to say so.
         ssh(FIRST, f"systemd-run --quiet --on-active=25 nft delete table inet cut && {cut}")
@@ -102,10 +102,10 @@ def test_a_host_out_of_reach_of_the_control_node_goes_on_serving_and_is_finished
 
 def test_a_gateway_that_is_killed_comes_back_with_what_was_drained(steady: None) -> None:
     release = other()
-    playing = Playing("rollout", *ONE, version=release)
+    playing = begin("rollout", *ONE, version=release)
     playing.reaches("switch | Take the figures of what runs")
     ssh(GATEWAY, "systemctl kill --signal=KILL haproxy-vllm")
-    wait_until(lambda: ask()[0] == 200, 20, "the gateway is back")
+    wait_until(lambda: ask()[0] == 200, 60, "the gateway is back")
     drained = view()["chat"][FIRST]
     run = playing.end()
     assert drained in ("DRAIN", "MAINT"), f"{FIRST} was drained, and after the kill it is {drained}"
@@ -168,7 +168,7 @@ def test_clocks_that_are_a_day_off_change_nothing(steady: None, tmp_path: Path) 
 
 def test_a_second_operator_is_told_who_works_on_the_fleet_and_since_when(steady: None) -> None:
     release = other()
-    first = Playing("rollout", *ONE, version=release)
+    first = begin("rollout", *ONE, version=release)
     first.reaches("drain | Wait for the running requests")
     second = play("rollout", *ONE, version=release)
     done = first.end()

@@ -68,7 +68,7 @@ def test_a_crash_during_start_names_its_cause_and_what_served_goes_on() -> None:
     )
     assert ask("lab3", port, "/v1/models")[0] == 200
     assert show(host("lab3"), "vllm-other.service", "MainPID") == pid
-    assert run.seconds < 60
+    assert run.seconds < 300, "the wait of half an hour is not sat out"
 
 
 def test_a_missing_model_directory_fails_its_host_alone(tmp_path: Path) -> None:

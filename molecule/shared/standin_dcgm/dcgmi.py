@@ -3,6 +3,7 @@
 
 /etc/standin-dcgm.json says how it ends, {} or no file: everything passes after 3 s.
   {"seconds": 20}                                   how long a diagnostic takes
+  {"until": "/run/enough"}                          it goes on until this file is there
   {"failures": {"memory": "A DBE was detected"}}    these tests fail on the last GPU, with these words
   {"skips": ["memory", "pcie"]}                     these are skipped on every GPU
   {"output": "/srv/report.json", "status": 226}     print this file instead, and end so
@@ -79,6 +80,8 @@ def main() -> None:
     path = Path("/etc/standin-dcgm.json")
     setting = json.loads(path.read_text()) if path.exists() else {}
     time.sleep(setting.get("seconds", 3))
+    while "until" in setting and not Path(setting["until"]).exists():
+        time.sleep(0.2)
     if "output" in setting:
         print(Path(setting["output"]).read_text())
         sys.exit(setting.get("status", 0))
