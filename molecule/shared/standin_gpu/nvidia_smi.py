@@ -8,6 +8,7 @@ chosen are written over it. Words and exit statuses of failures: nvidia-smi(1), 
 from __future__ import annotations
 
 import copy
+import json
 import sys
 import time
 import xml.etree.ElementTree as ElementTree
@@ -33,6 +34,9 @@ NO_DRIVER = (
     "Make sure that the latest NVIDIA driver is installed and running.\n"
 )
 HERE = machine.read()
+# Gone with the next boot, as in a GPU.
+SETTINGS = machine.RUN / "settings.json"
+MODES = {"DEFAULT": "Default", "EXCLUSIVE_PROCESS": "Exclusive_Process", "PROHIBITED": "Prohibited"}
 
 
 def fail(text: str, status: int) -> None:
@@ -91,6 +95,36 @@ def uuid(index: int) -> str:
     return f"GPU-00000000-0000-0000-0000-{index:012d}"
 
 
+def settings() -> dict[str, dict[str, str]]:
+    """What the GPUs were told since boot, by index."""
+    found: dict[str, dict[str, str]] = json.loads(SETTINGS.read_text()) if SETTINGS.exists() else {}
+    return found
+
+
+def set_gpus(words: list[str]) -> None:
+    """`-i 0,1` with one of -pl WATTS, -lgc MHZ,MHZ, -rgc and -c MODE."""
+    option, told = dict(zip(words, words[1:])), settings()
+    for index in option["-i"].split(","):
+        gpu = told.setdefault(index, {})
+        if "-pl" in option:
+            if not 100 <= float(option["-pl"]) <= 500:
+                fail(
+                    f"Provided power limit {option['-pl']} W is not a valid power limit which should be between 100.00 W and 500.00 W",
+                    2,
+                )
+            gpu["power"] = f"{float(option['-pl']):.2f} W"
+        elif "-lgc" in option:
+            gpu["clocks"] = option["-lgc"]
+        elif "-rgc" in words:
+            gpu.pop("clocks", None)
+        elif "-c" in option:
+            gpu["mode"] = MODES[option["-c"]]
+        else:
+            fail(f"stand-in nvidia-smi cannot set {words}", 2)
+    SETTINGS.write_text(json.dumps(told))
+    print("All done.")
+
+
 def report() -> str:
     root = ElementTree.parse("/opt/standin-gpu/recording.xml").getroot()
     recorded = root.find("gpu")
@@ -115,6 +149,11 @@ def report() -> str:
         put(gpu, "uuid", uuid(index))
         put(gpu, "serial", f"165000000000{index}")
         put(gpu, "persistence_mode", "Enabled" if held else "Disabled")
+        told = settings().get(str(index), {})
+        if "power" in told:
+            put(gpu, "gpu_power_readings/current_power_limit", told["power"])
+        if "mode" in told:
+            put(gpu, "compute_mode", told["mode"])
         processes = gpu.find("processes")
         for process in list(processes if processes is not None else ()):
             processes.remove(process)
@@ -173,6 +212,8 @@ def main() -> None:
         print(links())
     elif arguments == ["-L"]:
         print("\n".join(f"GPU {index}: {MODELS[number][0]} (UUID: {uuid(index)})" for index, _, number in gpus()))
+    elif arguments[:1] == ["-i"]:
+        set_gpus(arguments)
     elif arguments:
         fail(f"stand-in nvidia-smi does not know {arguments}", 2)
 
