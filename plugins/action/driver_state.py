@@ -18,15 +18,19 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.driver.model import
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.request import read_wanted
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.finding import Finding, as_dicts
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.jsonform import build
-from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import names, plain
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.words import printable
 
 # What a rescue needs, from the look before the change that failed.
-_BACK = ("back", "back_files", "back_remove", "undrain_commands")
-# What a driver that was just loaded needs time for: NVSwitch links are trained for up to a minute.
-SETTLING = {"fabric-not-completed"}
-SETTLES, PAUSE = 120.0, 5
+_BACK = ("back", "back_files", "back_remove", "back_loaded", "undrain_commands")
+# What a driver that was just loaded, or a host that has just booted, needs time for: NVSwitch links are trained for up to a
+# minute, and the first program that asks waits until all GPUs are initialised.
+SETTLING = {"fabric-not-completed", "module-not-loaded", "device-nodes-missing", "gpu-hangs"}
+# The same of a service that systemd is still starting.
+STARTING = {"fabric-manager-not-running", "persistence-off", "not-settled"}
+SETTLES = 120.0
+PAUSE = 5
 display = Display()
 
 
@@ -55,7 +59,7 @@ class ActionModule(ActionBase):
             wanted = replace(wanted, version=settled.version, upgrade=False)
         request = Request(
             wanted=wanted,
-            policy=Policy(boolean(given.get("reboot", False)), tuple(given.get("accept") or ())),
+            policy=Policy(boolean(given.get("reboot", False)), names(given.get("accept"))),
             mirror_key=mirror_key,
             declared=int(given.get("gpu_count") or 0),
             absent=given.get("state", "present") == "absent",
@@ -75,7 +79,7 @@ class ActionModule(ActionBase):
             state = build(State, seen["state"])
             verdict = judge(state, seen["texts"], request)
             stop = _stop(verdict, request, prove)
-            if not prove or not stop or {f.name for f in stop} - SETTLING or time.monotonic() > deadline:
+            if not prove or not _settles(stop, state) or time.monotonic() > deadline:
                 break
             self._show(f"{stop[0].message}: looking again in {PAUSE} s")
             time.sleep(PAUSE)
@@ -121,6 +125,13 @@ def _stop(verdict: Verdict, request: Request, prove: bool) -> list[Finding]:
     return stop or ([] if verdict.idle else [_restless(verdict)])
 
 
+def _settles(stop: list[Finding], state: State) -> bool:
+    """Whether all that is wrong may come right by itself in a moment."""
+    starting = any(unit.state == "activating" for unit in state.units.values())
+    wrong = {finding.name for finding in stop}
+    return bool(wrong) and wrong <= (SETTLING | STARTING if starting else SETTLING)
+
+
 def _mirror_key(path: str) -> tuple[str, str]:
     """The text of the operator's key, or why it cannot be had."""
     if not path:
@@ -148,6 +159,7 @@ def _answer(
         "back_files": [{"path": path, "content": texts[path], "mode": "0644"} for path in pins if path in texts],
         "back_remove": [path for path in pins if path not in texts],
         "back": steps["back"],
+        "back_loaded": state.loaded is not None,
     }
     if before.get("back"):
         undo = {name: before[name] for name in undo}

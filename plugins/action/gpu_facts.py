@@ -13,7 +13,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.declared import
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.finding import Finding, as_dicts
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.jsonform import build
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.model import Facts
-from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import whole
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import names, whole
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.words import printable
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import ACCELERATORS
 
@@ -46,7 +46,7 @@ class ActionModule(ActionBase):
         answer: dict[str, Any] = self._execute_module(module_args=arguments, task_vars=task_vars)
         if "facts" not in answer:
             return answer
-        accepted = set(self._task.args.get("accept") or ())
+        accepted = set(names(self._task.args.get("accept")))
         findings = judge(answer, declared, host)
         bad = [finding for finding in findings if finding.fatal and finding.name not in accepted]
         answer["findings"] = as_dicts(findings)

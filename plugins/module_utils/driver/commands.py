@@ -36,7 +36,8 @@ def update(family: str) -> tuple[str, ...]:
     """Reading the package lists."""
     if family == "debian":
         return ("apt-get", "-o", "DPkg::Lock::Timeout=600", "-o", "APT::Update::Error-Mode=any", "update")
-    return ("dnf", "-y", "makecache")
+    # By itself dnf keeps lists for two days (metadata_expire).
+    return ("dnf", "-y", "--refresh", "makecache")
 
 
 def difference(resolution: Resolution, state: State) -> dict[str, str]:
@@ -179,6 +180,13 @@ def build(resolution: Resolution, state: State) -> list[Command]:
     ]
 
 
+def forgotten(resolution: Resolution, state: State) -> bool:
+    """Whether a kernel lacks the module and DKMS does not even know its source, which the package's scripts tell it of."""
+    lacking = any(k.headers and (k.module is None or k.module.version != resolution.version) for k in state.kernels)
+    known = any(entry.version == resolution.version for entry in state.dkms)
+    return resolution.build == "dkms" and lacking and not known
+
+
 def initramfs(family: str, kernels: Iterable[str]) -> list[Command]:
     """Make the early boot of kernels anew, without nouveau."""
     if family == "debian":
@@ -190,6 +198,13 @@ def initramfs(family: str, kernels: Iterable[str]) -> list[Command]:
 
 def enable(units: Iterable[str]) -> list[Command]:
     return [Command(f"enable {unit}", ("systemctl", "enable", unit)) for unit in units]
+
+
+def disable(unit: str) -> list[Command]:
+    return [
+        Command(f"stop and disable {unit}", ("systemctl", "disable", "--now", unit)),
+        Command(f"forget that {unit} failed", ("systemctl", "reset-failed", unit), optional=True),
+    ]
 
 
 def start(units: Iterable[str]) -> list[Command]:

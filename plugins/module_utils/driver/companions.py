@@ -69,8 +69,11 @@ def support(way: Way, state: State, release: Release, on: Shelf) -> tuple[dict[s
             return {}, [refusals.headers(kernel, name)], []
         else:
             lacking.append(kernel)
-    if packages:
-        meta = way.packages.headers_meta.replace("{flavour}", candidates.flavour(first, release))
+    meta = way.packages.headers_meta.replace("{flavour}", candidates.flavour(first, release))
+    # Headers that came by their kernel's name (linux-headers-$(uname -r)) are followed by none for the next kernel. What is
+    # there and works is left as it is.
+    alone = release.family == "debian" and not any(name in state.packages for name in meta.split(" | "))
+    if packages or (alone and not state.userspace):
         # From where the kernel came: a kernel of the backports is followed by the headers of the backports.
         origins = {offer.origin for name in packages for offer in offered.get(name, ())}
         same = {

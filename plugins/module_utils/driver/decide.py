@@ -72,10 +72,11 @@ def decide(
     findings = tuple(finding for finding in findings if finding.name not in policy.accept)
     names = {finding.name for finding in findings}
     install = (*(commands.mend(family) if state.broken else ()), *commands.install(family, resolution, state))
-    if not packages and any(finding.fatal and finding.name in _LOST for finding in findings):
-        install = (*install, *commands.reinstall(family, resolution))
     # Headers and tools come and go without anybody noticing; the driver itself does not.
     moves = any(resolution.version in version for version in packages.values()) or bool(resolution.remove)
+    lost = not packages and any(finding.fatal and finding.name in _LOST for finding in findings)
+    if lost or (not moves and commands.forgotten(resolution, state)):
+        install = (*install, *commands.reinstall(family, resolution))
     change = _load_changes(state, resolution) or (moves and state.loaded is not None)
     ours, foreign = users(state)
     reboot = _reboot(state, resolution, moves, findings)
@@ -97,13 +98,15 @@ def decide(
             then=_then(state, change, reboot),
         )
     services = _services(state, wanted, "persistence-off" in names)
+    needless = (commands.FABRIC,) if "fabric-manager-without-switch" in names else ()
     heal = [*commands.build(resolution, state), *_initramfs(state, family), *commands.hold(family, resolution, state)]
+    heal += [command for unit in needless for command in commands.disable(unit)]
     return Decision(
         drain=drain,
         install=install,
         heal=(*heal, *commands.enable(services.enable)),
         # What needs the right module comes with the reboot.
-        load=() if reboot else _load(state, services, change, "device-nodes-missing" in names),
+        load=() if reboot else _load(state, services, change, "device-nodes-missing" in names, needless),
         reboot="" if waits else reboot,
         waits=waits,
         back=tuple(commands.reload(state)) if change and not reboot else (),
@@ -200,10 +203,12 @@ def _initramfs(state: State, family: str) -> list[Command]:
     return commands.initramfs(family, [kernel.release for kernel in state.kernels if kernel.nouveau_in_initramfs])
 
 
-def _load(state: State, services: _Services, change: bool, nodes: bool) -> tuple[Command, ...]:
+def _load(
+    state: State, services: _Services, change: bool, nodes: bool, needless: tuple[str, ...]
+) -> tuple[Command, ...]:
     """Exchange the module where it must be, make device nodes, and start the services that shall run."""
     if not change:
         return (*(commands.load() if nodes else ()), *commands.start(services.start))
     stopped = [unit for unit in commands.SERVICES if unit in state.units and state.units[unit].state == "active"]
-    again = list(dict.fromkeys([*services.start, *stopped]))
+    again = [unit for unit in dict.fromkeys([*services.start, *stopped]) if unit not in needless]
     return (*commands.unload(state), *commands.load(), *commands.start(again))

@@ -12,13 +12,19 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.finding import 
 # The names that DKMS gives its own key: dkms 3 (Debian, EPEL), and Ubuntu's shim-signed (with the host's name before it).
 _DKMS_KEYS = ("DKMS module signing key", "Secure Boot Module Signature key")
 _ENROL = (
-    "Enrol the key: `mokutil --import {}` on the host, reboot, and confirm at its console (MOK manager); or write "
-    "{}; or turn Secure Boot off in the firmware"
+    "Enrol the key: `mokutil --import {}` on the host (where there is none yet, `{}` makes one), reboot, and confirm at its "
+    "console (MOK manager); or write {}; or turn Secure Boot off in the firmware"
 )
 _PREBUILT = "nvidia_driver_build: prebuilt where signed modules are on offer"
 # Without a console there is no other way to keep Secure Boot: Canonical's key is in every Ubuntu's.
 _UBUNTU_PREBUILT = "nvidia_driver_source: distribution and nvidia_driver_build: prebuilt (modules that Canonical signs)"
+# As the scripts of dkms 3 make and look for them (sign_module in /usr/sbin/dkms); a key that is there is not replaced.
 _KEY, _UBUNTU_KEY = "/var/lib/dkms/mok.pub", "/var/lib/shim-signed/mok/MOK.der"
+_MAKE = (
+    "mkdir -p /var/lib/dkms && cd /var/lib/dkms && umask 077 && openssl req -new -x509 -nodes -days 36500 -newkey rsa:2048 "
+    "-subj '/CN=DKMS module signing key' -keyout mok.key -outform DER -out mok.pub"
+)
+_UBUNTU_MAKE = "update-secureboot-policy --new-key"
 
 
 def secure_boot(case: Case) -> Iterator[Finding]:
@@ -26,7 +32,7 @@ def secure_boot(case: Case) -> Iterator[Finding]:
     if not case.state.secure_boot:
         return
     ubuntu = case.state.system.name == "ubuntu"
-    enrol = _ENROL.format(*((_UBUNTU_KEY, _UBUNTU_PREBUILT) if ubuntu else (_KEY, _PREBUILT)))
+    enrol = _ENROL.format(*((_UBUNTU_KEY, _UBUNTU_MAKE, _UBUNTU_PREBUILT) if ubuntu else (_KEY, _MAKE, _PREBUILT)))
     refused = [
         (kernel.release, kernel.module) for kernel in case.next if kernel.module and _refused(case, kernel.module)
     ]

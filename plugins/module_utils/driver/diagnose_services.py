@@ -59,12 +59,15 @@ def switches(case: Case) -> Iterator[Finding]:
 
 
 def _needless(case: Case, unit: Unit) -> Iterator[Finding]:
-    fabric = case.state.facts is not None and any(gpu.fabric for gpu in case.state.facts.gpus)
-    if not fabric and (unit.enabled or unit.state in ("active", "failed")):
+    if not (unit.enabled or unit.state in ("active", "failed")):
+        return
+    gpus = case.state.facts.gpus if case.state.facts is not None else ()
+    # A virtual machine has the links and not the switches: its GPUs tell, once they can be asked.
+    if gpus and not any(gpu.fabric for gpu in gpus):
         yield Finding(
             "fabric-manager-without-switch",
             f"{_sentence('the fabric manager', unit)}, on a host without NVSwitches",
-            "Remove the package nvidia-fabricmanager, or disable its service",
+            "It is stopped and disabled",
             "services",
             fatal=False,
         )

@@ -43,6 +43,8 @@ def look(
     current = look_kernels.running(root)
     loaded = look_modules.loaded(root)
     blocked, since = look_modules.nouveau_blocks(root)
+    # Before nvidia-smi is asked: it opens the devices itself.
+    users = look_modules.users(root)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         facts = pool.submit(_facts, root, run, loaded is not None)
         log = pool.submit(kernel_log.read, run, log_since)
@@ -53,7 +55,6 @@ def look(
         units = pool.submit(look_system.units, run)
         keys = pool.submit(look_system.trusted_keys, root, run)
         virtual = pool.submit(look_system.virtual, run)
-        users = pool.submit(look_modules.users, root)
     libraries = look_packages.userspace(root, machine)
     return State(
         system=system,
@@ -76,7 +77,7 @@ def look(
         dkms=dkms.result(),
         units=units.result(),
         xids=kernel_log.xids(log.result()),
-        users=users.result(),
+        users=users,
         facts=facts.result(),
         virtual=virtual.result(),
         nodes=look_modules.nodes(root),

@@ -28,3 +28,13 @@ def whole(value: Any) -> int | None:
     if isinstance(value, int):
         return value
     return int(value) if isinstance(value, str) and re.fullmatch(r"\d{1,18}", value) else None
+
+
+def names(value: Any) -> tuple[str, ...]:
+    """A list of names as YAML gives it, or as `-e x=a,b` does.
+
+    >>> names(["xid-48", "gpu-lost,fewer-gpus"])
+    ('xid-48', 'gpu-lost', 'fewer-gpus')
+    """
+    items = value if isinstance(value, (list, tuple)) else [value or ""]
+    return tuple(name for item in items for name in re.split(r"[,\s]+", str(item)) if name)

@@ -70,7 +70,7 @@ class Disk:
 class Host:
     """`models` and `strangers` are units that use the GPUs while they run; `offers` is what the repositories have.
 
-    `unbuildable` are versions that the compiler refuses ("*": all). `holder` is a module of somebody else's on top of
+    `unbuildable` are versions that the compiler refuses ("*": all), `unloadable` those that the kernel does. `holder` is a module of somebody else's on top of
     nvidia, which rmmod does not remove. `blocked` is nouveau, by other means than ours.
     """
 
@@ -98,6 +98,7 @@ class Host:
     models: dict[str, bool] = field(default_factory=dict)
     strangers: tuple[str, ...] = ()
     unbuildable: set[str] = field(default_factory=set)
+    unloadable: set[str] = field(default_factory=set)
     holder: bool = False
     unreachable: bool = False
     rebooted: int = 0
@@ -248,6 +249,8 @@ class Host:
             raise Failed("modprobe: FATAL: Module nvidia not found in directory /lib/modules")
         if self.secure_boot and module.signer not in self.keys:
             raise Failed("modprobe: ERROR: could not insert 'nvidia': Key was rejected by service")
+        if module.version in self.unloadable:
+            raise Failed("modprobe: ERROR: could not insert 'nvidia': Exec format error")
         drives = {each.open for each in hardware.generations(self.gpus)}
         if self.nouveau or ("no" if module.open else "must") in drives:
             raise Failed("modprobe: ERROR: could not insert 'nvidia': No such device")

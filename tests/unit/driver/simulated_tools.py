@@ -63,6 +63,11 @@ def _systemctl(host: Host, verb: str, units: Sequence[str]) -> None:
         try:
             if verb == "enable":
                 host.units[unit] = Unit(host.units[unit].state, True)
+            elif verb == "disable":
+                host._stop(unit)
+                host.units[unit] = Unit(host.units[unit].state, False)
+            elif verb == "reset-failed":
+                pass
             elif verb == "stop":
                 host._stop(unit)
             else:
@@ -126,6 +131,8 @@ def _apt(host: Host, flags: set[str], plain: list[str]) -> None:
     for name, full in chosen.items():
         try:
             host.put(name, full)
+            if "--reinstall" in flags and part(name) in ("open", "proprietary"):
+                host._configure(name)
         except Failed as error:
             failed = str(error)
     for name in sorted(host.broken - set(chosen)):
@@ -177,6 +184,8 @@ def _dnf(host: Host, flags: set[str], plain: list[str]) -> None:
                 host.take(name)
     elif plain[0] == "reinstall":
         _installed(host, plain[1:])
+        for name in [name for name in plain[1:] if part(name) in ("open", "proprietary")]:
+            host._configure(name)
     elif plain == ["install", "dnf-command(versionlock)"]:
         return
     else:

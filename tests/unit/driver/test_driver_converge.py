@@ -85,6 +85,8 @@ def check_proved(before: Host, host: Host, asked: dict[str, Any]) -> None:
         assert host.units[PERSISTENCE] == Unit("active", True)
     if host.switches:
         assert host.units[FABRIC] == Unit("active", True)
+    elif FABRIC in host.units:
+        assert (host.units[FABRIC].state != "active", host.units[FABRIC].enabled) == (True, False)
 
 
 def check_unchanged(before: Host, host: Host) -> None:
@@ -191,6 +193,13 @@ def _without_firmware(host: Host) -> None:
         host.take(name)
 
 
+def _forgotten_by_dkms(host: Host) -> None:
+    """`dkms remove --all`, or a /var/lib/dkms that somebody has wiped."""
+    for disk in host.kernels.values():
+        disk.built = None if disk.built and host.trees else disk.built
+    host.trees = {}
+
+
 def _needless(host: Host) -> None:
     name = next((o.name for o in host.offers if part(o.name) == "fabric" and versions.driver(o.version) == FIRST), "")
     if host.packages and name and not host.switches:
@@ -207,10 +216,12 @@ FAULTS: dict[str, Callable[[Host], None]] = {
     "no services": lambda host: host.units.update(dict.fromkeys(host.units, Unit("inactive", False))),
     "compiler broken": lambda host: host.unbuildable.add("*"),
     "new version does not build": lambda host: host.unbuildable.update(LAST.values()),
+    "new version does not load": lambda host: host.unloadable.update(LAST.values()),
     "held by another module": lambda host: setattr(host, "holder", host.loaded is not None),
     "unreachable": lambda host: setattr(host, "unreachable", True),
     "needless fabric manager": _needless,
     "no firmware": _without_firmware,
+    "forgotten by DKMS": _forgotten_by_dkms,
 }
 
 WISHES = st.fixed_dictionaries(
@@ -247,7 +258,7 @@ def test_the_role_ends_well(host: Host, asked: dict[str, Any]) -> None:
         assert (again.failure, again.looks, host.commands, again.written) == ("", looks, [], [])
     elif end == "waits":
         check_waits(before, host)
-        if not host.holder:
+        if not host.holder and not host.unloadable:
             # "Reboot it yourself and run again."
             host.boot()
             assert ending(run(host, **asked)) != "waits"
@@ -343,6 +354,27 @@ def services_off(name: str) -> Host:
     return host
 
 
+def does_not_load(name: str) -> Host:
+    """Nothing serves on it that would tell of an earlier driver."""
+    host = managed(name)
+    host.models = {}
+    host.unloadable = set(LAST.values())
+    return host
+
+
+def forgotten_with_new_kernel(name: str) -> Host:
+    host = managed(name)
+    _forgotten_by_dkms(host)
+    return host
+
+
+def with_needless(name: str) -> Host:
+    host = managed(name)
+    _needless(host)
+    host.units[FABRIC] = Unit("failed", True, "exit-code")
+    return host
+
+
 def nothing_reachable(name: str) -> Host:
     host = bare(name)
     host.unreachable = True
@@ -425,6 +457,9 @@ BEGINNINGS: dict[str, Beginning] = {
         "is back",
         0,
     ),
+    "the new version does not load": (does_not_load, {"version": "580", "upgrade": True}, "waits", "is back", 0),
+    "forgotten by DKMS before a new kernel boots": (forgotten_with_new_kernel, {"version": "580"}, "proved", "", 0),
+    "a fabric manager that nobody needs": (with_needless, {"version": "580"}, "proved", "", 0),
     "Secure Boot without our key": (without_key, {"build": "dkms"}, "refused", "mokutil --import", 0),
     "no way to the packages": (nothing_reachable, {}, "refused", "package lists", 0),
 }

@@ -241,6 +241,22 @@ def test_who_uses_the_gpus(host: LookedAt) -> None:
     assert host.look().users == (User(81, "p81", "vllm-chat.service"), User(700, "p700", "nvidia-persistenced.service"))
 
 
+def test_the_tool_that_the_look_itself_runs_is_nobody_who_uses_the_gpus(debian: LookedAt) -> None:
+    debian.put("sys/module/nvidia/version", "535.309.01\n")
+    debian.put("usr/bin/nvidia-smi")
+    answer = debian.run
+
+    def opens_the_devices(argv: list[str]) -> tuple[int, str, str]:
+        if argv[0].endswith("nvidia-smi") and not (debian.root / "proc/900").exists():
+            debian.put("proc/900/comm", "nvidia-smi\n")
+            debian.link("proc/900/fd/3", "/dev/nvidiactl")
+        return answer(argv)
+
+    debian.run = opens_the_devices  # type: ignore[method-assign]
+    assert debian.look().users == ()
+    assert (debian.root / "proc/900").exists(), "nvidia-smi was asked"
+
+
 @pytest.mark.parametrize(
     ("cgroup", "named"),
     [
