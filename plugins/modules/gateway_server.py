@@ -35,6 +35,14 @@ options:
         description: The engine's host by its inventory name.
         type: str
         required: true
+  hosts:
+    description:
+      - Every server of these engine hosts that this gateway has, whatever it serves. A gateway that is not set up has none, and
+        nothing changes there.
+      - With V(ready), only those that O(who) has drained; what somebody else drained stays so.
+    type: list
+    elements: str
+    default: []
   who:
     description: Who drains, for the record.
     type: str
@@ -84,6 +92,13 @@ EXAMPLES = r"""
     who: alice
     why: new power supply
 
+- name: Take a host out of the fleet
+  baremetal.vllm.gateway_server:
+    state: drained
+    hosts: [gpu1]
+    who: alice
+    why: new power supply
+
 - name: See what is drained
   baremetal.vllm.gateway_server:
     state: query
@@ -121,6 +136,14 @@ def result(sight: Sight) -> dict[str, Any]:
         model: {host: asdict(server) for host, server in servers.items()} for model, servers in sight.view.items()
     }
     return {"servers": servers, "drains": sight.drains, "running": sight.process is not None}
+
+
+def on_hosts(sight: Sight, params: dict[str, Any]) -> list[drain.Pair]:
+    """The servers of the hosts that are asked for; to be made ready, those that the same one has drained."""
+    found = [(model, host) for model, servers in sight.view.items() for host in servers if host in params["hosts"]]
+    if params["state"] == "drained":
+        return found
+    return [pair for pair in found if sight.drains.get("/".join(pair), {}).get("who") == params["who"]]
 
 
 def diff(sight: Sight, pairs: list[drain.Pair], wanted: str) -> dict[str, str]:
@@ -181,6 +204,7 @@ def main() -> None:
                 "default": [],
                 "options": {"model": {"type": "str", "required": True}, "host": {"type": "str", "required": True}},
             },
+            "hosts": {"type": "list", "elements": "str", "default": []},
             "who": {"type": "str", "default": ""},
             "why": {"type": "str", "default": ""},
             "allow_gap": {"type": "bool", "default": False},
@@ -195,7 +219,13 @@ def main() -> None:
     try:
         if module.params["state"] == "query":
             module.exit_json(changed=False, **result(gateway.look()))
-        asked = sorted({(server["model"], server["host"]) for server in module.params["servers"]})
+        asked = [(server["model"], server["host"]) for server in module.params["servers"]]
+        if module.params["hosts"]:
+            sight = gateway.look()
+            asked += on_hosts(sight, module.params)
+            if not asked:
+                module.exit_json(changed=False, **result(sight))
+        asked = sorted(set(asked))
         with nullcontext() if module.check_mode else gateway.locked():
             told, sight = change(module, gateway, asked)
         # Not under the lock: reloads and other drains go on meanwhile.

@@ -138,9 +138,11 @@ def mend(family: str) -> list[Command]:
     return []
 
 
-def reinstall(family: str, resolution: Resolution) -> list[Command]:
-    """Unpack the driver's packages again, whose files somebody has removed."""
-    names = sorted(set(resolution.packages) - set(resolution.unheld))
+def reinstall(family: str, resolution: Resolution, coming: Iterable[str]) -> list[Command]:
+    """Unpack the driver's packages again, whose files somebody has removed; but for those that are coming anyway."""
+    names = sorted(set(resolution.packages) - set(resolution.unheld) - set(coming))
+    if not names:
+        return []
     argv = (*_APT_INSTALL, "--reinstall", "install", *names) if family == "debian" else (*_DNF, "reinstall", *names)
     return [Command(f"install {_some(names)} again", argv)]
 

@@ -75,8 +75,8 @@ def decide(
     # Headers and tools come and go without anybody noticing; the driver itself does not.
     moves = any(resolution.version in version for version in packages.values()) or bool(resolution.remove)
     lost = not packages and any(finding.fatal and finding.name in _LOST for finding in findings)
-    if lost or (not moves and commands.forgotten(resolution, state)):
-        install = (*install, *commands.reinstall(family, resolution))
+    if lost or commands.forgotten(resolution, state):
+        install = (*install, *commands.reinstall(family, resolution, packages))
     change = _load_changes(state, resolution) or (moves and state.loaded is not None)
     ours, foreign = users(state)
     reboot = _reboot(state, resolution, moves, findings)
@@ -98,7 +98,7 @@ def decide(
             then=_then(state, change, reboot),
         )
     services = _services(state, wanted, "persistence-off" in names)
-    needless = (commands.FABRIC,) if "fabric-manager-without-switch" in names else ()
+    needless = tuple(commands.FABRIC for f in findings if f.name == "fabric-manager-without-switch" and f.heal)
     heal = [*commands.build(resolution, state), *_initramfs(state, family), *commands.hold(family, resolution, state)]
     heal += [command for unit in needless for command in commands.disable(unit)]
     return Decision(

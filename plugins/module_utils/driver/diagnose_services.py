@@ -59,16 +59,15 @@ def switches(case: Case) -> Iterator[Finding]:
 
 
 def _needless(case: Case, unit: Unit) -> Iterator[Finding]:
-    if not (unit.enabled or unit.state in ("active", "failed")):
-        return
-    gpus = case.state.facts.gpus if case.state.facts is not None else ()
-    # A virtual machine has the links and not the switches: its GPUs tell, once they can be asked.
-    if gpus and not any(gpu.fabric for gpu in gpus):
+    fabric = case.state.facts is not None and any(gpu.fabric for gpu in case.state.facts.gpus)
+    if not fabric and (unit.enabled or unit.state in ("active", "failed")):
+        # A virtual machine may have the links and not the switches: nobody but its owner knows.
+        heal = "" if case.state.virtual else "services"
         yield Finding(
             "fabric-manager-without-switch",
             f"{_sentence('the fabric manager', unit)}, on a host without NVSwitches",
-            "It is stopped and disabled",
-            "services",
+            "It is stopped and disabled" if heal else "Remove the package nvidia-fabricmanager, or disable its service",
+            heal,
             fatal=False,
         )
 

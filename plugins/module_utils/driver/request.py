@@ -27,7 +27,7 @@ _SWITCHES = {"nvidia_driver_upgrade": False, "nvidia_driver_persistence": True}
 KEYS = ("nvidia_driver_version", *_CHOICES, "nvidia_driver_mirror", "nvidia_driver_mirror_key", *_SWITCHES)
 ROLE_KEYS = (
     *("nvidia_driver_reboot", "nvidia_driver_serial", "nvidia_driver_manage", "nvidia_driver_accept"),
-    *("nvidia_driver_state", "nvidia_driver_gpu_count", "nvidia_driver_reboot_timeout"),
+    *("nvidia_driver_state", "nvidia_driver_gpu_count", "nvidia_driver_reboot_timeout", "nvidia_driver_idle_timeout"),
 )
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 

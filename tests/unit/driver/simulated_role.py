@@ -101,6 +101,9 @@ class Run:
                 self._facts["ansible_failed_result"] = dict(end.result)
                 for inner in task["rescue"]:
                     self._task(inner, given, conditions)
+            finally:
+                for inner in task.get("always", ()):
+                    self._task(inner, given, conditions)
             return
         if "ansible.builtin.import_tasks" in task:
             self._file(task["ansible.builtin.import_tasks"], given, conditions)
@@ -113,7 +116,12 @@ class Run:
             # The condition of an include is not one of what it includes; that of a block around it is.
             self._file(task["ansible.builtin.include_tasks"], given, inherited)
             return
-        result = self._result(task, given)
+        if "loop" in task:
+            items = self._value(task["loop"], given)
+            results = [{**self._result(task, {**given, "item": item}), "item": item} for item in items]
+            result = {"results": results, "failed": any(each.get("failed") for each in results)}
+        else:
+            result = self._result(task, given)
         if task.get("failed_when") is False:
             result["failed"] = False
         if "register" in task:
@@ -130,12 +138,16 @@ class Run:
             "baremetal.vllm.driver_repository": self._repository,
             "ansible.builtin.fail": lambda given: {"failed": True, **given},
             "ansible.builtin.reboot": self._reboot,
+            "baremetal.vllm.gateway_server": self._gateway,
+            "baremetal.vllm.engine_idle": self._idle,
         }
         name = next(key for key in task if "." in key)
         arguments = {key: self._value(value, given) for key, value in task[name].items()}
         return known[name]({key: value for key, value in arguments.items() if value is not _OMIT})
 
     def _value(self, value: Any, given: dict[str, Any]) -> Any:
+        if isinstance(value, list):
+            return [self._value(item, given) for item in value]
         if not isinstance(value, str) or "{{" not in value:
             return value
         known = {**self._facts, "omit": _OMIT}
@@ -193,6 +205,15 @@ class Run:
             if arguments.get("update") and self.host.unreachable:
                 return {"failed": True, "msg": "The package lists could not be read"}
         return {"changed": bool(written)}
+
+    def _gateway(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        if not self.check:
+            self.host.commands.append(f"gateway: {arguments['state']} {' '.join(arguments['hosts'])}")
+        return {"changed": True}
+
+    def _idle(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        self.host.commands.append("gateway: idle")
+        return {"changed": False}
 
     def _reboot(self, arguments: dict[str, Any]) -> dict[str, Any]:
         if not self.check:

@@ -513,3 +513,35 @@ def test_absent_leaves_nothing(host: Host, reboot: bool) -> None:
     assert {name for name in had.packages if not re.search("nvidia|libcuda", name)} <= set(host.packages)
     assert run(host, state="absent").failure == ""
     assert host.commands == []
+
+
+def at_the_gateways(done: Run) -> list[str]:
+    """What the gateways were told, and what became of the models, in their order."""
+    told = re.compile(r"gateway: .*|systemctl (stop|start) vllm\S+")
+    return [match[0] for command in done.host.commands for match in [told.match(command)] if match]
+
+
+@pytest.mark.parametrize(
+    ("asked", "unbuildable", "end"),
+    [({"version": "570"}, set(), "proved"), ({"version": "570"}, {OLD}, "refused")],
+    ids=["another driver", "one that does not build"],
+)
+def test_a_host_gets_no_requests_while_its_driver_is_changed(
+    asked: dict[str, Any], unbuildable: set[str], end: str
+) -> None:
+    host = does_not_build(managed("debian 12"), unbuildable)
+    done = run(host, gateways=["door1", "door2"], **asked)
+    assert ending(done) == end
+    said = at_the_gateways(done)
+    first = next(command for command in said if "stop vllm" in command)
+    last = next(command for command in reversed(said) if "start vllm" in command)
+    assert said[: said.index(first)] == ["gateway: drained gpu1", "gateway: drained gpu1", "gateway: idle"]
+    assert said[said.index(last) + 1 :] == ["gateway: ready gpu1", "gateway: ready gpu1"]
+
+
+def test_a_host_whose_models_run_on_stays_at_the_gateways() -> None:
+    host = services_off("debian 12")
+    done = run(host, gateways=["door1"], version="580")
+    assert done.failure == ""
+    assert host.commands
+    assert at_the_gateways(done) == []

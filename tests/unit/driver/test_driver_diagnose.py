@@ -401,6 +401,13 @@ FAULTS: list[tuple[str, bool, str, str, dict[str, Any]]] = [
         {"units": {**HEALTHY.units, "nvidia-fabricmanager.service": Unit("failed", True, "exit-code")}},
     ),
     (
+        "fabric-manager-without-switch",
+        False,
+        "",
+        "without NVSwitches",
+        {"units": {**HEALTHY.units, "nvidia-fabricmanager.service": Unit("active", True)}, "virtual": "kvm"},
+    ),
+    (
         "fabric-not-completed",
         True,
         "services",

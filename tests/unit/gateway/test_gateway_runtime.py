@@ -150,7 +150,7 @@ def call(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> Any:
         class Module:
             check_mode = check
             params: ClassVar[dict[str, Any]] = {
-                "who": "alice", "why": "", "allow_gap": False, "wait": 0.0, **options, "state": state, "socket": str(gateway.admin),
+                "who": "alice", "why": "", "allow_gap": False, "wait": 0.0, "hosts": [], **options, "state": state, "socket": str(gateway.admin),
                 "directory": str(gateway.directory), "config": str(gateway.config),
                 "servers": [{"model": model, "host": host} for model, host in pairs],
             }  # fmt: skip
@@ -187,6 +187,28 @@ def test_twice_is_once(call: Any, haproxy: HAProxy) -> None:
     assert (again["changed"], again["drains"]["two/lab1"]["who"]) == (False, "alice")
     assert call("ready", *LAB1)["changed"]
     assert not call("ready", *LAB1)["changed"]
+
+
+def test_a_host_leaves_with_all_its_servers_and_what_another_one_drained_stays_drained(
+    call: Any, haproxy: HAProxy
+) -> None:
+    assert call("drained", *LAB1)["changed"]
+    away = call("drained", hosts=["lab1"], who="driver", allow_gap=True)
+    assert {key: record["who"] for key, record in away["drains"].items()} == {
+        "two/lab1": "alice",
+        "solo/lab1": "driver",
+    }
+    back = call("ready", hosts=["lab1"], who="driver")
+    assert back["changed"]
+    assert set(back["drains"]) == {"two/lab1"}
+    assert not call("ready", hosts=["lab1"], who="driver")["changed"]
+
+
+def test_a_gateway_that_is_not_set_up_has_no_server_of_any_host(call: Any, gateway: Gateway) -> None:
+    gateway.config.unlink()
+    for state in ("drained", "ready"):
+        assert not call(state, hosts=["lab1"])["changed"]
+    assert list(gateway.directory.iterdir()) == []
 
 
 def test_check_mode_changes_nothing(call: Any, gateway: Gateway, haproxy: HAProxy) -> None:
