@@ -36,6 +36,7 @@ class ActionModule(ActionBase):
             "plan": decided.plan,
             "digest": digest(decided.plan),
             "hosts": list(decided.hosts),
+            "models": list(models),
             "servers": list(decided.servers),
             "farewell": farewell(plan, models, hosts),
         }

@@ -55,6 +55,11 @@ options:
     description: Drain also the last serving replica of a model.
     type: bool
     default: false
+  leaving:
+    description: Models that leave the fleet as a whole; that nobody serves them is no gap.
+    type: list
+    elements: str
+    default: []
   wait:
     description:
       - With V(ready), seconds within which health checks have to see the servers up; then the task fails.
@@ -159,10 +164,12 @@ def change(module: AnsibleModule, gateway: Gateway, asked: list[drain.Pair]) -> 
     if wrong:
         module.fail_json(msg=f"Nothing was changed: {'; '.join(wrong)}. Does its configuration follow the plan?")
     gaps = [] if wanted == "ready" or module.params["allow_gap"] else drain.left_without(sight.view, asked)
+    gaps = [model for model in gaps if model not in module.params["leaving"]]
     if gaps:
         module.fail_json(
             msg=f"Nothing was drained: without {', '.join('/'.join(pair) for pair in asked)} no replica would serve "
-            f"{', '.join(gaps)}. Wait for another replica to be up and ready, or allow the gap (allow_gap: true).",
+            f"{', '.join(gaps)}. Wait for another replica to be up and ready, or allow the gap (rollout_allow_gap or "
+            "retire_allow_gap: true).",
             gaps=gaps,
             **result(sight),
         )
@@ -208,6 +215,7 @@ def main() -> None:
             "who": {"type": "str", "default": ""},
             "why": {"type": "str", "default": ""},
             "allow_gap": {"type": "bool", "default": False},
+            "leaving": {"type": "list", "elements": "str", "default": []},
             "wait": {"type": "float", "default": 0.0},
             "socket": {"type": "path", "default": "/run/haproxy-vllm/admin.sock"},
             "directory": {"type": "path", "default": "/var/lib/haproxy-vllm"},

@@ -112,7 +112,13 @@ def unread(views: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def served_by(servers: Sequence[Mapping[str, str]], view: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Those of the replicas that one gateway knows: in a second run it may have forgotten them already."""
+def served_by(
+    servers: Sequence[Mapping[str, str]], view: Mapping[str, Any], ready: bool = False
+) -> list[dict[str, str]]:
+    """Those of the replicas that one gateway knows: in a second run it may have forgotten them already.
+
+    With `ready` only those that it sent requests to: what somebody had drained before stays drained.
+    """
     known = view.get("servers", {})
-    return [dict(server) for server in servers if server["host"] in known.get(server["model"], {})]
+    found = [dict(server) for server in servers if server["host"] in known.get(server["model"], {})]
+    return [s for s in found if not ready or known[s["model"]][s["host"]]["admin"] == "ready"]

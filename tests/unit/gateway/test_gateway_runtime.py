@@ -150,7 +150,7 @@ def call(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> Any:
         class Module:
             check_mode = check
             params: ClassVar[dict[str, Any]] = {
-                "who": "alice", "why": "", "allow_gap": False, "wait": 0.0, "hosts": [], **options, "state": state, "socket": str(gateway.admin),
+                "who": "alice", "why": "", "allow_gap": False, "wait": 0.0, "hosts": [], "leaving": [], **options, "state": state, "socket": str(gateway.admin),
                 "directory": str(gateway.directory), "config": str(gateway.config),
                 "servers": [{"model": model, "host": host} for model, host in pairs],
             }  # fmt: skip
@@ -179,6 +179,11 @@ def test_the_last_serving_replica_is_not_drained(call: Any, haproxy: HAProxy) ->
     assert "Nothing was drained: without solo/lab1, two/lab1 no replica would serve solo." in refused["msg"]
     assert not any(command.startswith("set") for command in haproxy.commands)
     assert call("drained", ("solo", "lab1"), allow_gap=True)["changed"]
+
+
+def test_a_model_that_leaves_as_a_whole_leaves_no_gap(call: Any, haproxy: HAProxy) -> None:
+    assert call("drained", ("two", "lab1"), ("solo", "lab1"), leaving=["solo"])["changed"]
+    assert call("drained", ("two", "lab2"), leaving=["solo"])["gaps"] == ["two"]
 
 
 def test_twice_is_once(call: Any, haproxy: HAProxy) -> None:
