@@ -168,14 +168,17 @@ def test_clocks_that_are_a_day_off_change_nothing(steady: None, tmp_path: Path) 
 
 def test_a_second_operator_is_told_who_works_on_the_fleet_and_since_when(steady: None) -> None:
     release = other()
-    first = begin("rollout", *ONE, version=release)
+    # Longer than the others need to be refused.
+    first = begin("rollout", *ONE, version=release, rollout_soak=30)
     first.reaches("drain | Wait for the running requests")
-    second = play("rollout", *ONE, version=release)
+    others = [begin("rollout", *ONE, version=release), begin("site", version=release)]
+    refused = [other.end() for other in others]
     done = first.end()
-    assert second.rc != 0
-    assert "@" in second.text
-    assert "since" in second.text
-    assert second.recap[FIRST]["changed"] == 0
+    for run in refused:
+        assert run.rc != 0
+        assert "@" in run.text
+        assert "since" in run.text
+        assert run.recap[FIRST]["changed"] == 0
     assert done.rc == 0, done.text
     assert_whole()
 

@@ -34,6 +34,10 @@ class Host:
         """What a switch does to a unit; "keep" where nothing."""
         return next((str(step["verb"]) for step in self.steps if step["unit"] == unit), "keep")
 
+    def serves(self, unit: str) -> bool:
+        """Whether the host has the unit after its switch. On the way back the plan tells of units that are not there."""
+        return self.verb(unit) != "remove" and (not self.target or unit in self.ports)
+
 
 @dataclass(frozen=True)
 class View:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 # How the reasons begin that the toolkit gives for its drains; any other reason is an operator's.
-OURS = ("rollout ", "rollback ")
+OURS = ("rollout ", "rollback ", "retire ", "driver ")
 ACTIONS = ("nothing", "leave", "unreachable", "undrain", "prove", "switch", "take_back")
 
 

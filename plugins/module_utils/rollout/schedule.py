@@ -38,7 +38,8 @@ class Asked:
 
 @dataclass(frozen=True)
 class Turn:
-    """What one host gets. `models` are to be drained, `units` to become idle, `undrain` to be undrained at the end;
+    """What one host gets. `models` are to be drained, `units` to become idle, `undrain` to be undrained at the end, of which
+    `gone` have left the host by then;
     `current` is the installed generation, `target` the kept one to switch to (0: what is planned), `back` the one to go
     back to where the new one is bad (0: none); `drained`: an earlier rollout left it so."""
 
@@ -47,6 +48,7 @@ class Turn:
     models: tuple[str, ...]
     units: tuple[str, ...]
     undrain: tuple[str, ...]
+    gone: tuple[str, ...]
     current: int
     target: int
     back: int
@@ -75,6 +77,13 @@ class Schedule:
     def batches(self) -> list[list[str]]:
         ends = [sum(self.sizes[: i + 1]) for i in range(len(self.sizes))]
         return [list(self.order[end - size : end]) for end, size in zip(ends, self.sizes)]
+
+    @property
+    def first(self) -> list[str]:
+        """The hosts that are watched for a while: the first batch, which an earlier rollout may not have watched to the end,
+        and the first one that is switched in this one."""
+        switched = [batch for batch in self.batches if any(self.touched[host].action == "switch" for host in batch)]
+        return list(dict.fromkeys(host for batch in (*self.batches[:1], *switched[:1]) for host in batch))
 
 
 def schedule(plan: Mapping[str, Any], hosts: Mapping[str, Host], view: View, asked: Asked) -> Schedule:
@@ -161,12 +170,14 @@ def _turn(
         models = own
     left = [model for model in own if view.drained.get((model, name)) == "rollout"]
     waited = [str(s["unit"]) for s in host.steps if s["verb"] in TAKING]
+    undrain = tuple(dict.fromkeys([*models, *left]))
     return Turn(
         needed.action,
         needed.why if needed.resumed or needed.action != "switch" else _changes(host) or needed.why,
         tuple(models),
         tuple([units[model] for model in served] if needed.action == "take_back" else waited),
-        tuple(dict.fromkeys([*models, *left])),
+        undrain,
+        tuple(model for model in undrain if not host.serves(units[model])),
         host.current,
         host.previous if needed.action == "take_back" else host.target,
         _way_back(needed, host),

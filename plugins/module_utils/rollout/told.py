@@ -33,6 +33,7 @@ def document(schedule: Schedule) -> dict[str, Any]:
         "order": list(schedule.order),
         "sizes": list(schedule.sizes),
         "batches": schedule.batches,
+        "first": schedule.first,
         "hosts": {host: _plain(vars(turn)) for host, turn in schedule.touched.items()},
         "resumed": list(schedule.resumed),
         "left": dict(schedule.skipped),

@@ -157,7 +157,8 @@ class Rollout:
         turn = self.turn(host)
         if turn.action in ("switch", "take_back"):
             yield f"baseline of {host.name}"
-            self.register(host, "before", self.fleet.prove(host, self.services(host, turn.current)))
+            leaving = sorted(model for model in host.units if f"vllm-{model}.service" in turn.units)
+            self.register(host, "before", self.fleet.prove(host, leaving))
 
     def switch(self, host: Host, number: int) -> Iterator[str]:
         turn = self.turn(host)
@@ -180,13 +181,14 @@ class Rollout:
                 if door.drained.get((model, host.name), "").startswith("rollout "):
                     del door.drained[model, host.name]
                 server = self.fleet.view(door).get(model, {}).get(host.name)
-                if wait and door.running and not (server and server.up):
+                if wait and model not in self.turn(host).gone and door.running and not (server and server.up):
                     lost.append(model)
             items.append(item(gateway, door, f"down: {lost}" if lost else ""))
         self.register(host, "undrain", loop(items))
 
     def soak(self, host: Host, number: int) -> Iterator[str]:
-        if self.turn(host).canary or number == 0:
+        assert self.schedule is not None
+        if self.turn(host).canary or host.name in self.schedule.first:
             yield f"soak {host.name}"
             host.age = {model: age + 1 for model, age in host.age.items()}
             yield f"ask {host.name} again"

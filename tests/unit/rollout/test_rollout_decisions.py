@@ -305,3 +305,25 @@ def test_engines_do_not_change_their_key_one_after_the_other_behind_gateways_tha
         text.startswith("vllm_api_key or vllm_secret_env: differs from what engines on h1 and h2") for text in refused
     )
     assert decided({"m": ["h1", "h2"]}, hosts, allow_gap=True).refusals == ()
+
+
+def test_the_first_host_that_is_switched_is_watched_although_proofs_come_before_it() -> None:
+    proved = Host(current=1, outcome="active")
+    found = decided({"m": ["h1", "h2", "h3"]}, {"h1": changing("m"), "h2": proved, "h3": changing("m")}, serial=1)
+    assert found.batches == [["h2"], ["h1"], ["h3"]]
+    assert found.first == ["h2", "h1"]
+
+
+def test_nobody_waits_for_a_replica_that_leaves() -> None:
+    """On the way back from a plan that brought it: it is planned still, and its unit goes."""
+    steps = (step("restart", "vllm-a.service"), step("remove", "vllm-b.service"))
+    there = {"vllm-a.service": 8000}
+    back = Host(steps=steps, ports=there, current=2, outcome="proven", target=1, aim="generation 1")
+    others = Host(ports={**there, "vllm-b.service": 8001}, current=2, outcome="proven", target=2, aim="generation 2")
+    planned = {"a": ["h1", "h2"], "b": ["h1", "h2"]}
+    turn = decided(planned, {"h1": back, "h2": others}, allow_gap=True).touched["h1"]
+    assert (set(turn.undrain), turn.gone) == ({"a", "b"}, ("b",))
+    # Cut off and begun again: it has gone already.
+    again = Host(ports=there, current=3, outcome="active", target=3, aim="generation 3")
+    turn = decided(planned, {"h1": again, "h2": others}, allow_gap=True).touched["h1"]
+    assert (turn.action, turn.gone) == ("prove", ("b",))
