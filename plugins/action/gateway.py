@@ -23,6 +23,7 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         self._variables = task_vars or {}
         given = plain(self._task.args)
+        self._compare = given.get("compare", False)
         templates, plan = Path(given["templates"]), given.get("plan")
         if plan is None or given.get("state") == "absent":
             # The floating address leaves first: another gateway takes it over.
@@ -48,7 +49,9 @@ class ActionModule(ActionBase):
         whole: dict[str, Any] = {"changed": False, "steps": [], "missing": [], "diff": []}
         for request in requests:
             answer: dict[str, Any] = self._execute_module(
-                module_name="baremetal.vllm.unit_files", module_args=request, task_vars=self._variables
+                module_name="baremetal.vllm.unit_files",
+                module_args={**request, "compare": self._compare},
+                task_vars=self._variables,
             )
             answer.pop("invocation", None)
             if answer.get("failed") or answer.get("unreachable"):

@@ -38,6 +38,8 @@ class ActionModule(ActionBase):
                 "plan": {"type": "dict", "required": True},
                 "state": named,
                 "checked": named,
+                "around": {"type": "dict", "default": {}},
+                "doors": {"type": "str", "default": ""},
                 "gateways": {"type": "list", "elements": "dict", "default": []},
                 "lock": named,
                 "path": {"type": "path"},
@@ -46,7 +48,8 @@ class ActionModule(ActionBase):
         variables = task_vars or {}
         planned, hostvars = plain(given["plan"]), variables["hostvars"]
         hosts = [host for host in variables["ansible_play_hosts_all"] if host in planned["plan"]["hosts"]]
-        gateways = read_gateways({str(said["item"]): said for said in plain(given["gateways"])})
+        asked = {str(said["item"]): said for said in plain(given["gateways"])}
+        gateways = read_gateways(asked, {name: plain(hostvars.get(name, {}).get(given["doors"])) for name in asked})
         fleet = Fleet(
             hosts=tuple(
                 read_host(
@@ -55,6 +58,7 @@ class ActionModule(ActionBase):
                     plain(hostvars[host].get(given["state"])),
                     plain(hostvars[host].get(given["checked"])),
                     gateways,
+                    {what: plain(hostvars[host].get(name)) for what, name in given["around"].items()},
                 )
                 for host in hosts
             ),

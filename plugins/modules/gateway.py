@@ -36,6 +36,10 @@ options:
     description: The directory on the control node that holds the templates.
     type: path
     required: true
+  compare:
+    description: Tell in RV(steps) what would be done and do nothing, as in check mode; it is no change then.
+    type: bool
+    default: false
 attributes:
   check_mode:
     support: full

@@ -25,6 +25,16 @@ options:
     description: The name of the variable in which each host has the results of M(baremetal.vllm.endpoint_check).
     type: str
     required: true
+  around:
+    description:
+      - By what stands around the engines (C(firewall), C(canary)) the name of the variable in which each host has what
+        M(baremetal.vllm.unit_files) would change of it. A host without an answer was not asked.
+    type: dict
+    default: {}
+  doors:
+    description: The name of the variable in which each gateway has what M(baremetal.vllm.gateway) would change there.
+    type: str
+    default: ''
   gateways:
     description: The results of a loop of M(baremetal.vllm.gateway_server) over the gateways.
     type: list
@@ -52,6 +62,8 @@ EXAMPLES = r"""
     plan: "{{ __vllm_plan }}"
     state: __status_state
     checked: __status_checked
+    around: {firewall: __endpoint_firewall, canary: __canary_found}
+    doors: __gateway
     gateways: "{{ __status_gateways.results }}"
     lock: __status_lock
     path: status.json

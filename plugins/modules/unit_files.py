@@ -110,6 +110,10 @@ options:
     type: list
     elements: str
     default: []
+  compare:
+    description: Tell in RV(steps) what would be done and do nothing, as in check mode; it is no change then.
+    type: bool
+    default: false
 attributes:
   check_mode:
     support: full
@@ -189,15 +193,16 @@ def present(module: AnsibleModule, request: Request) -> None:
     if verdict.verb:
         steps.append(f"{verdict.verb} {request.unit} ({verdict.why})")
     diff = _diff(request, verdict.write, verdict.remove) + [{"prepared": f"{step}\n"} for step in steps if _told(step)]
-    result = {"changed": bool(steps), "steps": steps, "missing": missing, "diff": diff}
+    only_look = module.check_mode or module.params["compare"]
+    result = {"changed": _changes(module, steps), "steps": steps, "missing": missing, "diff": diff}
     if missing:
         module.exit_json(**result)
-    if not module.check_mode:
+    if not only_look:
         # Empty directories harm nobody, and the trial needs them.
         host.make_directories(request, verdict)
     if verdict.write or verdict.remove:
         _try(module, request, verdict)
-    if not module.check_mode:
+    if not only_look:
         host.apply(request, seen, verdict)
     module.exit_json(**result)
 
@@ -209,7 +214,7 @@ def _try(module: AnsibleModule, request: Request, verdict: Verdict) -> None:
         return
     _, lacking = trial.covers([file.path for file in request.files])
     if lacking:
-        # Only in check mode.
+        # Only where nothing is done.
         module.warn(
             f"The new files were not tried with {command[0]}: this host has no {', '.join(map(str, lacking))} yet."
         )
@@ -225,9 +230,14 @@ def _try(module: AnsibleModule, request: Request, verdict: Verdict) -> None:
 def absent(module: AnsibleModule, request: Request) -> None:
     paths = host.present(request)
     steps = [f"remove {path}" for path in paths]
-    if steps and not module.check_mode:
+    diff = _diff(request, [], paths)
+    if steps and not (module.check_mode or module.params["compare"]):
         host.remove(request, paths)
-    module.exit_json(changed=bool(steps), steps=steps, missing=[], diff=_diff(request, [], paths))
+    module.exit_json(changed=_changes(module, steps), steps=steps, missing=[], diff=diff)
+
+
+def _changes(module: AnsibleModule, steps: Sequence[str]) -> bool:
+    return bool(steps) and not module.params["compare"]
 
 
 def _told(step: str) -> bool:
@@ -264,6 +274,7 @@ def main() -> None:
             "validate": {"type": "list", "elements": "str", "default": []},
             "unit": {"type": "str"},
             "probe": {"type": "list", "elements": "str", "default": []},
+            "compare": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )

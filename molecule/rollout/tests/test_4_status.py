@@ -83,6 +83,8 @@ def by_hand(state: str) -> None:
 def test_what_is_wrong_is_told_and_fails(steady: None, tmp_path: Path) -> None:
     by_hand("drain")
     ssh(THIRD, "systemctl stop vllm-embed.service && echo '# edit' >> /etc/systemd/system/vllm-chat.service")
+    ssh(THIRD, "nft delete table inet vllm_endpoints && echo >> /etc/vllm/canary.json")
+    ssh(GATEWAY, "echo '# edit' >> /etc/haproxy/vllm.cfg")
     try:
         run, told = status(tmp_path)
     finally:
@@ -93,6 +95,9 @@ def test_what_is_wrong_is_told_and_fails(steady: None, tmp_path: Path) -> None:
     assert f"{SECOND}: chat: drained at {GATEWAY}, and no record says by whom" in problems
     assert f"{THIRD}: embed: fails: " in problems
     assert f"{THIRD}: chat: " in problems
+    assert f"{THIRD}: firewall: not as planned: would restart firewall-vllm.service" in problems
+    assert f"{THIRD}: canary: not as planned: would write /etc/vllm/canary.json" in problems
+    assert f"gateway {GATEWAY}: not as planned: would write /etc/haproxy/vllm.cfg" in problems
     assert FIRST not in problems
     assert_whole()
 

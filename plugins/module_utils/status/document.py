@@ -32,7 +32,7 @@ def host_problems(host: Host, fleet: Fleet) -> list[str]:
     if host.canary is not None and host.canary["failed"]:
         said = host.canary["complaints"]
         lines.append(f"the canary failed: {said[-1] if said else 'it said nothing'}")
-    elif host.canary is not None and not host.canary["runs"]:
+    elif host.canary is not None and not host.canary["runs"] and not any(line.startswith("canary: ") for line in lines):
         lines.append("the canary does not run: its timer canary-vllm.timer is not active")
     return lines
 
@@ -68,6 +68,7 @@ def fleet_problems(fleet: Fleet) -> list[str]:
             lines.append(f"gateway {gateway.name}: {gateway.status}: {gateway.why}")
         elif not gateway.running:
             lines.append(f"gateway {gateway.name}: haproxy-vllm.service does not run there")
+        lines += [f"gateway {gateway.name}: {line}" for line in gateway.drift]
     return lines
 
 

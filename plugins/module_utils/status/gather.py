@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,7 +54,7 @@ class Host:
 
 @dataclass(frozen=True)
 class Gateway:
-    """`servers` and `drains` as module gateway_server returns them."""
+    """`servers` and `drains` as module gateway_server returns them; `drift`: how its files differ from the plan."""
 
     name: str
     status: str
@@ -62,6 +62,7 @@ class Gateway:
     running: bool = False
     servers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     drains: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    drift: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,18 +99,29 @@ def one_line(text: object) -> str:
     return " ".join(str(text).split())
 
 
-def read_gateways(answers: Mapping[str, Mapping[str, Any] | None]) -> tuple[Gateway, ...]:
-    """Each gateway from what module gateway_server (query) left of it."""
+def read_gateways(
+    answers: Mapping[str, Mapping[str, Any] | None], doors: Mapping[str, Mapping[str, Any] | None]
+) -> tuple[Gateway, ...]:
+    """Each gateway from what module gateway_server (query) left of it, and from what module gateway would change there."""
     found = []
     for name, registered in answers.items():
         said = answer(registered, "running")
         if said["status"] != "read":
             found.append(Gateway(name, said["status"], said["why"]))
             continue
-        found.append(
-            Gateway(name, "read", "", bool(said["running"]), said.get("servers") or {}, said.get("drains") or {})
-        )
+        drift = tuple(would_change("", doors.get(name)))
+        servers, drains = said.get("servers") or {}, said.get("drains") or {}
+        found.append(Gateway(name, "read", "", bool(said["running"]), servers, drains, drift))
     return tuple(found)
+
+
+def would_change(what: str, compared: Mapping[str, Any] | None) -> Iterator[str]:
+    """A line with what module unit_files would do, or why it cannot tell; none where nobody asked it."""
+    compared, about = compared or {}, f"{what}: " if what else ""
+    if compared.get("failed") or compared.get("unreachable"):
+        yield f"{about}{one_line(compared.get('msg') or 'it could not be compared')}"
+    elif compared.get("steps"):
+        yield f"{about}not as planned: would {', '.join(compared['steps'])}"
 
 
 def read_host(
@@ -118,8 +130,10 @@ def read_host(
     state: Mapping[str, Any] | None,
     checked: Mapping[str, Any] | None,
     gateways: Sequence[Gateway],
+    around: Mapping[str, Mapping[str, Any] | None],
 ) -> Host:
-    """One host from its plan, from what module host_state said and from what its endpoints answered."""
+    """One host from its plan, from what module host_state said, from what its endpoints answered, and from what would
+    change of what stands `around` them."""
     said = answer(state, "steps")
     if said["status"] != "read":
         return Host(name, said["status"], said["why"])
@@ -131,7 +145,11 @@ def read_host(
         _endpoint(difference, services.get(difference.unit), said["units"], health, not_asked, gateways)
         for difference in compare_host(name, planned["services"], said)
     )
-    return Host(name, "read", "", said["generation"], said["canary"], tuple(_host_drift(planned, said)), endpoints)
+    drift = [
+        *_host_drift(planned, said),
+        *(line for what, found in around.items() for line in would_change(what, found)),
+    ]
+    return Host(name, "read", "", said["generation"], said["canary"], tuple(drift), endpoints)
 
 
 def _endpoint(

@@ -52,10 +52,22 @@ GATEWAY = {
 }  # fmt: skip
 
 
-def fleet(state: Any = None, checked: Any = None, *gateways: Any, planned: Any = PLANNED) -> Fleet:
-    routed = read_gateways({gateway["item"]: gateway for gateway in gateways})
+def fleet(
+    state: Any = None,
+    checked: Any = None,
+    *gateways: Any,
+    planned: Any = PLANNED,
+    around: Any = None,
+    doors: Any = None,
+) -> Fleet:
+    routed = read_gateways({gateway["item"]: gateway for gateway in gateways}, doors or {})
     host = read_host(
-        "lab1", planned, STATE if state is None else state, CHECKED if checked is None else checked, routed
+        "lab1",
+        planned,
+        STATE if state is None else state,
+        CHECKED if checked is None else checked,
+        routed,
+        around or {},
     )
     return Fleet((host,), routed, None)
 
@@ -191,6 +203,30 @@ def test_whatever_is_wrong_is_one_line(state: Any, checked: Any, gateway: Any, t
     assert (whole["schema"], whole["time"], whole["plan_digest"]) == (1, "T", "D")
     assert len(whole["problems"]) == 1
     assert whole["hosts"]["lab1"]["problems"] == [line for line in told if not line.startswith("gateway")]
+
+
+SETTLED = {"steps": [], "changed": False}
+REWRITE = {"steps": ["write /etc/vllm/canary.json", "start canary-vllm.timer (it is inactive)"], "changed": False}
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        (None, []),
+        ({"skipped": True, "changed": False}, []),
+        (SETTLED, []),
+        (REWRITE, ["not as planned: would write /etc/vllm/canary.json, start canary-vllm.timer (it is inactive)"]),
+        ({"failed": True, "msg": "nft refuses\nthe new files", "steps": []}, ["nft refuses the new files"]),
+        ({"unreachable": True}, ["it could not be compared"]),
+    ],
+)
+def test_what_stands_around_the_engines_is_compared(found: Any, told: list[str]) -> None:
+    stopped = {**STATE, "canary": {"runs": False, "failed": False, "complaints": []}}
+    seen = problems(fleet(stopped, None, GATEWAY, around={"firewall": SETTLED, "canary": found}))
+    assert seen == (
+        [f"canary: {line}" for line in told] or ["the canary does not run: its timer canary-vllm.timer is not active"]
+    )
+    assert problems(fleet(None, None, GATEWAY, doors={"gw1": found})) == [f"gateway gw1: {line}" for line in told]
 
 
 def test_gateways_that_disagree_are_told_apart() -> None:
