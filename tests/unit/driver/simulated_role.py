@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -108,7 +108,7 @@ class Run:
         if "ansible.builtin.import_tasks" in task:
             self._file(task["ansible.builtin.import_tasks"], given, conditions)
             return
-        if not all(self._value(f"{{{{ {condition} }}}}", given) for condition in conditions):
+        if "loop" not in task and not self._all(conditions, given):
             if "register" in task:
                 self._facts[task["register"]] = {"skipped": True, "changed": False}
             return
@@ -117,8 +117,11 @@ class Run:
             self._file(task["ansible.builtin.include_tasks"], given, inherited)
             return
         if "loop" in task:
-            items = self._value(task["loop"], given)
-            results = [{**self._result(task, {**given, "item": item}), "item": item} for item in items]
+            items = [{**given, "item": item} for item in self._value(task["loop"], given)]
+            results = [
+                {**(self._result(task, each) if self._all(conditions, each) else {}), "item": each["item"]}
+                for each in items
+            ]
             result = {"results": results, "failed": any(each.get("failed") for each in results)}
         else:
             result = self._result(task, given)
@@ -140,10 +143,14 @@ class Run:
             "ansible.builtin.reboot": self._reboot,
             "baremetal.vllm.gateway_server": self._gateway,
             "baremetal.vllm.engine_idle": self._idle,
+            "baremetal.vllm.rollout_lock": self._lock,
         }
         name = next(key for key in task if "." in key)
         arguments = {key: self._value(value, given) for key, value in task[name].items()}
         return known[name]({key: value for key, value in arguments.items() if value is not _OMIT})
+
+    def _all(self, conditions: Sequence[str], given: dict[str, Any]) -> bool:
+        return all(self._value(f"{{{{ {condition} }}}}", given) for condition in conditions)
 
     def _value(self, value: Any, given: dict[str, Any]) -> Any:
         if isinstance(value, list):
@@ -209,7 +216,12 @@ class Run:
     def _gateway(self, arguments: dict[str, Any]) -> dict[str, Any]:
         if not self.check:
             self.host.commands.append(f"gateway: {arguments['state']} {' '.join(arguments['hosts'])}")
-        return {"changed": True}
+        return {"changed": True, "drains": {}}
+
+    def _lock(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        if not self.check:
+            self.host.commands.append(f"gateway: {arguments['state']}")
+        return {"changed": False}
 
     def _idle(self, arguments: dict[str, Any]) -> dict[str, Any]:
         self.host.commands.append("gateway: idle")

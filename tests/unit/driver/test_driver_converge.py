@@ -538,8 +538,9 @@ def test_a_host_gets_no_requests_while_its_driver_is_changed(
     said = at_the_gateways(done)
     first = next(command for command in said if "stop vllm" in command)
     last = next(command for command in reversed(said) if "start vllm" in command)
-    assert said[: said.index(first)] == ["gateway: drained gpu1", "gateway: drained gpu1", "gateway: idle"]
-    assert said[said.index(last) + 1 :] == ["gateway: ready gpu1", "gateway: ready gpu1"]
+    held, released = ["gateway: held"] * 2, ["gateway: released"] * 2
+    assert said[: said.index(first)] == [*held, "gateway: drained gpu1", "gateway: drained gpu1", "gateway: idle"]
+    assert said[said.index(last) + 1 :] == ["gateway: ready gpu1", "gateway: ready gpu1", *released]
 
 
 def test_a_host_whose_models_run_on_stays_at_the_gateways() -> None:
