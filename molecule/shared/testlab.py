@@ -193,7 +193,9 @@ def wait_until(condition: Any, seconds: float, what: str) -> Any:
     raise AssertionError(f"not within {seconds} s: {what}")
 
 
-def install_standin(name: str, release: str = STANDIN_RELEASE, faults: Sequence[str] = (), **settings: Any) -> None:
+def install_standin(
+    name: str, release: str = STANDIN_RELEASE, faults: Sequence[str] = (), accelerator: str = "cpu", **settings: Any
+) -> None:
     """Lay the stand-in engine out on a host the way vllm_engine lays out a real one.
 
     `faults` and `settings` (start, first: seconds; rate: tokens a second) are what this release is like, whichever unit
@@ -205,7 +207,7 @@ def install_standin(name: str, release: str = STANDIN_RELEASE, faults: Sequence[
     files["bin/vllm"] = files.pop("bin/standin_engine.py")
     files["bin/standin_vllm.py"] = (ROOT / "tests" / "unit" / "endpoint" / "standin_vllm.py").read_bytes()
     files["bin/standin.json"] = json.dumps({**settings, "faults": list(faults)}).encode()
-    files[".complete.json"] = json.dumps({**marker, "release": release, "accelerator": "cpu"}).encode()
+    files[".complete.json"] = json.dumps({**marker, "release": release, "accelerator": accelerator}).encode()
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
         for path, content in {

@@ -120,6 +120,14 @@ def make_nodes(paths: list[Path]) -> None:
             subprocess.run(["mknod", "-m", "666", path, *NULL_DEVICE], check=True)
 
 
+def number(machine: Machine) -> None:
+    """What the driver tells of its GPUs: the number of each one's device node."""
+    for index, address in enumerate(addresses(machine)):
+        told = DRIVER / "nvidia" / "gpus" / address
+        told.mkdir(parents=True, exist_ok=True)
+        (told / "information").write_text(f"Bus Location: \t {address}\nDevice Minor: \t {index}\n")
+
+
 def open_files(pattern: str) -> int:
     """How often processes have device nodes of this name open."""
     wanted, count = {str(path) for path in Path("/dev").glob(pattern)}, 0

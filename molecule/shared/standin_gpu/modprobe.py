@@ -82,6 +82,7 @@ def insert(path: str) -> None:
         (machine.DRIVER / "nvidia").mkdir(exist_ok=True)
         (machine.DRIVER / "nvidia" / "version").write_text(VERSION.format(kind=kind, version=version))
         machine.make_nodes(machine.nodes(here))
+        machine.number(here)
     if name == "nvidia_uvm":
         machine.make_nodes([Path("/dev/nvidia-uvm"), Path("/dev/nvidia-uvm-tools")])
     machine.bind()
