@@ -6,7 +6,9 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.keys import read_keys
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.leaving import farewell, leave
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.without import digest
 
@@ -27,7 +29,7 @@ class ActionModule(ActionBase):
             }
         )
         plan, models, hosts = plain(given["plan"]), plain(given["models"]), plain(given["hosts"])
-        decided = leave(plan, models, hosts, given["allow_gap"])
+        decided = leave(plan, models, hosts, given["allow_gap"], self._allowed(plan, task_vars or {}))
         if decided.refusals:
             raise AnsibleActionFail("Nothing was changed:\n" + "\n".join(f"  - {line}" for line in decided.refusals))
         return {
@@ -40,3 +42,11 @@ class ActionModule(ActionBase):
             "servers": list(decided.servers),
             "farewell": farewell(plan, models, hosts),
         }
+
+    def _allowed(self, plan: dict[str, Any], variables: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+        """Names that clients' keys are limited to, by the key's name, as the first gateway has them."""
+        gateway = plan["gateway"]
+        if not gateway or gateway["settings"]["open"]:
+            return {}
+        keys = plain(variables["hostvars"][gateway["hosts"][0]].get("gateway_keys"))
+        return {client.name: client.models for client in read_keys(keys, Problems()) if client.models is not None}

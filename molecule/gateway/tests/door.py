@@ -15,11 +15,12 @@ from testlab import KEY, ROOT, STANDIN_RELEASE, Run, address, host, playbook
 
 GATEWAYS = ("lab7", "lab8")
 PORT = 8080
-TEAM, NEXT, LIMITED, NARROW = (
+TEAM, NEXT, LIMITED, NARROW, ADAPTER = (
     "sk-team-0123456789ab",
     "sk-next-0123456789ab",
     "sk-limited-01234567",
     "sk-narrow-012345678",
+    "sk-adapter-01234567",
 )
 LARGE = 20_000_000
 STANDIN = {"model": "/srv/stand-in"}
@@ -27,7 +28,7 @@ STANDIN = {"model": "/srv/stand-in"}
 MODELS: dict[str, dict[str, Any]] = {
     "chatty": {
         **STANDIN, "kind": "chat", "hosts": "lab7,lab8", "port": 8101, "aliases": ["gpt-4o-mini", "Qwen/Qwen2.5:é"],
-        "adapters": {"legal": STANDIN},
+        "adapters": {"legal": STANDIN, "medical": STANDIN},
     },
     "embedder": {**STANDIN, "kind": "embedding", "hosts": "lab8", "port": 8102},
     "scribe": {**STANDIN, "kind": "transcription", "hosts": "lab7", "port": 8103},
@@ -37,6 +38,7 @@ KEYS: dict[str, Any] = {
     "team": TEAM,
     "limited": {"key": LIMITED, "requests_per_minute": 4, "concurrent": 2},
     "narrow": {"keys": [NARROW], "models": ["embedder"]},
+    "lawyers": {"keys": [ADAPTER], "models": ["legal"]},
 }
 STARTED = {"lab7": ("chatty", "scribe"), "lab8": ("chatty", "embedder")}
 
@@ -111,8 +113,10 @@ def ask(
         connection.close()
 
 
-def chat(where: str, model: str = "chatty", key: str | None = TEAM, tokens: int = 1, **more: Any) -> Answer:
-    body = {"messages": [{"role": "user", "content": "hello"}], "max_tokens": tokens, "model": model}
+def chat(
+    where: str, model: str = "chatty", key: str | None = TEAM, tokens: int = 1, text: str = "hello", **more: Any
+) -> Answer:
+    body = {"messages": [{"role": "user", "content": text}], "max_tokens": tokens, "model": model}
     return ask(where, "/v1/chat/completions", body, key, **more)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from door import (
+    ADAPTER,
     GATEWAYS,
     LARGE,
     LIMITED,
@@ -72,6 +73,26 @@ def test_a_chunked_body_routes(where: str, spelled: str) -> None:
         encode_chunked=True,
     )
     assert connection.getresponse().status == 200, "an engine is told of one spelling only"
+
+
+@pytest.mark.parametrize("cookie", [10_000, 60_000])
+@pytest.mark.parametrize("size", [100, 49_000, 100_000])
+def test_headers_take_no_room_from_the_body(where: str, size: int, cookie: int) -> None:
+    answer = chat(where, text="x" * (size - 200), headers={"Cookie": "c" * cookie})
+    assert answer.status == 200, answer.raw
+
+
+def test_forms_route_as_other_clients_spell_them(where: str) -> None:
+    """.NET leaves out quotes, Akka puts the character set last."""
+    bare = (
+        form("scribe")
+        .replace(b'"file"; filename="a.wav"', b"file; filename=a.wav; filename*=utf-8''a.wav")
+        .replace(b'"model"', b"model")
+    )
+    for media in ("multipart/form-data; boundary=b", "multipart/form-data; boundary=b; charset=UTF-8"):
+        answer = ask(where, "/v1/audio/transcriptions", bare, media=media)
+        assert answer.status in (200, 400), "it reached the engine, which reads real sound only"
+        assert b"invalid_form" not in answer.raw
 
 
 @pytest.mark.parametrize("size", [1000, 1_000_000])
@@ -190,6 +211,13 @@ def test_a_key_may_be_held_to_some_models(where: str) -> None:
     assert chat(where, key=NARROW).code == "model_not_found"
     large = {"messages": [{"role": "user", "content": "x" * 100_000}], "model": "chatty"}
     assert ask(where, CHAT, large, NARROW).code == "model_not_found"
+
+
+@pytest.mark.parametrize("size", [0, 100_000])
+def test_a_key_that_is_held_to_an_adapter_gets_neither_its_model_nor_others(where: str, size: int) -> None:
+    assert chat(where, "legal", ADAPTER, text="x" * size).status == 200
+    assert chat(where, "chatty", ADAPTER, text="x" * size).code == "model_not_found"
+    assert chat(where, "medical", ADAPTER, text="x" * size).code == "model_not_found"
 
 
 def test_limits_of_a_key(where: str) -> None:

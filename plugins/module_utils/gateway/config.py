@@ -71,11 +71,6 @@ def public_files(templates: Path, plan: Mapping[str, Any], clients: Sequence[Cli
     settings = Settings(**plan["settings"])
     models = plan["models"]
     names = {name: model["name"] for model in models for name in model["names"]}
-    allowed: dict[str, str] = {}
-    for client in clients:
-        if client.models is not None:
-            allowed[client.name] = "some"
-            allowed.update({f"{client.name}/model.{names[name]}": "yes" for name in client.models if name in names})
     cards = {name: _card(name, root) for name, root in names.items()}
     return {
         **_configs(templates, settings, models, len(clients)),
@@ -84,12 +79,32 @@ def public_files(templates: Path, plan: Mapping[str, Any], clients: Sequence[Cli
         f"{DIRECTORY}/cards.map": _map(
             {f"/v1/models/{path}": json.dumps(card) for name, card in cards.items() for path in _spelled(name)}
         ),
-        f"{DIRECTORY}/models.json": json.dumps({"object": "list", "data": list(cards.values())}) + "\n",
+        f"{DIRECTORY}/models.json": model_list(models),
         f"{DIRECTORY}/per-minute.map": _map({c.name: c.requests_per_minute for c in clients if c.requests_per_minute}),
         f"{DIRECTORY}/concurrent.map": _map({c.name: c.concurrent for c in clients if c.concurrent}),
-        f"{DIRECTORY}/allowed.map": _map(allowed),
+        f"{DIRECTORY}/allowed.map": _map(_allowed(models, clients)),
         f"{DIRECTORY}/route.lua": (templates / "etc/haproxy/vllm/route.lua").read_text(),
     }
+
+
+def model_list(models: Sequence[Mapping[str, Any]]) -> str:
+    """What `GET /v1/models` answers."""
+    cards = [_card(name, model["name"]) for model in models for name in model["names"]]
+    return json.dumps({"object": "list", "data": cards}) + "\n"
+
+
+def _allowed(models: Sequence[Mapping[str, Any]], clients: Sequence[Client]) -> dict[str, str]:
+    """Which names the clients may ask for that may not ask for all: a model by any of its own names, an adapter by its own."""
+    spelled: dict[str, list[str]] = {}
+    for model in models:
+        own = [name for name in model["names"] if name not in model["adapters"]]
+        spelled |= {**dict.fromkeys(own, own), **{name: [name] for name in model["adapters"]}}
+    allowed: dict[str, str] = {}
+    for client in clients:
+        if client.models is not None:
+            names = [name for asked in client.models for name in spelled.get(asked, ())]
+            allowed |= {client.name: "some", **{f"{client.name}/{quote(name, safe='')}": "yes" for name in names}}
+    return allowed
 
 
 def secret_files(clients: Sequence[Client], engine_key: str, certificate: str) -> dict[str, str]:

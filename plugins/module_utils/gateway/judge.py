@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.config import model_list
 from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.keys import Client
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems, did_you_mean
 
 # HAProxy's names of servers: configuration manual, chapter 4.
+# A file that HAProxy answers with fits into its buffer (vllm.cfg.j2, tune.bufsize) beside the headers of the answer.
+LIST_BYTES = 60_000
 _SERVER = re.compile(r"[A-Za-z0-9_.:-]{1,120}")
 
 
-def judge_names(models: Iterable[Mapping[str, Any]], problems: Problems) -> None:
+def judge_names(models: Sequence[Mapping[str, Any]], problems: Problems) -> None:
     """Names that two models share would be routed to one of them. `models` as in `plan["gateway"]`."""
+    size = len(model_list(models))
+    if size > LIST_BYTES:
+        problems.add(
+            "vllm_models",
+            f"has so many names (models, aliases, adapters) that their list has {size:,} bytes, and the gateway answers with "
+            f"{LIST_BYTES:,} at most",
+            "Plan fewer aliases and adapters, or divide the fleet between two inventories with a gateway each",
+        )
     owner: dict[str, str] = {}
     for model in models:
         for name in dict.fromkeys(model["names"]):

@@ -38,6 +38,8 @@ def plan_gateway(
     `gateways` and `hosts`: the variables of each host; `services`: the planned services of each engine host; `address`:
     what the engines listen on.
     """
+    # One that is taken off its host is none of the fleet's.
+    gateways = {name: declared for name, declared in gateways.items() if declared.get("gateway_state") != "absent"}
     if not gateways:
         return None
     first, *others = gateways.items()
@@ -106,14 +108,15 @@ def reached(plan: Mapping[str, Any], service: Mapping[str, Any], address: str) -
 def _models(
     hosts: Mapping[str, Mapping[str, Any]], services: Mapping[str, Sequence[Mapping[str, Any]]]
 ) -> list[dict[str, Any]]:
-    """Every model with all its names (aliases and adapters route too) and its replicas, in the plan's order."""
+    """Every model with all its names (aliases and adapters route too), those of them that are `adapters`, and its
+    replicas, in the plan's order."""
     models: dict[str, dict[str, Any]] = {}
     for host, planned in services.items():
         for service in planned:
-            names = [*service["served_names"], *service["prove"]["adapters"]]
-            model = models.setdefault(
-                service["name"], {"name": service["name"], "kind": service["kind"], "names": names, "replicas": []}
-            )
+            adapters = list(service["prove"]["adapters"])
+            names = [*service["served_names"], *adapters]
+            fresh = {"name": service["name"], "kind": service["kind"], "names": names, "adapters": adapters}
+            model = models.setdefault(service["name"], {**fresh, "replicas": []})
             model["replicas"].append(
                 {
                     "host": host,

@@ -19,8 +19,15 @@ class Leaving:
     refusals: tuple[str, ...]
 
 
-def leave(plan: Mapping[str, Any], models: Collection[str], hosts: Collection[str], allow_gap: bool) -> Leaving:
-    """Decide, or refuse with every reason there is. A model that is named leaves with all its replicas."""
+def leave(
+    plan: Mapping[str, Any],
+    models: Collection[str],
+    hosts: Collection[str],
+    allow_gap: bool,
+    allowed: Mapping[str, Collection[str]],
+) -> Leaving:
+    """Decide, or refuse with every reason there is. A model that is named leaves with all its replicas. `allowed`: by
+    client of the gateways the names that its key is limited to."""
     serving = replicas(plan)
     refusals = _unknown(plan, serving, models, hosts)
     if not models and not hosts:
@@ -36,8 +43,10 @@ def leave(plan: Mapping[str, Any], models: Collection[str], hosts: Collection[st
     gone = [(m, host) for m, on in serving.items() for host in on if m in models or host in hosts]
     touched = [name for name in plan["hosts"] if name in hosts or any(name == host for _, host in gone)]
     routed = plan.get("gateway") is not None
+    rest = without(plan, models, hosts)
+    refusals += _named_by_keys(plan, rest, allowed)
     servers = tuple({"model": model, "host": host} for model, host in gone) if routed else ()
-    return Leaving(without(plan, models, hosts), tuple(touched), servers, tuple(refusals))
+    return Leaving(rest, tuple(touched), servers, tuple(refusals))
 
 
 def replicas(plan: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -61,6 +70,21 @@ def _unknown(
     known = ", ".join(plan["hosts"])
     return lines + [
         f"no host {name!r} is in the plan; hosts are {known}" for name in hosts if name not in plan["hosts"]
+    ]
+
+
+def _named_by_keys(
+    plan: Mapping[str, Any], rest: Mapping[str, Any], allowed: Mapping[str, Collection[str]]
+) -> list[str]:
+    """Keys limited to what leaves: no gateway could be configured with them any more."""
+    before, after = (
+        {name for m in (p.get("gateway") or {}).get("models", ()) for name in m["names"]} for p in (plan, rest)
+    )
+    return [
+        f"gateway_keys.{client}.models names {name}, which leaves: take it out there first"
+        for client, names in allowed.items()
+        for name in names
+        if name in before - after
     ]
 
 

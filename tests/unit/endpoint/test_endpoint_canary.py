@@ -146,6 +146,21 @@ def test_a_busy_engine_is_never_restarted(machine: Host) -> None:
     assert said.count("it works on others' requests") == 1
 
 
+def test_a_first_look_that_comes_too_late_neither_counts_nor_forgets(
+    machine: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VLLM_API_KEY", KEY)
+    looks = iter([None, ["vllm:generation_tokens_total 1"]])
+    monkeypatch.setitem(CANARY["probe"].__globals__, "work", lambda *_: next(looks))
+    with StandInVllm("chat", "answer_hangs") as standin:
+        machine.serves(standin)
+        verdict, said = CANARY["probe"](machine.endpoints[0], machine.timeout)
+    assert verdict == "unsure"
+    assert "too late to tell" in said
+    once = {"restarts": [], "failures": 1}
+    assert CANARY["follow"](once, "unsure", 0.0, 2, 3) == (once, "")
+
+
 def test_a_refused_request_is_told_once_and_restarts_nothing(machine: Host) -> None:
     machine.key = "sk-another"
     with StandInVllm("chat") as standin:
@@ -218,7 +233,11 @@ def test_endpoints_that_hang_delay_no_other(machine: Host) -> None:
         assert well.requests == ["POST /v1/chat/completions"]
 
 
-@given(st.lists(st.sampled_from(["well", "busy", "refused", "hangs", "wrong"])), st.integers(1, 4), st.integers(0, 4))
+@given(
+    st.lists(st.sampled_from(["well", "busy", "refused", "hangs", "wrong", "unsure"])),
+    st.integers(1, 4),
+    st.integers(0, 4),
+)
 def test_every_restart_follows_so_many_failures_and_they_are_never_too_many(
     verdicts: list[str], failures: int, restarts: int
 ) -> None:
@@ -227,11 +246,12 @@ def test_every_restart_follows_so_many_failures_and_they_are_never_too_many(
     for number, verdict in enumerate(verdicts):
         record, action = CANARY["follow"](record, verdict, number * 600.0, failures, restarts)
         if action:
-            assert set(verdicts[number + 1 - failures : number + 1]) <= {"hangs", "wrong"}
-            assert number + 1 >= failures
+            sure = [verdict for verdict in verdicts[: number + 1] if verdict != "unsure"]
+            assert set(sure[-failures:]) <= {"hangs", "wrong"}
+            assert len(sure) >= failures
         if action == "restart":
             orders.append((number * 600.0, number))
-        if verdict in ("well", "busy", "refused"):
+        if verdict in ("well", "busy", "refused", "unsure"):
             assert action == ""
     for at, _ in orders:
         assert len([order for order, _ in orders if at - 3600 < order <= at]) <= restarts

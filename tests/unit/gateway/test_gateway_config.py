@@ -21,11 +21,14 @@ KEY, ENGINE = "sk-0123456789abcdef", "engine-key-$'\\\"%#"
 CLIENTS = (Client("team", (KEY,)), Client("narrow", ("n" * 20,), 60, 4, ("alias",)))
 
 
-def model(name: str = "m", kind: str = "chat", *more: str, replicas: int = 2) -> dict[str, Any]:
+def model(
+    name: str = "m", kind: str = "chat", *more: str, adapters: tuple[str, ...] = (), replicas: int = 2
+) -> dict[str, Any]:
     return {
         "name": name,
         "kind": kind,
-        "names": [name, *more],
+        "names": [name, *more, *adapters],
+        "adapters": list(adapters),
         "replicas": [
             {"host": f"gpu{n}", "address": f"10.0.0.{n}", "port": 8001, "unit": f"vllm-{name}.service"}
             for n in range(1, replicas + 1)
@@ -121,9 +124,16 @@ def test_only_paths_of_planned_kinds_are_open(kinds: tuple[str, ...], opened: se
     assert all((way == "form") == ("/audio/" in path) for path, way in paths.items())
 
 
-def test_allowed_models_count_by_model_whatever_name_is_written() -> None:
-    public = rendered(plan(model("m", "chat", "alias"), model("other")))
-    assert entries(public[f"{config.DIRECTORY}/allowed.map"]) == {"narrow": "some", "narrow/model.m": "yes"}
+def test_a_limited_key_opens_a_model_by_all_of_its_own_names_and_an_adapter_by_its_own() -> None:
+    public = rendered(plan(model("m", "chat", "alias", adapters=("legal",)), model("other")))
+    assert entries(public[f"{config.DIRECTORY}/allowed.map"]) == {
+        "narrow": "some",
+        "narrow/m": "yes",
+        "narrow/alias": "yes",
+    }
+    narrow = (Client("narrow", ("n" * 20,), models=("org/x",)),)
+    one = rendered(plan(model("m", "chat", "alias", adapters=("legal", "org/x")), model("other")), narrow)
+    assert entries(one[f"{config.DIRECTORY}/allowed.map"]) == {"narrow": "some", "narrow/org%2Fx": "yes"}
     assert entries(public[f"{config.DIRECTORY}/per-minute.map"]) == {"narrow": "60"}
     assert entries(public[f"{config.DIRECTORY}/concurrent.map"]) == {"narrow": "4"}
 

@@ -188,6 +188,13 @@ def test_certificate_text_in_place_of_a_path_is_not_shown(pems: dict[str, str]) 
     assert "secret" not in " ".join(found)
 
 
+@pytest.mark.parametrize(("count", "fits"), [(500, True), (900, False)])
+def test_more_names_than_the_gateway_can_list_are_refused(count: int, fits: bool) -> None:
+    problems = Problems()
+    judge_names([{"name": "m", "names": ["m", *(f"adapter-{n}" for n in range(count))], "replicas": []}], problems)
+    assert [problem.key for problem in problems.found] == ([] if fits else ["vllm_models"])
+
+
 def test_what_only_the_fleet_shows() -> None:
     problems = Problems()
     replica = [{"host": "gpu 1", "address": "10.0.0.1", "port": 8000, "unit": "vllm-a.service"}]

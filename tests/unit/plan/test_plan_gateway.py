@@ -39,6 +39,7 @@ def test_every_name_of_a_model_leads_to_all_its_replicas() -> None:
             "name": "m",
             "kind": "chat",
             "names": ["m", "other", "polite"],
+            "adapters": ["polite"],
             "replicas": [
                 {"host": "h1", "address": "10.0.0.1", "port": 8100, "unit": "vllm-m.service"},
                 {"host": "h2", "address": "192.168.0.2", "port": 8100, "unit": "vllm-m.service"},
@@ -48,9 +49,19 @@ def test_every_name_of_a_model_leads_to_all_its_replicas() -> None:
             "name": "e",
             "kind": "embedding",
             "names": ["e"],
+            "adapters": [],
             "replicas": [{"host": "h2", "address": "192.168.0.2", "port": 8200, "unit": "vllm-e.service"}],
         },
     ]
+
+
+def test_a_gateway_that_is_taken_off_its_host_is_none_of_the_fleets() -> None:
+    gone = {**GATEWAY, "ansible_host": "10.0.0.8", "gateway_state": "absent"}
+    outcome = plan({"m": MODEL}, {"h1": CPU}, {"old": gone, "gw": GATEWAY})
+    assert outcome.problems == []
+    assert outcome.plan["gateway"]["hosts"] == ["gw"]
+    assert outcome.plan["hosts"]["h1"]["firewall"]["sources"] == ["10.0.0.9"]
+    assert plan({"m": MODEL}, {"h1": CPU}, {"old": gone}).plan["gateway"] is None
 
 
 def test_only_the_gateways_and_what_the_operator_adds_may_reach_the_engines() -> None:

@@ -81,23 +81,32 @@ def test_what_leaves_is_gone_and_nothing_else_changes(models: set[str], hosts: s
     ],
 )
 def test_nobody_leaves_who_is_not_there_or_is_the_last(models: list[str], hosts: list[str], refused: list[str]) -> None:
-    told = leave(plan(MENU), models, hosts, allow_gap=False).refusals
+    told = leave(plan(MENU), models, hosts, allow_gap=False, allowed={}).refusals
     assert len(told) == len(refused)
     assert all(line.startswith(start) for line, start in zip(told, refused, strict=True))
-    allowed = leave(plan(MENU), models, hosts, allow_gap=True).refusals
+    allowed = leave(plan(MENU), models, hosts, allow_gap=True, allowed={}).refusals
     assert [line for line in allowed if "replica" in line] == []
 
 
+@pytest.mark.parametrize(("named", "refused"), [("chat", True), ("polite", True), ("embed", False)])
+def test_what_a_clients_key_is_limited_to_does_not_leave_before_it_is_taken_out_there(
+    named: str, refused: bool
+) -> None:
+    told = leave(plan(MENU), ["chat"], [], allow_gap=False, allowed={"team": [named]}).refusals
+    expected = f"gateway_keys.team.models names {named}, which leaves: take it out there first"
+    assert told == ((expected,) if refused else ())
+
+
 def test_who_leaves_is_told_to_gateways_and_hosts() -> None:
-    decided = leave(plan(MENU), ["rank"], ["h2"], allow_gap=False)
+    decided = leave(plan(MENU), ["rank"], ["h2"], allow_gap=False, allowed={})
     assert decided.hosts == ("h2", "h3")
     assert [(s["model"], s["host"]) for s in decided.servers] == [("chat", "h2"), ("embed", "h2"), ("rank", "h3")]
     assert decided.plan["hosts"]["h2"]["services"] == []
     # A host that serves nothing may leave too.
-    idle = leave(without(plan(MENU), (), ["h1"]), [], ["h1"], allow_gap=False)
+    idle = leave(without(plan(MENU), (), ["h1"]), [], ["h1"], allow_gap=False, allowed={})
     assert (idle.refusals, idle.hosts, idle.servers) == ((), ("h1",), ())
     # Without a gateway there is nobody to tell.
-    assert leave(planned(MENU, gateways=False).plan, [], ["h2"], allow_gap=False).servers == ()
+    assert leave(planned(MENU, gateways=False).plan, [], ["h2"], allow_gap=False, allowed={}).servers == ()
 
 
 def test_the_operator_is_told_what_to_delete() -> None:

@@ -178,8 +178,9 @@ local function part_names(lines)
       dispositions = dispositions + 1
       local rest = match(value, "^[Ff][Oo][Rr][Mm]%-[Dd][Aa][Tt][Aa](.*)$")
       while rest and rest ~= "" do
-        -- Exact parameters only: `name*=`, backslashes and bare words are read in more than one way.
+        -- Exact parameters only: `name*=`, backslashes and other bare words than plain ones are read in more than one way.
         local key, text, behind = match(rest, '^;[ \t]*([%w*-]+)="([^"\\]*)"[ \t]*(.*)$')
+        if not key then key, text, behind = match(rest, '^;[ \t]*([%w-]+)=([%w._-]+)[ \t]*(.*)$') end
         key = key and string.lower(key)
         if key == "name" and not field then
           field = text
@@ -204,6 +205,7 @@ end
 local function boundary_of(media)
   local rest = match(media, "^%s*[^;%s]+%s*;%s*(.-)%s*$") or ""
   rest = string.gsub(rest, "^[cC][hH][aA][rR][sS][eE][tT]=\"?[uU][tT][fF]%-8\"?%s*;%s*", "")
+  rest = string.gsub(rest, "%s*;%s*[cC][hH][aA][rR][sS][eE][tT]=\"?[uU][tT][fF]%-8\"?$", "")
   local key, value = match(rest, '^(%a+)="([^"\\;]+)"$')
   if not key then key, value = match(rest, '^(%a+)=([^%s";]+)$') end
   if not key or string.lower(key) ~= "boundary" or #value > 70 then return nil end
