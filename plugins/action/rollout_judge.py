@@ -23,6 +23,7 @@ class ActionModule(ActionBase):
                 "before": {"type": "str", "default": ""},
                 "after": {"type": "str", "default": ""},
                 "returning": {"type": "bool", "default": False},
+                "otherwise": {"type": "str", "default": ""},
                 "failing": {"type": "bool", "default": True},
                 "first_token_factor": {"type": "float", "default": Limit.factor},
                 "first_token_slack": {"type": "float", "default": Limit.slack},
@@ -38,6 +39,7 @@ class ActionModule(ActionBase):
             (_registered(variables, given["after"]) or {}).get("results", []),
             Limit(given["first_token_factor"], given["first_token_slack"]),
             given["returning"],
+            given["otherwise"],
         )
         result.update(changed=False, take_back=verdict.take_back, **plain(vars(verdict)))
         if not verdict.good and given["failing"]:

@@ -35,6 +35,10 @@ options:
     description: Whether the host goes back to what served before.
     type: bool
     default: false
+  otherwise:
+    description: What failed, where something is known to have failed. It is the cause where no phase that is named was bad.
+    type: str
+    default: ''
   failing:
     description: Whether the task fails with the causes of a bad verdict. Without it the verdict is returned alone.
     type: bool

@@ -27,8 +27,10 @@ class Fleet:
         return self.lacking({host})
 
     def done(self, hosts: Sequence[str]) -> None:
-        """The hosts are switched: they serve what is planned there."""
+        """The hosts are switched: they serve what they bring, and nothing else of what they took away."""
         for host in hosts:
+            for model in self.takes[host] - self.brings[host]:
+                self.live.get(model, set()).discard(host)
             for model in self.brings[host]:
                 self.live.setdefault(model, set()).add(host)
 
@@ -48,10 +50,12 @@ class Batches:
 def split(fleet: Fleet, hosts: Sequence[str], sizes: Sequence[int], allow_gap: bool) -> Batches:
     """Batches of at most `sizes` (the last one repeats), in the order of `hosts` where replicas allow it.
 
-    A host that would take a last live replica waits until an earlier batch has brought another one. Hosts for which
-    none comes are stuck: refused, or switched last where gaps are allowed. `fleet` is grown on the way.
+    A host that would take a last live replica waits until an earlier batch has brought another one, and one that takes a
+    replica away for good waits for all others. Hosts for which none comes are stuck: refused, or switched last where gaps
+    are allowed. `fleet` is grown on the way.
     """
-    waiting, batches, gaps = list(hosts), list[tuple[str, ...]](), dict[str, list[str]]()
+    waiting = sorted(hosts, key=lambda host: bool(fleet.takes[host] - fleet.brings[host]))
+    batches, gaps = list[tuple[str, ...]](), dict[str, list[str]]()
     while waiting:
         size = sizes[min(len(batches), len(sizes) - 1)]
         batch = _fill(fleet, waiting, size, gap=False)

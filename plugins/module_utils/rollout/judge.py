@@ -46,6 +46,7 @@ def judge(
     after: Sequence[Mapping[str, Any]],
     limit: Limit,
     returning: bool = False,
+    otherwise: str = "",
 ) -> Verdict:
     """Judge one host.
 
@@ -54,7 +55,8 @@ def judge(
 
     A check that failed before the switch as well is told as such and still is a failure: units that are switched in
     must be whole, or a rollout would spread what is broken. Only on the way back (`returning`) it is accepted, and
-    first-token times are not compared: there the host shall be as it was, and no better.
+    first-token times are not compared: there the host shall be as it was, and no better. `otherwise`: what failed, where
+    something is known to have; it is the cause where nothing that registered was bad.
     """
     done = {name: phases[name] for name in PHASES if ran(phases.get(name))}
     causes: list[str] = []
@@ -66,6 +68,9 @@ def judge(
     if not causes:
         causes = [*checks(before, after, returning), *([] if returning else slower(before, after, limit))]
         first = ("soak" if "soak" in done else "prove") if causes else ""
+    if not causes and otherwise:
+        first = "prove" if "switch" in done else "close"
+        causes = [f"{first}: {otherwise}"]
     reachable = not any(_unreachable(registered) for registered in done.values())
     return Verdict(not causes, tuple(causes), first, "switch" in done, reachable)
 

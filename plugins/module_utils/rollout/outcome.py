@@ -10,7 +10,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.plan.table import t
 from ansible_collections.baremetal.vllm.plugins.module_utils.rollout.judge import Verdict
 
 SCHEMA = 1
-AGAIN = "run playbooks/rollout.yml again: it begins with this host"
+AGAIN = "run the same playbook with the same options again: it begins with this host"
 
 
 @dataclass(frozen=True)

@@ -125,6 +125,8 @@ def last_replicas(
             away = [f"{name} {_absence(name, model, found, view)}" for name in others if name not in live[model]]
             if not others:
                 told = f"{host} has its only replica. Plan a second one (hosts)."
+            elif not away:
+                told = f"{host} would be the last to lose it, and nobody would serve it any more."
             elif host == first and all(name in found and found[name].reachable for name in others):
                 told = f"{host} is the canary and has its last live replica ({'; '.join(away)}). "
                 told += f"Bring back {some(others)} first, or name another canary (rollout_canary)."

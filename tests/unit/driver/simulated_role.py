@@ -52,6 +52,10 @@ class Ended(Exception):
         self.result = result
 
 
+# A gateway that does not answer.
+LOST = "lost"
+
+
 @dataclass
 class Run:
     """`failure` is the message of the task that ended it, "" of a run that went through; `written` are files that changed."""
@@ -135,6 +139,8 @@ class Run:
     def _result(self, task: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
         if "baremetal.vllm.show" in task:
             return {}
+        if self._value(task.get("delegate_to", ""), given) == LOST:
+            return {"unreachable": True}
         known = {
             "baremetal.vllm.driver_state": self._look,
             "baremetal.vllm.driver_job": self._job,

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from simulated_host import FABRIC, PERSISTENCE, STRICT, Disk, Host, part
 from simulated_hosts import A100, B200, H100, SYSTEMS, V100, bare, full, kept, with_driver
-from simulated_role import Run
+from simulated_role import LOST, Run
 
 # Nothing is fetched over the network in a test, a key neither.
 MIRROR = {
@@ -541,6 +541,21 @@ def test_a_host_gets_no_requests_while_its_driver_is_changed(
     held, released = ["gateway: held"] * 2, ["gateway: released"] * 2
     assert said[: said.index(first)] == [*held, "gateway: drained gpu1", "gateway: drained gpu1", "gateway: idle"]
     assert said[said.index(last) + 1 :] == ["gateway: ready gpu1", "gateway: ready gpu1", *released]
+
+
+def test_a_gateway_that_does_not_answer_keeps_the_driver_as_it_is() -> None:
+    host = managed("debian 12")
+    loaded = host.loaded
+    done = run(host, gateways=["door", LOST], version="570")
+    assert "lost: this gateway cannot be reached" in done.failure
+    assert host.loaded == loaded
+    said = at_the_gateways(done)
+    assert [command for command in said if command.startswith("gateway")] == [
+        "gateway: held",
+        "gateway: ready gpu1",
+        "gateway: released",
+    ]
+    assert not any("stop vllm" in command for command in said)
 
 
 def test_a_host_whose_models_run_on_stays_at_the_gateways() -> None:

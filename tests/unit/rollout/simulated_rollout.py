@@ -209,7 +209,7 @@ class Rollout:
                 self.register(host, "back_prove", self.fleet.prove(host, self.services(host, turn.back)))
             self.register(host, "back", asdict(self.judge_back(host)))
         back = self.registered[host.name].get("back")
-        if verdict.phase == "drain" or (back and back["good"]):
+        if (verdict.phase == "drain" and not turn.drained) or (back and back["good"]):
             yield from self.undrain(host, number, wait=False)
 
     def aim(self, host: Host) -> dict[str, int]:

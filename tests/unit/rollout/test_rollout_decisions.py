@@ -167,6 +167,7 @@ def test_hosts_that_need_nothing_are_told() -> None:
 
 ONE = {"h1": changing("m")}
 TWO = {"h1": changing("m"), "h2": changing("m")}
+LOSING = Host(steps=(step("remove"),), current=2, outcome="proven", target=1)
 PORTS = {name: changing("m", ports={"vllm-m.service": 8001}) for name in ("h1", "h2")}
 
 
@@ -190,6 +191,13 @@ PORTS = {name: changing("m", ports={"vllm-m.service": 8001}) for name in ("h1", 
             True,
         ),
         (({"m": ["h2"]}, {"h2": changing("m")}, live({"m": ["h1"]})), "moves to h2, where nothing serves it yet", True),
+        # The way back to before the model was added.
+        (
+            ({"m": ["h1", "h2"]}, {"h1": LOSING, "h2": LOSING}),
+            "h2 would be the last to lose it, and nobody would",
+            True,
+        ),
+        (({"m": ["h1", "h2"]}, {"h1": LOSING, "h2": changing("m")}), None, False),
         (({"m": ["h1", "h2"]}, PORTS), "vllm_models.m.port: changes from 8001 to 8000", True),
     ],
 )

@@ -96,6 +96,21 @@ def test_who_is_taken_back() -> None:
     assert not verdict(switch=GONE).take_back
 
 
+def test_what_failed_without_a_word_is_never_good() -> None:
+    early = judge({"drain": loop(OK), "close": OK}, [GOOD], [], Limit(), otherwise="no package nftables")
+    assert (early.good, early.phase, early.causes, early.take_back) == (
+        False,
+        "close",
+        ("close: no package nftables",),
+        False,
+    )
+    late = judge({"switch": OK}, [GOOD], [GOOD], Limit(), otherwise="lost")
+    assert (late.good, late.phase, late.take_back) == (False, "prove", True)
+    known = judge({"switch": OK}, [GOOD], [WRONG], Limit(), otherwise="it says it again")
+    assert len(known.causes) == 1
+    assert "Rome" in known.causes[0]
+
+
 def test_on_the_way_back_a_host_shall_be_as_it_was_and_no_better() -> None:
     slow = endpoint(9.0, answer="")
     assert judge({"switch": OK}, [WRONG], [WRONG], Limit(), returning=True).good
