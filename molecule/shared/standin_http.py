@@ -38,7 +38,7 @@ def asked(raw: bytes, headers: dict[str, str]) -> tuple[str, str]:
     The mark is the body's `user`, which every gateway lets through, else the header X-Mark.
     """
     mark = headers.get("x-mark", "-")
-    if form := re.search(rb'name="model"\r\n\r\n([^\r]*)', raw[:4096]):
+    if form := re.search(rb'name="?model"?\r\n\r\n([^\r]*)', raw[:4096]):
         return form[1].decode(errors="replace"), mark
     try:
         document = json.loads(raw)
