@@ -406,7 +406,8 @@ class Exchange:
             self.send(404, {"detail": "Not Found"})
         if self.fault("audio_packages_absent") and f"{MODEL}\r\n".encode() in raw:
             self.refuse(400, "Invalid or unsupported audio file.")
-        if f'name="model"\r\n\r\n{MODEL}\r\n'.encode() not in raw and not self.fault("unknown_model_accepted"):
+        named = any(f"name={quote}model{quote}\r\n\r\n{MODEL}\r\n".encode() in raw for quote in ('"', ""))
+        if not named and not self.fault("unknown_model_accepted"):
             self.refuse(404, "The model does not exist.")
         if b"RIFF" not in raw:
             self.refuse(400, "Invalid or unsupported audio file.")
