@@ -116,7 +116,7 @@ def test_a_stream_comes_token_by_token(where: str) -> None:
 def test_the_fleet_is_listed_by_the_gateway_itself(where: str) -> None:
     listed = ask(where, "/v1/models").json
     assert listed["object"] == "list"
-    names = {"chatty", "gpt-4o-mini", "Qwen/Qwen2.5:é", "legal", "embedder", "scribe", "nobody"}
+    names = {"chatty", "gpt-4o-mini", "Qwen/Qwen2.5:é", "legal", "medical", "embedder", "scribe", "nobody"}
     assert {card["id"] for card in listed["data"]} == names
     assert ask(where, "/v1/models/Qwen%2FQwen2.5%3A%C3%A9").json["id"] == "Qwen/Qwen2.5:é"
     assert ask(where, "/v1/models/nix").code == "model_not_found"
