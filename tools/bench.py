@@ -123,8 +123,9 @@ def bare_commands(model: Path, flag: str) -> None:
 
 
 def wheelhouse() -> Path:
-    found = sorted((testlab.CACHE / "wheelhouse").glob("*-cpu-*"))
-    return found[-1] if found else sys.exit("There is no wheelhouse: run `make demo` first.")
+    # One that could not be fetched whole has no manifest.
+    found = sorted((testlab.CACHE / "wheelhouse").glob("*-cpu-*/manifest.json"))
+    return found[-1].parent if found else sys.exit("There is no wheelhouse: run `make demo` first.")
 
 
 def tar(directory: Path) -> Any:
