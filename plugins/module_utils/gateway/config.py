@@ -71,13 +71,12 @@ def public_files(templates: Path, plan: Mapping[str, Any], clients: Sequence[Cli
     settings = Settings(**plan["settings"])
     models = plan["models"]
     names = {name: model["name"] for model in models for name in model["names"]}
-    cards = {name: _card(name, root) for name, root in names.items()}
     return {
         **_configs(templates, settings, models, len(clients)),
         f"{DIRECTORY}/paths.map": _map(open_paths([model["kind"] for model in models])),
         f"{DIRECTORY}/models.map": _map({quote(name, safe=""): f"model.{root}" for name, root in names.items()}),
         f"{DIRECTORY}/cards.map": _map(
-            {f"/v1/models/{path}": json.dumps(card) for name, card in cards.items() for path in _spelled(name)}
+            {f"/v1/models/{path}": json.dumps(card) for name, card in _cards(models).items() for path in _spelled(name)}
         ),
         f"{DIRECTORY}/models.json": model_list(models),
         f"{DIRECTORY}/per-minute.map": _map({c.name: c.requests_per_minute for c in clients if c.requests_per_minute}),
@@ -89,8 +88,7 @@ def public_files(templates: Path, plan: Mapping[str, Any], clients: Sequence[Cli
 
 def model_list(models: Sequence[Mapping[str, Any]]) -> str:
     """What `GET /v1/models` answers."""
-    cards = [_card(name, model["name"]) for model in models for name in model["names"]]
-    return json.dumps({"object": "list", "data": cards}) + "\n"
+    return json.dumps({"object": "list", "data": list(_cards(models).values())}) + "\n"
 
 
 def _allowed(models: Sequence[Mapping[str, Any]], clients: Sequence[Client]) -> dict[str, str]:
@@ -182,9 +180,10 @@ def _map(entries: Mapping[str, Any]) -> str:
     return f"{MARK}\n" + "".join(f"{key} {value}\n" for key, value in entries.items())
 
 
-def _card(name: str, root: str) -> dict[str, Any]:
-    """A model as OpenAI's API lists it; `root` is the planned model behind an alias or an adapter."""
-    return {"id": name, "object": "model", "created": 0, "owned_by": "vllm", "root": root}
+def _cards(models: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """By name the models as OpenAI's API lists them; `root` is the planned model behind an alias or an adapter."""
+    told = {"object": "model", "created": 0, "owned_by": "vllm"}
+    return {name: {"id": name, **told, "root": model["name"]} for model in models for name in model["names"]}
 
 
 def _spelled(name: str) -> list[str]:

@@ -11,9 +11,9 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.config impo
 from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.keys import Client
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems, did_you_mean
 
-# HAProxy's names of servers: configuration manual, chapter 4.
 # A file that HAProxy answers with fits into its buffer (vllm.cfg.j2, tune.bufsize) beside the headers of the answer.
 LIST_BYTES = 60_000
+# HAProxy's names of servers: configuration manual, chapter 4.
 _SERVER = re.compile(r"[A-Za-z0-9_.:-]{1,120}")
 
 
