@@ -15,7 +15,7 @@ from offered import LISTS, read
 def test_madison() -> None:
     text = (LISTS / "debian12-distribution.madison").read_text(encoding="utf-8")
     found = offers.madison(
-        text + "N: a remark\n nvidia-smi | 535.261.03-1 | http://deb.debian.org/debian bookworm/non-free Sources\n"
+        text + "N: a remark\n nvidia-smi | 535.261.03-1 | http://archive.example/debian bookworm/non-free Sources\n"
     )
     assert {offer.version for offer in found if offer.name == "nvidia-smi"} == {
         "535.309.01-0+deb12u1",
@@ -80,7 +80,7 @@ def test_streams() -> None:
 
 def test_one_offer_of_many_suites() -> None:
     lines = [
-        f"nvidia-smi | 535.261.03-1 | http://deb.debian.org/debian {suite}/non-free amd64 Packages"
+        f"nvidia-smi | 535.261.03-1 | http://archive.example/debian {suite}/non-free amd64 Packages"
         for suite in ("a", "b")
     ]
 

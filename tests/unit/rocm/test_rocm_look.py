@@ -42,7 +42,7 @@ def host(root: Path) -> None:
             "lib/modules/6.1.0-57-amd64/modules.dep": "kernel/drivers/gpu/drm/amd/amdgpu/amdgpu.ko:\n",
             "boot/vmlinuz-6.1.0-57-amd64": "",
             "var/lib/dpkg/status": "",
-            "etc/apt/sources.list": "deb http://deb.debian.org/debian bookworm main\n",
+            "etc/apt/sources.list": "deb http://archive.example/debian bookworm main\n",
             "etc/apt/sources.list.d/rocm.sources": "URIs: https://repo.radeon.com/rocm/apt/7.2.3\n",
             "etc/apt/sources.list.d/amdgpu.list": "deb https://repo.radeon.com/amdgpu/6.4/ubuntu jammy main\n",
             "etc/apt/sources.list.d/off.list": "# deb https://repo.radeon.com/amdgpu/6.4/ubuntu jammy main\n",
