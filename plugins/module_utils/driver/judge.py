@@ -130,7 +130,7 @@ def _files(
     """The part of the verdict about files: sources, key, pins, rules of modprobe."""
     mirror_key = request.mirror_key
     expected = [
-        *repository.files(request.wanted, state.system, mirror_key),
+        *repository.files(request.wanted, state.system, state.archives, mirror_key),
         *(repository.pins(resolution, system.family) if resolution else ()),
         *rules.files(state, texts),
         *persistence.files(state, texts, request.wanted),

@@ -55,6 +55,7 @@ def look(
         units = pool.submit(look_system.units, run)
         keys = pool.submit(look_system.trusted_keys, root, run)
         virtual = pool.submit(look_system.virtual, run)
+        archives = pool.submit(look_packages.archives, root, run)
     libraries = look_packages.userspace(root, machine)
     return State(
         system=system,
@@ -83,6 +84,7 @@ def look(
         nodes=look_modules.nodes(root),
         rule=look_kernels.modprobe_rule(root),
         log=kernel_log.complaints(log.result()),
+        archives=archives.result(),
     )
 
 

@@ -28,6 +28,7 @@ _DKMS_MODULES = re.compile(r"nvidia(?:-(?:current|open|srv|server|tesla|legacy).
 _UNINSTALLERS = ("usr/bin/nvidia-uninstall", "usr/bin/nvidia-installer")
 _INSTALLED_FILES, _INSTALLER_LOG = "var/lib/nvidia/log", "var/log/nvidia-installer.log"
 _VERSION = re.compile(r"\d{3}\.\d+(?:\.\d+)?")
+_OURS = "etc/apt/mirrors/nvidia-driver"
 _LIBRARIES = ("libnvidia-ml.so.1", "libcuda.so.1")
 _PLACES = ("usr/lib/{}-linux-gnu", "usr/lib64", "usr/lib/{}-linux-gnu/nvidia/current", "usr/lib", "usr/local/lib")
 
@@ -44,6 +45,28 @@ class Packages:
 def packages(root: Path, run: Run, family: str) -> Packages:
     """What dpkg, or rpm, says of the driver's packages and of those that modules are built with."""
     return _dpkg(root, run) if family == "debian" else _rpm(root, run)
+
+
+def archives(root: Path, run: Run) -> dict[str, str]:
+    """The URI of each suite that apt's sources name ("bookworm"), as apt itself tells (apt-get(8), indextargets); empty
+    where there is no apt. A list of mirrors (apt-transport-mirror(1)) stands for its first; our own source is none."""
+    command = ["apt-get", "indextargets", "--format", "$(CODENAME)|$(RELEASE)|$(REPO_URI)"]
+    _, out, _ = run([*command, "Identifier: Packages", "Component: main"])
+    found: dict[str, str] = {}
+    for line in out.splitlines():
+        codename, release, uri = [*line.split("|"), "", ""][:3]
+        # The codename is known once the suite's lists were fetched: it may be called "stable".
+        if uri.startswith("mirror+file:"):
+            uri = _first_mirror(root, uri)
+        if uri.startswith(("http:", "https:", "file:")):
+            found.setdefault(codename or release, uri.rstrip("/"))
+    return found
+
+
+def _first_mirror(root: Path, uri: str) -> str:
+    path = uri.partition(":")[2].strip("/")
+    listed = [] if path.startswith(_OURS) else text(root / path).splitlines()
+    return next((line.split()[0] for line in listed if line.strip() and not line.startswith("#")), "")
 
 
 def _dpkg(root: Path, run: Run) -> Packages:

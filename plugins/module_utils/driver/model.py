@@ -140,7 +140,7 @@ class State:
     `facts` are nvidia-smi's, None where it is not installed. `offers` None where nobody asked. `nodes` are the device files
     below /dev that CUDA opens (nvidia0, nvidiactl, nvidia-uvm). `rule` is the module that modprobe's configuration names for
     nvidia, "" for none. `log` is what the kernel's log says about the driver besides Xids, oldest first. `files` are those
-    of ours that differ from what they are to be.
+    of ours that differ from what they are to be. `archives` maps the suites of the host's own apt sources to their URIs.
     """
 
     system: System
@@ -171,6 +171,7 @@ class State:
     nodes: tuple[str, ...] = ()
     rule: str = ""
     log: tuple[str, ...] = ()
+    archives: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

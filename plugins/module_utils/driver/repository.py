@@ -29,7 +29,8 @@ NOUVEAU = "/etc/modprobe.d/nouveau-off.conf"
 KEYS = {"debian": "/etc/apt/keyrings/nvidia-driver.asc", "rhel": "/etc/pki/rpm-gpg/RPM-GPG-KEY-nvidia-driver"}
 PATHS = (SOURCES, MIRRORS, SECURITY_MIRRORS, PREFERENCES, REPO, NOUVEAU, *KEYS.values())
 _DEBIAN_KEY = "/usr/share/keyrings/debian-archive-keyring.gpg"
-_DEBIAN = {MIRRORS: "http://deb.debian.org/debian", SECURITY_MIRRORS: "http://deb.debian.org/debian-security"}
+# Folders of a mirror.
+_DEBIAN = {MIRRORS: "debian", SECURITY_MIRRORS: "debian-security"}
 # In NVIDIA's Debian and Ubuntu repositories and in the distributions' all packages of the driver match these.
 _PINNED = ("/nvidia/", "libcuda1", "libcudadebugger1", "libnvcuvid1", "libnvoptix1", "cuda-drivers*", "libxnvctrl*")
 
@@ -45,10 +46,13 @@ class Key:
     local: str = ""
 
 
-def files(wanted: Wanted, system: System, mirror_key: str = "", templates: Path = TEMPLATES) -> tuple[HostFile, ...]:
+def files(
+    wanted: Wanted, system: System, archives: Mapping[str, str], mirror_key: str = "", templates: Path = TEMPLATES
+) -> tuple[HostFile, ...]:
     """The package source that `wanted` names, and what keeps nouveau out; the rest of PATHS is to go (but PREFERENCES).
 
-    `mirror_key` is the operator's own key for a mirror, "" where NVIDIA's signs it.
+    `archives` are those of State: Debian's other components come from where the host has its main one. `mirror_key` is the
+    operator's own key for a mirror, "" where NVIDIA's signs it.
 
     On a system or source that is not supported only the latter: the resolution says why.
     """
@@ -58,7 +62,7 @@ def files(wanted: Wanted, system: System, mirror_key: str = "", templates: Path 
         return (nouveau,)
     if release.family == "rhel":
         return (_repo(wanted, system, release, mirror_key, templates), nouveau)
-    return (*_sources(wanted, system, release, templates), nouveau)
+    return (*_sources(wanted, system, release, archives, templates), nouveau)
 
 
 def key(wanted: Wanted, system: System, mirror_key: str = "") -> Key | None:
@@ -129,19 +133,26 @@ def _repo(wanted: Wanted, system: System, release: Release, mirror_key: str, tem
     return printed(REPO, {"id": REPO_ID, "url": url, "keys": keys}, templates)
 
 
-def _sources(wanted: Wanted, system: System, release: Release, templates: Path) -> list[HostFile]:
+def _sources(
+    wanted: Wanted, system: System, release: Release, archives: Mapping[str, str], templates: Path
+) -> list[HostFile]:
     if wanted.source != DISTRIBUTION:
         parts = [{"list": MIRRORS, "suites": "/", "components": ""}]
         urls = {MIRRORS: _vendor_url(wanted, system, release)}
         signed = KEYS["debian"]
     elif system.name == "debian":
         code, components = release.codename, "contrib non-free non-free-firmware"
-        parts = [
-            {"list": MIRRORS, "suites": f"{code} {code}-updates", "components": components},
-            {"list": SECURITY_MIRRORS, "suites": f"{code}-security", "components": components},
-        ]
+        suites = {MIRRORS: code, SECURITY_MIRRORS: f"{code}-security"}
         mirror = wanted.mirror.rstrip("/")
-        urls = {path: f"{mirror}/{url.rpartition('/')[2]}" if mirror else url for path, url in _DEBIAN.items()}
+        urls = {
+            path: f"{mirror}/{_DEBIAN[path]}" if mirror else archives[suite]
+            for path, suite in suites.items()
+            if mirror or suite in archives
+        }
+        if MIRRORS not in urls:
+            return []
+        named = {MIRRORS: f"{code} {code}-updates", SECURITY_MIRRORS: suites[SECURITY_MIRRORS]}
+        parts = [{"list": path, "suites": named[path], "components": components} for path in urls]
         signed = _DEBIAN_KEY
     else:
         # Ubuntu's own sources have its restricted and multiverse components.

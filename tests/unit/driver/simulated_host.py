@@ -45,6 +45,7 @@ PARTS = {
 }
 # Debian's package of a library wants another of just its version, which nobody asks for by name.
 STRICT = {"libcuda1": "libnvidia-ptxjitcompiler1"}
+ARCHIVES = dict.fromkeys(("bookworm", "trixie"), "http://archive.example/debian")
 SISTERS = ("nvidia_peermem", "nvidia_drm", "nvidia_modeset", "nvidia_uvm")
 
 
@@ -171,6 +172,7 @@ class Host:
             offers=self._offered() if offers else None,
             nodes=self._nodes(),
             rule=renamed[1] if renamed else "",
+            archives={} if self.family == "rhel" else ARCHIVES,
         )
 
     def _users(self) -> list[tuple[str, str]]:

@@ -33,6 +33,34 @@ def rpm(host: LookedAt, *lines: str) -> look_packages.Packages:
     return look_packages.packages(host.root, host.run, "rhel")
 
 
+def test_where_apt_has_its_suites_from(host: LookedAt) -> None:
+    # As apt 2.6.1 prints them; the names of hosts are others. The last ones: lists not fetched yet, a list of mirrors as
+    # Debian's cloud images have it, and our own source.
+    told = """\
+bookworm|bookworm|http://archive.example/debian/
+bookworm-updates|bookworm-updates|http://archive.example/debian/
+bookworm-security|stable-security|http://archive.example/debian-security/
+bookworm|bookworm|http://second.example/debian/
+|trixie|http://archive.example/debian/
+sid|sid|mirror+file:/etc/apt/mirrors/debian.list/
+forky|forky|mirror+file:/etc/apt/mirrors/nvidia-driver.list/
+bullseye|bullseye|cdrom://Debian/
+"""
+    host.put(
+        "etc/apt/mirrors/debian.list",
+        "# the nearest first\nhttps://near.example/debian priority:1\nhttps://far.example/debian\n",
+    )
+    host.put("etc/apt/mirrors/nvidia-driver.list", "https://near.example/debian\n")
+    host.answer("apt-get indextargets", told)
+    assert look_packages.archives(host.root, host.run) == {
+        "bookworm": "http://archive.example/debian",
+        "bookworm-updates": "http://archive.example/debian",
+        "bookworm-security": "http://archive.example/debian-security",
+        "trixie": "http://archive.example/debian",
+        "sid": "https://near.example/debian",
+    }
+
+
 @pytest.mark.parametrize(
     ("line", "installed", "held", "broken"),
     [

@@ -18,8 +18,11 @@ KEYS = Path(__file__).parent / "data" / "keys"
 NVIDIA = "https://developer.download.nvidia.com/compute/cuda/repos"
 
 
-def texts(wanted: Wanted, system: System, mirror_key: str = "") -> dict[str, str]:
-    return {file.path: file.content for file in repository.files(wanted, system, mirror_key)}
+ARCHIVES = {"bookworm": "http://archive.example/debian", "bookworm-security": "http://archive.example/debian-security"}
+
+
+def texts(wanted: Wanted, system: System, mirror_key: str = "", archives: dict[str, str] = ARCHIVES) -> dict[str, str]:
+    return {file.path: file.content for file in repository.files(wanted, system, archives, mirror_key)}
 
 
 @pytest.mark.parametrize(
@@ -51,10 +54,22 @@ def test_apt_distribution() -> None:
     assert source.count("Components: contrib non-free non-free-firmware") == 2
     assert "Suites: bookworm bookworm-updates\n" in source
     assert "Suites: bookworm-security\n" in source
-    assert written[repository.SECURITY_MIRRORS].endswith("http://deb.debian.org/debian-security\n")
+    assert written[repository.SECURITY_MIRRORS].endswith("\nhttp://archive.example/debian-security\n")
+    assert written[repository.MIRRORS].endswith("\nhttp://archive.example/debian\n")
     assert repository.key(Wanted(source="distribution"), HOSTS["debian 12"][0]) is None
     mirrored = texts(Wanted(source="distribution", mirror="http://deb.example.com"), HOSTS["debian 12"][0])
     assert mirrored[repository.MIRRORS].endswith("http://deb.example.com/debian\n")
+
+
+def test_where_debian_comes_from_is_as_the_host_has_it() -> None:
+    wanted, system = Wanted(source="distribution"), HOSTS["debian 12"][0]
+    plain = texts(wanted, system, archives={"bookworm": "http://archive.example/debian"})
+    assert repository.SECURITY_MIRRORS not in plain
+    assert "security" not in plain[repository.SOURCES]
+    assert list(texts(wanted, system, archives={"sid": "http://archive.example/debian"})) == [repository.NOUVEAU]
+    assert repository.SOURCES in texts(
+        Wanted(source="distribution", mirror="http://deb.example.com"), system, archives={}
+    )
 
 
 def test_ubuntu_serves_itself() -> None:
@@ -106,7 +121,7 @@ def test_nothing_but_nouveau_where_nothing_is_served() -> None:
 def test_every_file_is_known_and_marked(name: str, source: str) -> None:
     wanted = Wanted(source=source)
     for file in (
-        *repository.files(wanted, HOSTS[name][0]),
+        *repository.files(wanted, HOSTS[name][0], ARCHIVES),
         *repository.pins(Resolution("580.95.05", "open", "dkms", {}), "debian"),
     ):
         assert file.path in repository.PATHS
