@@ -7,6 +7,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(CURDIR)/$(VENV)/bin
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/baremetal-vllm
+FAILED := .ansible/failed-tests.txt
 READY := $(VENV)/ready-$(shell sha256sum pyproject.toml | cut -c1-12)
 LAB_TOOLS := systemd-nspawn mmdebstrap nft ip ssh ssh-keygen
 LAB_PACKAGES := systemd-container mmdebstrap nftables iproute2 openssh-client
@@ -69,7 +70,9 @@ unit: venv
 molecule: venv system
 	@# A run that was cut off may have left word of a lab that is no more.
 	@molecule reset --all >/dev/null 2>&1 || true
-	@molecule test --all
+	@rm -f $(FAILED)
+	@# What failed comes last, where it is looked for.
+	@molecule test --all || { test ! -e $(FAILED) || grep -A2 -E '^(FAILED|ERROR|\[ERROR\])' $(FAILED) | cut -c1-250 | tail -n 20; exit 1; }
 
 bench: demo ## Ratios: nothing to do against the floor, 1 and 8 models, deployment against bare commands
 	@$(BIN)/python tools/bench.py

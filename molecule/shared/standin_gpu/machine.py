@@ -6,7 +6,10 @@ shows are plain ones on tmpfs, laid out anew at each boot.
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import json
+import os
 import shutil
 import subprocess
 import time
@@ -131,12 +134,20 @@ def number(machine: Machine) -> None:
 def open_files(pattern: str) -> int:
     """How often processes have device nodes of this name open."""
     wanted, count = {str(path) for path in Path("/dev").glob(pattern)}, 0
-    for link in Path("/proc").glob("[0-9]*/fd/*"):
-        try:
-            count += str(link.readlink()) in wanted
-        except OSError:  # closed, or the process ended, while we looked
-            continue
+    # Not pathlib's glob, which a process that ends while we look brings down.
+    for link in glob.iglob("/proc/[0-9]*/fd/*"):
+        with contextlib.suppress(OSError):
+            count += os.readlink(link) in wanted
     return count
+
+
+def runs(command: str) -> bool:
+    """Whether a process of this name runs, as its kernel has it: 15 characters at most."""
+    for comm in glob.iglob("/proc/[0-9]*/comm"):
+        with contextlib.suppress(OSError):
+            if Path(comm).read_text().strip() == command:
+                return True
+    return False
 
 
 def count_users() -> None:

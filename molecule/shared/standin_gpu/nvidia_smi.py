@@ -141,7 +141,7 @@ def report() -> str:
             put(gpu, path, f"0000{address.upper()}")
         put(gpu, "product_name", MODELS[number][0])
         if HERE.switches:
-            ready = any(path.read_text().strip() == "nv-fabricmanage" for path in Path("/proc").glob("[0-9]*/comm"))
+            ready = machine.runs("nv-fabricmanage")
             put(gpu, "fabric/state", "Completed" if ready else "In Progress")
             put(gpu, "fabric/status", "Success" if ready else "N/A")
         put(gpu, "minor_number", str(index))
