@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from door import GATEWAYS, Load, ask, at_once, chat, gateway, start_engine, stream
-from testlab import host, wait_until
+from testlab import address, host, wait_until
 
 FLOATING = "10.213.77.100"
 
@@ -30,6 +30,43 @@ def test_of_two_replicas_one_dies_and_new_requests_go_on(where: str) -> None:
         assert all(count in (60, -1) for count in done)
     finally:
         start_engine("lab8", "chatty")
+
+
+def test_one_connection_is_kept_for_each_engine_and_not_for_long(where: str) -> None:
+    with Load(where, threads=12):
+        time.sleep(1)
+    # uvicorn parts from a connection that has been idle for five seconds.
+    kept = [to_engines(where)]
+    while kept[-1] and len(kept) < 15:
+        time.sleep(0.2)
+        kept.append(to_engines(where))
+    assert max(kept[1:], default=0) <= 2, "one for each of two engines"
+    assert kept[-1] == 0, f"still there after three seconds: {kept}"
+
+
+def to_engines(where: str) -> int:
+    """A gateway's connections to the engines of "chatty"."""
+    return len(host(where).check_output("ss -tnH state established dport = :8101").splitlines())
+
+
+def test_a_host_that_falls_silent_takes_one_request_with_it(where: str) -> None:
+    """Its power is gone, say: over a connection that was there before, no word of that comes."""
+    silent = next(name for name in GATEWAYS if name != where)
+    cut = f"blackhole {address(where)}/32"
+    with Load(where, threads=1) as load:
+        time.sleep(1)
+        host(silent).check_output(f"ip route add {cut}")
+        try:
+            started = time.monotonic()
+            answers = at_once(10, lambda: chat(where).status)()
+            good = load.good
+            wait_until(lambda: load.good > good + 20, 40, "the client of the silent engine goes on")
+            seconds = time.monotonic() - started
+        finally:
+            host(silent).check_output(f"ip route delete {cut}")
+    lost = [*load.bad, *(status for status in answers if status != 200)]
+    assert len(lost) <= 1, lost
+    assert seconds < 40, "who waits for an engine that is gone is told"
 
 
 def test_the_reader_of_large_bodies_comes_back(where: str) -> None:
