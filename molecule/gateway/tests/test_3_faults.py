@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import time
 
 from door import GATEWAYS, Load, ask, at_once, chat, gateway, start_engine, stream
@@ -58,15 +59,23 @@ def test_a_host_that_falls_silent_takes_one_request_with_it(where: str) -> None:
         host(silent).check_output(f"ip route add {cut}")
         try:
             started = time.monotonic()
-            answers = at_once(10, lambda: chat(where).status)()
+            answers = at_once(10, lambda: status(where))()
             good = load.good
             wait_until(lambda: load.good > good + 20, 40, "the client of the silent engine goes on")
             seconds = time.monotonic() - started
         finally:
             host(silent).check_output(f"ip route delete {cut}")
-    lost = [*load.bad, *(status for status in answers if status != 200)]
+    lost = [*load.bad, *(answer for answer in answers if answer != 200)]
     assert len(lost) <= 1, lost
     assert seconds < 40, "who waits for an engine that is gone is told"
+
+
+def status(where: str) -> int:
+    """Of one request over a connection of its own; 0 where HAProxy ends that without an answer."""
+    try:
+        return chat(where).status
+    except (OSError, http.client.HTTPException):
+        return 0
 
 
 def test_the_reader_of_large_bodies_comes_back(where: str) -> None:
