@@ -10,6 +10,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.adapters import read_adapter
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import ModelFacts, read_model
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.find import locate
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.overrides import overrides_of
@@ -62,6 +63,7 @@ class ActionModule(ActionBase):
                 match=pattern_matcher(self._loader, variables["groups"]),
                 digests=_digests(menu),
                 facts=_facts(menu),
+                adapters=_adapters(menu),
                 address=given["address"],
                 keyed=given["keyed"],
                 unchecked=plain(given.get("unchecked_releases")),
@@ -126,4 +128,16 @@ def _facts(menu: Iterable[Entry]) -> dict[str, ModelFacts | str]:
         directory = locate(entry.source, os.environ) if entry.source.model else None
         if directory:
             found[entry.name] = read_model(directory, overrides_of(entry.args))
+    return found
+
+
+def _adapters(menu: Iterable[Entry]) -> dict[str, dict[str, dict[str, Any]]]:
+    """By entry and adapter, what the adapters at hand say of themselves."""
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for entry in menu:
+        for name, source in entry.adapters.items():
+            directory = locate(source, os.environ, file="adapter_config.json") if source.model else None
+            config = read_adapter(directory) if directory else None
+            if config is not None:
+                found.setdefault(entry.name, {})[name] = config
     return found

@@ -50,6 +50,8 @@ class Field:
     type: str = "str"
     nullable: bool = False
     choices: tuple[Any, ...] | None = None
+    # An open set, as in `Option`: another name needs the key `<name>_module_path` beside it.
+    suggestions: tuple[str, ...] | None = None
     bounds: Mapping[str, float] = field(default_factory=dict)
     default: Any = None
     # A list of `type`.

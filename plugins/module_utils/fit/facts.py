@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,8 @@ class ModelFacts:
     `positions`: the greatest length before any stretching; `caches`: what every request keeps, `sure`: see `Layout`;
     `encoder`: no KV cache at all; `tied`: the head is the embedding; `overrides`: the `hf-overrides` that were laid over
     the config, see `canonical`; `unknown`: what could not be read, as phrases without a capital or a full stop.
+    `config`: the whole of it, with the overrides; `files`: names of the JSON files beside it; `theta`: the model's own
+    `rope_theta`, without them.
     """
 
     architecture: str
@@ -61,23 +63,28 @@ class ModelFacts:
     weights: tensors.Weights | None = None
     overrides: str = ""
     unknown: tuple[str, ...] = ()
+    config: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    files: frozenset[str] = frozenset()
+    theta: float | None = None
 
 
 def read_model(path: str | Path, overrides: Any = None) -> ModelFacts | str:
     """The facts of the model in a directory, with `hf-overrides` laid over its config; a sentence says why not."""
     directory = Path(path)
-    config = _json(directory / "config.json")
+    config = read_json_file(directory / "config.json")
     if isinstance(config, str):
         return config
     written = canonical(overrides)
     overrides = json.loads(written) if isinstance(overrides, str) and written[:1] == "{" else overrides
+    theta = _theta(language_part(config))
     if isinstance(overrides, Mapping):
         config = _laid_over(config, overrides)
     if not config.get("quantization_config"):
         # ModelOpt writes its own file.
-        own = _json(directory / "hf_quant_config.json")
+        own = read_json_file(directory / "hf_quant_config.json")
         config = {**config, "quantization_config": own} if isinstance(own, dict) else config
-    facts = replace(read_config(config), overrides=written)
+    beside = frozenset(file.name for file in directory.glob("*.json"))
+    facts = replace(read_config(config), overrides=written, files=beside, theta=theta)
     try:
         weights = _weights(directory, config, facts)
     except tensors.Unreadable as error:
@@ -115,6 +122,7 @@ def read_config(config: Mapping[str, Any]) -> ModelFacts:
         quantisation=read_quantisation(config, part),
         tied=part.get("tie_word_embeddings") is True,
         unknown=layout.unknown,
+        config=config,
     )
 
 
@@ -147,7 +155,8 @@ def _about(weights: tensors.Weights) -> list[str]:
     return ["the exact size of each tensor: the sum is split by the sizes in config.json"]
 
 
-def _json(file: Path) -> dict[str, Any] | str:
+def read_json_file(file: Path) -> dict[str, Any] | str:
+    """The object in a JSON file; a sentence says why there is none."""
     try:
         if file.stat().st_size > _MOST_CONFIG:
             return f"{file.name} is too large to be a config"
@@ -179,6 +188,12 @@ def _positions(part: Mapping[str, Any]) -> int:
     names = "max_position_embeddings n_positions max_seq_len seq_length max_target_positions max_sequence_length"
     lengths = [whole_number(part, name) for name in (*names.split(), "max_seq_length", "seq_len")]
     return told or min((length for length in lengths if length), default=0)
+
+
+def _theta(part: Mapping[str, Any]) -> float | None:
+    given = part.get("rope_parameters") or part.get("rope_scaling")
+    found = part.get("rope_theta", given.get("rope_theta") if isinstance(given, Mapping) else None)
+    return found if isinstance(found, (int, float)) and not isinstance(found, bool) else None
 
 
 def _ropes(part: Mapping[str, Any]) -> tuple[Rope, ...]:

@@ -14,15 +14,15 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import So
 STORE = "/var/lib/vllm/models"
 
 
-def locate(source: Source, environ: Mapping[str, str], store: str = STORE) -> Path | None:
-    """The directory here that holds the model's config.json, or None.
+def locate(source: Source, environ: Mapping[str, str], store: str = STORE, *, file: str = "config.json") -> Path | None:
+    """The directory here that holds the model's config.json (or another `file`), or None.
 
     A pushed directory; an absolute path that exists here too; a hub id at its commit in the store, or in the cache of
     huggingface_hub ($HF_HUB_CACHE, $HF_HOME/hub, $XDG_CACHE_HOME/huggingface/hub, ~/.cache/huggingface/hub).
     """
     for directory in _candidates(source, environ, store):
         try:
-            if (directory / "config.json").is_file():
+            if (directory / file).is_file():
                 return directory
         except (OSError, ValueError):
             continue

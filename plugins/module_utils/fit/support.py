@@ -13,6 +13,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.fit import limits
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.driver import check_driver
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import ModelFacts
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.gpus import Gpu
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.model_rules import refuses_half
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import numbers
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import whole
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import HOSTS, Problems
@@ -25,6 +26,10 @@ _BFLOAT16 = (8, 0)
 _NO_FALLBACK = (0, 9)
 # From here on the Triton backend refuses an 8-bit cache below this (vllm/v1/attention/backends/triton_attn.py).
 _CACHE_8_SINCE, _CACHE_8 = (0, 24), 89
+# Backends of one platform by their first letters, and the release from which the other platform refuses them.
+_OF_CUDA = ("FLASHINFER", "FLASHMLA", "CUTLASS_MLA", "FLASH_ATTN_MLA", "TOKENSPEED_MLA")
+_OF_ROCM = ("ROCM_",)
+_BACKENDS_CHECKED = (0, 14)
 # Methods that read one kind of checkpoint, and another one not (_verify_quantization, vllm/config/model.py).
 _FAMILIES = {
     "awq": ("awq", "awq_marlin", "auto_awq"),
@@ -52,6 +57,8 @@ def check_support(
     if facts is not None:
         _check_parallel(args, facts, said)
         _check_method(args, facts, said)
+    if accelerator == "cuda" and release is not None:
+        _check_backend(args, release, said, _OF_ROCM, "ROCm", "CUDA")
     if accelerator == "rocm" and release is not None:
         _check_rocm(args, facts, release, said)
     if accelerator != "cuda":
@@ -119,6 +126,7 @@ def _check_method(args: Mapping[str, Any], facts: ModelFacts, said: _Said) -> No
 
 def _check_rocm(args: Mapping[str, Any], facts: ModelFacts | None, release: Release, said: _Said) -> None:
     # verify_quantization, vllm/platforms/interface.py.
+    _check_backend(args, release, said, _OF_CUDA, "CUDA", "ROCm")
     method, option = _method(args, facts)
     known = limits.rocm_methods(release.version)
     if method and known is not None and method not in known and limits.least_capability(method, release.version):
@@ -126,6 +134,19 @@ def _check_rocm(args: Mapping[str, Any], facts: ModelFacts | None, release: Rele
             option,
             f"vLLM {release.version} does not run quantisation {method} on ROCm ({HOSTS})",
             f"Choose a checkpoint of another kind: {', '.join(known)}",
+        )
+
+
+def _check_backend(
+    args: Mapping[str, Any], release: Release, said: _Said, foreign: tuple[str, ...], of: str, on: str
+) -> None:
+    # get_attn_backend_cls, vllm/platforms/rocm.py and cuda.py: before, some of them were passed over without a word.
+    backend = str(args.get("attention-backend") or "").upper()
+    if backend.startswith(foreign) and numbers(release.version) >= _BACKENDS_CHECKED:
+        said.refuse(
+            "attention-backend",
+            f"{backend} is a backend for {of}, and {HOSTS} has {on}",
+            "Leave it out: vLLM chooses one that runs",
         )
 
 
@@ -158,10 +179,11 @@ def _check_dtype(
     early = release is not None and numbers(release.version) < _NO_FALLBACK
     if dtype == "bfloat16" or (dtype == "auto" and early and facts is not None and facts.dtype == "bfloat16"):
         what = "bfloat16" if dtype == "bfloat16" else "bfloat16, which the model is made for,"
+        other = "float32" if release is not None and facts is not None and refuses_half(facts, release) else "half"
         said.refuse(
             "dtype",
             f"{what} needs compute capability 8.0, and {gpu.name} ({HOSTS}) has {_text(gpu.capability)}",
-            "Write dtype: half",
+            f"Write dtype: {other}",
         )
 
 

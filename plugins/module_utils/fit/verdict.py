@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import ModelFacts
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import ModelFacts, Rope
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.memory import Fit, least_tensor_parallel
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.setting import AUTO
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import HOSTS, Problems
@@ -54,15 +54,27 @@ def _check_limit(key: str, facts: ModelFacts, fit: Fit, problems: Problems, env:
     if env.get("VLLM_ALLOW_LONG_MAX_MODEL_LEN", "0") in ("0", "", "False", "false"):
         # From 0.30.0 on YaRN multiplies nothing any more, see length.py.
         hint = ""
-        if fit.limit == facts.positions and any(rope.type == "yarn" and rope.factor > 1 for rope in facts.ropes):
+        stretched = next((rope for rope in facts.ropes if rope.type == "yarn" and rope.factor > 1), None)
+        if fit.limit == facts.positions and stretched:
             hint = ", whatever rope_scaling says: this release takes max_position_embeddings as it stands"
         problems.add(
             key,
             f"{fit.length} tokens are more than the {fit.limit} that the model is made for{hint}",
             f"Write {fit.limit} or less"
-            + (", or raise max_position_embeddings in hf-overrides" if hint else "")
+            + (f", or {_stretch(facts, stretched, fit.length)}" if hint and stretched else "")
             + ", or force it with env: {VLLM_ALLOW_LONG_MAX_MODEL_LEN: 1}",
         )
+
+
+def _stretch(facts: ModelFacts, rope: Rope, length: int) -> str:
+    """The override that lengthens a model by YaRN: it takes the place of the whole dictionary, so it is given whole."""
+    theta = "" if facts.theta is None else f", rope_theta: {facts.theta:.17g}"
+    original = f", original_max_position_embeddings: {rope.original}" if rope.original else ""
+    parameters = f"{{rope_type: yarn, factor: {rope.factor:g}{original}{theta}}}"
+    return (
+        "raise max_position_embeddings: "
+        f"`hf-overrides: {{max_position_embeddings: {length}, rope_parameters: {parameters}}}`"
+    )
 
 
 def _heavy(fit: Fit, where: str, weights: int, certain: bool) -> str:

@@ -15,6 +15,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import 
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.plainness import Wrong, shown
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.scalars import (
     WANTED,
+    closest,
     read_scalar,
     wrong_bounds,
     wrong_choice,
@@ -40,11 +41,27 @@ def check_config(at: str, name: str, config: Config, value: Any, release: Releas
         field = config.fields.get(key)
         if field is not None:
             good &= _check_field(f"{at}.{key}", f"{name}.{key}", field, item, release, problems)
+            good &= _is_registered(f"{at}.{key}", field, value, release, problems)
         elif config.extra != "allowed":
             remedy = on_option(f"{name}.{key.replace('-', '_')}", item, release.version) or _instead(key, config)
             problems.add(f"{at}.{key}", f"is not a key that vLLM {release.version} knows here", remedy)
             good = False
     return good
+
+
+def _is_registered(at: str, field: Field, beside: Mapping[str, Any], release: Release, problems: Problems) -> bool:
+    """Whether a name stands in vLLM's registry, or a module that brings it is named beside it.
+
+    Source: vllm/distributed/kv_transfer/kv_connector/factory.py (get_connector_class), the same for ec_connector.
+    """
+    value, module = beside[field.name], f"{field.name}_module_path"
+    if not field.suggestions or not isinstance(value, str) or value in field.suggestions or beside.get(module):
+        return True
+    brought = f"; one of your own needs `{module}` beside it" if release.version != "0.8.5" else ""
+    problems.add(
+        at, f"{shown(value)} is not known to vLLM {release.version}", f"{closest(value, field.suggestions)}{brought}"
+    )
+    return False
 
 
 def _instead(key: str, config: Config) -> str:

@@ -28,6 +28,16 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems 
 # Of the control characters, an environment may hold tab and line feed alone (systemd: env_value_is_valid).
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
 _VISIBLE = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
+# Read by the container runtime alone: they choose what it lets into a container, and on the host itself nothing.
+_OF_CONTAINERS = (
+    "NVIDIA_VISIBLE_DEVICES",
+    "NVIDIA_DRIVER_CAPABILITIES",
+    "NVIDIA_REQUIRE_CUDA",
+    "NVIDIA_DISABLE_REQUIRE",
+    "NVIDIA_MIG_CONFIG_DEVICES",
+    "NVIDIA_MIG_MONITOR_DEVICES",
+    "AMD_VISIBLE_DEVICES",
+)
 # Read by nobody but vLLM: a name that it does not know has no effect.
 _OURS = "VLLM_"
 # How switches are written: as numbers, as words, or as either (`Variable.type`).
@@ -68,6 +78,13 @@ def check_environment(
             wrong = _unknown(name, release) if variable is None else _wrong_value(variable, value, release.version)
         if wrong is not None:
             problems.add(f"{at}.{name}", *wrong)
+        elif name in _OF_CONTAINERS:
+            of_gpus = name.endswith("VISIBLE_DEVICES")
+            problems.warn(
+                f"{at}.{name}",
+                "means something to a container runtime alone, and nothing to an engine on the host",
+                "Write `gpus:` (a count or a list of indices) instead" if of_gpus else "Leave it out",
+            )
         elif name in _INTERNAL:
             problems.warn(
                 f"{at}.{name}", _INTERNAL[name], "Leave it out, unless a firewall or several networks call for it"

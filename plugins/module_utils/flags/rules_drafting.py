@@ -9,6 +9,8 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.flags.rule import G
 _SPECULATIVE = "config/speculative.py: SpeculativeConfig, config.py in 0.8.5 to 0.10.0"
 # Methods that look tokens up in the prompt, and need no draft model.
 _LOOKUP = ("ngram", "[ngram]", "ngram_gpu")
+# Methods that draft with a model of their own.
+_MODELLED = ("draft_model", "eagle", "eagle3", "medusa", "mlp_speculator", "dflash")
 
 
 def _drafting(given: Given) -> bool:
@@ -69,6 +71,17 @@ DRAFTING = (
         reason="names neither a model nor a method to draft with",
         remedy="Write `model` or `method` (ngram, mtp, …) into it",
         source=_SPECULATIVE,
+        since="0.11.0",
+    ),
+    Rule(
+        at="speculative-config",
+        about=("speculative-config", "spec-method"),
+        broken=lambda given: (
+            _drafted(given, "method", "spec-method") in _MODELLED and _drafted(given, "model", "spec-model") is None
+        ),
+        reason="names a method that drafts with a model of its own, and no model",
+        remedy="Write `model` into it: a hub id, or a path on the host",
+        source=f"{_SPECULATIVE}.__post_init__",
         since="0.11.0",
     ),
     Rule(

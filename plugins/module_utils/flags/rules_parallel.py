@@ -161,4 +161,17 @@ PARALLEL = (
         source=_ENGINE,
         since="0.11.1",
     ),
+    *(
+        Rule(
+            at=option,
+            about=(option,),
+            broken=lambda given, option=option: given.text(option) == "ray",  # type: ignore[misc]
+            reason="is ray, which vLLM brings no more since 0.18.0: an engine without it ends at its start",
+            remedy="Add it to the engine (`wheelhouse_extra_requirements: [ray]`, or your own lock), or leave the option out",
+            source="setup.py: get_requirements; Requires-Dist of the wheels of 0.17.1 and 0.18.0",
+            since="0.18.0",
+            warns=True,
+        )
+        for option in ("distributed-executor-backend", "data-parallel-backend")
+    ),
 )

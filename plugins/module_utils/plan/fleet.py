@@ -43,7 +43,8 @@ class Inventory:
     `hosts`: host name to its variables; `match`: an Ansible host pattern to host names (of the whole inventory);
     `gateways`: name to variables of the hosts of the gateway group;
     `digests`: pushed directory of the control node to the SHA-256 of its content, or to a sentence that says why not;
-    `facts`: by entry what its model's files say, or a sentence that says why nothing is known; `unchecked`: releases
+    `facts`: by entry what its model's files say, or a sentence that says why nothing is known; `adapters`: by entry and
+    adapter the `adapter_config.json` of those that are at hand; `unchecked`: releases
     whose options are taken as written; `extra_*`: what plug-ins of vLLM add (`vllm_extra_options`,
     `vllm_extra_choices`, `vllm_extra_env`).
     """
@@ -53,6 +54,7 @@ class Inventory:
     match: Callable[[str], Sequence[str]]
     digests: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, ModelFacts | str] = field(default_factory=dict)
+    adapters: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
     address: str | None = None
     keyed: bool = False
     gateways: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -88,7 +90,7 @@ def plan_fleet(inventory: Inventory) -> Outcome:
         problems=problems,
         port_of=ports(menu, hosts_of, problems),
         releases=known_releases(hosts, inventory.unchecked, problems),
-        options=Options(extras, problems),
+        options=Options(extras, inventory.adapters, problems),
         memory=Memory(inventory.facts, problems),
     )
     on_host: dict[str, list[Entry]] = {}

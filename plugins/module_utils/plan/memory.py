@@ -8,6 +8,7 @@ from typing import Any
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model import Release
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import ModelFacts
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.memory import Fit, fit
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.model_rules import check_model
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.support import check_support
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.verdict import check_fit
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.environment import as_text
@@ -44,6 +45,8 @@ class Memory:
             unknown = [f"the model: {read}"]
             return _told(gpu.memory if gpu else None, None, None, None, unknown)
         env = as_text(entry.env, release)
+        capability = gpu.capability if gpu and host.accelerator == "cuda" else None
+        check_model(at, args, env, facts, release, self._problems, host=host.name, capability=capability)
         key = (entry.name, host.release, host.accelerator, gpu, share)
         if key not in self._fits:
             given = args if share is None else {OPTION: share, **args}

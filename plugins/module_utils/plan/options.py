@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model import Release
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.adapters import check_adapters
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags import check
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.environment import check_environment
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.extras import Extras
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.relations import check_relations
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import whole
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import RUNNER, Entry
 
@@ -17,8 +19,11 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import RU
 class Options:
     """Reads and checks `args` and `env`. An entry that a thousand hosts serve is read once for each of their releases."""
 
-    def __init__(self, extras: Extras, problems: Problems) -> None:
-        self._extras, self._problems = extras, problems
+    def __init__(
+        self, extras: Extras, adapters: Mapping[str, Mapping[str, Mapping[str, Any]]], problems: Problems
+    ) -> None:
+        """`adapters`: by entry and adapter the `adapter_config.json` of those that are at hand."""
+        self._extras, self._adapters, self._problems = extras, adapters, problems
         self._read: dict[tuple[str, str], dict[str, Any]] = {}
 
     def read(self, entry: Entry, release: Release | None) -> dict[str, Any]:
@@ -36,8 +41,10 @@ class Options:
             # The plan adds it with the adapters; what needs it is not to complain.
             args.setdefault("enable-lora", True)
         check_relations(f"{at}.args", args, release, self._problems, gpus=gpus)
+        check_adapters(at, args, self._adapters.get(entry.name, {}), release, self._problems)
         check_environment(f"{at}.env", entry.env, release, self._extras, self._problems)
         _check_kind(at, entry, args, self._problems)
+        _check_span(at, args, self._problems)
         return args
 
 
@@ -57,4 +64,15 @@ def _check_kind(at: str, entry: Entry, args: Mapping[str, Any], problems: Proble
             f"{at}.args.runner",
             f"is {runner}, and a model of kind {entry.kind} is served by the runner {wanted}",
             f"Write `runner: {wanted}`, leave it out, or correct `kind`",
+        )
+
+
+def _check_span(at: str, args: Mapping[str, Any], problems: Problems) -> None:
+    """An engine over several hosts is more than a unit on each: its members start and fall together."""
+    if (whole(args.get("nnodes")) or 1) > 1:
+        written = getattr(args, "written", {}).get("nnodes", "nnodes")
+        problems.add(
+            f"{at}.args.{written}",
+            "asks for an engine over several hosts, and groups of hosts are not built yet",
+            "Choose parallel sizes that one host has GPUs for, and leave nnodes, node-rank and master-addr out",
         )

@@ -10,6 +10,9 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems 
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import Host
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import Entry
 
+# More GPUs than any cluster has.
+MANY = 2**20
+
 
 def needed_gpus(args: Mapping[str, Any], here: int) -> int:
     """How many GPUs the parallel sizes ask of one host, at least 1. `here`: how many it can give.
@@ -23,8 +26,24 @@ def needed_gpus(args: Mapping[str, Any], here: int) -> int:
     for given in (*sizes, data):
         product *= max(1, whole(given) or 1)
     needed = -(-product // max(1, whole(args.get("nnodes")) or 1))
-    ray = "ray" in (args.get("distributed-executor-backend"), args.get("data-parallel-backend"))
-    return min(needed, here) if ray else needed
+    return min(needed, here) if _ray(args) else needed
+
+
+def _ray(args: Mapping[str, Any]) -> bool:
+    return "ray" in (args.get("distributed-executor-backend"), args.get("data-parallel-backend"))
+
+
+def _warn_of_ray(host: Host, entry: Entry, args: Mapping[str, Any], given: int, problems: Problems) -> None:
+    """Ray waits for GPUs that nobody gives it, for as long as it is let."""
+    needed = needed_gpus(args, MANY)
+    if _ray(args) and needed > given > 0:
+        problems.warn(
+            f"vllm_models.{entry.name}.args",
+            f"asks Ray for {needed} GPUs, and {HOSTS} gives {given}: the engine waits for others that join its cluster, and "
+            "no group of hosts is set up here",
+            "Lower the parallel sizes, or have a Ray cluster ready with the rest",
+            host.name,
+        )
 
 
 def place(
@@ -82,6 +101,7 @@ def place(
     for entry, args in entries:
         given = len(placed.get(entry.name, ()))
         needed = needed_gpus(args, given)
+        _warn_of_ray(host, entry, args, given, problems)
         if given and needed > given:
             problems.add(
                 f"vllm_models.{entry.name}.gpus",

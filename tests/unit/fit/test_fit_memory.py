@@ -332,7 +332,9 @@ def test_yarn_alone_no_longer_stretches_and_the_message_says_so() -> None:
         problems, args = Problems(), {"tensor-parallel-size": 8, "max-model-len": 131072}
         check_fit("vllm_models.x", args, facts, fit(facts, args, memory_of("H200"), release(version)), "H200", problems)
         assert bool(problems.found) == refused
-        assert not refused or "raise max_position_embeddings in hf-overrides" in str(*problems.found)
+        assert not refused or "raise max_position_embeddings: `hf-overrides: {max_position_embeddings: 131072, " in str(
+            *problems.found
+        )
 
 
 def test_keys_are_spelled_as_the_operator_spelled_them() -> None:

@@ -162,3 +162,18 @@ def test_where_processes_meet_is_not_the_endpoint(name: str, tell: Any) -> None:
 def test_names_are_not_checked_for_an_unknown_release(tell: Any) -> None:
     assert tell(None, {}, {"VLLM_WHATEVER": "1"}).problems == []
     assert tell(None, {}, {"VLLM_API_KEY": "1"}).problems != []
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("NVIDIA_VISIBLE_DEVICES", "Write `gpus:` (a count or a list of indices) instead."),
+        ("AMD_VISIBLE_DEVICES", "Write `gpus:` (a count or a list of indices) instead."),
+        ("NVIDIA_DRIVER_CAPABILITIES", "Leave it out."),
+    ],
+)
+def test_a_variable_of_containers_is_warned_of(name: str, remedy: str, tell: Any) -> None:
+    told = tell("0.33.0", {}, {name: "0,1"})
+    assert told.problems == []
+    meaning = "means something to a container runtime alone, and nothing to an engine on the host"
+    assert told.warnings == [f"env.{name}: {meaning}. {remedy}"]

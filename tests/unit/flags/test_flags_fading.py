@@ -29,7 +29,7 @@ WARNED: list[tuple[str, dict[str, Any], list[str]]] = [
     ),
     (
         "0.31.0",
-        {"kv-transfer-config": {"kv_connector": "X", "kv_role": "kv_both", "kv_buffer_size": "1e9"}},
+        {"kv-transfer-config": {"kv_connector": "NixlConnector", "kv_role": "kv_both", "kv_buffer_size": "1e9"}},
         [
             "kv-transfer-config.kv_buffer_size: is text, and vLLM 0.31.0 reads it as 1000000000.0. "
             "Write 1000000000.0, without quotes."
@@ -61,7 +61,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ),
     (
         "0.31.0",
-        {"kv-transfer-config": {"kv_connector": "X", "kv_role": "kv_both", "kv_buffer_size": "big"}},
+        {"kv-transfer-config": {"kv_connector": "NixlConnector", "kv_role": "kv_both", "kv_buffer_size": "big"}},
         "kv-transfer-config.kv_buffer_size: 'big' is not a number for vLLM 0.31.0.",
     ),
     # Nobody makes a number of it there.

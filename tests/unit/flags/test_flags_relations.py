@@ -489,6 +489,12 @@ BROKEN: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
     ),
     (
         "0.33.0",
+        {"speculative-config": {"method": "eagle3", "num_speculative_tokens": 3}},
+        "speculative-config: names a method that drafts with a model of its own, and no model. Write `model` into it: a hub id, or a path on the host.",
+        {"speculative-config": {"method": "eagle3", "num_speculative_tokens": 3, "model": "Org/Draft"}},
+    ),
+    (
+        "0.33.0",
         {"kv-transfer-config": {"kv_connector": "NixlConnector"}},
         "kv-transfer-config.kv_role: is missing, and kv_connector needs it. Write kv_role beside it.",
         {"kv-transfer-config": {"kv_connector": "NixlConnector", "kv_role": "kv_both"}},

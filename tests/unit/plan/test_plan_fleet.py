@@ -288,13 +288,23 @@ def test_a_cpu_host_takes_models_without_gpus_and_refuses_those_that_ask_for_one
         ({"tensor-parallel-size": 2, "pipeline-parallel-size": 2}, 4),
         ({"tensor-parallel-size": 2, "data-parallel-size": 4}, 8),
         ({"data-parallel-size": 16, "data-parallel-size-local": 4}, 4),
-        # An engine that spans hosts takes its part of them here; Ray finds the others itself.
+        # Ray finds the others itself.
         ({"tensor-parallel-size": 16, "distributed-executor-backend": "ray"}, 8),
-        ({"tensor-parallel-size": 16, "nnodes": 2, "node-rank": 0, "master-addr": "10.0.0.1"}, 8),
     ],
 )
 def test_the_parallel_sizes_decide_how_many_gpus_a_model_gets(args: dict[str, Any], gpus: int) -> None:
     assert len(services(plan({"m": {**CHAT, "args": args}}))["m"]["gpus"]) == gpus
+
+
+def test_an_engine_over_several_hosts_is_refused_and_ray_for_more_gpus_than_there_are_is_warned_of() -> None:
+    spread = {"tensor-parallel-size": 16, "nnodes": 2, "node-rank": 0, "master-addr": "10.0.0.1"}
+    assert "vllm_models.m.args.nnodes: asks for an engine over several hosts" in str(
+        plan({"m": {**CHAT, "args": spread}}).problems[0]
+    )
+    ray = {"tensor-parallel-size": 8, "pipeline-parallel-size": 2, "distributed-executor-backend": "ray"}
+    told = "\n".join(map(str, plan({"m": {**CHAT, "args": ray}}).warnings))
+    assert "asks Ray for 16 GPUs, and gpu1 gives 8" in told
+    assert "brings no more since 0.18.0" in told
 
 
 def test_a_host_without_models_needs_no_engine() -> None:

@@ -1,0 +1,292 @@
+"""What vLLM refuses once it has read the model's configuration: experts, context parallelism, data types, quantisation, stages.
+
+Each rule is one `raise` or `assert` of vLLM's own code and names the file, with the release it became true in. Files were read
+in the source distributions of 0.8.5, 0.9.2, 0.10.2, 0.11.0, 0.11.2 and every second release from 0.12.0 to 0.33.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model import Release
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.config import language_part, whole_number
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import ModelFacts
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.jsontext import as_mapping
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import numbers
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import whole
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
+
+# _FLOAT16_NOT_SUPPORTED_MODELS, vllm/config/model.py (vllm/config.py in 0.9.1): model type, first and last release.
+_NO_HALF = {
+    "gemma2": ("0.9.1", "9999"),
+    "gemma3": ("0.9.1", "9999"),
+    "gemma3_text": ("0.10.2", "9999"),
+    "glm4": ("0.9.1", "9999"),
+    "plamo2": ("0.9.1", "0.26.0"),
+}
+# Files that a method reads where config.json says nothing (get_config_filenames of its class, and get_quant_config in
+# vllm/model_executor/model_loader/weight_utils.py: "Cannot find the config file for …").
+_AWQ, _GPTQ = ("quant_config.json", "quantize_config.json"), ("quantize_config.json",)
+_OWN_FILES = {
+    **dict.fromkeys(("awq", "awq_marlin", "auto_awq"), _AWQ),
+    **dict.fromkeys(("gptq", "gptq_marlin", "auto_gptq", "gptq_marlin_24", "gptq_bitblas", "moe_wna16"), _GPTQ),
+    **dict.fromkeys(("modelopt", "modelopt_fp4", "modelopt_mxfp8", "modelopt_mixed"), ("hf_quant_config.json",)),
+}
+_PARTITION = "VLLM_PP_LAYER_PARTITION"
+# Model types whose code has no layers for multi-token prediction in any release (SpeculativeConfig.hf_config_override,
+# vllm/config/speculative.py, turns none of them into a type of MTPModelTypes).
+_NO_DRAFT_LAYERS = frozenset(
+    {"bloom", "falcon", "gemma", "gemma2", "gemma3", "gemma3_text", "gpt2", "gpt_neox", "gpt_oss", "granite", "llama"}
+    | {"mistral", "mixtral", "olmo", "olmo2", "opt", "phi", "phi3", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe"}
+    | {"qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe", "smollm3", "stablelm", "starcoder2"}
+)
+# DEPRECATED_QUANTIZATION_METHODS, vllm/model_executor/layers/quantization/__init__.py: method to the release it is in from.
+_ALLOW = "allow-deprecated-quantization"
+
+
+@dataclass(frozen=True)
+class _Broken:
+    """`key` below the entry: "args.dtype", "env.NAME"."""
+
+    key: str
+    reason: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """One entry as the rules read it."""
+
+    args: Mapping[str, Any]
+    env: Mapping[str, str]
+    facts: ModelFacts
+    release: Release
+    gpu_has_bfloat16: bool
+
+    def count(self, option: str) -> int:
+        return whole(self.args.get(option)) or 1
+
+    @property
+    def part(self) -> Mapping[str, Any]:
+        return language_part(self.facts.config)
+
+    @property
+    def latent(self) -> bool:
+        return any(cache.heads == 0 for cache in self.facts.caches)
+
+    def since(self, release: str) -> bool:
+        return numbers(self.release.version) >= numbers(release)
+
+
+def check_model(
+    at: str,
+    args: Mapping[str, Any],
+    env: Mapping[str, str],
+    facts: ModelFacts,
+    release: Release | None,
+    problems: Problems,
+    *,
+    host: str = "",
+    capability: tuple[int, int] | None = None,
+) -> None:
+    """Refuse what vLLM would refuse of this model. `at`: the entry's key; `args` by canonical option names, `env` as exported;
+    `capability` of the host's GPUs decides only which data type the remedy names."""
+    if release is None:
+        return
+    written: Mapping[str, str] = getattr(args, "written", {})
+    asked = _Asked(args, env, facts, release, capability is None or capability >= (8, 0))
+    for rule in (
+        _experts,
+        _context,
+        _half,
+        _unquantised,
+        _deprecated_method,
+        _groups,
+        _blocks,
+        _balance,
+        _stages,
+        _mtp,
+    ):
+        for broken in rule(asked):
+            place, _, option = broken.key.partition(".")
+            key = written.get(option, option) if place == "args" else option
+            problems.add(f"{at}.{place}.{key}", broken.reason, broken.remedy, host)
+
+
+def refuses_half(facts: ModelFacts, release: Release) -> bool:
+    """Whether vLLM refuses float16 for this type of model."""
+    first, last = _NO_HALF.get(str(facts.config.get("model_type")), ("9999", ""))
+    return numbers(first) <= numbers(release.version) <= numbers(last)
+
+
+def _experts(asked: _Asked) -> Iterator[_Broken]:
+    # ModelConfig._verify_with_expert_parallelism: every release from 0.8.5 on.
+    held = asked.facts.experts or asked.part.get("block_configs") or isinstance(asked.part.get("moe_num_experts"), list)
+    if asked.args.get("enable-expert-parallel") is True and not held and asked.facts.layers:
+        yield _Broken("args.enable-expert-parallel", "needs a model with experts, and this one has none", "Remove it")
+
+
+def _context(asked: _Asked) -> Iterator[_Broken]:
+    # ModelConfig.verify_with_parallel_config, from 0.11.1 on; latent caches (MLA) are not asked.
+    size, tensor = asked.count("decode-context-parallel-size"), asked.count("tensor-parallel-size")
+    kept, heads = asked.facts.kv_heads, asked.facts.heads
+    if size < 2 or not kept or not heads or not asked.facts.caches or asked.latent or not asked.since("0.11.1"):
+        return
+    option, most = "args.decode-context-parallel-size", tensor // kept
+    if tensor <= kept:
+        reason = f"needs a tensor-parallel-size above the model's {kept} heads of keys and values, and it is {tensor}"
+        yield _Broken(option, reason, f"Remove it, or write tensor-parallel-size: {kept * size}")
+    elif size > most:
+        reason = f"{size} is more than tensor-parallel-size {tensor} over the model's {kept} heads of keys and values"
+        yield _Broken(option, reason, f"Write {most} or less")
+    elif heads // kept % size != 0:
+        reason = f"{size} does not divide the model's {heads // kept} query heads for each head of keys and values"
+        yield _Broken(
+            option, reason, f"Write one of: {', '.join(str(n) for n in _divisors(heads // kept) if n <= most)}"
+        )
+
+
+def _half(asked: _Asked) -> Iterator[_Broken]:
+    dtype = str(asked.args.get("dtype") or "").lower()
+    if dtype not in ("half", "float16") or not refuses_half(asked.facts, asked.release):
+        return
+    remedy = "dtype: bfloat16" if asked.gpu_has_bfloat16 else "dtype: float32 (these GPUs have no bfloat16)"
+    yield _Broken("args.dtype", f"{dtype} is no data type for {asked.facts.config['model_type']}", f"Write {remedy}")
+
+
+def _unquantised(asked: _Asked) -> Iterator[_Broken]:
+    method = asked.args.get("quantization")
+    files = _OWN_FILES.get(method) if isinstance(method, str) else None
+    if files is None or asked.facts.quantisation is not None or not asked.facts.files.isdisjoint(files):
+        return
+    yield _Broken(
+        "args.quantization",
+        f"{method} reads checkpoints that were quantised so, and neither config.json nor {' or '.join(files)} says that "
+        "this one was",
+        "Leave it out, choose a quantised checkpoint, or quantise while loading (`quantization: fp8`)",
+    )
+
+
+def _deprecated_method(asked: _Asked) -> Iterator[_Broken]:
+    # ModelConfig._verify_quantization.
+    held = asked.facts.quantisation.method if asked.facts.quantisation else ""
+    method = asked.args.get("quantization") or held
+    first = {"fbgemm_fp8": "0.14.0", "fp_quant": "0.14.0"}.get(str(method), "9999")
+    if asked.since(first) and asked.args.get(_ALLOW) is not True:
+        where = "quantization" if asked.args.get("quantization") else _ALLOW
+        yield _Broken(
+            f"args.{where}", f"{method} is deprecated, and refused unless allowed", f"Write `{_ALLOW}: true` too"
+        )
+
+
+def _groups(asked: _Asked) -> Iterator[_Broken]:
+    """AWQ: what a GPU holds of a layer's input has to be whole groups.
+
+    vllm/model_executor/layers/quantization/awq.py, auto_awq.py from 0.24.0 on (create_weights): every release. Marlin's kernels
+    ask for the same, and fall back to these.
+    """
+    size, method = asked.count("tensor-parallel-size"), asked.facts.quantisation
+    given = asked.facts.config.get("quantization_config") or asked.part.get("quantization_config")
+    if size < 2 or method is None or not method.method.startswith("awq") or not isinstance(given, Mapping):
+        return
+    group = given.get("group_size", given.get("q_group_size"))
+    if type(group) is not int or group < 1 or given.get("modules_to_not_convert"):
+        return
+    inputs = {"intermediate_size": 0 if asked.facts.experts else whole_number(asked.part, "intermediate_size") or 0}
+    inputs["num_attention_heads × head_dim"] = 0 if asked.latent else asked.facts.heads * asked.facts.head_size
+    for name, whole_input in inputs.items():
+        if whole_input and whole_input % size == 0 and whole_input % group == 0 and whole_input // size % group:
+            reason = f"{size} GPUs cannot share {name} {whole_input} in whole groups of {group}, as the checkpoint is quantised"
+            fitting = [n for n in _divisors(whole_input // group) if n <= 64 and asked.facts.heads % n == 0]
+            yield _Broken("args.tensor-parallel-size", reason, f"Write one of: {', '.join(map(str, fitting))}")
+            return
+
+
+def _blocks(asked: _Asked) -> Iterator[_Broken]:
+    """FP8 in blocks: what a GPU holds of the feed-forward layers has to be whole blocks.
+
+    validate_fp8_block_shape and validate_fp8_block_shape_moe (vllm/model_executor/layers/quantization/fp8.py, in
+    utils/fp8_utils.py from 0.14.0 on): every release. Experts that are spread whole are not split.
+    """
+    given = asked.facts.config.get("quantization_config") or asked.part.get("quantization_config")
+    if not isinstance(given, Mapping) or str(given.get("quant_method")) != "fp8":
+        return
+    block = given.get("weight_block_size")
+    if not isinstance(block, list) or [type(item) for item in block] != [int, int] or min(block) < 1:
+        return
+    kept_out = given.get("modules_to_not_convert") or given.get("ignored_layers") or ()
+    if any(str(name).endswith(("mlp", "experts", "down_proj", "gate_proj", "up_proj")) for name in kept_out):
+        return
+    tensor = asked.count("tensor-parallel-size")
+    if asked.facts.experts:
+        if asked.args.get("enable-expert-parallel") is True:
+            return
+        name, size = "moe_intermediate_size", tensor * asked.count("data-parallel-size")
+        remedy = "Write `enable-expert-parallel: true`, or "
+    else:
+        name, size, remedy = "intermediate_size", tensor, "Write "
+    held = whole_number(asked.part, name)
+    if size > 1 and held and held % size == 0 and any(held // size % edge for edge in block):
+        fitting = [n for n in _divisors(held) if n <= 64 and not any(held // n % e for e in block)]
+        fitting = [n for n in fitting if not asked.facts.heads or asked.facts.heads % n == 0]
+        parts = f"{size} GPUs share {name} {held} in parts of {held // size}"
+        reason = f"{parts}, and the checkpoint is quantised in blocks of {block[0]}"
+        yield _Broken("args.tensor-parallel-size", reason, f"{remedy}one of: {', '.join(map(str, fitting))}")
+
+
+def _balance(asked: _Asked) -> Iterator[_Broken]:
+    # FusedMoE.__init__ (vllm/model_executor/layers/fused_moe/layer.py): "EPLB currently only supports even distribution".
+    if asked.args.get("enable-eplb") is not True or asked.args.get("enable-expert-parallel") is not True:
+        return
+    spare = whole(as_mapping(asked.args.get("eplb-config") or {}).get("num_redundant_experts"))
+    spare = whole(asked.args.get("num-redundant-experts")) if spare is None else spare
+    ranks = asked.count("tensor-parallel-size") * asked.count("data-parallel-size")
+    ranks *= asked.count("prefill-context-parallel-size")
+    experts = asked.facts.experts + (spare or 0)
+    if asked.facts.experts and experts % ranks:
+        reason = f"spreads experts evenly, and {experts} experts cannot be divided among {ranks} GPUs"
+        missing = (spare or 0) + ranks - experts % ranks
+        yield _Broken("args.enable-eplb", reason, f"Write eplb-config: {{num_redundant_experts: {missing}}}")
+
+
+def _stages(asked: _Asked) -> Iterator[_Broken]:
+    # get_pp_indices (vllm/distributed/utils.py): every release.
+    written, stages = asked.env.get(_PARTITION), asked.count("pipeline-parallel-size")
+    layers = asked.facts.layers
+    if not written:
+        return
+    try:
+        parts = [int(part) for part in written.split(",")]
+    except ValueError:
+        yield _Broken(
+            f"env.{_PARTITION}", f"{written!r} is no list of numbers", "Write the layers of each stage: 12,12"
+        )
+        return
+    even = ",".join(str(layers // stages + (stage < layers % stages)) for stage in range(stages)) if layers else ""
+    remedy = f"Write the layers of each of the {stages} stages" + (f": {even}" if even else "")
+    if stages > 1 and len(parts) != stages:
+        yield _Broken(f"env.{_PARTITION}", f"has {len(parts)} parts for a pipeline-parallel-size of {stages}", remedy)
+    elif stages > 1 and layers and sum(parts) != layers:
+        yield _Broken(f"env.{_PARTITION}", f"adds up to {sum(parts)}, and the model has {layers} layers", remedy)
+
+
+def _mtp(asked: _Asked) -> Iterator[_Broken]:
+    """Drafting with the model's own layers for multi-token prediction, of a model that has none."""
+    given = as_mapping(asked.args.get("speculative-config") or {})
+    method = given.get("method") or asked.args.get("spec-method")
+    model = given.get("model") or asked.args.get("spec-model")
+    names = (*asked.facts.config, *asked.part)
+    if not isinstance(method, str) or not (method == "mtp" or method.endswith("_mtp")) or model:
+        return
+    if asked.facts.model_type in _NO_DRAFT_LAYERS and not any("mtp" in name or "nextn" in name for name in names):
+        option = "speculative-config" if given.get("method") else "spec-method"
+        reason = f"{method} drafts with layers of the model itself, and {asked.facts.model_type} has none for it"
+        yield _Broken(
+            f"args.{option}", reason, "Draft with `method: ngram`, or name a draft model (`method: eagle3`, `model`)"
+        )
+
+
+def _divisors(number: int) -> list[int]:
+    return [n for n in range(1, min(number, 4096) + 1) if number % n == 0]
