@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.baremetal.vllm.plugins.module_utils.driver.model import Device
-from ansible_collections.baremetal.vllm.plugins.module_utils.gpu import health, occupied
-from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.declared import Declared, compare
+from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.declared import Declared
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.finding import Finding, as_dicts
-from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.holders import Holder
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.jsonform import build
-from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.model import Facts
+from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.judge import judge
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import names, plain, whole
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.words import printable
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import ACCELERATORS
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.control import TEMPLATES, render_units
 
-_VENDORS = {"cuda": "10de", "rocm": "1002"}
 _display = Display()
 
 
@@ -61,28 +57,6 @@ class ActionModule(ActionBase):
             if bad:
                 return {"failed": True, "changed": False, "msg": refusal(host, bad)}
         return answer
-
-
-def judge(
-    answer: Mapping[str, Any], declared: Declared | None, host: str, services: Sequence[Mapping[str, Any]] = ()
-) -> list[Finding]:
-    """Everything wrong with a host's GPUs, worst first, from the module's answer and the services that are planned there."""
-    facts = build(Facts, answer["facts"])
-    held = _occupied(answer, facts, services)
-    bus = tuple(build(Device, device) for device in answer["bus"])
-    if declared is None:
-        return sorted([*health.findings(facts), *held], key=lambda finding: not finding.fatal)
-    ours = tuple(device.address for device in bus if device.vendor == _VENDORS[declared.accelerator])
-    differences = compare(declared, facts, ours, host)
-    # A tool that is not there has no words of its own.
-    found = [*([] if facts.returncode is None else health.findings(facts)), *differences, *held]
-    return sorted(found, key=lambda finding: not finding.fatal)
-
-
-def _occupied(answer: Mapping[str, Any], facts: Facts, services: Sequence[Mapping[str, Any]]) -> list[Finding]:
-    holders = [build(Holder, holder) for holder in answer.get("holders", ())]
-    units = {name: build(occupied.Unit, unit) for name, unit in answer.get("units", {}).items()}
-    return occupied.findings(facts, holders, units, occupied.demands(services))
 
 
 def refusal(host: str, findings: list[Finding]) -> str:

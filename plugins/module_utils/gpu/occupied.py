@@ -237,7 +237,8 @@ def _room(
             yield Finding(
                 "gpu-no-room",
                 f"vllm_models.{demand.model} asks {asked // _MIB} MiB of {gpu_label(gpu)} at its start "
-                f"({OPTION} {demand.share:g} of {gpu.memory // _MIB} MiB), and {max(0, free) // _MIB} MiB are left for it beside {beside}",
+                f"({OPTION} {demand.share:g} of {gpu.memory // _MIB} MiB), and {max(0, free) // _MIB} MiB are left for it "
+                f"beside {beside}",
                 _instead(key, free / gpu.memory),
             )
         free -= asked if demand.takes is None else min(asked, demand.takes)
