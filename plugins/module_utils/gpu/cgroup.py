@@ -47,13 +47,12 @@ class Place:
 
 
 def place(text: str) -> Place:
-    """What `/proc/<pid>/cgroup` says: lines of `number:controllers:path`, the unified hierarchy or systemd's own first."""
+    """What `/proc/<pid>/cgroup` says: lines of `number:controllers:path`. Any text will do."""
     rows = [line.split(":", 2) for line in text.splitlines() if line.count(":") >= 2]
-    # Under cgroup v1 every controller has its path; systemd's own is the one that names units.
-    rows.sort(key=lambda row: row[1] not in ("", "name=systemd"))
-    paths = [row[2] for row in rows]
-    found = next(filter(None, map(_container, paths)), Place())
-    unit = next(filter(None, map(_unit, paths[:1])), "")
+    # Every controller of version 1 has its path; units are named by systemd's own and by version 2, whichever systemd uses.
+    named = [row[2] for row in rows if row[1] in ("name=systemd", "")]
+    found = next(filter(None, map(_container, [*named, *(row[2] for row in rows)])), Place())
+    unit = next(filter(None, map(_unit, named)), "")
     return Place(unit, found.runtime, found.container, found.name)
 
 

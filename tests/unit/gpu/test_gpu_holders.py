@@ -28,7 +28,10 @@ SLICE = POD.replace("-", "_")
         (f"0::/docker/{ID}\n", Place("", "docker", ID)),
         # cgroup v1 with Docker's own driver: the path of every controller, systemd's among them.
         (f"10:devices:/docker/{ID}\n1:name=systemd:/docker/{ID}\n0::/system.slice/docker.service\n",
-         Place("", "docker", ID)),
+         Place("docker.service", "docker", ID)),
+        # Both versions at once, and systemd on the second one.
+        ("9:name=systemd:/\n8:pids:/\n0::/system.slice/notebook.service\n", Place("notebook.service")),
+        ("2:name=systemd:/system.slice/notebook.service\n1:pids:/\n0::/\n", Place("notebook.service")),
         (f"0::/machine.slice/libpod-{ID}.scope/container\n", Place(f"libpod-{ID}.scope", "podman", ID)),
         (f"0::/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-{ID}.scope/container\n",
          Place(f"libpod-{ID}.scope", "podman", ID)),
