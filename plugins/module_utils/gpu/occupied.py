@@ -35,6 +35,8 @@ _COMPANIONS = (
 _UNSEEN = 1 * _GIB
 # With these an engine's weights lie outside its own process, and it asks for so much less (`get_external_weight_memory`).
 _OUTSIDE = ("ipc_cache",)
+# Ray's workers live in Ray's own units, and end with the model: what they hold is not in its way.
+_BACKENDS = ("distributed-executor-backend", "data-parallel-backend")
 _STOPPED = ("inactive", "failed")
 _MPS = "nvidia-cuda-mps-server"
 
@@ -65,7 +67,7 @@ def demands(services: Sequence[Mapping[str, Any]]) -> list[Demand]:
     asked = []
     for service in services:
         command = read_command(service["argv"])
-        if command.value("load-format") in _OUTSIDE:
+        if command.value("load-format") in _OUTSIDE or "ray" in map(command.value, _BACKENDS):
             continue
         cache, weights = size(command.value("kv-cache-memory-bytes")), (service.get("memory") or {}).get("weights")
         asked.append(
@@ -128,9 +130,12 @@ def _runs_in(holder: Holder, units: Mapping[str, Unit]) -> bool:
 
 
 def _left_over(holder: Holder, units: Mapping[str, Unit]) -> bool:
-    if holder.runtime:
+    if holder.runtime or not (
+        holder.unit in units or holder.user == "vllm" or holder.executable.startswith("/opt/vllm/")
+    ):
         return False
-    return holder.unit in units or holder.user == "vllm" or holder.executable.startswith("/opt/vllm/")
+    # An operator's own service may run our engine on purpose: Ray's workers do.
+    return holder.unit in units or not holder.unit.endswith(".service")
 
 
 def _holds(holder: Holder, gpu: Gpu) -> bool:

@@ -85,6 +85,8 @@ CASES = {
         gpu(38 * GIB), [ours(held=38 * GIB)], {QWEN: Unit("start", "failed")}, [demand()], ["gpu-no-room", "gpu-orphan"]),
     "an engine of ours' name in a container is a stranger": (
         gpu(38 * GIB), [docker(executable="/opt/vllm/bin/python3", user="vllm")], {}, [], ["gpu-occupied"]),
+    "an operator's own service may run our engine": (
+        gpu(38 * GIB), [ours("ray.service", 38 * GIB)], {}, [], ["gpu-occupied"]),
     "the exporter of this collection": (
         gpu(500 * MIB), [holder(9, 400 * MIB, unit="nvidia-dcgm.service")], {QWEN: NEW}, [demand()], []),
     "memory that the tool does not tell": (
@@ -174,5 +176,13 @@ def test_a_plans_units_ask_what_vllm_asks(planned: dict[str, object], share: flo
     assert demands([planned]) == [Demand(QWEN, "qwen", (0, 1), share, takes)]
 
 
-def test_weights_outside_of_the_engine_are_not_guessed() -> None:
-    assert demands([service("--load-format", "ipc_cache")]) == []
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--load-format", "ipc_cache"),
+        ("--distributed-executor-backend", "ray"),
+        ("--data-parallel-backend", "ray"),
+    ],
+)
+def test_what_an_engine_asks_beside_what_lies_elsewhere_is_not_guessed(options: tuple[str, ...]) -> None:
+    assert demands([service(*options)]) == []
