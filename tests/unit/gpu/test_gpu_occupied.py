@@ -7,6 +7,8 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.finding import 
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.holders import Holder
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.model import Facts, Gpu
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.occupied import Demand, Unit, demands, findings
+from hypothesis import given
+from hypothesis import strategies as st
 
 MIB, GIB = 2**20, 2**30
 TOTAL = 80 * GIB
@@ -186,3 +188,34 @@ def test_a_plans_units_ask_what_vllm_asks(planned: dict[str, object], share: flo
 )
 def test_what_an_engine_asks_beside_what_lies_elsewhere_is_not_guessed(options: tuple[str, ...]) -> None:
     assert demands([service(*options)]) == []
+
+
+held = st.integers(0, TOTAL)
+shares = st.floats(0.02, 1.0)
+verbs = st.sampled_from(["start", "restart", "keep", "wait", "remove", ""])
+states = st.sampled_from(["active", "activating", "inactive", "failed", ""])
+
+
+@given(
+    stranger=held,
+    own=held,
+    planned=st.lists(shares, min_size=1, max_size=3),
+    verb=verbs,
+    state=states,
+    mode=st.sampled_from(["Default", "Exclusive_Process", ""]),
+)
+def test_more_memory_in_others_hands_never_lets_more_start(
+    stranger: int, own: int, planned: list[float], verb: str, state: str, mode: str
+) -> None:
+    names = [f"vllm-m{number}.service" for number in range(len(planned))]
+    units = {name: Unit(verb, state) for name in names}
+    asked = [demand(share, name) for share, name in zip(planned, names)]
+
+    def refused(strangers: int) -> int:
+        there = [docker(strangers), ours(names[0], own)]
+        used = min(TOTAL, strangers + own)
+        return named(findings(facts(gpu(used, mode=mode)), there, units, asked)).count("gpu-no-room")
+
+    assert refused(stranger // 2) <= refused(stranger) or mode == "Exclusive_Process"
+    if verb in ("keep", "remove", ""):
+        assert refused(stranger) == 0
