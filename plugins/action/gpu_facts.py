@@ -11,6 +11,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.declared import
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.finding import Finding, as_dicts
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.jsonform import build
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.judge import judge
+from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.occupied import NAMES
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import names, plain, whole
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.words import printable
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import ACCELERATORS
@@ -50,13 +51,11 @@ class ActionModule(ActionBase):
             return answer
         accepted = set(names(self._task.args.get("accept")))
         findings = judge(answer, declared, host, services or ())
-        bad = [finding for finding in findings if finding.fatal and finding.name not in accepted]
         answer["findings"] = as_dicts(findings)
-        if declared is not None:
-            _tell(host, (finding for finding in findings if finding not in bad))
-            if bad:
-                return {"failed": True, "changed": False, "msg": refusal(host, bad)}
-        return answer
+        judged = findings if declared is not None else [f for f in findings if services is not None and f.name in NAMES]
+        bad = [finding for finding in judged if finding.fatal and finding.name not in accepted]
+        _tell(host, (finding for finding in judged if finding not in bad))
+        return {"failed": True, "changed": False, "msg": refusal(host, bad)} if bad else answer
 
 
 def refusal(host: str, findings: list[Finding]) -> str:

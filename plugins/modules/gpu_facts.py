@@ -34,7 +34,7 @@ options:
     description:
       - The host's services as M(baremetal.vllm.plan) returns them. With them it is found out what a deployment would start and
         restart, by the same decision as M(baremetal.vllm.model_service), and whether that fits beside the processes of others.
-      - Read by the action plugin, which fails only where O(declared) is given too.
+      - Read by the action plugin. Without O(declared) it fails for what cannot start beside others, and for nothing else.
     type: list
     elements: dict
   units:

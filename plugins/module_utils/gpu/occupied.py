@@ -22,6 +22,8 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.model import Fa
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.shares import LEAST, OPTION
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.options import read_command
 
+# What `findings` can be named.
+NAMES = ("gpu-occupied", "gpu-orphan", "gpu-memory-unseen", "gpu-no-room")
 _MIB, _GIB = 2**20, 2**30
 # Installed with this collection's roles; what they keep on a GPU counts, and is nobody's surprise.
 _COMPANIONS = (

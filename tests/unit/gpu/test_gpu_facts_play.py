@@ -114,6 +114,7 @@ def play(base: Path, pid: int) -> tuple[str, dict[str, Any]]:
             "gpu_check_declared": DECLARED,
             "gpu_check_services": services(**{"gpu-memory-utilization": 0.4}),
         },
+        "undeclared": {"standin": standin(base / "undeclared", held(pid, 40000)), "gpu_check_services": services()},
         "cpu": {"standin": str(base), "gpu_check_declared": {**DECLARED, "accelerator": "cpu", "gpu_count": 0}},
         "bare": {"standin": str(base), "gpu_check_declared": DECLARED},
         "wrong": {"standin": str(base), "gpu_check_declared": {"accelerator": "tpu"}},
@@ -141,7 +142,7 @@ def recap(output: str) -> dict[str, bool]:
 
 def test_hosts_that_may_not_serve_fail(played: tuple[str, dict[str, Any]]) -> None:
     assert recap(played[0]) == {
-        "good": False, "sick": True, "accepted": False, "silent": True, "crowded": True, "roomy": False, "cpu": False, "bare": True,
+        "good": False, "sick": True, "accepted": False, "silent": True, "crowded": True, "roomy": False, "undeclared": True, "cpu": False, "bare": True,
         "wrong": True,
     }  # fmt: skip
 
@@ -158,6 +159,7 @@ def test_hosts_that_may_not_serve_fail(played: tuple[str, dict[str, Any]]) -> No
         "declared.accelerator: expected one of cuda, rocm, cpu",
         "gpu-no-room: vllm_models.qwen asks 73403 MiB of GPU 0 (0000:18:00.0) at its start (gpu-memory-utilization 0.9 of 81559 MiB)",
         "lower vllm_models.qwen.args.gpu-memory-utilization to 0.5 at most",
+        "The GPUs of undeclared are not as they should be: gpu-no-room: vllm_models.qwen asks",
         "roomy: gpu-occupied: memory of the GPUs is held by others: pid",
     ],
 )
