@@ -7,10 +7,12 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import sys
 import tempfile
 import time
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -79,18 +81,25 @@ class Probe:
 
         The document is written in any case.
         """
-        with tempfile.TemporaryDirectory(prefix="gpu-probe-") as scratch:
-            self._record()
-            self._facts()
-            self._checks()
-            if self.given.engine is None:
-                self.steps.skip("engine", "none was given (--engine)")
-            else:
-                self._engine(Path(scratch))
+        scratch = Path(tempfile.mkdtemp(prefix="gpu-probe-"))
+        try:
+            self._all(scratch)
+        finally:
+            engine.end_all()
+            shutil.rmtree(scratch, ignore_errors=True)
         self.told["seconds"] = round(time.monotonic() - self.steps.began, 1)
         self._write()
         # A tool that is not installed is data, as are commands that a release does not know.
         return int(not all(map(_well, self.steps.done)))
+
+    def _all(self, scratch: Path) -> None:
+        self._record()
+        self._facts()
+        self._checks()
+        if self.given.engine is None:
+            self.steps.skip("engine", "none was given (--engine)")
+        else:
+            self._engine(scratch)
 
     def _say(self, line: str) -> None:
         print(line, flush=True)
@@ -109,7 +118,7 @@ class Probe:
             if shutil.which(record.COMMANDS[name][0]) is None:
                 self.steps.skip(f"record {name}", f"{record.COMMANDS[name][0]} is not installed")
                 continue
-            self.steps.run(f"record {name}", lambda seconds, name=name: record.tool(name, seconds), 30)
+            self.steps.run(f"record {name}", partial(record.tool, name), 30)
         self.steps.run("record files", lambda seconds: record.files(), 30)
 
     def _facts(self) -> None:
@@ -135,7 +144,12 @@ class Probe:
 
     def _planned(self, wanted: str, seconds: float, **more: Any) -> dict[str, Any]:
         """Ask planned.py in a Python that has what it needs: this one, else the engine's."""
-        request = {"wanted": wanted, "accelerator": self.accelerator, "facts": self.facts, "bus": self.bus}
+        request: dict[str, Any] = {
+            "wanted": wanted,
+            "accelerator": self.accelerator,
+            "facts": self.facts,
+            "bus": self.bus,
+        }
         request.update(holders=self.held, units={}, release=self._release(), total=self.total, **more)
         pythons = [sys.executable, *([str(self.given.engine / "bin/python")] if self.given.engine else [])]
         wrong = ""
@@ -190,13 +204,11 @@ class Probe:
         environment = {**words["environment"], **visible, **kept, KEY: key}
         for number in range(1, self.given.starts + 1):
             start = engine.Start(words["command"], environment, scratch / f"start-{number}.log", port, key)
-            result = self.steps.run(
-                f"start {number}", lambda seconds, start=start: self._start(start, unit, seconds, cache), 420
-            )
+            result = self.steps.run(f"start {number}", partial(self._start, start, unit, cache), 420)
             if not result or not result["ready"]:
                 break
 
-    def _start(self, start: engine.Start, unit: dict[str, Any], seconds: float, cache: Path) -> dict[str, Any]:
+    def _start(self, start: engine.Start, unit: dict[str, Any], cache: Path, seconds: float) -> dict[str, Any]:
         before = engine.caches(cache)
 
         def up() -> dict[str, Any]:
@@ -250,4 +262,6 @@ def compared(figures: dict[str, list[float]], estimate: dict[str, Any] | None) -
 
 
 if __name__ == "__main__":
+    # timeout(1) and a machine that is taken away end it so; the engine goes with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     raise SystemExit(Probe(options(None)).run())

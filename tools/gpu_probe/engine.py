@@ -45,6 +45,8 @@ for index in range(torch.cuda.device_count() if told["available"] else 0):
                          "multiprocessors": properties.multi_processor_count})
 print("told " + json.dumps(told))
 """
+# Engines that run now: a probe that is cut off takes them along.
+_running: list[subprocess.Popen[bytes]] = []
 # Between two looks at an engine that starts.
 PAUSE = 0.5
 # A stop gives running requests their time (--shutdown-timeout); the probe has none running.
@@ -110,6 +112,7 @@ def serve(start: Start, service: Mapping[str, Any], seconds: float, between: Any
             start_new_session=True,
             cwd=start.log.parent,
         )
+    _running.append(process)
     seen: dict[str, Any] = {"ready": False, "returncode": None, "stages": []}
     try:
         # The proof and the stop need their part of the time.
@@ -122,6 +125,7 @@ def serve(start: Start, service: Mapping[str, Any], seconds: float, between: Any
             seen["proof"] = proof.as_dict()
     finally:
         seen.update(_stop(process, max(5.0, min(STOP, ends - time.monotonic()))))
+        _running.remove(process)
     lines = start.log.read_text(errors="replace").splitlines()
     shown = [line.replace(start.key, "KEY") for line in lines]
     seen.update(
@@ -161,6 +165,12 @@ def _stop(process: subprocess.Popen[bytes], seconds: float) -> dict[str, Any]:
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     return {"returncode": process.returncode, "stop_seconds": round(time.monotonic() - began, 2), "killed": killed}
+
+
+def end_all() -> None:
+    """End every engine that is still there, at once."""
+    for process in list(_running):
+        _stop(process, 1)
 
 
 def caches(directory: Path, names: int = 200) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -72,17 +73,23 @@ def machine(here: Path, more: str = "") -> Path:
     return here / "bin"
 
 
-def probe(here: Path, tools: Path, *arguments: str) -> tuple[int, dict[str, Any], str]:
-    """Exit status, document and output of the command as a person would give it."""
-    done = subprocess.run(
+def begun(here: Path, tools: Path, *arguments: str) -> subprocess.Popen[str]:
+    """The command as a person would give it."""
+    return subprocess.Popen(
         [sys.executable, "-m", "tools.gpu_probe", "--out", here / "out.json", *arguments],
         cwd=ROOT,
         env={"PATH": f"{tools}:/usr/bin:/bin", "SECRET_OF_SHELL": "sk-secret", "HOME": str(here)},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
-        check=False,
     )
-    return done.returncode, json.loads((here / "out.json").read_text()), done.stdout + done.stderr
+
+
+def probe(here: Path, tools: Path, *arguments: str) -> tuple[int, dict[str, Any], str]:
+    """Exit status, document and output."""
+    process = begun(here, tools, *arguments)
+    said, _ = process.communicate(timeout=120)
+    return process.returncode, json.loads((here / "out.json").read_text()), said
 
 
 def steps(told: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -170,6 +177,21 @@ def test_a_start_that_fails_is_data(tmp_path: Path, more: str, limit: str, words
     assert words in seen["cause"]
     assert told["seconds"] < float(limit) + 10
     assert ended(tmp_path)
+
+
+def test_a_probe_that_is_cut_off_takes_its_engine_along_and_leaves_what_it_had(tmp_path: Path) -> None:
+    process = begun(tmp_path, machine(tmp_path, "--stand-in-start 600"), "--engine", str(tmp_path / "engine"))
+    for line in process.stdout or ():
+        if line.rstrip().endswith("ok       unit"):
+            break
+    while not (tmp_path / "pids").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.terminate()
+    process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert ended(tmp_path)
+    assert steps(json.loads((tmp_path / "out.json").read_text()))["unit"]["status"] == "ok"
 
 
 def test_a_machine_without_anything_is_told(tmp_path: Path) -> None:
