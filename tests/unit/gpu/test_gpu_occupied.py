@@ -131,6 +131,12 @@ def test_the_refusal_names_who_is_there_the_key_and_what_would_fit() -> None:
     assert "docker update --restart=no old-vllm, docker stop old-vllm" in told.remedy
 
 
+def test_the_server_of_mps_is_named_with_its_own_way_to_end() -> None:
+    server = holder(9, 3 * GIB, executable="/usr/bin/nvidia-cuda-mps-server", user="root", unit="nvidia-mps.service")
+    [told] = findings(facts(gpu(3 * GIB)), [server], {}, [])
+    assert "echo quit | nvidia-cuda-mps-control" in told.remedy
+
+
 def test_what_would_fit_does_fit() -> None:
     [refused, _] = findings(facts(gpu(38 * GIB)), [docker()], {QWEN: NEW}, [demand()])
     share = float(refused.remedy.partition("gpu-memory-utilization to ")[2].split()[0])
