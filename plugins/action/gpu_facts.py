@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.baremetal.vllm.plugins.module_utils.driver.model import Device
-from ansible_collections.baremetal.vllm.plugins.module_utils.gpu import health
-from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.declared import Declared, compare
+from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.declared import Declared
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.finding import Finding, as_dicts
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.jsonform import build
-from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.model import Facts
-from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import names, whole
+from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.judge import judge
+from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.occupied import NAMES
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import names, plain, whole
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.words import printable
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import ACCELERATORS
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.control import TEMPLATES, render_units
 
-_VENDORS = {"cuda": "10de", "rocm": "1002"}
 _display = Display()
 
 
@@ -39,35 +38,24 @@ class ActionModule(ActionBase):
             }
         declared = build(Declared, {**given, "gpu_count": whole(given.get("gpu_count")) or 0}) if given else None
         if declared is not None and declared.accelerator == "cpu":
-            return {"changed": False, "facts": None, "bus": [], "findings": []}
-        arguments = {"accelerator": self._task.args.get("accelerator") or "auto"}
+            return {"changed": False, "facts": None, "bus": [], "holders": [], "units": {}, "findings": []}
+        services = plain(self._task.args.get("services"))
+        arguments: dict[str, Any] = {"accelerator": self._task.args.get("accelerator") or "auto"}
+        if services is not None:
+            rendered = render_units(TEMPLATES, services)
+            arguments["units"] = [{"unit": unit.unit, "text": unit.text, "digest": unit.digest} for unit in rendered]
         if declared is not None and "accelerator" not in self._task.args:
             arguments["accelerator"] = declared.accelerator
         answer: dict[str, Any] = self._execute_module(module_args=arguments, task_vars=task_vars)
         if "facts" not in answer:
             return answer
         accepted = set(names(self._task.args.get("accept")))
-        findings = judge(answer, declared, host)
-        bad = [finding for finding in findings if finding.fatal and finding.name not in accepted]
+        findings = judge(answer, declared, host, services or ())
         answer["findings"] = as_dicts(findings)
-        if declared is not None:
-            _tell(host, (finding for finding in findings if finding not in bad))
-            if bad:
-                return {"failed": True, "changed": False, "msg": refusal(host, bad)}
-        return answer
-
-
-def judge(answer: Mapping[str, Any], declared: Declared | None, host: str) -> list[Finding]:
-    """Everything wrong with a host's GPUs, worst first, from the module's answer."""
-    facts = build(Facts, answer["facts"])
-    bus = tuple(build(Device, device) for device in answer["bus"])
-    if declared is None:
-        return health.findings(facts)
-    ours = tuple(device.address for device in bus if device.vendor == _VENDORS[declared.accelerator])
-    differences = compare(declared, facts, ours, host)
-    # A tool that is not there has no words of its own.
-    found = [*([] if facts.returncode is None else health.findings(facts)), *differences]
-    return sorted(found, key=lambda finding: not finding.fatal)
+        judged = findings if declared is not None else [f for f in findings if services is not None and f.name in NAMES]
+        bad = [finding for finding in judged if finding.fatal and finding.name not in accepted]
+        _tell(host, (finding for finding in judged if finding not in bad))
+        return {"failed": True, "changed": False, "msg": refusal(host, bad)} if bad else answer
 
 
 def refusal(host: str, findings: list[Finding]) -> str:

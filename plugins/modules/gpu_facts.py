@@ -10,6 +10,8 @@ short_description: Tell which GPUs a host has and how they are
 description:
   - Asks C(nvidia-smi) or C(amd-smi), whichever release is installed, and the PCI bus.
   - A GPU that is sick, a tool that fails or hangs, and a host without GPUs are data, not errors.
+  - Says of every process that holds memory of a GPU whose it is - user, container, unit, since when, how much on which GPU. Its
+    arguments are neither read nor told. Names of containers come from C(docker) or C(podman), where they answer within 5 seconds.
   - An action plugin of the same name adds what is wrong with the GPUs, and where O(declared) is given, how they differ from it.
     It fails where something must be mended before the host may serve, with everything that is wrong in one message.
   - Changes nothing, with and without check mode.
@@ -28,6 +30,17 @@ options:
         action plugin.
       - With accelerator V(cpu) the host is not asked.
     type: dict
+  services:
+    description:
+      - The host's services as M(baremetal.vllm.plan) returns them. With them it is found out what a deployment would start and
+        restart, by the same decision as M(baremetal.vllm.model_service), and whether that fits beside the processes of others.
+      - Read by the action plugin. Without O(declared) it fails for what cannot start beside others, and for nothing else.
+    type: list
+    elements: dict
+  units:
+    description: Internal, rendered units.
+    type: list
+    elements: dict
   accept:
     description: Names of findings that are told and do not fail the task. Read by the action plugin.
     type: list
@@ -65,6 +78,20 @@ bus:
   type: list
   elements: dict
   returned: always
+holders:
+  description:
+    - Every process with memory on a GPU - pid, executable, title (what the process calls itself), user, unit, runtime and
+      container where it runs in one, its name and restart policy, seconds since its start, kind (C, G), and memory in bytes by
+      GPU index.
+    - C(found) is false where the host has no such process, as for one in another PID namespace.
+  type: list
+  elements: dict
+  returned: always
+units:
+  description: The units of this collection that are installed or planned, each with its ActiveState (C(active)) and what a
+    deployment would do to it (C(verb), empty without O(services)).
+  type: dict
+  returned: always
 findings:
   description: What is wrong, worst first, with name, message, remedy, heal and fatal.
   type: list
@@ -79,6 +106,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.look_system import AMD, devices
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu import amd, smi
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.command import run
+from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.holders import holders
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.steps import steps_of
 
 
 def main() -> None:
@@ -86,6 +115,8 @@ def main() -> None:
         argument_spec={
             "accelerator": {"type": "str", "choices": ["auto", "cuda", "rocm"], "default": "auto"},
             "declared": {"type": "dict"},
+            "services": {"type": "list", "elements": "dict"},
+            "units": {"type": "list", "elements": "dict"},
             "accept": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
@@ -94,7 +125,14 @@ def main() -> None:
     asked = module.params["accelerator"]
     of_amd = asked == "rocm" or (asked == "auto" and bool(bus) and all(device.vendor == AMD for device in bus))
     tool = amd if of_amd else smi
-    module.exit_json(changed=False, facts=asdict(tool.read(run)), bus=[asdict(device) for device in bus])
+    facts = tool.read(run)
+    module.exit_json(
+        changed=False,
+        facts=asdict(facts),
+        bus=[asdict(device) for device in bus],
+        holders=[asdict(holder) for holder in holders(facts)],
+        units=steps_of(module.params["units"]),
+    )
 
 
 if __name__ == "__main__":

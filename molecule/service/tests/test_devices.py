@@ -57,6 +57,7 @@ def standin() -> Any:
 
 
 def test_a_unit_may_open_its_own_gpus_in_whatever_order_the_driver_found_them() -> None:
+    assert run("stage", models=MODELS).rc == 0, "engine and weights come without any GPU"
     refused = run("site", models=MODELS)
     assert refused.rc != 0
     assert f"{UNIT} is to have GPU 0, and NVIDIA's driver lists no GPU in {DRIVER}" in refused.text

@@ -36,7 +36,8 @@ class Machine:
     """`gpus` and `switches` are PCI device numbers ("2330" is an H100 SXM, "22a3" an NVSwitch); `secure_boot` None for a
     computer without UEFI, `trusted` the keys that its firmware trusts besides the distribution's.
 
-    `faults` are names that the stand-ins look for: smi-hangs, gpu-lost, fell-off, ecc, remap-pending.
+    `faults` are names that the stand-ins look for: smi-hangs, gpu-lost, fell-off, ecc, remap-pending. `processes` are those
+    with memory on a GPU: its index, the process's id, MiB.
     """
 
     gpus: list[str] = field(default_factory=list)
@@ -44,6 +45,7 @@ class Machine:
     secure_boot: bool | None = None
     trusted: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    processes: list[tuple[int, int, int]] = field(default_factory=list)
 
 
 def read() -> Machine:

@@ -125,6 +125,27 @@ def set_gpus(words: list[str]) -> None:
     print("All done.")
 
 
+def occupy(gpu: Element, index: int) -> None:
+    """The processes that a test has put on a GPU, and the memory that they take of it."""
+    for on, pid, mib in HERE.processes:
+        if on == index:
+            listed = ElementTree.SubElement(gpu.find("processes"), "process_info")
+            told = {"pid": str(pid), "type": "C", "process_name": name_of(pid), "used_memory": f"{mib} MiB"}
+            for tag, text in told.items():
+                ElementTree.SubElement(listed, tag).text = text
+    held = sum(mib for on, _, mib in HERE.processes if on == index)
+    if held:
+        put(gpu, "fb_memory_usage/used", f"{held + 500} MiB")
+
+
+def name_of(pid: int) -> str:
+    """The whole command line, as some releases print it."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ").strip()
+    except OSError:
+        return "[Not Found]"
+
+
 def report() -> str:
     root = ElementTree.parse("/opt/standin-gpu/recording.xml").getroot()
     recorded = root.find("gpu")
@@ -157,6 +178,7 @@ def report() -> str:
         processes = gpu.find("processes")
         for process in list(processes if processes is not None else ()):
             processes.remove(process)
+        occupy(gpu, index)
         if "ecc" in HERE.faults and index == 0:
             for element in gpu.findall("ecc_errors/volatile/*"):
                 if "uncorrectable" in element.tag:

@@ -122,7 +122,12 @@ def _processes(entry: Any) -> Iterator[Process]:
         pid = _whole(info, "pid")
         if pid is not None:
             memory = _size(info, "memory_usage", "vram_mem")
-            yield Process(pid, _text(info, "name"), "C", memory if memory is not None else _size(info, "mem_usage"))
+            yield Process(
+                pid,
+                _text(info, "name").partition(" ")[0],
+                "C",
+                memory if memory is not None else _size(info, "mem_usage"),
+            )
 
 
 def _paths(reached: dict[int, Any]) -> dict[str, str]:

@@ -201,6 +201,6 @@ def _processes(gpu: Element) -> Iterator[Process]:
     for item in gpu.findall("processes/process_info"):
         pid = values.whole(item, "pid")
         if pid is not None:
-            yield Process(
-                pid, values.text(item, "process_name"), values.text(item, "type"), values.size(item, "used_memory")
-            )
+            # Some releases print the whole command line, and an API key may stand there.
+            name = values.text(item, "process_name").partition(" ")[0]
+            yield Process(pid, name, values.text(item, "type"), values.size(item, "used_memory"))

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.fleet import Inventory, plan_fleet
 from recorded_gpus import H100, report
 
 PLAY = """
 - name: Look
-  hosts: sick
+  hosts: sick, crowded
   gather_facts: false
   environment:
     PATH: "{{ standin }}:/usr/bin:/bin"
@@ -61,10 +63,34 @@ def standin(directory: Path, text: str, returncode: int = 0) -> str:
     return str(directory)
 
 
+def held(pid: int, mib: int) -> str:
+    """The two H100s with a process on the first one."""
+    process = f"<process_info><pid>{pid}</pid><type>C</type><process_name>python3 --api-key sk-secret</process_name>"
+    text = report(H100, used=f"{mib + 500} MiB")
+    return text.replace("<processes>", f"<processes>{process}<used_memory>{mib} MiB</used_memory></process_info>", 1)
+
+
+def services(**args: Any) -> list[dict[str, Any]]:
+    """What a plan gives for one model on both GPUs."""
+    models = {"qwen": {"model": "/m", "kind": "chat", "args": {"tensor-parallel-size": 2, **args}}}
+    host = {"vllm_accelerator": "cuda", "vllm_version": "0.8.5", "gpu_count": 2}
+    outcome = plan_fleet(Inventory(models=models, hosts={"h": host}, match=lambda pattern: []))
+    assert not outcome.problems
+    planned: list[dict[str, Any]] = plain(outcome.plan["hosts"]["h"]["services"])
+    return planned
+
+
 @pytest.fixture(scope="module")
-def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any]]:
+def played(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The output of one run over hosts of all kinds, and what the module alone gives on the sick one."""
-    base = tmp_path_factory.mktemp("play")
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as stranger:
+        try:
+            yield play(tmp_path_factory.mktemp("play"), stranger.pid)
+        finally:
+            stranger.communicate(b"\n")
+
+
+def play(base: Path, pid: int) -> tuple[str, dict[str, Any]]:
     sick = report(H100, dram_uncorrectable="2", current_link_width="8x")
     hosts: dict[str, dict[str, Any]] = {
         "good": {"standin": standin(base / "good", report(H100)), "gpu_check_declared": DECLARED},
@@ -78,6 +104,17 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any
             "standin": standin(base / "silent", "Failed to initialize NVML: Driver/library version mismatch\n", 18),
             "gpu_check_declared": DECLARED,
         },
+        "crowded": {
+            "standin": standin(base / "crowded", held(pid, 40000)),
+            "gpu_check_declared": DECLARED,
+            "gpu_check_services": services(),
+        },
+        "roomy": {
+            "standin": standin(base / "roomy", held(pid, 40000)),
+            "gpu_check_declared": DECLARED,
+            "gpu_check_services": services(**{"gpu-memory-utilization": 0.4}),
+        },
+        "undeclared": {"standin": standin(base / "undeclared", held(pid, 40000)), "gpu_check_services": services()},
         "cpu": {"standin": str(base), "gpu_check_declared": {**DECLARED, "accelerator": "cpu", "gpu_count": 0}},
         "bare": {"standin": str(base), "gpu_check_declared": DECLARED},
         "wrong": {"standin": str(base), "gpu_check_declared": {"accelerator": "tpu"}},
@@ -93,7 +130,9 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any
         check=False,
         env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORKS": "4"},
     )
-    return done.stdout + done.stderr, json.loads((base / "sick" / "seen.json").read_text())
+    return done.stdout + done.stderr, {
+        name: json.loads((base / name / "seen.json").read_text()) for name in ("sick", "crowded")
+    }
 
 
 def recap(output: str) -> dict[str, bool]:
@@ -103,7 +142,8 @@ def recap(output: str) -> dict[str, bool]:
 
 def test_hosts_that_may_not_serve_fail(played: tuple[str, dict[str, Any]]) -> None:
     assert recap(played[0]) == {
-        "good": False, "sick": True, "accepted": False, "silent": True, "cpu": False, "bare": True, "wrong": True,
+        "good": False, "sick": True, "accepted": False, "silent": True, "crowded": True, "roomy": False, "undeclared": True, "cpu": False, "bare": True,
+        "wrong": True,
     }  # fmt: skip
 
 
@@ -117,6 +157,10 @@ def test_hosts_that_may_not_serve_fail(played: tuple[str, dict[str, Any]]) -> No
         "accepted: pcie-narrow: the PCIe link of GPU 0 (0000:18:00.0) runs at x8 of x16",
         "nvidia-smi tells of no GPU: Failed to initialize NVML: Driver/library version mismatch",
         "declared.accelerator: expected one of cuda, rocm, cpu",
+        "gpu-no-room: vllm_models.qwen asks 73403 MiB of GPU 0 (0000:18:00.0) at its start (gpu-memory-utilization 0.9 of 81559 MiB)",
+        "lower vllm_models.qwen.args.gpu-memory-utilization to 0.5 at most",
+        "The GPUs of undeclared are not as they should be: gpu-no-room: vllm_models.qwen asks",
+        "roomy: gpu-occupied: memory of the GPUs is held by others: pid",
     ],
 )
 def test_everything_is_told(played: tuple[str, dict[str, Any]], words: str) -> None:
@@ -124,8 +168,17 @@ def test_everything_is_told(played: tuple[str, dict[str, Any]], words: str) -> N
 
 
 def test_the_module_alone_refuses_nothing_and_tells_all(played: tuple[str, dict[str, Any]]) -> None:
-    seen = played[1]
+    seen = played[1]["sick"]
     assert (seen["changed"], seen["failed"]) == (False, False)
     assert [gpu["name"] for gpu in seen["facts"]["gpus"]] == ["NVIDIA H100 80GB HBM3"] * 2
     assert seen["facts"]["gpus"][1]["capability"] == "9.0"
     assert [finding["name"] for finding in seen["findings"]] == ["ecc-uncorrectable", "pcie-narrow"]
+
+
+def test_whoever_is_on_a_gpu_is_told_without_arguments(played: tuple[str, dict[str, Any]]) -> None:
+    seen = played[1]["crowded"]
+    [holder] = seen["holders"]
+    assert (holder["memory"], holder["found"], holder["kind"]) == ({"0": 40000 * 2**20}, True, "C")
+    assert Path(holder["executable"]).name.startswith("python")
+    assert [finding["name"] for finding in seen["findings"]] == ["gpu-occupied"]
+    assert "sk-secret" not in json.dumps(seen) + played[0]
