@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,10 +10,14 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.driver import comma
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.command import Command
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.hardware import needs_fabric_manager
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.model import Resolution, State, User, Wanted
+from ansible_collections.baremetal.vllm.plugins.module_utils.driver.systems import DKMS, PREBUILT
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.finding import Finding
 
 # Units of this toolkit: they are stopped gracefully before the driver goes, and started again after it has come.
 OURS = ("vllm-",)
+# Prebuilt modules of one kernel: Ubuntu's linux-modules-nvidia-580-server-open-6.8.0-151-generic (not what follows a flavour),
+# RHEL's kmod-nvidia-580.178.04-5.14.0-687.54.1.
+_OF_ONE_KERNEL = re.compile(r"linux-modules-nvidia-.*-\d+\.\d+\.\d+-|kmod-nvidia-\d{3}\.[\d.]+-\d")
 # Findings of files that an installed package has brought and that are gone.
 _LOST = {"firmware-missing", "nvidia-smi-missing"}
 
@@ -175,10 +180,22 @@ def _reboot(state: State, resolution: Resolution, moves: bool, findings: Sequenc
     running = next((kernel for kernel in state.kernels if kernel.release == state.running), None)
     if not _load_changes(state, resolution):
         return ""
-    if running is None or (not running.headers and not moves and running.module is None):
-        other = state.next_kernel or "another kernel"
+    other = state.next_kernel or "another kernel"
+    if running is not None and moves:
+        left_out = resolution.build == PREBUILT and not _brought(resolution, running.release)
+        said = (
+            f"no package has a module {resolution.version} for the running kernel {running.release}; {other} boots next"
+        )
+        return said if left_out else ""
+    if running is None or (running.module is None and not (running.headers and resolution.build == DKMS)):
         return f"no module can be built for the running kernel {state.running}; {other} boots next"
     return ""
+
+
+def _brought(resolution: Resolution, kernel: str) -> bool:
+    """Whether prebuilt modules come for this kernel too: packages name theirs, but for those that serve every kernel."""
+    named = [name for name in resolution.packages if _OF_ONE_KERNEL.match(name)]
+    return not named or any(name.endswith((f"-{kernel}", f"-{kernel.split('.el')[0]}")) for name in named)
 
 
 def users(state: State) -> tuple[tuple[str, ...], tuple[User, ...]]:
