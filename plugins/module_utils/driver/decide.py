@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.driver import commands, offers
+from ansible_collections.baremetal.vllm.plugins.module_utils.driver import commands, hardware, offers
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.command import Command
-from ansible_collections.baremetal.vllm.plugins.module_utils.driver.hardware import needs_fabric_manager
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.model import Resolution, State, User, Wanted
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.systems import DKMS, PREBUILT
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.finding import Finding
@@ -111,7 +110,7 @@ def decide(
         install=install,
         heal=(*heal, *commands.enable(services.enable)),
         # What needs the right module comes with the reboot.
-        load=() if reboot else _load(state, services, change, "device-nodes-missing" in names, needless),
+        load=() if reboot else _load(state, services, change, names, needless),
         reboot="" if waits else reboot,
         waits=waits,
         back=tuple(commands.reload(state)) if change and not reboot else (),
@@ -147,7 +146,9 @@ def _services(state: State, wanted: Wanted, fickle: bool) -> _Services:
     `fickle`: the persistence daemon is to be started anew, since the GPUs say that they do not persist.
     """
     needed = [commands.PERSISTENCE] if wanted.persistence else []
-    needed += [commands.FABRIC] if needs_fabric_manager(state.gpus, state.switches) else []
+    needed += [commands.FABRIC] if hardware.needs_fabric_manager(state.gpus, state.switches) else []
+    # Without a list of hosts it ends at once.
+    needed += [commands.IMEX] if state.imex_nodes and hardware.needs_imex(state.gpus, state.system.arch) else []
     known = [unit for unit in needed if unit in state.units and state.units[unit].state]
     return _Services(
         enable=tuple(unit for unit in known if not state.units[unit].enabled),
@@ -221,11 +222,13 @@ def _initramfs(state: State, family: str) -> list[Command]:
 
 
 def _load(
-    state: State, services: _Services, change: bool, nodes: bool, needless: tuple[str, ...]
+    state: State, services: _Services, change: bool, names: Set[str], needless: tuple[str, ...]
 ) -> tuple[Command, ...]:
-    """Exchange the module where it must be, make device nodes, and start the services that shall run."""
+    """Exchange the module where it must be, make device nodes, and start the services that shall run; `names` are of findings."""
+    umad = commands.load_umad() if "ib-umad-not-loaded" in names else []
     if not change:
-        return (*(commands.load() if nodes else ()), *commands.start(services.start))
+        nodes = commands.load() if names & {"device-nodes-missing", "imex-channel-missing"} else []
+        return (*umad, *nodes, *commands.start(services.start))
     stopped = [unit for unit in commands.SERVICES if unit in state.units and state.units[unit].state == "active"]
     again = [unit for unit in dict.fromkeys([*services.start, *stopped]) if unit not in needless]
-    return (*commands.unload(state), *commands.load(), *commands.start(again))
+    return (*commands.unload(state), *umad, *commands.load(), *commands.start(again))

@@ -22,12 +22,13 @@ _DRIVER = re.compile(
     r"(lib|a?kmod-|dkms-|firmware-|xserver-xorg-video-|xorg-x11-(drv-)?)?nvidia|cuda-drivers|"
     r"lib(cuda1|cudadebugger1|nvcuvid1|nvoptix1|nvsdm|xnvctrl|egl-nvidia|gl1-nvidia|gles-nvidia|glx-nvidia)|dnf-plugin-nvidia"
 )
-_SUPPORT = re.compile(r"dkms|linux-headers-\S+|kernel-devel\S*")
+_SUPPORT = re.compile(r"dkms|linux-headers-\S+|kernel-devel\S*|nvlsm|infiniband-diags")
 # Of all those, what a set in data/drivers.yml may name, without branches that no GPU of a fleet needs any more.
 _BRANCH = r"(4[7-9]|[5-9]\d)\d"
 _ASKED = re.compile(
     rf"nvidia-(kernel(-open)?-dkms|open-kernel-dkms|driver-cuda|fabricmanager(-{_BRANCH})?|persistenced|smi|firmware|"
     rf"kernel-common-{_BRANCH}(-server)?|dkms(-{_BRANCH})?(-server)?(-open)?|(compute-)?utils-{_BRANCH}(-server)?)|"
+    rf"nvlsm|infiniband-diags|nvidia-imex(-{_BRANCH})?|"
     rf"libcuda1|libnvidia-(ml1|cfg1|compute(-{_BRANCH}(-server)?)?)|firmware-nvidia-gsp|dkms"
 )
 _PREBUILT = "linux-modules-nvidia-"
@@ -43,6 +44,7 @@ _RPM_ASKED = (
         "nvidia-driver-NVML",
     ),
     *("nvidia-kmod-common", "nvidia-fabricmanager", "nvidia-fabric-manager", "nvidia-persistenced", "dkms"),
+    *("nvlsm", "infiniband-diags", "nvidia-imex*"),
     *("kernel-devel", "kernel-devel-matched"),
 )
 _RPM_PREBUILT = re.compile(r"kmod-nvidia-\d{3}\.")
@@ -55,11 +57,12 @@ def belongs(name: str, version: str) -> bool:
     if name.startswith(_PREBUILT):
         # linux-modules-nvidia-580-server-open-…; linux-modules-nvidia-fs-… is for storage, and of no branch.
         return name[len(_PREBUILT) :][:1].isdigit()
-    return bool(_DRIVER.match(name)) and versions.driver(version) != ""
+    # The subnet manager of NVLink 5 switches has dates for versions.
+    return name == "nvlsm" or (bool(_DRIVER.match(name)) and versions.driver(version) != "")
 
 
 def supports(name: str) -> bool:
-    """Whether an installed package is what modules are built with: DKMS and kernel headers."""
+    """Whether an installed package is what the driver wants besides, in a version of its own: DKMS, headers, NVLink 5's tools."""
     return bool(_SUPPORT.fullmatch(name))
 
 

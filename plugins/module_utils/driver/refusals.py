@@ -148,6 +148,27 @@ def tools(package: str, release: Release) -> Finding:
     return Finding("tools-not-on-offer", f"the modules are built by {package}, and no package source offers it", remedy)
 
 
+def subnet(package: str, wanted: Wanted, release: Release) -> Finding:
+    """A package that NVLink 5 switches want, and no package source has."""
+    if package == "nvlsm":
+        remedy = "Write nvidia_driver_source: vendor (NVIDIA's repository has it)"
+        if wanted.source == systems.VENDOR:
+            where = "Add it to nvidia_driver_mirror" if wanted.mirror else "Install it on the host"
+            remedy = f"{where}, from NVIDIA's repository for another release of the system"
+        return Finding(
+            "nvlsm-not-on-offer",
+            f"the NVLink 5 switches of this host's GPUs are set up by nvlsm, which {_from(wanted, release)} does not offer: "
+            "without it the fabric manager does not start, and no program can use a GPU (CUDA error 802)",
+            f"{remedy}; whoever has installed it, it will do",
+        )
+    main = {"debian": "main (Debian) or universe (Ubuntu)", "rhel": "appstream"}[release.family]
+    return Finding(
+        f"{package}-not-on-offer",
+        f"the fabric manager of NVLink 5 switches calls ibstat of {package}, and no package source offers it",
+        f"See that {main} is among the host's package sources",
+    )
+
+
 def _from(wanted: Wanted, release: Release) -> str:
     if wanted.mirror:
         return f"{wanted.mirror} (for {release.title})"

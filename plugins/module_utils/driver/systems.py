@@ -34,6 +34,8 @@ class PackageSet:
     userspace: tuple[str, ...]
     firmware: tuple[str, ...]
     fabric: tuple[str, ...] = ()
+    imex: tuple[str, ...] = ()
+    nvlink5: tuple[str, ...] = ()
     persistence: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()
     headers: str = ""
