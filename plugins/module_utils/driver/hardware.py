@@ -77,9 +77,9 @@ def has_nvlink5(gpus: Iterable[Device], switches: int) -> bool:
 
 def needs_imex(gpus: Iterable[Device], arch: str) -> bool:
     """Whether the GPUs' NVLink fabric spans hosts, which share memory over it through IMEX; `arch` is the host's (aarch64)."""
-    known = systems.facts()["imex"]
+    known, boards = systems.facts()["imex"], systems.facts()["hidden_switches"]["devices"]
     spans = [tuple(int(end, 16) for end in text.split("-")) for text in known["devices"].split()]
-    own = [int(gpu.device, 16) for gpu in gpus if gpu.vendor == NVIDIA]
+    own = [int(gpu.device, 16) for gpu in gpus if gpu.vendor == NVIDIA and gpu.device not in boards]
     return arch == known["arch"] and sum(any(a <= n <= b for a, b in spans) for n in own) >= known["count"]
 
 
