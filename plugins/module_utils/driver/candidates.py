@@ -101,8 +101,8 @@ def shelf(state: State, family: str, distribution: bool, beside: bool = False) -
             for name, known in driver.items()
         },
         newest={name: versions.newest(family, fulls) for name, fulls in every.items()},
-        # Every version of kernel-devel stands for a kernel.
-        kernels=frozenset(offer.version for offer in support if offer.name == "kernel-devel"),
+        # Every version of kernel-devel (kernel-64k-devel) stands for a kernel.
+        kernels=frozenset(f"{offer.name}-{offer.version}" for offer in support if offer.name.endswith("-devel")),
         streams=frozenset(offer.name for offer in given if offer.name.startswith(f"{offers.MODULE}:")),
     )
 
@@ -188,7 +188,8 @@ def _parts(
 
 
 def _named(name: str, branch: str, kernel: str = "", meta: str = "") -> str:
-    abi = kernel.split(".el")[0]
+    # None is prebuilt for a variant (+64k, +rt): the name of its release would find that of the plain kernel.
+    abi = kernel if "+" in kernel else kernel.split(".el")[0]
     for word, value in (("{branch}", branch), ("{kernel}", kernel), ("{abi}", abi), ("{flavour}", meta)):
         name = name.replace(word, value)
     return name

@@ -47,9 +47,9 @@ def difference(resolution: Resolution, state: State) -> dict[str, str]:
 
 
 def _installed(name: str, version: str, state: State) -> bool:
-    if name.startswith("kernel-devel"):
+    if name.startswith("kernel-"):
         # RPM keeps one beside the other, under one name; those of a kernel are asked for as "kernel-devel-RELEASE".
-        kernels = [kernel for kernel in state.kernels if name == f"kernel-devel-{kernel.release}"]
+        kernels = [kernel for kernel in state.kernels if name == offers.devel(kernel.release)]
         return kernels[0].headers if kernels else name in state.packages
     return name in state.packages and version in ("", state.packages[name])
 

@@ -91,7 +91,9 @@ def support(way: Way, state: State, release: Release, on: Shelf) -> tuple[dict[s
     lacking = []
     for kernel in [kernel.release for kernel in state.kernels if not kernel.headers]:
         name = way.packages.headers.replace("{kernel}", kernel)
-        if release.family == "rhel" and kernel.rpartition(".")[0] in on.kernels:
+        if release.family == "rhel":
+            name = offers.devel(kernel)
+        if release.family == "rhel" and name.rpartition(".")[0] in on.kernels:
             # Several versions of kernel-devel lie side by side: the name says which, as dnf takes it.
             packages[name] = ""
         elif release.family == "debian" and name in offered:
@@ -101,6 +103,8 @@ def support(way: Way, state: State, release: Release, on: Shelf) -> tuple[dict[s
         else:
             lacking.append(kernel)
     meta = way.packages.headers_meta.replace("{flavour}", candidates.flavour(first, release))
+    if release.family == "rhel":
+        meta = " | ".join(offers.variants(name, first.partition("+")[2]) for name in meta.split(" | "))
     # Headers that came by their kernel's name (linux-headers-$(uname -r)) are followed by none for the next kernel. What is
     # there and works is left as it is.
     alone = release.family == "debian" and not any(name in state.packages for name in meta.split(" | "))

@@ -12,6 +12,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.driver import (
     diagnose_nvlink,
     diagnose_packages,
     diagnose_services,
+    diagnose_system,
     diagnose_xids,
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.diagnose_case import Case
@@ -22,6 +23,7 @@ Check = Callable[[Case], Iterable[Finding]]
 
 # In the order in which they are told: what stands in the way of everything else first.
 CHECKS: tuple[Check, ...] = (
+    diagnose_system.engine,
     diagnose_packages.runfile,
     diagnose_packages.virtual_gpu,
     diagnose_devices.fewer_on_the_bus,

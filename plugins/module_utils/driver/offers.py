@@ -22,7 +22,7 @@ _DRIVER = re.compile(
     r"(lib|a?kmod-|dkms-|firmware-|xserver-xorg-video-|xorg-x11-(drv-)?)?nvidia|cuda-drivers|"
     r"lib(cuda1|cudadebugger1|nvcuvid1|nvoptix1|nvsdm|xnvctrl|egl-nvidia|gl1-nvidia|gles-nvidia|glx-nvidia)|dnf-plugin-nvidia"
 )
-_SUPPORT = re.compile(r"dkms|linux-headers-\S+|kernel-devel\S*|nvlsm|infiniband-diags")
+_SUPPORT = re.compile(r"dkms|linux-headers-\S+|kernel(-\w+)?-devel\S*|nvlsm|infiniband-diags")
 # Of all those, what a set in data/drivers.yml may name, without branches that no GPU of a fleet needs any more.
 _BRANCH = r"(4[7-9]|[5-9]\d)\d"
 _ASKED = re.compile(
@@ -45,7 +45,8 @@ _RPM_ASKED = (
     ),
     *("nvidia-kmod-common", "nvidia-fabricmanager", "nvidia-fabric-manager", "nvidia-persistenced", "dkms"),
     *("nvlsm", "infiniband-diags", "nvidia-imex*"),
-    *("kernel-devel", "kernel-devel-matched"),
+    *("kernel-devel", "kernel-devel-matched", "kernel-64k-devel", "kernel-64k-devel-matched"),
+    *("kernel-rt-devel", "kernel-rt-devel-matched"),
 )
 _RPM_PREBUILT = re.compile(r"kmod-nvidia-\d{3}\.")
 # The prebuilt modules want their own driver's files beside them: "nvidia-kernel-common-580-server (>= 580.178.04)".
@@ -70,6 +71,24 @@ def flavour(kernel: str) -> str:
     """What the meta packages of a kernel end in: "generic" of 6.8.0-151-generic, "cloud-amd64" of 6.1.0-56-cloud-amd64."""
     match = re.search(r"-([a-z].*)$", kernel)
     return match[1] if match else ""
+
+
+def devel(kernel: str, package: str = "kernel-devel") -> str:
+    """What RHEL's packages of headers are called for a kernel's release: those of a variant have its name in theirs.
+
+    >>> devel("5.14.0-687.54.1.el9_8.aarch64+64k"), devel("5.14.0-687.54.1.el9_8.x86_64", "kernel-devel-matched")
+    ('kernel-64k-devel-5.14.0-687.54.1.el9_8.aarch64', 'kernel-devel-matched-5.14.0-687.54.1.el9_8.x86_64')
+    """
+    release, _, variant = kernel.partition("+")
+    return f"{variants(package, variant)}-{release}"
+
+
+def variants(package: str, variant: str) -> str:
+    """A package of a kernel's for a variant of it: kernel-devel-matched of "64k" is kernel-64k-devel-matched.
+
+    Source: Red Hat Enterprise Linux 9, "Managing, monitoring, and updating the kernel": The 64k page size kernel.
+    """
+    return package.replace("kernel-", f"kernel-{variant}-", 1) if variant else package
 
 
 def read(family: str, kernels: Iterable[str], run: Run) -> tuple[Offer, ...]:

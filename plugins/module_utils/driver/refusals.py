@@ -137,7 +137,7 @@ def headers(kernel: str, package: str) -> Finding:
         "headers-not-on-offer",
         f"no module can be built for the kernel that boots next, {kernel}: {package} is not on offer",
         "Install a newer kernel and reboot into it (package sources keep the headers of current kernels only); of kernels whose"
-        " headers have other names (proxmox-headers, kernel-uek-devel, kernel-64k-devel) install those yourself, then run again",
+        " headers have other names (proxmox-headers, kernel-uek-devel) install those yourself, then run again",
     )
 
 
