@@ -100,7 +100,7 @@ def nodes(case: Case) -> Iterator[Finding]:
             "device-nodes-missing",
             f"{some(lacking)} {'is' if len(lacking) == 1 else 'are'} missing: "
             f"a unit sees only devices that are there when it starts{case.guest}",
-            "nvidia-uvm is loaded, and they are made (/usr/local/libexec/nvidia-device-nodes)",
+            "They are made, after loading nvidia-uvm (/usr/local/libexec/nvidia-device-nodes)",
             "load",
         )
 
