@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import subprocess
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -95,6 +98,19 @@ def test_device_nodes_are_made_before_an_engine_starts() -> None:
     after = settings(unit, "After")[0].split()
     assert {"nvidia-device-nodes.service", "nvidia-fabricmanager.service", "nvidia-imex.service"} <= set(after)
     assert "nvidia-device-nodes.service" not in units("rocm", m={"gpus": [0]})["m"].text
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here")
+def test_engines_and_what_comes_before_them_are_no_circle(tmp_path: Path) -> None:
+    unit = units(m={"gpus": [0]})["m"]
+    (tmp_path / unit.unit).write_text(unit.text)
+    for name in ("nvidia-device-nodes.service", "nvidia-persistenced.service"):
+        (tmp_path / name).write_text((TEMPLATES / "etc/systemd/system" / name).read_text(encoding="utf-8"))
+    paths = [str(path) for path in sorted(tmp_path.iterdir())]
+    done = subprocess.run(["systemd-analyze", "verify", *paths], capture_output=True, text=True, check=False)
+    # The programs are not here; that the units were read is told by their lack.
+    assert "vllm-m.service" in done.stderr
+    assert not re.search(r"ordering cycle|Unknown (key|lvalue|section)|Invalid|bad unit", done.stderr), done.stderr
 
 
 def test_neighbours_on_one_gpu_are_ordered_and_do_not_restart_each_other() -> None:
