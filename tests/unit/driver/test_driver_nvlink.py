@@ -164,6 +164,20 @@ def test_a_subnet_manager_of_anybodys_will_do() -> None:
     assert resolved(state, source="distribution", version="580").packages["nvlsm"] == "2025.06.6-1"
 
 
+def test_ubuntus_own_driver_stays_and_gets_the_subnet_manager_from_nvidias_repository() -> None:
+    """`vendor` is the default, and replaces no driver of the distribution's that is whole."""
+    bare = board("ubuntu 24.04", "distribution")
+    subnet = {"nvlsm": "2025.06.6-1", "infiniband-diags": "50.0-2ubuntu0.2"}
+    found = resolved(replace(bare, packages=subnet), source="distribution", version="580")
+    there = installed(bare, found.packages, found.version, dkms=False)
+    offers = (*(bare.offers or ()), *(host("ubuntu 24.04", "vendor").offers or ()))
+    kept = resolved(replace(there, offers=offers))
+    assert kept.packages["nvlsm"] == "2025.10.14-1"
+    assert {name: full for name, full in kept.packages.items() if "server" in name} == {
+        name: full for name, full in found.packages.items() if "server" in name
+    }
+
+
 @pytest.mark.parametrize(
     ("system", "version", "name"),
     [
