@@ -18,7 +18,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.ansible/collections
 export MOLECULE_GLOB := molecule/*/molecule.yml
 
-.PHONY: help venv system lab demo test check lint unit molecule bench catalogue docs clean lab-absent dist
+.PHONY: help venv system lab demo test check lint unit exhaustive molecule bench catalogue docs clean lab-absent dist
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | column -t -s '|'
@@ -66,6 +66,9 @@ lint: venv
 unit: venv
 	@# One more than the cores that are asked for: some tests wait.
 	@pytest --numprocesses 3 --dist worksteal
+
+exhaustive: venv ## Thousands of drawn hosts through the driver's role, minutes long; how many: HISTORIES=5000
+	@HISTORIES=$${HISTORIES:-5000} pytest tests/unit/driver/test_driver_converge.py -k 'ends_well or absent' --numprocesses 2
 
 molecule: venv system
 	@# A run that was cut off may have left word of a lab that is no more.

@@ -7,7 +7,12 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine import lock, prepare, pythons, sources
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine.decide import RefusalError, decide, room_needed
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.decide import (
+    RefusalError,
+    check_systemd,
+    decide,
+    room_needed,
+)
 
 
 class ActionModule(ActionBase):
@@ -31,6 +36,7 @@ class ActionModule(ActionBase):
     def judge(self, asked: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
         """Decide from a host's answer; raises RefusalError, NoPythonError or LockError."""
         release, accelerator = asked["release"], asked["accelerator"]
+        check_systemd(answer.get("systemd"))
         offline = asked.get("source", "wheelhouse") == "wheelhouse"
         houses, locks = prepare.acceptable(asked, answer["arch"])
         verdict = decide(

@@ -138,6 +138,7 @@ def main() -> None:
         family=family,
         pythons=[] if whole else installed.pythons(named),
         glibc=installed.libc(),
+        systemd=installed.systemd(),
         arch=installed.machine(),
         free_bytes=installed.free_bytes(root),
     )

@@ -220,6 +220,7 @@ def engine(asked: dict[str, Any]) -> dict[str, Any]:
         **installed.survey(Path(planned["path"]).parent, planned["release"], asked["keep"] or []),
         "missing_packages": installed.missing_packages(needed),
         "arch": installed.machine(),
+        "systemd": installed.systemd(),
     }
 
 

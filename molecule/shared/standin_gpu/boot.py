@@ -54,9 +54,12 @@ def load_modules() -> None:
             for line in path.read_text().splitlines():
                 if line.startswith("nvidia"):
                     subprocess.run(["modprobe", "-b", line.strip()], check=False)
-    # udev rules that run nvidia-modprobe when the driver has bound to a GPU; -u is for nvidia-uvm and its nodes.
+    # udev rules that make nodes when the driver has bound to a GPU: of packages by nvidia-modprobe (-u is for nvidia-uvm and its
+    # nodes), of ours by a unit that loads it, too.
     rules = [path.read_text() for place in ("/usr/lib", "/etc") for path in Path(place, "udev/rules.d").glob("*.rules")]
-    if (machine.MODULES / "nvidia").exists() and any(re.search(r"nvidia-modprobe\b.*-u", text) for text in rules):
+    if (machine.MODULES / "nvidia").exists() and any(
+        re.search(r"nvidia-modprobe\b.*-u|nvidia-device-nodes\.service", text) for text in rules
+    ):
         subprocess.run(["modprobe", "nvidia-uvm"], check=False)
 
 

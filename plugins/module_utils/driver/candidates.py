@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.driver import offers, repository, systems, versions
+from ansible_collections.baremetal.vllm.plugins.module_utils.driver import (
+    hardware,
+    offers,
+    repository,
+    systems,
+    versions,
+)
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.model import Offer, State
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.systems import PackageSet, Release
 
 # Suites that a system takes nothing from by itself; headers of a kernel that came from there are looked for by name.
 _BESIDE = re.compile(r"-(backports|proposed)/")
-MODULES, USERSPACE, FIRMWARE, FABRIC = "kernel modules", "userspace", "firmware", "fabric manager"
+MODULES, USERSPACE, FIRMWARE, FABRIC, IMEX = "kernel modules", "userspace", "firmware", "fabric manager", "IMEX"
 
 
 @dataclass(frozen=True)
@@ -95,15 +101,22 @@ def shelf(state: State, family: str, distribution: bool, beside: bool = False) -
             for name, known in driver.items()
         },
         newest={name: versions.newest(family, fulls) for name, fulls in every.items()},
-        # Every version of kernel-devel stands for a kernel.
-        kernels=frozenset(offer.version for offer in support if offer.name == "kernel-devel"),
+        # Every version of kernel-devel (kernel-64k-devel) stands for a kernel.
+        kernels=frozenset(f"{offer.name}-{offer.version}" for offer in support if offer.name.endswith("-devel")),
         streams=frozenset(offer.name for offer in given if offer.name.startswith(f"{offers.MODULE}:")),
     )
 
 
-def common(way: Way, state: State, release: Release, on: Shelf, fabric: bool) -> set[str]:
+def needed(state: State) -> tuple[str, ...]:
+    """The parts that only some hosts need, and this one does: FABRIC, IMEX."""
+    fabric = hardware.needs_fabric_manager(state.gpus, state.switches)
+    imex = hardware.needs_imex(state.gpus, state.system.arch)
+    return (*((FABRIC,) if fabric else ()), *((IMEX,) if imex else ()))
+
+
+def common(way: Way, state: State, release: Release, on: Shelf) -> set[str]:
     """The versions of the branch that all parts come in."""
-    required, _ = _parts(way, state, release, fabric)
+    required, _ = _parts(way, state, release, needed(state))
     stream = way.packages.stream(way.kind, way.build).format(branch=way.branch)
     if on.streams and stream and stream not in on.streams:
         return set()
@@ -111,12 +124,10 @@ def common(way: Way, state: State, release: Release, on: Shelf, fabric: bool) ->
     return {version for version in every if versions.branch(version) == way.branch}
 
 
-def evaluate(
-    way: Way, state: State, release: Release, on: Shelf, fabric: bool, exact: str, keep: str
-) -> Found | Missed:
+def evaluate(way: Way, state: State, release: Release, on: Shelf, exact: str, keep: str) -> Found | Missed:
     """The version that all parts come in: `exact`, else `keep` where it is one of them, else the newest."""
-    required, optional = _parts(way, state, release, fabric)
-    shared = common(way, state, release, on, fabric)
+    required, optional = _parts(way, state, release, needed(state))
+    shared = common(way, state, release, on)
     fitting = {version for version in shared if exact in ("", version)}
     if not fitting:
         parts = {
@@ -132,10 +143,10 @@ def evaluate(
 
 
 def names(way: Way, state: State, release: Release) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The packages of a way that must be there, and those that may; the fabric manager among the latter."""
-    required, optional = _parts(way, state, release, fabric=False)
+    """The packages of a way that must be there, and those that may; fabric manager and IMEX among the latter."""
+    required, optional = _parts(way, state, release, ())
     listed = tuple(name for part in required.values() for name in part)
-    return listed, (*optional, *(_named(name, way.branch) for name in way.packages.fabric))
+    return listed, (*optional, *(_named(name, way.branch) for name in (*way.packages.fabric, *way.packages.imex)))
 
 
 def flavour(kernel: str, release: Release) -> str:
@@ -147,7 +158,7 @@ def flavour(kernel: str, release: Release) -> str:
 
 
 def _parts(
-    way: Way, state: State, release: Release, fabric: bool
+    way: Way, state: State, release: Release, needs: Sequence[str]
 ) -> tuple[dict[str, tuple[str, ...]], tuple[str, ...]]:
     """Names by part, and optional names: modules of the kernels that do not boot next, and what follows later kernels."""
     first = state.next_kernel or state.running
@@ -166,14 +177,19 @@ def _parts(
         USERSPACE: tuple(_named(name, way.branch) for name in way.packages.userspace),
         FIRMWARE: tuple(_named(name, way.branch) for name in way.packages.firmware),
     }
-    if fabric:
-        # A source without any fabric manager cannot serve such a host, and says so.
-        parts[FABRIC] = tuple(_named(name, way.branch) for name in way.packages.fabric) or ("nvidia-fabricmanager",)
+    for part, listed, usual in (
+        (FABRIC, way.packages.fabric, "nvidia-fabricmanager"),
+        (IMEX, way.packages.imex, "nvidia-imex"),
+    ):
+        if part in needs:
+            # A source without any cannot serve such a host, and says so.
+            parts[part] = tuple(_named(name, way.branch) for name in listed) or (usual,)
     return parts, tuple(optional)
 
 
 def _named(name: str, branch: str, kernel: str = "", meta: str = "") -> str:
-    abi = kernel.split(".el")[0]
+    # None is prebuilt for a variant (+64k, +rt): the name of its release would find that of the plain kernel.
+    abi = kernel if "+" in kernel else kernel.split(".el")[0]
     for word, value in (("{branch}", branch), ("{kernel}", kernel), ("{abi}", abi), ("{flavour}", meta)):
         name = name.replace(word, value)
     return name

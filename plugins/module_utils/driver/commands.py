@@ -12,6 +12,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.driver import offer
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.command import Command
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.model import Resolution, State
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.repository import REPO_ID
+from ansible_collections.baremetal.vllm.plugins.module_utils.driver.rules import NODES
 
 # Whoever holds apt's lock (unattended upgrades) is waited for; files that the operator changed stay as they are.
 _APT = (
@@ -24,10 +25,10 @@ _DNF = ("dnf", "-y", "--setopt=install_weak_deps=False")
 _ALL_OF_THEM = (f"--setopt={REPO_ID}.module_hotfixes=1", "--disableplugin=versionlock")
 # Sister modules, in the order in which they can go.
 SISTERS = ("nvidia_peermem", "nvidia_drm", "nvidia_modeset", "nvidia_uvm")
-FABRIC, PERSISTENCE = "nvidia-fabricmanager.service", "nvidia-persistenced.service"
+FABRIC, PERSISTENCE, IMEX = "nvidia-fabricmanager.service", "nvidia-persistenced.service", "nvidia-imex.service"
 # What holds the devices open besides models, or has set them, in the order in which it comes back after the module has.
 SERVICES = (
-    *(PERSISTENCE, FABRIC, "nvidia-imex.service", "gpu-mig.service", "gpu-settings.service"),
+    *(PERSISTENCE, FABRIC, IMEX, "gpu-mig.service", "gpu-settings.service"),
     *("nvidia-dcgm.service", "nvidia-dcgm-exporter.service"),
 )
 
@@ -46,9 +47,9 @@ def difference(resolution: Resolution, state: State) -> dict[str, str]:
 
 
 def _installed(name: str, version: str, state: State) -> bool:
-    if name.startswith("kernel-devel"):
+    if name.startswith("kernel-"):
         # RPM keeps one beside the other, under one name; those of a kernel are asked for as "kernel-devel-RELEASE".
-        kernels = [kernel for kernel in state.kernels if name == f"kernel-devel-{kernel.release}"]
+        kernels = [kernel for kernel in state.kernels if name == offers.devel(kernel.release)]
         return kernels[0].headers if kernels else name in state.packages
     return name in state.packages and version in ("", state.packages[name])
 
@@ -242,8 +243,14 @@ def load() -> list[Command]:
     return [
         Command("load nvidia", ("modprobe", "nvidia")),
         Command("load nvidia-uvm", ("modprobe", "nvidia-uvm")),
-        Command("make the device nodes", ("nvidia-modprobe", "-c=0", "-u"), optional=True),
+        # It waits for udev first: Ubuntu's nodes come from there, a moment after the module.
+        Command("make the device nodes", (NODES,), optional=True),
     ]
+
+
+def load_umad() -> list[Command]:
+    """Load what NVLink 5 switches are reached by, as the next boot will."""
+    return [Command("load ib_umad", ("modprobe", "ib_umad"))]
 
 
 def reload(state: State) -> list[Command]:

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.driver import candidates, offers, refusals, versions
+from ansible_collections.baremetal.vllm.plugins.module_utils.driver import (
+    candidates,
+    hardware,
+    offers,
+    refusals,
+    versions,
+)
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.candidates import Found, Shelf, Way
-from ansible_collections.baremetal.vllm.plugins.module_utils.driver.model import Offer, State
+from ansible_collections.baremetal.vllm.plugins.module_utils.driver.model import Offer, State, Wanted
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.systems import Release
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.finding import Finding
 
+# What the fabric manager of NVLink 5 switches starts and calls (`nvlink5` of data/drivers.yml), by the packages that bring it.
+SUBNET_MANAGER, IBSTAT = "nvlsm", "infiniband-diags"
+SUBNET = (SUBNET_MANAGER, IBSTAT)
 PERSISTENCE = re.compile(r"nvidia-persistenced$|nvidia-compute-utils-")
-_FABRIC = re.compile(r"nvidia-fabric-?manager")
+_PARTS = {candidates.FABRIC: re.compile(r"nvidia-fabric-?manager"), candidates.IMEX: re.compile(r"nvidia-imex")}
 
 
 def installed(version: str, build: str, state: State, release: Release) -> dict[str, str]:
@@ -28,7 +38,9 @@ def installed(version: str, build: str, state: State, release: Release) -> dict[
                 chosen = [_present(name.replace("{version}", version), state) for name in required]
                 if packages.first <= int(number) < packages.below and all(chosen):
                     daemon = [name.replace("{branch}", number) for name in packages.persistence]
-                    more = [_present(name.replace("{version}", version), state) for name in (*optional, *daemon)]
+                    subnet = packages.nvlink5 if hardware.has_nvlink5(state.gpus, state.switches) else ()
+                    listed = (*optional, *daemon, *subnet)
+                    more = [_present(name.replace("{version}", version), state) for name in listed]
                     return {name: state.packages[name] for name in (*chosen, *more) if name}
     own = {name: full for name, full in state.packages.items() if offers.belongs(name, full)}
     return {
@@ -36,9 +48,28 @@ def installed(version: str, build: str, state: State, release: Release) -> dict[
     }
 
 
-def fabric(version: str, packages: dict[str, str]) -> bool:
-    """Whether the fabric manager is among the packages, in the driver's version."""
-    return any(_FABRIC.match(name) and versions.driver(full) == version for name, full in packages.items())
+def lacking(version: str, packages: Mapping[str, str], state: State) -> bool:
+    """Whether anything is not among the packages that this host's NVLink needs: a fabric manager or IMEX in the driver's version,
+    what NVLink 5 switches want besides."""
+    parts = (_PARTS[part] for part in candidates.needed(state))
+    own = [name for name, full in packages.items() if versions.driver(full) == version]
+    subnet = hardware.has_nvlink5(state.gpus, state.switches) and not set(SUBNET) <= set(packages)
+    return subnet or not all(any(map(part.match, own)) for part in parts)
+
+
+def subnet(way: Way, state: State, on: Shelf, wanted: Wanted, release: Release) -> tuple[dict[str, str], list[Finding]]:
+    """What the fabric manager of NVLink 5 switches wants besides: what is installed stays, but for an upgrade; or a refusal."""
+    if not hardware.has_nvlink5(state.gpus, state.switches):
+        return {}, []
+    packages, refused = {}, []
+    for name in way.packages.nvlink5:
+        full = "" if wanted.upgrade else state.packages.get(name, "")
+        full = full or on.newest.get(name) or state.packages.get(name, "")
+        if full:
+            packages[name] = full
+        else:
+            refused.append(refusals.subnet(name, wanted, release))
+    return packages, refused
 
 
 def _present(alternatives: str, state: State) -> str:
@@ -60,7 +91,9 @@ def support(way: Way, state: State, release: Release, on: Shelf) -> tuple[dict[s
     lacking = []
     for kernel in [kernel.release for kernel in state.kernels if not kernel.headers]:
         name = way.packages.headers.replace("{kernel}", kernel)
-        if release.family == "rhel" and kernel.rpartition(".")[0] in on.kernels:
+        if release.family == "rhel":
+            name = offers.devel(kernel)
+        if release.family == "rhel" and name.rpartition(".")[0] in on.kernels:
             # Several versions of kernel-devel lie side by side: the name says which, as dnf takes it.
             packages[name] = ""
         elif release.family == "debian" and name in offered:
@@ -70,6 +103,8 @@ def support(way: Way, state: State, release: Release, on: Shelf) -> tuple[dict[s
         else:
             lacking.append(kernel)
     meta = way.packages.headers_meta.replace("{flavour}", candidates.flavour(first, release))
+    if release.family == "rhel":
+        meta = " | ".join(offers.variants(name, first.partition("+")[2]) for name in meta.split(" | "))
     # Headers that came by their kernel's name (linux-headers-$(uname -r)) are followed by none for the next kernel. What is
     # there and works is left as it is.
     alone = release.family == "debian" and not any(name in state.packages for name in meta.split(" | "))
@@ -102,11 +137,15 @@ def persistence(best: Found, state: State, on: Shelf) -> dict[str, str]:
     return {}
 
 
-def fabric_along(best: Found, state: State, on: Shelf) -> dict[str, str]:
-    """An installed fabric manager in the driver's version, else as it is: on a host without NVSwitches nothing asks for it."""
-    if any(map(_FABRIC.match, best.packages)):
-        return {}
-    names = [_present(each.replace("{branch}", best.way.branch), state) for each in best.way.packages.fabric]
+def along(best: Found, state: State, on: Shelf) -> dict[str, str]:
+    """An installed fabric manager and IMEX in the driver's version, else as they are: where nothing else asks for them."""
+    listed = {candidates.FABRIC: best.way.packages.fabric, candidates.IMEX: best.way.packages.imex}
+    names = [
+        _present(each.replace("{branch}", best.way.branch), state)
+        for part, alternatives in listed.items()
+        if not any(map(_PARTS[part].match, best.packages))
+        for each in alternatives
+    ]
     return {name: on.driver.get(name, {}).get(best.version) or state.packages[name] for name in names if name}
 
 
@@ -121,13 +160,14 @@ def in_the_way(way: Way, packages: dict[str, str], state: State, release: Releas
             *(name for builds in each.modules.values() for names in builds.values() for name in names),
             *(
                 name
-                for name in (*each.userspace, *each.firmware, *each.fabric, *each.persistence)
+                for name in (*each.userspace, *each.firmware, *each.fabric, *each.imex, *each.persistence)
                 if "{branch}" in name
             ),
         )
     }
     chosen = {_pattern(n.replace("{branch}", way.branch)) for n in (*way.packages.userspace, *way.packages.firmware)}
-    chosen |= {_pattern(n.replace("{branch}", way.branch)) for n in (*way.packages.fabric, *way.packages.persistence)}
+    rest = (*way.packages.fabric, *way.packages.imex, *way.packages.persistence)
+    chosen |= {_pattern(n.replace("{branch}", way.branch)) for n in rest}
     return tuple(
         sorted(
             name

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.driver import commands, offers
+from ansible_collections.baremetal.vllm.plugins.module_utils.driver import commands, hardware, offers
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.command import Command
-from ansible_collections.baremetal.vllm.plugins.module_utils.driver.hardware import needs_fabric_manager
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.model import Resolution, State, User, Wanted
+from ansible_collections.baremetal.vllm.plugins.module_utils.driver.systems import DKMS, PREBUILT
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.finding import Finding
 
 # Units of this toolkit: they are stopped gracefully before the driver goes, and started again after it has come.
 OURS = ("vllm-",)
+# Prebuilt modules of one kernel: Ubuntu's linux-modules-nvidia-580-server-open-6.8.0-151-generic (not what follows a flavour),
+# RHEL's kmod-nvidia-580.178.04-5.14.0-687.54.1.
+_OF_ONE_KERNEL = re.compile(r"linux-modules-nvidia-.*-\d+\.\d+\.\d+-|kmod-nvidia-\d{3}\.[\d.]+-\d")
 # Findings of files that an installed package has brought and that are gone.
 _LOST = {"firmware-missing", "nvidia-smi-missing"}
 
@@ -106,7 +110,7 @@ def decide(
         install=install,
         heal=(*heal, *commands.enable(services.enable)),
         # What needs the right module comes with the reboot.
-        load=() if reboot else _load(state, services, change, "device-nodes-missing" in names, needless),
+        load=() if reboot else _load(state, services, change, names, needless),
         reboot="" if waits else reboot,
         waits=waits,
         back=tuple(commands.reload(state)) if change and not reboot else (),
@@ -142,7 +146,9 @@ def _services(state: State, wanted: Wanted, fickle: bool) -> _Services:
     `fickle`: the persistence daemon is to be started anew, since the GPUs say that they do not persist.
     """
     needed = [commands.PERSISTENCE] if wanted.persistence else []
-    needed += [commands.FABRIC] if needs_fabric_manager(state.gpus, state.switches) else []
+    needed += [commands.FABRIC] if hardware.needs_fabric_manager(state.gpus, state.switches) else []
+    # Without a list of hosts it ends at once.
+    needed += [commands.IMEX] if state.imex_nodes and hardware.needs_imex(state.gpus, state.system.arch) else []
     known = [unit for unit in needed if unit in state.units and state.units[unit].state]
     return _Services(
         enable=tuple(unit for unit in known if not state.units[unit].enabled),
@@ -175,10 +181,22 @@ def _reboot(state: State, resolution: Resolution, moves: bool, findings: Sequenc
     running = next((kernel for kernel in state.kernels if kernel.release == state.running), None)
     if not _load_changes(state, resolution):
         return ""
-    if running is None or (not running.headers and not moves and running.module is None):
-        other = state.next_kernel or "another kernel"
+    other = state.next_kernel or "another kernel"
+    if running is not None and moves:
+        left_out = resolution.build == PREBUILT and not _brought(resolution, running.release)
+        said = (
+            f"no package has a module {resolution.version} for the running kernel {running.release}; {other} boots next"
+        )
+        return said if left_out else ""
+    if running is None or (running.module is None and not (running.headers and resolution.build == DKMS)):
         return f"no module can be built for the running kernel {state.running}; {other} boots next"
     return ""
+
+
+def _brought(resolution: Resolution, kernel: str) -> bool:
+    """Whether prebuilt modules come for this kernel too: packages name theirs, but for those that serve every kernel."""
+    named = [name for name in resolution.packages if _OF_ONE_KERNEL.match(name)]
+    return not named or any(name.endswith((f"-{kernel}", f"-{kernel.split('.el')[0]}")) for name in named)
 
 
 def users(state: State) -> tuple[tuple[str, ...], tuple[User, ...]]:
@@ -204,11 +222,13 @@ def _initramfs(state: State, family: str) -> list[Command]:
 
 
 def _load(
-    state: State, services: _Services, change: bool, nodes: bool, needless: tuple[str, ...]
+    state: State, services: _Services, change: bool, names: Set[str], needless: tuple[str, ...]
 ) -> tuple[Command, ...]:
-    """Exchange the module where it must be, make device nodes, and start the services that shall run."""
+    """Exchange the module where it must be, make device nodes, and start the services that shall run; `names` are of findings."""
+    umad = commands.load_umad() if "ib-umad-not-loaded" in names else []
     if not change:
-        return (*(commands.load() if nodes else ()), *commands.start(services.start))
+        nodes = commands.load() if names & {"device-nodes-missing", "imex-channel-missing"} else []
+        return (*umad, *nodes, *commands.start(services.start))
     stopped = [unit for unit in commands.SERVICES if unit in state.units and state.units[unit].state == "active"]
     again = [unit for unit in dict.fromkeys([*services.start, *stopped]) if unit not in needless]
-    return (*commands.unload(state), *commands.load(), *commands.start(again))
+    return (*commands.unload(state), *umad, *commands.load(), *commands.start(again))

@@ -9,8 +9,10 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.driver import (
     diagnose_boot,
     diagnose_devices,
     diagnose_modules,
+    diagnose_nvlink,
     diagnose_packages,
     diagnose_services,
+    diagnose_system,
     diagnose_xids,
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.diagnose_case import Case
@@ -21,6 +23,7 @@ Check = Callable[[Case], Iterable[Finding]]
 
 # In the order in which they are told: what stands in the way of everything else first.
 CHECKS: tuple[Check, ...] = (
+    diagnose_system.engine,
     diagnose_packages.runfile,
     diagnose_packages.virtual_gpu,
     diagnose_devices.fewer_on_the_bus,
@@ -47,8 +50,12 @@ CHECKS: tuple[Check, ...] = (
     diagnose_devices.fell_off,
     diagnose_devices.health,
     diagnose_xids.xids,
+    diagnose_nvlink.subnet_manager,
+    diagnose_nvlink.umad,
     diagnose_services.fabric_manager,
     diagnose_services.switches,
+    diagnose_nvlink.imex,
+    diagnose_nvlink.channel,
     diagnose_services.persistence,
     diagnose_packages.not_held,
     diagnose_packages.files,

@@ -100,7 +100,7 @@ def nodes(case: Case) -> Iterator[Finding]:
             "device-nodes-missing",
             f"{some(lacking)} {'is' if len(lacking) == 1 else 'are'} missing: "
             f"a unit sees only devices that are there when it starts{case.guest}",
-            "They are made with nvidia-modprobe, after loading nvidia-uvm",
+            "They are made, after loading nvidia-uvm (/usr/local/libexec/nvidia-device-nodes)",
             "load",
         )
 

@@ -41,7 +41,7 @@ def fabric_manager(case: Case) -> Iterator[Finding]:
         )
     elif unit.state != "active" or not unit.enabled:
         yield Finding(
-            "fabric-manager-not-running", _sentence("the fabric manager", unit), "It is enabled and started", "services"
+            "fabric-manager-not-running", sentence("the fabric manager", unit), "It is enabled and started", "services"
         )
 
 
@@ -65,7 +65,7 @@ def _needless(case: Case, unit: Unit) -> Iterator[Finding]:
         heal = "" if case.state.virtual else "services"
         yield Finding(
             "fabric-manager-without-switch",
-            f"{_sentence('the fabric manager', unit)}, on a host without NVSwitches",
+            f"{sentence('the fabric manager', unit)}, on a host without NVSwitches",
             "It is stopped and disabled" if heal else "Remove the package nvidia-fabricmanager, or disable its service",
             heal,
             fatal=False,
@@ -80,7 +80,7 @@ def persistence(case: Case) -> Iterator[Finding]:
     if unit.state != "active" or not unit.enabled:
         yield Finding(
             "persistence-off",
-            (_sentence("the persistence daemon", unit) if unit.state else "the persistence daemon is not installed")
+            (sentence("the persistence daemon", unit) if unit.state else "the persistence daemon is not installed")
             + _SLOW,
             "It is enabled and started; or write nvidia_driver_persistence: false",
             "services" if unit.state else "packages",
@@ -95,7 +95,8 @@ def persistence(case: Case) -> Iterator[Finding]:
         )
 
 
-def _sentence(what: str, unit: Unit) -> str:
+def sentence(what: str, unit: Unit) -> str:
+    """ "the fabric manager is failed, exit-code and not enabled ("…")"."""
     said = f' ("{unit.status}")' if unit.status else ""
     result = f", {unit.result}" if unit.state == "failed" and unit.result else ""
     return f"{what} is {unit.state or 'not known to systemd'}{result}{'' if unit.enabled else ' and not enabled'}{said}"

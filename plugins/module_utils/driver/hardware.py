@@ -10,6 +10,8 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.driver import syste
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.model import Device
 
 NVIDIA = "10de"
+# Data-center Blackwell: its compute capability is the first with NVLink 5.
+_NVLINK_5 = (10, 0)
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,20 @@ def needs_fabric_manager(gpus: Iterable[Device], switches: int) -> bool:
     hidden = systems.facts()["hidden_switches"]
     boards = sum(1 for gpu in gpus if gpu.vendor == NVIDIA and gpu.device in hidden["devices"])
     return switches > 0 or boards >= hidden["count"]
+
+
+def has_nvlink5(gpus: Iterable[Device], switches: int) -> bool:
+    """Whether those NVSwitches are of NVLink 5 (Blackwell and newer), whose fabric manager wants a subnet manager beside it."""
+    own = tuple(gpus)
+    return needs_fabric_manager(own, switches) and any(each.capability >= _NVLINK_5 for each in generations(own))
+
+
+def needs_imex(gpus: Iterable[Device], arch: str) -> bool:
+    """Whether the GPUs' NVLink fabric spans hosts, which share memory over it through IMEX; `arch` is the host's (aarch64)."""
+    known, boards = systems.facts()["imex"], systems.facts()["hidden_switches"]["devices"]
+    spans = [tuple(int(end, 16) for end in text.split("-")) for text in known["devices"].split()]
+    own = [int(gpu.device, 16) for gpu in gpus if gpu.vendor == NVIDIA and gpu.device not in boards]
+    return arch == known["arch"] and sum(any(a <= n <= b for a, b in spans) for n in own) >= known["count"]
 
 
 @lru_cache(maxsize=1)

@@ -28,7 +28,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.finding import 
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.hostfile import HostFile
 
 # Every file of ours that a host may have.
-PATHS = (*repository.PATHS, rules.PATH, rules.UDEV, persistence.PATH)
+PATHS = (*repository.PATHS, *rules.PATHS, persistence.PATH)
 # Files without which the package lists are others.
 _SOURCES = (repository.SOURCES, repository.MIRRORS, repository.SECURITY_MIRRORS, repository.REPO)
 

@@ -85,6 +85,8 @@ def look(
         rule=look_kernels.modprobe_rule(root),
         log=kernel_log.complaints(log.result()),
         archives=archives.result(),
+        umad=look_modules.umad_loaded(root),
+        imex_nodes=look_system.imex_nodes(root),
     )
 
 

@@ -35,7 +35,8 @@ def kernels(root: Path, run: Run, current: str, blocked_since: float | None, ear
     ruled = modprobe_rule(root)
     for release in sorted(releases(root, current), key=ordered):
         nouveau = early and nouveau_in_image(root, run, release, blocked_since)
-        found.append(Kernel(release, headers(root, release), module(root, run, release, ruled), nouveau))
+        built = module(root, run, release, ruled)
+        found.append(Kernel(release, headers(root, release), built, nouveau, umad=has_umad(root, release)))
     return tuple(found)
 
 
@@ -92,6 +93,12 @@ def modinfo(out: str, path: str) -> Module | None:
     if not fields.get("version"):
         return None
     return Module(fields["version"], fields.get("license") == _OPEN_LICENCE, fields.get("signer", ""), path)
+
+
+def has_umad(root: Path, release: str) -> bool:
+    """Whether a kernel has ib_umad, as a module or built in; Ubuntu's is in linux-modules-extra."""
+    listed = (text(root / "lib/modules" / release / name) for name in ("modules.dep", "modules.builtin"))
+    return any(re.search(r"(^|/)ib_umad\.ko", names, re.MULTILINE) for names in listed)
 
 
 def has_nouveau(root: Path, releases_: list[str]) -> bool:

@@ -13,6 +13,8 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.driver.model import
 # "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  555.58.02  Release Build  (…)".
 _VERSION = re.compile(r"^NVRM version:.*? (\d{2,4}\.\d+(?:\.\d+)*)\b", re.MULTILINE)
 _OPEN = "Open Kernel Module"
+# https://docs.nvidia.com/multi-node-nvlink-systems/imex-guide/imexchannels.html
+IMEX_CHANNEL = "nvidia-caps-imex-channels/channel0"
 _NODE = re.compile(r"nvidia(\d+|ctl|-uvm)")
 # kernel-command-line(7), modprobe(8), dracut.cmdline(7).
 _BLACKLISTS = ("modprobe.blacklist", "rd.driver.blacklist", "module_blacklist")
@@ -31,8 +33,14 @@ def loaded(root: Path) -> Loaded | None:
 
 
 def nodes(root: Path) -> tuple[str, ...]:
-    """Names of the device files below /dev that CUDA opens: nvidia0, nvidiactl, nvidia-uvm."""
-    return tuple(entry.name for entry in entries(root / "dev") if _NODE.fullmatch(entry.name))
+    """Names of the device files below /dev that CUDA opens: nvidia0, nvidiactl, nvidia-uvm, and IMEX_CHANNEL."""
+    found = [entry.name for entry in entries(root / "dev") if _NODE.fullmatch(entry.name)]
+    return (*found, *([IMEX_CHANNEL] if (root / "dev" / IMEX_CHANNEL).exists() else []))
+
+
+def umad_loaded(root: Path) -> bool:
+    """Whether the kernel has ib_umad; one that is built in has its directory there as well."""
+    return (root / "sys/module/ib_umad").is_dir()
 
 
 def users(root: Path) -> tuple[User, ...]:

@@ -22,6 +22,8 @@ _BRIDGE = b"SW_MNG"
 # https://uefi.org/specs/UEFI/2.10/03_Boot_Manager.html; shim's own switch, MokVars.txt of rhboot/shim.
 _SECURE_BOOT = "SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 _SHIM_OFF = "MokSBStateRT-605dab50-e046-4300-abb6-3dd810dd8b23"
+# https://docs.nvidia.com/multi-node-nvlink-systems/imex-guide/config.html, IMEX_NODE_CONFIG_FILE.
+_IMEX_NODES = "etc/nvidia-imex/nodes_config.cfg"
 UNITS = (
     "nvidia-persistenced.service",
     "nvidia-fabricmanager.service",
@@ -76,6 +78,12 @@ def _bridges(root: Path) -> int:
         except OSError:
             continue
     return found
+
+
+def imex_nodes(root: Path) -> tuple[str, ...]:
+    """The addresses in IMEX's list of hosts, one a line; () where there is none (the package brings an empty one)."""
+    lines = (line.partition("#")[0].strip() for line in text(root / _IMEX_NODES).splitlines())
+    return tuple(line for line in lines if line)
 
 
 def secure_boot(root: Path) -> bool | None:

@@ -59,12 +59,14 @@ class Module:
 
 @dataclass(frozen=True)
 class Kernel:
-    """An installed kernel: whether its headers are there, and the module that it would load."""
+    """An installed kernel: whether its headers are there, and the module that it would load. `umad` is whether it has ib_umad, by
+    which NVLink 5 switches are reached."""
 
     release: str
     headers: bool
     module: Module | None
     nouveau_in_initramfs: bool = False
+    umad: bool = True
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,7 @@ class State:
     below /dev that CUDA opens (nvidia0, nvidiactl, nvidia-uvm). `rule` is the module that modprobe's configuration names for
     nvidia, "" for none. `log` is what the kernel's log says about the driver besides Xids, oldest first. `files` are those
     of ours that differ from what they are to be. `archives` maps the suites of the host's own apt sources to their URIs.
+    `umad` is whether ib_umad is loaded; `imex_nodes` are the hosts that IMEX is to share memory with, this one among them.
     """
 
     system: System
@@ -172,6 +175,8 @@ class State:
     rule: str = ""
     log: tuple[str, ...] = ()
     archives: dict[str, str] = field(default_factory=dict)
+    umad: bool = False
+    imex_nodes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

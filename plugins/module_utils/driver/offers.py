@@ -22,12 +22,13 @@ _DRIVER = re.compile(
     r"(lib|a?kmod-|dkms-|firmware-|xserver-xorg-video-|xorg-x11-(drv-)?)?nvidia|cuda-drivers|"
     r"lib(cuda1|cudadebugger1|nvcuvid1|nvoptix1|nvsdm|xnvctrl|egl-nvidia|gl1-nvidia|gles-nvidia|glx-nvidia)|dnf-plugin-nvidia"
 )
-_SUPPORT = re.compile(r"dkms|linux-headers-\S+|kernel-devel\S*")
+_SUPPORT = re.compile(r"dkms|linux-headers-\S+|kernel(-\w+)?-devel\S*|nvlsm|infiniband-diags")
 # Of all those, what a set in data/drivers.yml may name, without branches that no GPU of a fleet needs any more.
 _BRANCH = r"(4[7-9]|[5-9]\d)\d"
 _ASKED = re.compile(
     rf"nvidia-(kernel(-open)?-dkms|open-kernel-dkms|driver-cuda|fabricmanager(-{_BRANCH})?|persistenced|smi|firmware|"
     rf"kernel-common-{_BRANCH}(-server)?|dkms(-{_BRANCH})?(-server)?(-open)?|(compute-)?utils-{_BRANCH}(-server)?)|"
+    rf"nvlsm|infiniband-diags|nvidia-imex(-{_BRANCH})?|"
     rf"libcuda1|libnvidia-(ml1|cfg1|compute(-{_BRANCH}(-server)?)?)|firmware-nvidia-gsp|dkms"
 )
 _PREBUILT = "linux-modules-nvidia-"
@@ -43,7 +44,9 @@ _RPM_ASKED = (
         "nvidia-driver-NVML",
     ),
     *("nvidia-kmod-common", "nvidia-fabricmanager", "nvidia-fabric-manager", "nvidia-persistenced", "dkms"),
-    *("kernel-devel", "kernel-devel-matched"),
+    *("nvlsm", "infiniband-diags", "nvidia-imex*"),
+    *("kernel-devel", "kernel-devel-matched", "kernel-64k-devel", "kernel-64k-devel-matched"),
+    *("kernel-rt-devel", "kernel-rt-devel-matched"),
 )
 _RPM_PREBUILT = re.compile(r"kmod-nvidia-\d{3}\.")
 # The prebuilt modules want their own driver's files beside them: "nvidia-kernel-common-580-server (>= 580.178.04)".
@@ -55,11 +58,12 @@ def belongs(name: str, version: str) -> bool:
     if name.startswith(_PREBUILT):
         # linux-modules-nvidia-580-server-open-…; linux-modules-nvidia-fs-… is for storage, and of no branch.
         return name[len(_PREBUILT) :][:1].isdigit()
-    return bool(_DRIVER.match(name)) and versions.driver(version) != ""
+    # The subnet manager of NVLink 5 switches has dates for versions.
+    return name == "nvlsm" or (bool(_DRIVER.match(name)) and versions.driver(version) != "")
 
 
 def supports(name: str) -> bool:
-    """Whether an installed package is what modules are built with: DKMS and kernel headers."""
+    """Whether an installed package is what the driver wants besides, in a version of its own: DKMS, headers, NVLink 5's tools."""
     return bool(_SUPPORT.fullmatch(name))
 
 
@@ -67,6 +71,24 @@ def flavour(kernel: str) -> str:
     """What the meta packages of a kernel end in: "generic" of 6.8.0-151-generic, "cloud-amd64" of 6.1.0-56-cloud-amd64."""
     match = re.search(r"-([a-z].*)$", kernel)
     return match[1] if match else ""
+
+
+def devel(kernel: str, package: str = "kernel-devel") -> str:
+    """What RHEL's packages of headers are called for a kernel's release: those of a variant have its name in theirs.
+
+    >>> devel("5.14.0-687.54.1.el9_8.aarch64+64k"), devel("5.14.0-687.54.1.el9_8.x86_64", "kernel-devel-matched")
+    ('kernel-64k-devel-5.14.0-687.54.1.el9_8.aarch64', 'kernel-devel-matched-5.14.0-687.54.1.el9_8.x86_64')
+    """
+    release, _, variant = kernel.partition("+")
+    return f"{variants(package, variant)}-{release}"
+
+
+def variants(package: str, variant: str) -> str:
+    """A package of a kernel's for a variant of it: kernel-devel-matched of "64k" is kernel-64k-devel-matched.
+
+    Source: Red Hat Enterprise Linux 9, "Managing, monitoring, and updating the kernel": The 64k page size kernel.
+    """
+    return package.replace("kernel-", f"kernel-{variant}-", 1) if variant else package
 
 
 def read(family: str, kernels: Iterable[str], run: Run) -> tuple[Offer, ...]:

@@ -137,7 +137,7 @@ def headers(kernel: str, package: str) -> Finding:
         "headers-not-on-offer",
         f"no module can be built for the kernel that boots next, {kernel}: {package} is not on offer",
         "Install a newer kernel and reboot into it (package sources keep the headers of current kernels only); of kernels whose"
-        " headers have other names (proxmox-headers, kernel-uek-devel, kernel-64k-devel) install those yourself, then run again",
+        " headers have other names (proxmox-headers, kernel-uek-devel) install those yourself, then run again",
     )
 
 
@@ -146,6 +146,27 @@ def tools(package: str, release: Release) -> Finding:
     if release.family == "rhel":
         remedy = f"It is in EPEL: install epel-release (https://dl.fedoraproject.org/pub/epel/epel-release-latest-{release.version}.noarch.rpm)"
     return Finding("tools-not-on-offer", f"the modules are built by {package}, and no package source offers it", remedy)
+
+
+def subnet(package: str, wanted: Wanted, release: Release) -> Finding:
+    """A package that NVLink 5 switches want, and no package source has."""
+    if package == "nvlsm":
+        remedy = "Write nvidia_driver_source: vendor (NVIDIA's repository has it)"
+        if wanted.source == systems.VENDOR:
+            where = "Add it to nvidia_driver_mirror" if wanted.mirror else "Install it on the host"
+            remedy = f"{where}, from NVIDIA's repository for another release of the system"
+        return Finding(
+            "nvlsm-not-on-offer",
+            f"the NVLink 5 switches of this host's GPUs are set up by nvlsm, which {_from(wanted, release)} does not offer: "
+            "without it the fabric manager does not start, and no program can use a GPU (CUDA error 802)",
+            f"{remedy}; whoever has installed it, it will do",
+        )
+    main = {"debian": "main (Debian) or universe (Ubuntu)", "rhel": "appstream"}[release.family]
+    return Finding(
+        f"{package}-not-on-offer",
+        f"the fabric manager of NVLink 5 switches calls ibstat of {package}, and no package source offers it",
+        f"See that {main} is among the host's package sources",
+    )
 
 
 def _from(wanted: Wanted, release: Release) -> str:

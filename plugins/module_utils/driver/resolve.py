@@ -12,6 +12,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.driver import (
     candidates,
     companions,
     hardware,
+    offers,
     refusals,
     systems,
     versions,
@@ -86,9 +87,8 @@ def _from(wanted: Wanted, state: State, release: Release, beside: bool = False) 
     on = candidates.shelf(state, release.family, wanted.source == DISTRIBUTION, beside)
     if not on.driver:
         return [refusals.nothing(wanted, release)]
-    fabric = hardware.needs_fabric_manager(state.gpus, state.switches)
     outcomes = [
-        candidates.evaluate(way, state, release, on, fabric, goal.exact, goal.keep)
+        candidates.evaluate(way, state, release, on, goal.exact, goal.keep)
         for way in _ways(wanted, release, kinds, goal.branch)
     ]
     found = [outcome for outcome in outcomes if isinstance(outcome, Found)]
@@ -96,7 +96,7 @@ def _from(wanted: Wanted, state: State, release: Release, beside: bool = False) 
     if not outcomes:
         return [refusals.kind_of_set(kinds, wanted, release, goal.branch)]
     if not found:
-        known = _versions(wanted, state, release, kinds, on, fabric)
+        known = _versions(wanted, state, release, kinds, on)
         return [refusals.version(goal.exact or goal.branch, missed, known, wanted, release, on)]
     return _resolution(_best(found, kinds, wanted, state), wanted, state, release, on, goal)
 
@@ -152,13 +152,11 @@ def _ways(wanted: Wanted, release: Release, kinds: Sequence[str], branch: str) -
     ]
 
 
-def _versions(
-    wanted: Wanted, state: State, release: Release, kinds: Sequence[str], on: Shelf, fabric: bool
-) -> set[str]:
+def _versions(wanted: Wanted, state: State, release: Release, kinds: Sequence[str], on: Shelf) -> set[str]:
     """Every version of every branch that could be had."""
     branches = {versions.branch(version) for known in on.driver.values() for version in known}
     ways = [way for branch in branches for way in _ways(wanted, release, kinds, branch)]
-    return {version for way in ways for version in candidates.common(way, state, release, on, fabric)}
+    return {version for way in ways for version in candidates.common(way, state, release, on)}
 
 
 def _best(found: Sequence[Found], kinds: Sequence[str], wanted: Wanted, state: State) -> Found:
@@ -185,8 +183,13 @@ def _resolution(
         packages.update(support)
         unheld += support
         notes += [f"no headers are on offer for {', '.join(lacking)}, which then has no module"] if lacking else []
+    subnet, refused = companions.subnet(way, state, on, wanted, release)
+    if refused:
+        return refused
+    packages.update(subnet)
+    unheld += [name for name in subnet if not offers.belongs(name, subnet[name])]
     # What is installed moves along, needed or not.
-    packages.update({**companions.fabric_along(best, state, on), **packages})
+    packages.update({**companions.along(best, state, on), **packages})
     if wanted.persistence or any(companions.PERSISTENCE.match(name) for name in state.packages):
         daemon = companions.persistence(best, state, on)
         packages.update(daemon)
@@ -232,7 +235,7 @@ def installed_meets(wanted: Wanted, state: State) -> Resolution | None:
     )
     packages = companions.installed(version, build, state, release) if whole else {}
     lacks = (
-        (hardware.needs_fabric_manager(state.gpus, state.switches) and not companions.fabric(version, packages))
+        companions.lacking(version, packages, state)
         or (wanted.persistence and not any(companions.PERSISTENCE.match(name) for name in packages))
         or not packages
     )
@@ -244,7 +247,9 @@ def installed_meets(wanted: Wanted, state: State) -> Resolution | None:
         build=build,
         packages=packages,
         why=f"{version} with {kind} modules ({build}) is installed, and meets {wanted.version or 'what is asked for'}",
-        unheld=tuple(name for name in packages if name.startswith("linux-modules-")),
+        unheld=tuple(
+            name for name in packages if name.startswith("linux-modules-") or not offers.belongs(name, packages[name])
+        ),
     )
 
 

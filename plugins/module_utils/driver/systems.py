@@ -34,6 +34,8 @@ class PackageSet:
     userspace: tuple[str, ...]
     firmware: tuple[str, ...]
     fabric: tuple[str, ...] = ()
+    imex: tuple[str, ...] = ()
+    nvlink5: tuple[str, ...] = ()
     persistence: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()
     headers: str = ""
@@ -53,7 +55,7 @@ class Release:
 
     `sets` are the sets of packages by source; `why_not` says why a source has none. `kernel` is the version that the
     release came with where newer ones have meta packages of their own (Ubuntu), else "". `default` is the branch by
-    source where nothing is asked for.
+    source where nothing is asked for. `no_engine` is why no engine runs on it, "" where one does.
     """
 
     title: str
@@ -69,6 +71,7 @@ class Release:
     kernel: str = ""
     distribution_url: str = ""
     distribution_keys: tuple[str, ...] = ()
+    no_engine: str = ""
 
 
 def supported(system: System) -> Release | None:
@@ -94,6 +97,7 @@ def supported(system: System) -> Release | None:
         codename=entry.get("codename", ""),
         kernel=entry.get("kernel", ""),
         distribution_url=(own or {}).get("url", ""),
+        no_engine=entry.get("no_engine", ""),
         distribution_keys=tuple(key.format(release=version) for key in (own or {}).get("keys", ())),
     )
 

@@ -11,6 +11,19 @@ class RefusalError(ValueError):
     """The release cannot be installed as things are; the text says what to do."""
 
 
+# ProtectProc= and others of the units' settings began with it: systemd's NEWS.
+SYSTEMD = 247
+
+
+def check_systemd(found: int | None) -> None:
+    """Raises RefusalError where a host's systemd is too old for the units of engines; None (not told) passes."""
+    if found is not None and found < SYSTEMD:
+        raise RefusalError(
+            f"this host has systemd {found}, and the units of engines ask for {SYSTEMD} and newer (RHEL 8 has 239): install a"
+            " newer release of its system, or take its models elsewhere (`hosts` of each in vllm_models)"
+        )
+
+
 @dataclass(frozen=True)
 class Verdict:
     """Whether to install, and why in words for the person at the terminal."""

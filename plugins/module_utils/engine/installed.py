@@ -194,6 +194,16 @@ def libc() -> str:
     return version if name == "glibc" else ""
 
 
+def systemd() -> int | None:
+    """Return the version of systemd, None where it cannot be told."""
+    try:
+        done = subprocess.run(["systemctl", "--version"], capture_output=True, text=True, timeout=30, check=False)
+    except OSError:
+        return None
+    words = done.stdout.split()
+    return int(words[1]) if words[:1] == ["systemd"] and words[1:] and words[1].isdecimal() else None
+
+
 def machine() -> str:
     """Return the kind of processor as uname -m says it, such as x86_64."""
     return platform.machine()

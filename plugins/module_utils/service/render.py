@@ -14,13 +14,16 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.service.unitfile im
 MARK = "# Managed by baremetal.vllm"
 # Addresses to listen on and not to connect to, with those to reach them from the host itself.
 WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (recognised, not bound)
+DEVICE_NODES = "nvidia-device-nodes.service"
 # What must be up before an engine may look for its GPUs; units that a host does not have are passed over by systemd.
 FIRST = {
     "cuda": (
-        *("nvidia-persistenced.service", "nvidia-fabricmanager.service"),
-        *("gpu-mig.service", "gpu-settings.service"),
+        *("nvidia-persistenced.service", "nvidia-fabricmanager.service", "nvidia-imex.service"),
+        *("gpu-mig.service", "gpu-settings.service", DEVICE_NODES),
     )
 }
+# What each start of an engine brings along: its nodes are made, or mended, where they are not as they must be.
+WANTS = {"cuda": (DEVICE_NODES,)}
 
 
 @dataclass(frozen=True)
@@ -38,19 +41,27 @@ class Unit:
     service: Mapping[str, Any] = field(default_factory=dict)
 
 
-def devices(accelerator: str, gpus: list[int]) -> list[str]:
+def devices(accelerator: str, gpus: list[int], outward: bool) -> list[str]:
     """`DeviceAllow=` values: the unit's own GPUs and what every GPU program needs, nothing else.
+
+    `outward`, of an engine that spans hosts or moves its KV cache to others, opens the ways there too: RDMA (/dev/infiniband) and
+    on NVIDIA the channels of IMEX.
 
     A GPU's index stands here for the number of its node; the host puts the number in its place (service/nodes.py).
     The nodes are those of NVIDIA's driver documentation ("Device Node Verification") and of AMD's ROCm documentation
-    ("Running ROCm Docker containers"); AMD numbers its render nodes from 128.
+    ("Running ROCm Docker containers"); AMD numbers its render nodes from 128. Names of device classes are those of /proc/devices,
+    where systemd looks for them (systemd.resource-control(5)): infiniband_verbs of Linux, drivers/infiniband/core/uverbs_main.c
+    (rdma_cm beside it is a device of class misc, and named by its path); nvidia-caps-imex-channels of NVIDIA's nv-caps-imex.c,
+    which `char-nvidia-caps` alone does not mean.
     """
+    rdma = ["char-infiniband_verbs rw", "/dev/infiniband/rdma_cm rw"] if outward else []
     if accelerator == "cuda":
-        common = ["/dev/nvidiactl rw", "/dev/nvidia-uvm rw", "/dev/nvidia-uvm-tools rw", "char-nvidia-caps rw"]
-        return [f"/dev/nvidia{gpu} rw" for gpu in gpus] + common
+        caps = f"char-nvidia-caps{'*' if outward else ''} rw"
+        common = ["/dev/nvidiactl rw", "/dev/nvidia-uvm rw", "/dev/nvidia-uvm-tools rw", caps]
+        return [f"/dev/nvidia{gpu} rw" for gpu in gpus] + common + rdma
     if accelerator == "rocm":
-        return ["/dev/kfd rw"] + [f"/dev/dri/renderD{128 + gpu} rw" for gpu in gpus]
-    return []
+        return ["/dev/kfd rw"] + [f"/dev/dri/renderD{128 + gpu} rw" for gpu in gpus] + rdma
+    return rdma
 
 
 def render_unit(template: Any, service: Mapping[str, Any], secrets: str) -> Unit:
@@ -66,11 +77,12 @@ def render_unit(template: Any, service: Mapping[str, Any], secrets: str) -> Unit
         "service": service,
         "command": quoting.command(service["argv"]),
         "ready_first": ["network-online.target", *FIRST.get(service["accelerator"], ())],
+        "wants": ["network-online.target", *WANTS.get(service["accelerator"], ())],
         "mounts": quoting.command_word(service["weights"]).replace("$$", "$"),
         "asserts": [quoting.path(engine + "/.complete.json"), quoting.path(service["weights"])],
         "ready": " ".join(quoting.command_word(word) for word in [*wait, service["kind"], service["name"]]),
         "secrets": secrets,
-        "devices": devices(service["accelerator"], service["gpus"]),
+        "devices": devices(service["accelerator"], service["gpus"], service["outward"]),
         "groups": "video render" if service["accelerator"] == "rocm" else "",
     }
     undigested = template.render(**values, environment=quoting.environment(service["environment"]), after=[])

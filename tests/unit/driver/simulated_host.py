@@ -12,7 +12,13 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.driver import hardware, repository, rules, versions
+from ansible_collections.baremetal.vllm.plugins.module_utils.driver import (
+    hardware,
+    look_modules,
+    repository,
+    rules,
+    versions,
+)
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.look_system import UNITS
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.model import (
     Device,
@@ -28,7 +34,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.driver.model import
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.model import Facts, Gpu
 
-PERSISTENCE, FABRIC = "nvidia-persistenced.service", "nvidia-fabricmanager.service"
+PERSISTENCE, FABRIC, IMEX = "nvidia-persistenced.service", "nvidia-fabricmanager.service", "nvidia-imex.service"
 # What a package brings; packages of one line, but those of prebuilt modules, conflict with each other.
 PARTS = {
     "open": r"nvidia-kernel-open-dkms|nvidia-open-kernel-dkms|nvidia-dkms(-\d{3})?(-server)?-open|kmod-nvidia-open-dkms",
@@ -40,9 +46,13 @@ PARTS = {
     "firmware": r"firmware-nvidia-gsp|nvidia-kernel-common-\d{3}(-server)?|nvidia-firmware|nvidia-kmod-common",
     "persistence": r"nvidia-persistenced|nvidia-compute-utils-\d{3}(-server)?",
     "fabric": r"nvidia-fabric-?manager(-\d{3})?",
+    "imex": r"nvidia-imex(-\d{3})?",
+    "subnet": r"nvlsm",
     "headers": r"linux-headers-(?P<kernel>\d.*)|kernel-devel",
-    "tools": r"dkms|linux-headers-[a-z].*|kernel-devel-matched|libnvidia-ptxjitcompiler1",
+    "tools": r"dkms|infiniband-diags|linux-headers-[a-z].*|kernel-devel-matched|libnvidia-ptxjitcompiler1",
 }
+# Parts that bring a service.
+SERVICES = {"persistence": PERSISTENCE, "fabric": FABRIC, "imex": IMEX}
 # Debian's package of a library wants another of just its version, which nobody asks for by name.
 STRICT = {"libcuda1": "libnvidia-ptxjitcompiler1"}
 ARCHIVES = dict.fromkeys(("bookworm", "trixie"), "http://archive.example/debian")
@@ -72,7 +82,8 @@ class Host:
     """`models` and `strangers` are units that use the GPUs while they run; `offers` is what the repositories have.
 
     `unbuildable` are versions that the compiler refuses ("*": all), `unloadable` those that the kernel does. `holder` is a module of somebody else's on top of
-    nvidia, which rmmod does not remove. `blocked` is nouveau, by other means than ours.
+    nvidia, which rmmod does not remove. `blocked` is nouveau, by other means than ours. `umad` is whether ib_umad is loaded,
+    `channel` whether there is a node of IMEX, `imex_nodes` its list of hosts.
     """
 
     system: System
@@ -102,6 +113,9 @@ class Host:
     unloadable: set[str] = field(default_factory=set)
     holder: bool = False
     unreachable: bool = False
+    umad: bool = False
+    channel: bool = False
+    imex_nodes: tuple[str, ...] = ()
     rebooted: int = 0
     commands: list[str] = field(default_factory=list)
 
@@ -172,6 +186,8 @@ class Host:
             offers=self._offered() if offers else None,
             nodes=self._nodes(),
             rule=renamed[1] if renamed else "",
+            umad=self.umad,
+            imex_nodes=self.imex_nodes,
             archives={} if self.family == "rhel" else ARCHIVES,
         )
 
@@ -192,7 +208,16 @@ class Host:
     def _nodes(self) -> tuple[str, ...]:
         if self.loaded is None or "nvidia_uvm" not in self.sisters:
             return ()
-        return (*(f"nvidia{n}" for n, _ in enumerate(self.gpus)), "nvidiactl", "nvidia-uvm")
+        channel = (look_modules.IMEX_CHANNEL,) if self.channel else ()
+        return (*(f"nvidia{n}" for n, _ in enumerate(self.gpus)), "nvidiactl", "nvidia-uvm", *channel)
+
+    def make_nodes(self) -> None:
+        """/usr/local/libexec/nvidia-device-nodes, where it has been written."""
+        if rules.NODES not in self.texts:
+            raise Failed(f"{rules.NODES}: not found")
+        self._insert()
+        self.sisters.add("nvidia_uvm")
+        self.channel = self.channel or "nvidia-caps-imex-channels/" in self.texts[rules.NODES]
 
     def _facts(self) -> Facts | None:
         # From 590 on Ubuntu's library package brings it.
@@ -207,7 +232,8 @@ class Host:
         if not self.works:
             return Facts("nvidia-smi", error="No devices were found", returncode=6)
         fabric = self.units.get(FABRIC, Unit("", False)).state == "active"
-        told = ("completed" if fabric else "in progress") if self.switches else ""
+        switched = hardware.needs_fabric_manager(self.gpus, self.switches)
+        told = ("completed" if fabric else "in progress") if switched else ""
         persistent = self.units.get(PERSISTENCE, Unit("", False)).state == "active"
         gpus = tuple(
             Gpu(n, "nvidia", "a GPU", f"GPU-{n}", gpu.address, minor=n, persistence=persistent, fabric=told)
@@ -230,6 +256,7 @@ class Host:
         self.rebooted += 1
         self.running, self.loaded, self.strangers, self.sisters = self.next_kernel, None, (), set()
         self.nouveau = not self.blocks_nouveau or self.kernels[self.running].early
+        self.umad, self.channel = rules.NVLINK5 in self.texts, False
         self.models = dict.fromkeys(self.models, False)
         for name, unit in self.units.items():
             self.units[name] = Unit("inactive", unit.enabled)
@@ -239,6 +266,8 @@ class Host:
             return
         if self.units.get(PERSISTENCE, Unit("", False)).enabled:
             self.sisters.add("nvidia_uvm")
+        if {rules.UDEV, rules.NODES, rules.NODES_UNIT} <= set(self.texts):
+            self.make_nodes()
         for name in [*(name for name, unit in self.units.items() if unit.enabled), *self.models]:
             self._try(self._start, name)
 
@@ -282,7 +311,14 @@ class Host:
         enabled, well = self.units[name].enabled, self.works
         if name == FABRIC:
             own = [versions.driver(full) for package, full in self.packages.items() if part(package) == "fabric"]
-            well = well and self.switches > 0 and self.loaded is not None and self.loaded.version in own
+            switched = hardware.needs_fabric_manager(self.gpus, self.switches)
+            well = well and switched and self.loaded is not None and self.loaded.version in own
+            if hardware.has_nvlink5(self.gpus, self.switches):
+                # What its start script asks for: ib_umad, ibstat, nvlsm.
+                well = well and self.umad and {"nvlsm", "infiniband-diags"} <= set(self.packages)
+        if name == IMEX:
+            own = [versions.driver(full) for package, full in self.packages.items() if part(package) == "imex"]
+            well = well and bool(self.imex_nodes) and self.loaded is not None and self.loaded.version in own
         self.units[name] = Unit("active", enabled) if well else Unit("failed", enabled, "exit-code")
         if not well:
             raise Failed(f"Job for {name} failed because the control process exited with error code")
@@ -330,8 +366,8 @@ class Host:
                 self.kernels[release].shipped = Module(match["version"], False, "NVIDIA", path)
         elif what in ("open", "proprietary"):
             self._configure(name)
-        elif what in ("persistence", "fabric"):
-            self._service(PERSISTENCE if what == "persistence" else FABRIC)
+        elif what in SERVICES:
+            self._service(SERVICES[what])
 
     def _headers(self, release: str) -> None:
         self.kernels[release].headers = True
@@ -377,8 +413,8 @@ class Host:
         elif what == "prebuilt":
             for disk in self.kernels.values():
                 disk.shipped = None if disk.shipped and disk.shipped.version == version else disk.shipped
-        elif gone and what in ("persistence", "fabric"):
-            self.units.pop(PERSISTENCE if what == "persistence" else FABRIC, None)
+        elif gone and what in SERVICES:
+            self.units.pop(SERVICES[what], None)
 
     @staticmethod
     def _try(action: Callable[[str], None], name: str) -> None:
@@ -390,4 +426,4 @@ def _conflict(one: str, other: str) -> bool:
     modules = {"open", "proprietary", "prebuilt"}
     if one in modules and other in modules:
         return (one, other) != ("prebuilt", "prebuilt")
-    return one == other and one in ("library", "smi", "firmware", "persistence", "fabric", "cuda")
+    return one == other and one in ("library", "smi", "firmware", "persistence", "fabric", "imex", "cuda")

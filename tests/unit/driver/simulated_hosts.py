@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.driver import repository, versions
+from ansible_collections.baremetal.vllm.plugins.module_utils.driver import hardware, repository, versions
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.model import Device, Offer, System, Unit
 from offered import read
 from simulated_host import FABRIC, PERSISTENCE, STRICT, Disk, Failed, Host, part
 
-H100, A100, V100, B200 = (
-    Device("0000:1b:00.0", "10de", number, "030200") for number in ("2330", "20b5", "1db4", "2901")
+H100, A100, V100, B200, GB200 = (
+    Device("0000:1b:00.0", "10de", number, "030200") for number in ("2330", "20b5", "1db4", "2901", "2941")
 )
 # System, family, name of the recorded list, kernels from the oldest to the newest (the list is for the last).
 SYSTEMS = {
@@ -57,7 +58,8 @@ def bare(name: str, gpus: tuple[Device, ...] = (H100, H100), kernels: int = 1, h
     gpus = tuple(Device(f"0000:{n + 1:02x}:00.0", gpu.vendor, gpu.device, gpu.kind) for n, gpu in enumerate(gpus))
     there = known[-kernels:]
     return Host(
-        system=system,
+        # Grace and Blackwell are one board.
+        system=replace(system, arch="aarch64") if gpus[0].device == GB200.device else system,
         family=family,
         gpus=gpus,
         offers=offers(name, there),
@@ -92,11 +94,19 @@ def names(host: Host, branch: str, kind: str) -> list[str]:
         rest = [f"{each}-{branch}" for each in ("libnvidia-compute", "nvidia-utils", "nvidia-kernel-common")]
         rest += [f"nvidia-compute-utils-{branch}"]
     fabric = [o.name for o in host.offers if part(o.name) == "fabric" and versions.driver(o.version).startswith(branch)]
-    return [module, *rest, *(fabric[:1] if host.switches else [])]
+    switched = hardware.needs_fabric_manager(host.gpus, host.switches)
+    subnet = ["nvlsm", "infiniband-diags"] if hardware.has_nvlink5(host.gpus, host.switches) else []
+    imex = [o.name for o in host.offers if part(o.name) == "imex" and versions.driver(o.version).startswith(branch)]
+    spans = hardware.needs_imex(host.gpus, host.system.arch)
+    return [module, *rest, *(fabric[:1] if switched else []), *subnet, *(imex[:1] if spans else [])]
 
 
 def full(host: Host, name: str, version: str) -> str:
-    return next(o.version for o in host.offers if o.name == name and versions.driver(o.version) == version)
+    """The full version of a package in the driver's version; of one with versions of its own, the newest on offer."""
+    known = [o.version for o in host.offers if o.name == name]
+    return next((full for full in known if versions.driver(full) == version), "") or next(
+        full for full in reversed(known) if not versions.driver(full)
+    )
 
 
 def with_driver(host: Host, version: str, kind: str = "open", models: bool = True) -> Host:
@@ -114,7 +124,9 @@ def with_driver(host: Host, version: str, kind: str = "open", models: bool = Tru
     except Failed:
         return host
     host.sisters = {"nvidia_uvm", "nvidia_modeset"}
-    for unit in [PERSISTENCE, *([FABRIC] if host.switches else [])]:
+    host.umad = hardware.has_nvlink5(host.gpus, host.switches)
+    host.channel = hardware.needs_imex(host.gpus, host.system.arch)
+    for unit in [PERSISTENCE, *([FABRIC] if hardware.needs_fabric_manager(host.gpus, host.switches) else [])]:
         host.units[unit] = Unit("active", True)
     host.models = dict.fromkeys(MODELS, models)
     return host

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.driver import repository, versions
+from ansible_collections.baremetal.vllm.plugins.module_utils.driver import repository, rules, versions
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.model import Offer, Unit
 from simulated_host import STRICT, Failed, Host, part
 
@@ -47,8 +47,11 @@ def execute(host: Host, argv: Sequence[str]) -> None:
     elif tool == "modprobe" and plain == ["nvidia-uvm"]:
         host._insert()
         host.sisters.add("nvidia_uvm")
+    elif tool == "modprobe" and plain == ["ib_umad"]:
+        host.umad = True
     else:
-        assert tool == "nvidia-modprobe", argv
+        assert tool == rules.NODES, argv
+        host.make_nodes()
 
 
 def _installed(host: Host, names: Sequence[str]) -> None:
@@ -219,6 +222,9 @@ def _word(host: Host, word: str, flags: set[str]) -> tuple[str, str]:
 
 def _in_stream(host: Host, offer: Offer) -> bool:
     if not any(each.name.startswith("nvidia-driver:") for each in host.offers):
+        return True
+    if not versions.driver(offer.version):
+        # No module has it.
         return True
     stream = host.stream.partition(":")[2]
     branch, _, kind = stream.partition("-")

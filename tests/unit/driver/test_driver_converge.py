@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -9,13 +10,13 @@ from typing import Any
 
 import pytest
 from ansible_collections.baremetal.vllm.plugins.action import driver_job, driver_state
-from ansible_collections.baremetal.vllm.plugins.module_utils.driver import versions
+from ansible_collections.baremetal.vllm.plugins.module_utils.driver import hardware, rules, versions
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.judge import PATHS
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.model import Unit
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
-from simulated_host import FABRIC, PERSISTENCE, STRICT, Disk, Host, part
-from simulated_hosts import A100, B200, H100, SYSTEMS, V100, bare, full, kept, with_driver
+from simulated_host import FABRIC, IMEX, PERSISTENCE, STRICT, Disk, Host, part
+from simulated_hosts import A100, B200, GB200, H100, SYSTEMS, V100, bare, full, kept, with_driver
 from simulated_role import LOST, Run
 
 # Nothing is fetched over the network in a test, a key neither.
@@ -23,6 +24,8 @@ MIRROR = {
     "nvidia_driver_mirror": "https://mirror.example/cuda",
     "nvidia_driver_mirror_key": str(Path(__file__).parent / "data" / "keys" / "ed25519.asc"),
 }
+# How many histories are drawn: `make exhaustive` draws thousands.
+HISTORIES = int(os.environ.get("HISTORIES") or 150)
 OLD, FIRST = "570.195.03", "580.95.05"
 # The newest of the branch 580 in each recorded list.
 LAST = {"debian 12": "580.126.20", "ubuntu 24.04": "580.159.04", "rocky 9": "580.178.04"}
@@ -83,10 +86,19 @@ def check_proved(before: Host, host: Host, asked: dict[str, Any]) -> None:
     # A daemon newer than the driver is none for it.
     if asked.get("persistence", True) and PERSISTENCE in host.units:
         assert host.units[PERSISTENCE] == Unit("active", True)
-    if host.switches:
+    if hardware.needs_fabric_manager(host.gpus, host.switches):
         assert host.units[FABRIC] == Unit("active", True)
+        if hardware.has_nvlink5(host.gpus, host.switches):
+            assert host.umad
+            # It holds over a boot.
+            assert rules.NVLINK5 in host.texts
     elif FABRIC in host.units:
         assert (host.units[FABRIC].state != "active", host.units[FABRIC].enabled) == (True, False)
+
+    if hardware.needs_imex(host.gpus, host.system.arch):
+        assert "imex" in {part(name) for name in host.packages}
+        assert host.channel
+        assert not host.imex_nodes or host.units[IMEX] == Unit("active", True)
 
 
 def check_unchanged(before: Host, host: Host) -> None:
@@ -114,7 +126,7 @@ def check_waits(before: Host, host: Host) -> None:
 
 # Hosts of all kinds
 
-FLEETS = [(H100, H100), (A100,), (V100,), (B200, B200), (H100, V100)]
+FLEETS = [(H100, H100), (A100,), (V100,), (B200, B200), (H100, V100), (B200,) * 8, (GB200,) * 4]
 
 
 @st.composite
@@ -129,7 +141,8 @@ def hosts(draw: st.DrawFn) -> Host:
     releases = sorted(host.kernels)
     host.running = draw(st.sampled_from([releases[-1], releases[0]]))
     host.blocked = draw(st.sampled_from([True, True, False]))
-    host.switches = draw(st.sampled_from([0, 0, 4]))
+    host.switches = 0 if GB200.device == host.gpus[0].device else draw(st.sampled_from([0, 0, 4]))
+    host.imex_nodes = draw(st.sampled_from([(), ("192.0.2.1", "192.0.2.2")]))
     host.secure_boot = draw(st.sampled_from([None, None, True]))
     keys = ("DKMS module signing key", "host Secure Boot Module Signature key", "NVIDIA")
     host.keys = draw(st.sampled_from([keys, keys[2:]])) if host.secure_boot else ()
@@ -155,11 +168,12 @@ def _moved_by_hand(host: Host) -> None:
     """What an unattended upgrade leaves: everything on the disk is of another version than what is loaded."""
     if not host.loaded or not host.packages:
         return
-    name = next(key for key, value in SYSTEMS.items() if value[0] == host.system)
+    name = next(key for key, value in SYSTEMS.items() if value[0].name == host.system.name)
     other = LAST[name] if host.userspace != LAST[name] else FIRST
     if versions.branch(host.userspace) != versions.branch(other):
         return
-    for package in [*own(host), *(name for name in STRICT.values() if name in host.packages)]:
+    dated = {name for name, found in host.packages.items() if not versions.driver(found)}
+    for package in [*sorted(set(own(host)) - dated), *(name for name in STRICT.values() if name in host.packages)]:
         host.put(package, full(host, package, other))
 
 
@@ -209,6 +223,20 @@ def _needless(host: Host) -> None:
         host.put(name, full(host, name, FIRST))
 
 
+def _without_subnet_manager(host: Host) -> None:
+    for name in [name for name in host.packages if name in ("nvlsm", "infiniband-diags")]:
+        host.take(name)
+        if FABRIC in host.units:
+            host.units[FABRIC] = Unit("failed", True, "exit-code")
+
+
+def _without_umad(host: Host) -> None:
+    if hardware.has_nvlink5(host.gpus, host.switches):
+        host.umad = False
+        if FABRIC in host.units:
+            host.units[FABRIC] = Unit("failed", True, "exit-code")
+
+
 FAULTS: dict[str, Callable[[Host], None]] = {
     "moved by hand": _moved_by_hand,
     "userspace alone": _userspace_alone,
@@ -224,6 +252,9 @@ FAULTS: dict[str, Callable[[Host], None]] = {
     "unreachable": lambda host: setattr(host, "unreachable", True),
     "needless fabric manager": _needless,
     "no firmware": _without_firmware,
+    "no subnet manager": _without_subnet_manager,
+    "no ib_umad": _without_umad,
+    "no channel": lambda host: setattr(host, "channel", False),
     "forgotten by DKMS": _forgotten_by_dkms,
 }
 
@@ -240,7 +271,7 @@ WISHES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=HISTORIES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(host=hosts(), asked=WISHES)
 def test_the_role_ends_well(host: Host, asked: dict[str, Any]) -> None:
     before = host.copy()
@@ -384,6 +415,35 @@ def nothing_reachable(name: str) -> Host:
     return host
 
 
+def hgx_b200(name: str) -> Host:
+    return kept(with_driver(bare(name, (B200,) * 8), FIRST))
+
+
+def without(host: Host, *parts: str) -> Host:
+    """A board whose fabric manager has failed at boot for want of these."""
+    for package in [package for package in host.packages if package in parts]:
+        host.take(package)
+    host.umad = host.umad and "ib_umad" not in parts
+    host.units[FABRIC] = Unit("failed", True, "exit-code")
+    return host
+
+
+def no_longer_offered(host: Host, *gone: str) -> Host:
+    host.offers = tuple(offer for offer in host.offers if offer.name not in gone)
+    return host
+
+
+def without_channel(host: Host) -> Host:
+    host.channel = False
+    return host
+
+
+def tray_with_imex_list(name: str) -> Host:
+    host = bare(name, (GB200,) * 4)
+    host.imex_nodes = ("192.0.2.1", "192.0.2.2")
+    return host
+
+
 # Host, what is asked, how it ends, words of the failure, whether it has rebooted.
 Beginning = tuple[Callable[[str], Host], dict[str, Any], str, str, int]
 BEGINNINGS: dict[str, Beginning] = {
@@ -464,6 +524,34 @@ BEGINNINGS: dict[str, Beginning] = {
     "forgotten by DKMS before a new kernel boots": (forgotten_with_new_kernel, {"version": "580"}, "proved", "", 0),
     "a fabric manager that nobody needs": (with_needless, {"version": "580"}, "proved", "", 0),
     "Secure Boot without our key": (without_key, {"build": "dkms"}, "refused", "mokutil --import", 0),
+    "fresh, HGX B200": (lambda n: bare(n, (B200,) * 8), {}, "proved", "", 0),
+    "HGX B200 without a subnet manager": (lambda n: without(hgx_b200(n), "nvlsm"), {"version": "580"}, "proved", "", 0),
+    "HGX B200 without ibstat": (lambda n: without(hgx_b200(n), "infiniband-diags"), {}, "proved", "", 0),
+    "HGX B200 after a boot without ib_umad": (lambda n: without(hgx_b200(n), "ib_umad"), {}, "proved", "", 0),
+    "HGX B200 to another branch": (hgx_b200, {"version": "570"}, "proved", "", 0),
+    "fresh, HGX B200, no subnet manager on offer": (
+        lambda n: no_longer_offered(bare(n, (B200,) * 8), "nvlsm"),
+        {},
+        "refused",
+        "nvlsm-not-on-offer",
+        0,
+    ),
+    "fresh, GB200": (lambda n: bare(n, (GB200,) * 4), {}, "proved", "", 0),
+    "fresh, GB200 of a known domain": (tray_with_imex_list, {}, "proved", "", 0),
+    "GB200 without a channel": (
+        lambda n: without_channel(kept(with_driver(bare(n, (GB200,) * 4), FIRST))),
+        {},
+        "proved",
+        "",
+        0,
+    ),
+    "fresh, GB200, no IMEX on offer": (
+        lambda n: no_longer_offered(bare(n, (GB200,) * 4), "nvidia-imex"),
+        {},
+        "refused",
+        "IMEX nvidia-imex",
+        0,
+    ),
     "no way to the packages": (nothing_reachable, {}, "refused", "package lists", 0),
 }
 
@@ -482,6 +570,29 @@ def test_where_real_hosts_begin(name: str, system: str) -> None:
     )()
 
 
+def prebuilt_for_the_next_kernel_alone() -> Host:
+    """Drawn once in 1,500: upgraded overnight, with a newer kernel without a module, the only one that NVIDIA prebuilds for."""
+    host = with_driver(bare("rocky 9", kernels=2), FIRST)
+    host.running = min(host.kernels)
+    _moved_by_hand(host)
+    host.kernels[host.next_kernel].built = None
+    return host
+
+
+@pytest.mark.parametrize(("reboot", "end"), [(False, "waits"), (True, "proved")])
+def test_models_run_on_where_prebuilt_modules_leave_the_running_kernel_out(reboot: bool, end: str) -> None:
+    host = prebuilt_for_the_next_kernel_alone()
+    before = host.copy()
+    asked = {"modules": "proprietary", "reboot": reboot}
+    done = run(host, **asked)
+    assert (ending(done), host.rebooted) == (end, int(reboot)), done.failure
+    if reboot:
+        check_proved(before, host, asked)
+    else:
+        assert f"for the running kernel {host.running}" in done.failure
+        assert (serves(host), own(host), host.loaded) == (serves(before), own(before), before.loaded)
+
+
 @pytest.mark.parametrize("system", ["debian 12", "ubuntu 24.04"])
 def test_interrupted_installations_are_finished(system: str) -> None:
     host = half_configured(system)
@@ -498,7 +609,7 @@ def test_a_build_that_failed_on_a_bare_host_is_made_up_for(system: str) -> None:
     check_proved(host, host, {})
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=max(40, HISTORIES // 4), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(host=hosts(), reboot=st.booleans())
 def test_absent_leaves_nothing(host: Host, reboot: bool) -> None:
     run(host, reboot=reboot)
@@ -513,7 +624,7 @@ def test_absent_leaves_nothing(host: Host, reboot: bool) -> None:
     assert not any(disk.built or disk.shipped for disk in host.kernels.values())
     assert not set(PATHS) & set(host.texts)
     assert serves(host) == set()
-    assert {name for name in had.packages if not re.search("nvidia|libcuda", name)} <= set(host.packages)
+    assert {name for name in had.packages if not re.search("nvidia|libcuda|nvlsm", name)} <= set(host.packages)
     assert run(host, state="absent").failure == ""
     assert host.commands == []
 

@@ -428,6 +428,7 @@ FAULTS: list[tuple[str, bool, str, str, dict[str, Any]]] = [
         "not installed",
         {"units": {**HEALTHY.units, "nvidia-persistenced.service": Unit("", False)}},
     ),
+    ("engine-unsupported", True, "", "systemd 239", {"system": System("rocky", "8.10")}),
     ("persistence-off", False, "", "--no-persistence-mode", {"facts": seen(gpu(0), gpu(1, persistence=False))}),
     ("xid-79", True, "reboot", "fallen off the bus", xid(79)),
     ("xid-48", True, "reboot", "double bit", xid(48)),

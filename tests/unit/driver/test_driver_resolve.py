@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver import versions
+from ansible_collections.baremetal.vllm.plugins.module_utils.driver.commands import difference
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.model import (
     Device,
     Dkms,
@@ -147,6 +148,48 @@ def test_headers_of_rpm_kernels_are_named_whole() -> None:
     found = resolved(host("almalinux 9", "vendor", headers=False))
     assert found.packages["kernel-devel-5.14.0-687.54.1.el9_8.x86_64"] == ""
     assert "kernel-devel-matched" in found.packages
+
+
+K64 = "5.14.0-687.54.1.el9_8.aarch64+64k"
+
+
+def with_64k(state: State, *packages: str) -> State:
+    """A Grace host of RHEL 9 on the kernel with pages of 64 KiB; `packages` are on offer for it beside the plain kernel's."""
+    more = tuple(Offer(name, "5.14.0-687.54.1.el9_8", "appstream") for name in packages)
+    return replace(
+        state,
+        system=replace(state.system, arch="aarch64"),
+        gpus=(Device("0000:09:00.0", "10de", "2342", "030200"),),
+        running=K64,
+        next_kernel=K64,
+        kernels=(Kernel(K64, False, None),),
+        offers=(*(state.offers or ()), *more),
+    )
+
+
+@pytest.mark.parametrize("system", ["almalinux 9", "almalinux 10"])
+def test_headers_of_a_kernel_with_64k_pages(system: str) -> None:
+    state = with_64k(host(system, "vendor"), "kernel-64k-devel", "kernel-64k-devel-matched")
+    found = resolved(state)
+    assert found.packages["kernel-64k-devel-5.14.0-687.54.1.el9_8.aarch64"] == ""
+    assert found.packages["kernel-64k-devel-matched"]
+    assert not [name for name in found.packages if name.startswith("kernel-devel")]
+    there = replace(state, kernels=(Kernel(K64, True, None),), packages={"kernel-64k-devel": "5.14.0-687.54.1.el9_8"})
+    assert "kernel-64k-devel-5.14.0-687.54.1.el9_8.aarch64" not in difference(found, there)
+    assert "kernel-64k-devel-5.14.0-687.54.1.el9_8.aarch64" in difference(found, state)
+
+
+def test_headers_of_the_plain_kernel_are_none_for_64k_pages() -> None:
+    told = refused(with_64k(host("almalinux 9", "vendor")))
+    assert told.startswith("headers-not-on-offer")
+    assert "kernel-64k-devel-5.14.0-687.54.1.el9_8.aarch64 is not on offer" in told
+
+
+def test_modules_prebuilt_for_the_plain_kernel_are_none_for_a_variant() -> None:
+    rt = "5.14.0-687.54.1.el9_8.x86_64+rt"
+    state = host("almalinux 9", "vendor", (V100,))
+    state = replace(state, running=rt, next_kernel=rt, kernels=(Kernel(rt, True, None),))
+    assert resolved(state, version="580", modules="proprietary").build == "dkms"
 
 
 def test_headers_that_are_gone() -> None:

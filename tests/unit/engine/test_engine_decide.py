@@ -1,7 +1,12 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine.decide import RefusalError, decide, room_needed
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.decide import (
+    RefusalError,
+    check_systemd,
+    decide,
+    room_needed,
+)
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.pythons import (
     Choice,
     HostPython,
@@ -50,6 +55,15 @@ def test_what_is_done(
 def test_an_engine_in_use_is_never_rebuilt(marker: dict[str, str], users: list[str], told: str) -> None:
     with pytest.raises(RefusalError, match=told):
         decide("0.32.0", "cpu", marker, True, [OTHER], users)
+
+
+@pytest.mark.parametrize(("systemd", "refused"), [(239, True), (246, True), (247, False), (255, False), (None, False)])
+def test_a_host_whose_systemd_is_too_old_is_refused(systemd: int | None, refused: bool) -> None:
+    if not refused:
+        check_systemd(systemd)
+        return
+    with pytest.raises(RefusalError, match=f"systemd {systemd}.*247 and newer.*vllm_models"):
+        check_systemd(systemd)
 
 
 def test_room_counts_files_twice_and_what_comes_out_of_them() -> None:

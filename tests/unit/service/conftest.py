@@ -51,6 +51,7 @@ def planned(
         "revision": "",
         "start_timeout": 1800,
         "stop_timeout": 30,
+        "outward": False,
         "prove": {},
         "memory": None,
         **more,

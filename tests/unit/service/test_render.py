@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import subprocess
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +56,61 @@ def test_a_process_counts_only_the_gpus_that_it_may_open() -> None:
 def test_devices_follow_the_accelerator(accelerator: str, devices: list[str]) -> None:
     entry = {} if accelerator == "cpu" else {"gpus": [3]}
     assert settings(units(accelerator, m=entry)["m"], "DeviceAllow") == devices
+
+
+RDMA = ["char-infiniband_verbs rw", "/dev/infiniband/rdma_cm rw"]
+CONNECTOR = {"kv-transfer-config": {"kv_connector": "NixlConnector", "kv_role": "kv_both"}}
+TWO_HOSTS = {"nnodes": 2, "node-rank": 0, "master-addr": "192.0.2.1", "tensor-parallel-size": 16}
+
+
+@pytest.mark.parametrize(
+    ("args", "outward"),
+    [
+        ({}, False),
+        ({"tensor-parallel-size": 8}, False),
+        ({"data-parallel-size": 8}, False),
+        ({"data-parallel-size": 8, "data-parallel-size-local": 8}, False),
+        ({"distributed-executor-backend": "mp"}, False),
+        (CONNECTOR, True),
+        (TWO_HOSTS, True),
+        ({"tensor-parallel-size": 8, "distributed-executor-backend": "ray"}, True),
+        ({"data-parallel-size": 16, "data-parallel-size-local": 8}, True),
+    ],
+)
+def test_only_engines_that_talk_to_other_hosts_may_open_rdma_and_imex(args: dict[str, Any], outward: bool) -> None:
+    unit = units(m={"gpus": list(range(8)), "args": args})["m"]
+    allowed = settings(unit, "DeviceAllow")
+    assert [device for device in allowed if "infiniband" in device] == (RDMA if outward else [])
+    # One pattern more or less: systemd matches names of /proc/devices as fnmatch(3) does.
+    assert any(fnmatch("nvidia-caps-imex-channels", name) for name in classes(allowed)) is outward
+    assert any(fnmatch("nvidia-caps", name) for name in classes(allowed))
+    # What is registered with a network card is locked in memory.
+    assert settings(unit, "LimitMEMLOCK") == ["infinity"]
+
+
+def classes(allowed: list[str]) -> list[str]:
+    return [value.split()[0].removeprefix("char-") for value in allowed if value.startswith("char-")]
+
+
+def test_device_nodes_are_made_before_an_engine_starts() -> None:
+    unit = units(m={"gpus": [0]})["m"]
+    assert "nvidia-device-nodes.service" in settings(unit, "Wants")[0].split()
+    after = settings(unit, "After")[0].split()
+    assert {"nvidia-device-nodes.service", "nvidia-fabricmanager.service", "nvidia-imex.service"} <= set(after)
+    assert "nvidia-device-nodes.service" not in units("rocm", m={"gpus": [0]})["m"].text
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here")
+def test_engines_and_what_comes_before_them_are_no_circle(tmp_path: Path) -> None:
+    unit = units(m={"gpus": [0]})["m"]
+    (tmp_path / unit.unit).write_text(unit.text)
+    for name in ("nvidia-device-nodes.service", "nvidia-persistenced.service"):
+        (tmp_path / name).write_text((TEMPLATES / "etc/systemd/system" / name).read_text(encoding="utf-8"))
+    paths = [str(path) for path in sorted(tmp_path.iterdir())]
+    done = subprocess.run(["systemd-analyze", "verify", *paths], capture_output=True, text=True, check=False)
+    # The programs are not here; that the units were read is told by their lack.
+    assert "vllm-m.service" in done.stderr
+    assert not re.search(r"ordering cycle|Unknown (key|lvalue|section)|Invalid|bad unit", done.stderr), done.stderr
 
 
 def test_neighbours_on_one_gpu_are_ordered_and_do_not_restart_each_other() -> None:
