@@ -207,7 +207,13 @@ def present(module: AnsibleModule, request: Request) -> None:
         steps.append(f"{verdict.verb} {request.unit} ({verdict.why})")
     diff = _diff(request, verdict.write, verdict.remove) + [{"prepared": f"{step}\n"} for step in steps if _told(step)]
     only_look = module.check_mode or module.params["compare"]
-    result = {"changed": _changes(module, steps), "steps": steps, "missing": missing, "missing_users": users, "diff": diff}
+    result = {
+        "changed": _changes(module, steps),
+        "steps": steps,
+        "missing": missing,
+        "missing_users": users,
+        "diff": diff,
+    }
     if lacking:
         module.exit_json(**result)
     if not only_look:

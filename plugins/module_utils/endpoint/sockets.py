@@ -169,7 +169,7 @@ def only_its_port(client: Client, service: Service) -> Iterator[Check]:
         yield skip(NAME, "no unit is named, whose processes could be looked at")
         return
     try:
-        sockets = listening(processes_of(service.unit))
+        sockets = listening(processes_of(service.unit, PROCESSES), PROCESSES)
     except PermissionError:
         yield skip(NAME, "only root and the unit's own user see what its processes listen on")
         return

@@ -91,9 +91,7 @@ def plan_fleet(inventory: Inventory) -> Outcome:
         releases=known_releases(hosts, inventory.unchecked, problems),
         options=Options(extras, problems),
         memory=Memory(inventory.facts, problems),
-        destinations={
-            name: read_destinations(declared, problems, name) for name, declared in inventory.hosts.items()
-        },
+        destinations={name: read_destinations(declared, problems, name) for name, declared in inventory.hosts.items()},
     )
     on_host: dict[str, list[Entry]] = {}
     for entry in menu:

@@ -131,7 +131,9 @@ def advise(
     remedy = f"Name it in {DESTINATIONS} (addresses and networks, or {ANY})"
     for where, url, target in _urls(args, entry.env):
         if not _covered(target, destinations or ()):
-            problems.warn(f"{at}.{where}", f"{url} is not on {HOSTS}, and its engines connect to no other host", remedy, host)
+            problems.warn(
+                f"{at}.{where}", f"{url} is not on {HOSTS}, and its engines connect to no other host", remedy, host
+            )
     if entry.kind == "vision" and destinations is None:
         problems.warn(
             at,
