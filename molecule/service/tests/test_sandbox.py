@@ -30,8 +30,8 @@ def tried() -> dict[str, str]:
     """How the latest start's attempts ended."""
     invocation = show(host(NAME), UNIT, "InvocationID")["InvocationID"]
     lines = host(NAME).check_output("journalctl -q -o cat _SYSTEMD_INVOCATION_ID=%s", invocation).splitlines()
-    words = [line.split(maxsplit=2)[1:] for line in lines if line.startswith("tried: ")]
-    return {name: how for name, how in words}
+    words = [line.split(" ", 2) for line in lines if line.startswith("tried: ")]
+    return {name: how for _, name, how in words}
 
 
 def answers(port: int) -> bool:

@@ -27,7 +27,12 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.plan.options import
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.placement import place
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.ports import ports
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.releases import known_releases
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.sandbox import advise, firewall, read_destinations
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.sandbox import (
+    advise,
+    firewall,
+    packages,
+    read_destinations,
+)
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.service import (
     derived_arguments,
     engine_path,
@@ -180,7 +185,10 @@ class _Fleet:
                     memory=self.memory.of(entry, args, shares.get(entry.name), host, known),
                 )
             )
-        engine = {"release": host.release, "accelerator": host.accelerator, "path": engine_path(host.release)}
+        engine: dict[str, Any] = {"release": host.release, "accelerator": host.accelerator}
+        engine["path"] = engine_path(host.release)
+        if packages(services):
+            engine["packages"] = packages(services)
         return {
             "host": described(host),
             "engine": engine if services else None,

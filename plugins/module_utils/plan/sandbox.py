@@ -48,6 +48,12 @@ _CONNECTING = (
 _NO_HOST = ("file", "unix", "ipc", "inproc")
 # What a unit may write to; everything else is read-only to it (ProtectSystem=strict).
 _WRITABLE = ("/var/cache/vllm", "/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 (private ones of the unit)
+# What a unit does not see of its host, with the directive that hides it.
+_HIDDEN = {
+    **dict.fromkeys(("/home", "/root", "/run/user"), "ProtectHome=yes"),
+    **dict.fromkeys(("/tmp", "/var/tmp"), "PrivateTmp=yes"),  # noqa: S108 (named, not used)
+    "/dev/shm": "TemporaryFileSystem=/dev/shm",  # noqa: S108 (named, not used)
+}
 _PROFILES = ("torch_profiler_dir", "proton_profiler_dir")
 
 
@@ -108,6 +114,7 @@ def advise(
     """Tell where an entry asks for what its unit's sandbox or its host's firewall would refuse."""
     at, option = f"vllm_models.{entry.name}", spans(args)
     _advise_profiles(at, args, entry.env, problems)
+    _advise_hidden(at, entry, problems)
     if option:
         if destinations is None:
             problems.warn(
@@ -169,6 +176,15 @@ def firewall(
     }
 
 
+def packages(services: Sequence[Mapping[str, Any]]) -> list[str]:
+    """System packages that options of these services call for, by the name that they have in every distribution.
+
+    `numa-bind` starts an engine's processes with the program numactl, and ends without it (vllm/utils/numa_utils.py,
+    _get_numactl_executable, from 0.21.0 on).
+    """
+    return ["numactl"] if any("--numa-bind" in service["argv"] for service in services) else []
+
+
 def speaks(services: Sequence[Mapping[str, Any]]) -> bool:
     """Whether an engine among these exchanges data with other hosts: the kernel knows engines by their user alone."""
     return any((service.get("prove") or {}).get("outside") for service in services)
@@ -187,8 +203,25 @@ def _advise_profiles(at: str, args: Mapping[str, Any], env: Mapping[str, Any], p
             )
 
 
+def _advise_hidden(at: str, entry: Entry, problems: Problems) -> None:
+    named = {f"{at}.model": entry.source.model}
+    named.update({f"{at}.adapters.{name}.model": source.model for name, source in entry.adapters.items()})
+    for where, path in named.items():
+        directive = next((by for root, by in _HIDDEN.items() if _below(path, root)), None)
+        if directive:
+            problems.warn(
+                where,
+                f"{path} is hidden from the engine ({directive})",
+                "Move it to /srv or below /var/lib, or open it in a drop-in of the unit (BindReadOnlyPaths=)",
+            )
+
+
 def _writable(path: str) -> bool:
-    return any(path == root or path.startswith(f"{root}/") for root in _WRITABLE)
+    return any(_below(path, root) for root in _WRITABLE)
+
+
+def _below(path: str, root: str) -> bool:
+    return path == root or path.startswith(f"{root}/")
 
 
 def _is_loopback(name: str, value: str) -> bool:

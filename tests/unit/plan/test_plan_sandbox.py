@@ -156,6 +156,31 @@ def test_traces_that_could_not_be_written_are_told(entry: dict[str, Any], told: 
     assert all("vllm_models.m.args.profiler-config.torch_profiler_dir: /srv/traces" in w for w in found)
 
 
+@pytest.mark.parametrize(
+    ("path", "directive"),
+    [
+        ("/home/ops/model", "ProtectHome=yes"),
+        ("/root/model", "ProtectHome=yes"),
+        ("/tmp/model", "PrivateTmp=yes"),
+        ("/dev/shm/model", "TemporaryFileSystem=/dev/shm"),
+        ("/srv/home/model", ""),
+        ("/homes/model", ""),
+    ],
+)
+def test_weights_that_a_unit_could_not_see_are_told(path: str, directive: str) -> None:
+    adapters = {"one": {"model": path}}
+    found = [w for w in warnings(plan({"gpus": 1, "model": path, "adapters": adapters})) if "is hidden from" in w]
+    assert len(found) == (2 if directive else 0)
+    assert all(directive in w for w in found)
+
+
+def test_binding_to_numa_nodes_brings_its_program() -> None:
+    bound = plan({"args": {"numa-bind": True}, "gpus": 1})
+    assert bound.problems == []
+    assert bound.plan["hosts"]["h1"]["engine"]["packages"] == ["numactl"]
+    assert "packages" not in plan({"gpus": 1}).plan["hosts"]["h1"]["engine"]
+
+
 def test_ports_stay_open_for_as_long_as_an_engine_needs_them() -> None:
     open_ = {"args": {"kv-transfer-config": NIXL}, "gpus": 1, "port": 8100}
     outcome = plan(open_, other={**MODEL, "gpus": 1, "port": 8200})
