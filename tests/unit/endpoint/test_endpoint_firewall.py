@@ -91,7 +91,7 @@ def test_destinations_are_sources_of_nobody() -> None:
     assert (rules["everyone"], rules["anywhere"], rules["peers"]) == (False, False, False)
     open_ = endpoint_rules({"ports": [8001]})
     assert (open_["everyone"], open_["anywhere"]) == (True, True)
-    with pytest.raises(ValueError, match="otel.lan: is not an address"):
+    with pytest.raises(ValueError, match=r"otel\.lan: is not an address"):
         endpoint_rules({"ports": [8001], "destinations": ["otel.lan"]})
 
 
