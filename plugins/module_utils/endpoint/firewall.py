@@ -22,13 +22,13 @@ def endpoint_rules(asked: Mapping[str, Any] | None) -> dict[str, Any]:
     "destinations4": [], "destinations6": [], "peers": False, "chain": "closed_…"}; `chain` is named after the rest.
     Raises ValueError with all that nftables cannot take, a line each.
     """
-    if asked is None:
-        return {"ports": [], "everyone": False, "sources4": [], "sources6": [], "chain": "closed"}
+    absent = asked is None
+    asked = asked or {"ports": [], "sources": [], "destinations": []}
     wrong: list[str] = []
     given, reached = asked.get("sources"), asked.get("destinations")
     sources, destinations = networks(given or (), wrong), networks(reached or (), wrong)
     ports = sorted({int(port) for port in asked["ports"]})
-    if not ports:
+    if not ports and not absent:
         wrong.append("ports is empty: leave the rules out (null) on a host without engines")
     if wrong:
         raise ValueError("\n".join(wrong))
@@ -42,7 +42,7 @@ def endpoint_rules(asked: Mapping[str, Any] | None) -> dict[str, Any]:
         "destinations6": _merged(destinations, 6),
         "peers": bool(asked.get("peers")),
     }
-    return {**rules, "chain": f"closed_{hashlib.sha256(repr(rules).encode()).hexdigest()[:12]}"}
+    return {**rules, "chain": "closed" if absent else f"closed_{hashlib.sha256(repr(rules).encode()).hexdigest()[:12]}"}
 
 
 def networks(sources: Sequence[Any], wrong: list[str]) -> list[Network]:
