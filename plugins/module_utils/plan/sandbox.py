@@ -204,14 +204,14 @@ def _advise_profiles(at: str, args: Mapping[str, Any], env: Mapping[str, Any], p
 
 
 def _advise_hidden(at: str, entry: Entry, problems: Problems) -> None:
-    named = {f"{at}.model": entry.source.model}
-    named.update({f"{at}.adapters.{name}.model": source.model for name, source in entry.adapters.items()})
-    for where, path in named.items():
-        directive = next((by for root, by in _HIDDEN.items() if _below(path, root)), None)
-        if directive:
+    named = {f"{at}.model": entry.source}
+    named.update({f"{at}.adapters.{name}.model": source for name, source in entry.adapters.items()})
+    for where, source in named.items():
+        directive = next((by for root, by in _HIDDEN.items() if _below(source.model, root)), None)
+        if directive and source.origin == "host":
             problems.warn(
                 where,
-                f"{path} is hidden from the engine ({directive})",
+                f"{source.model} is hidden from the engine ({directive})",
                 "Move it to /srv or below /var/lib, or open it in a drop-in of the unit (BindReadOnlyPaths=)",
             )
 

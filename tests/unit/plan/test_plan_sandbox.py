@@ -172,6 +172,17 @@ def test_weights_that_a_unit_could_not_see_are_told(path: str, directive: str) -
     found = [w for w in warnings(plan({"gpus": 1, "model": path, "adapters": adapters})) if "is hidden from" in w]
     assert len(found) == (2 if directive else 0)
     assert all(directive in w for w in found)
+    # What is pushed lies elsewhere on the host.
+    pushed = plan_fleet(
+        Inventory(
+            models={"m": {"push_from": path, "kind": "chat"}},
+            hosts={"h1": CPU},
+            match=lambda p: p.split(","),
+            digests={path: "a" * 64},
+            keyed=True,
+        )
+    )
+    assert not [w for w in warnings(pushed) if "is hidden from" in w]
 
 
 def test_binding_to_numa_nodes_brings_its_program() -> None:
