@@ -15,6 +15,9 @@ overruled by the command line. Faults (`NAME_after:S` begins S seconds after the
     health_503_after:S           /health says 503
     cuts_streams                 the connection breaks in the middle of every stream
 
+What a sandbox may refuse it tries on demand, and says in its log how that ended: `--stand-in-calls NAME…` system calls,
+`--stand-in-connect HOST:PORT` a connection; `--stand-in-listen PORT` listens on a second port, on every address.
+
 SIGUSR1 makes it hang, and go on again. Its engine is a child process of its own, named VLLM::EngineCore, to be killed.
 Each request that reaches it is a line in its log: `request: METHOD PATH model=… bytes=… mark=<the body's `user`, or header X-Mark>`.
 """
@@ -22,9 +25,13 @@ Each request that reaches it is a line in its log: `request: METHOD PATH model=�
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import errno
 import json
 import os
+import platform
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -77,6 +84,32 @@ def fail(cause: str) -> None:
     refuse("RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}", 1)
 
 
+# By machine, from the kernel's tables; every argument but the first is 0.
+CALLS = {
+    "x86_64": {"pidfd_getfd": 438, "perf_event_open": 298, "mincore": 27, "ptrace": 101, "chown": 92, "getpid": 39},
+    "aarch64": {"pidfd_getfd": 438, "perf_event_open": 241, "mincore": 232, "ptrace": 117, "fchown": 55, "getpid": 172},
+}
+
+
+def try_sandbox() -> list[socket.socket]:
+    """Say how calls and a connection end; the sockets of `--stand-in-listen`, to be kept."""
+    library = ctypes.CDLL(None, use_errno=True)
+    for name in words("--stand-in-calls"):
+        ctypes.set_errno(0)
+        library.syscall(CALLS[platform.machine()][name], 0, 0, 0, 0, 0)
+        print(f"tried: {name} {errno.errorcode.get(ctypes.get_errno(), 'OK')}", file=sys.stderr, flush=True)
+    for target in words("--stand-in-connect"):
+        host, _, port = target.rpartition(":")
+        started = time.monotonic()
+        try:
+            socket.create_connection((host, int(port)), 10).close()
+            how = "OK"
+        except OSError as error:
+            how = errno.errorcode.get(error.errno or 0, str(error))
+        print(f"tried: connect {how} {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+    return [socket.create_server(("", int(port))) for port in words("--stand-in-listen")]
+
+
 def main() -> None:
     settings = release_settings()
     faults = parse_faults([str(fault) for fault in settings["faults"]])  # type: ignore[attr-defined]
@@ -99,7 +132,9 @@ def main() -> None:
         rate=float(option("--stand-in-rate", str(settings["rate"]))),
         faults=faults,
     )
+    kept = try_sandbox()
     asyncio.run(run(served))
+    del kept
 
 
 async def run(served: Served) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.sandbox import speaks
+
 
 def server_of(model: str, host: str) -> dict[str, str]:
     """A replica as the module gateway_server names it."""
@@ -30,7 +32,8 @@ def closed_to(rules: Mapping[str, Any] | None, services: Sequence[Mapping[str, A
     """The plan's rules for the ports of `services` as well: a kept generation may have ports that nobody plans any more."""
     if rules is None:
         return None
-    return {**rules, "ports": sorted({int(port) for port in [*rules["ports"], *(item["port"] for item in services)]})}
+    ports = {int(port) for port in [*rules["ports"], *(item["port"] for item in services)]}
+    return {**rules, "ports": sorted(ports), "peers": rules.get("peers", False) or speaks(services)}
 
 
 def registered_anywhere(hosts: Sequence[str], variables: Mapping[str, Any], name: str) -> Any:

@@ -22,7 +22,8 @@ options:
         C(served_names): every name under which clients ask for it; C(unit): its systemd unit, for the report."
       - "C(prove): what else to show, a mapping with C(key) (an API key guards /v1), C(tools), C(reasoning), C(adapters)
         (names of LoRA adapters), C(max_model_len), C(meaning) (false for random weights, whose answers cannot make
-        sense), C(structured)."
+        sense), C(structured), C(outside) (the option that makes its engine exchange data with other hosts, an empty text
+        for none; without it the check only_its_port is skipped)."
     type: list
     elements: dict
     required: true

@@ -28,6 +28,11 @@ options:
     description: System packages that the engine needs, by distribution or family as C(/etc/os-release) names them.
     type: dict
     default: {}
+  more_packages:
+    description: Packages that options of the host's models call for, whatever the distribution.
+    type: list
+    elements: str
+    default: []
   keep:
     description: Further releases that are planned on this host.
     type: list
@@ -117,6 +122,7 @@ def main() -> None:
             "accelerator": {"type": "str", "required": True, "choices": ["cuda", "rocm", "cpu"]},
             "path": {"type": "path", "required": True},
             "packages": {"type": "dict", "default": {}},
+            "more_packages": {"type": "list", "elements": "str", "default": []},
             "keep": {"type": "list", "elements": "str", "default": []},
             "source": {"type": "str", "default": "wheelhouse", "choices": ["wheelhouse", "index"]},
             "wheelhouse": {"type": "path"},
@@ -134,7 +140,7 @@ def main() -> None:
     module.exit_json(
         changed=False,
         **survey,
-        missing_packages=installed.missing_packages(asked["packages"].get(family) or []),
+        missing_packages=installed.missing_packages((asked["packages"].get(family) or []) + asked["more_packages"]),
         family=family,
         pythons=[] if whole else installed.pythons(named),
         glibc=installed.libc(),

@@ -215,7 +215,7 @@ def engine(asked: dict[str, Any]) -> dict[str, Any]:
     """The planned release as found; the control node knows the locks and judges."""
     planned = asked["engine"]
     packages = asked["packages"] or {}
-    needed = packages.get(installed.family(list(packages))) or []
+    needed = (packages.get(installed.family(list(packages))) or []) + (planned.get("packages") or [])
     return {
         **installed.survey(Path(planned["path"]).parent, planned["release"], asked["keep"] or []),
         "missing_packages": installed.missing_packages(needed),

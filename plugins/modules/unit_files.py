@@ -97,6 +97,11 @@ options:
     type: list
     elements: str
     default: []
+  users:
+    description: Users without whom nothing is done; RV(missing_users) names those that the host lacks.
+    type: list
+    elements: str
+    default: []
   validate:
     description: A command over the final paths, run before anything is replaced; any status but 0 fails the task.
     type: list
@@ -147,8 +152,14 @@ missing:
   returned: always
   type: list
   elements: str
+missing_users:
+  description: Users that the host lacks; nothing was done where there are any.
+  returned: always
+  type: list
+  elements: str
 """
 
+import pwd
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -185,17 +196,25 @@ DIRECTORY = {**OWNED, "mode": {"type": "str", "default": "0755"}, "only": {"type
 
 def present(module: AnsibleModule, request: Request) -> None:
     missing = [program for program in module.params["programs"] if not shutil.which(program)]
+    users = [user for user in module.params["users"] if not _is_user(user)]
+    lacking = bool(missing or users)
     seen = host.look(request, [] if missing else module.params["probe"])
     verdict = decide(request, seen)
-    steps = [f"install {program}" for program in missing] + verdict.steps
+    steps = [f"install {program}" for program in missing] + [f"create user {user}" for user in users] + verdict.steps
     if verdict.enable:
         steps.append(f"enable {request.unit}")
     if verdict.verb:
         steps.append(f"{verdict.verb} {request.unit} ({verdict.why})")
     diff = _diff(request, verdict.write, verdict.remove) + [{"prepared": f"{step}\n"} for step in steps if _told(step)]
     only_look = module.check_mode or module.params["compare"]
-    result = {"changed": _changes(module, steps), "steps": steps, "missing": missing, "diff": diff}
-    if missing:
+    result = {
+        "changed": _changes(module, steps),
+        "steps": steps,
+        "missing": missing,
+        "missing_users": users,
+        "diff": diff,
+    }
+    if lacking:
         module.exit_json(**result)
     if not only_look:
         # Empty directories harm nobody, and the trial needs them.
@@ -233,7 +252,15 @@ def absent(module: AnsibleModule, request: Request) -> None:
     diff = _diff(request, [], paths)
     if steps and not (module.check_mode or module.params["compare"]):
         host.remove(request, paths)
-    module.exit_json(changed=_changes(module, steps), steps=steps, missing=[], diff=diff)
+    module.exit_json(changed=_changes(module, steps), steps=steps, missing=[], missing_users=[], diff=diff)
+
+
+def _is_user(name: str) -> bool:
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return False
+    return True
 
 
 def _changes(module: AnsibleModule, steps: Sequence[str]) -> bool:
@@ -271,6 +298,7 @@ def main() -> None:
             "variables": {"type": "dict", "default": {}},
             "directories": {"type": "list", "elements": "dict", "default": [], "options": DIRECTORY},
             "programs": {"type": "list", "elements": "str", "default": []},
+            "users": {"type": "list", "elements": "str", "default": []},
             "validate": {"type": "list", "elements": "str", "default": []},
             "unit": {"type": "str"},
             "probe": {"type": "list", "elements": "str", "default": []},

@@ -7,7 +7,7 @@ import re
 
 import pytest
 from conftest import UNITS, VARS
-from testlab import KEY, REPORT, argv, ask, generations, host, playbook, show
+from testlab import KEY, REPORT, address, argv, ask, generations, host, playbook, show
 
 PLACES = [(name, unit) for name, units in UNITS.items() for unit in units]
 
@@ -66,6 +66,49 @@ def test_a_unit_is_closed_as_far_as_the_engine_lives_with(name: str, unit: str) 
         "DevicePolicy": "closed",
         "DeviceAllow": "char-rtc r",
     }
+
+
+def ports(planned: dict[str, dict[str, object]], name: str) -> set[int]:
+    return {int(str(planned[unit]["url"]).rpartition(":")[2]) for unit in UNITS[name]}
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_an_engine_listens_beyond_loopback_at_its_port_alone(planned: dict[str, dict[str, object]], name: str) -> None:
+    # A column of its own for the owner: uid:N, left out for root.
+    lines = host(name).check_output("ss --no-header --listening --tcp --udp --numeric --extended").splitlines()
+    owner = host(name).check_output("id -u vllm")
+    mine = [line.split()[4] for line in lines if f" uid:{owner} " in f"{line} "]
+    local = [place for place in mine if place.startswith(("127.", "[::1]", "[::ffff:127."))]
+    assert {int(place.rpartition(":")[2]) for place in mine if place not in local} == ports(planned, name)
+    assert len(local) > 1, (
+        "gloo of a real engine listens on loopback; where nothing does, the wrong sockets were looked at"
+    )
+    for unit in UNITS[name]:
+        check = next(c for c in planned[unit]["checks"] if c["name"] == "only_its_port")  # type: ignore[attr-defined]
+        port = str(planned[unit]["url"]).rpartition(":")[2]
+        assert (check["passed"], check["observed"]) == (True, f"port {port}"), check
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_another_host_finds_no_port_but_those_of_endpoints_and_ssh(
+    planned: dict[str, dict[str, object]], name: str
+) -> None:
+    other = host("lab3")
+    if other.run("command -v nmap").rc:
+        other.check_output("apt-get install --yes --no-install-recommends nmap >/dev/null")
+    scan = "nmap -Pn -n -sS -p- --min-rate 5000 --max-retries 2 -oG - %s"
+    found = re.findall(r"(\d+)/open/tcp", other.check_output(scan, address(name)))
+    assert {int(port) for port in found} == {22, *ports(planned, name)}
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_engines_share_no_memory_with_the_host_that_could_be_left_behind(name: str) -> None:
+    target = host(name)
+    assert target.check_output("ls -A /dev/shm") == ""
+    for unit in UNITS[name]:
+        pid = show(target, unit, "MainPID")["MainPID"]
+        assert target.check_output("stat -f -c %%T /proc/%s/root/dev/shm", pid) == "tmpfs"
+        assert target.check_output("stat -c %%a /proc/%s/root/dev/shm", pid) == "1777"
 
 
 @pytest.mark.parametrize("name", UNITS)

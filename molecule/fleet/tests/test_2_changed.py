@@ -42,7 +42,7 @@ def test_a_model_taken_off_the_menu_is_gone_and_the_others_never_noticed(menu: d
     menu["tiny-reasoning"]["args"] = menu["tiny-reasoning"]["args"].replace("'hermes'", "'hermes', 'max-num-seqs': 7")
     del menu["tiny-reranker"]
     run = site(menu)
-    assert (run.rc, run.changed) == (0, 2), "the unit goes, and the list of what the canary asks"
+    assert (run.rc, run.changed) == (0, 3), "the unit goes, its port, and the list of what the canary asks"
     target = host("lab2")
     assert not target.file("/etc/systemd/system/vllm-tiny-reranker.service").exists
     assert target.run("pgrep -f tiny-reranker").rc != 0

@@ -1,4 +1,4 @@
-"""Who may open a connection to an engine, in the words of nftables."""
+"""Who may open a connection to an engine, and to whom an engine may open one, in the words of nftables."""
 
 from __future__ import annotations
 
@@ -11,22 +11,43 @@ Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 
 
 def endpoint_rules(asked: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What the table is made of: {"ports": [8001], "sources4": ["10.0.0.5"], "sources6": [], "chain": "closed_…"}.
+    """What the table is made of.
 
-    `asked`: {"ports": [...], "sources": [...]} as the plan has it, addresses or networks; None for no table (no ports then).
-    `chain` is named after the rest. Raises ValueError with all that nftables cannot take, a line each.
+    `asked`, as the plan has it: {"ports": [...], "sources": [...], "destinations": [...], "peers": false}; None for no table
+    (no ports then). `sources` are the addresses or networks that may open connections to the ports, None for everybody;
+    `destinations` those that engines may connect to, None for all; `peers`: whether destinations reach every port of the
+    engines as well.
+
+    Returns {"ports": [8001], "everyone": False, "sources4": ["10.0.0.5"], "sources6": [], "anywhere": False,
+    "destinations4": [], "destinations6": [], "peers": False, "chain": "closed_…"}; `chain` is named after the rest.
+    Raises ValueError with all that nftables cannot take, a line each.
     """
-    if asked is None:
-        return {"ports": [], "sources4": [], "sources6": [], "chain": "closed"}
+    absent = asked is None
+    asked = asked or {"ports": [], "sources": [], "destinations": []}
     wrong: list[str] = []
-    networks = [network for source in asked["sources"] if (network := _network(str(source), wrong)) is not None]
+    given, reached = asked.get("sources"), asked.get("destinations")
+    sources, destinations = networks(given or (), wrong), networks(reached or (), wrong)
     ports = sorted({int(port) for port in asked["ports"]})
-    if not ports:
+    if not ports and not absent:
         wrong.append("ports is empty: leave the rules out (null) on a host without engines")
     if wrong:
         raise ValueError("\n".join(wrong))
-    rules: dict[str, Any] = {"ports": ports, "sources4": _merged(networks, 4), "sources6": _merged(networks, 6)}
-    return {**rules, "chain": f"closed_{hashlib.sha256(repr(rules).encode()).hexdigest()[:12]}"}
+    rules: dict[str, Any] = {
+        "ports": ports,
+        "everyone": given is None,
+        "sources4": _merged(sources, 4),
+        "sources6": _merged(sources, 6),
+        "anywhere": reached is None,
+        "destinations4": _merged(destinations, 4),
+        "destinations6": _merged(destinations, 6),
+        "peers": bool(asked.get("peers")),
+    }
+    return {**rules, "chain": "closed" if absent else f"closed_{hashlib.sha256(repr(rules).encode()).hexdigest()[:12]}"}
+
+
+def networks(sources: Sequence[Any], wrong: list[str]) -> list[Network]:
+    """Addresses and networks as nftables takes them; of each that it cannot take, `wrong` gets a line that says why."""
+    return [network for source in sources if (network := _network(str(source), wrong)) is not None]
 
 
 def _network(source: str, wrong: list[str]) -> Network | None:
@@ -35,7 +56,7 @@ def _network(source: str, wrong: list[str]) -> Network | None:
     except ValueError:
         wrong.append(
             f"{source}: is not an address, and nftables resolves no names. Give the gateway host its address as"
-            " vllm_endpoint_address (or write the address into vllm_endpoint_sources)"
+            " vllm_endpoint_address (or write the address into vllm_endpoint_sources or vllm_engine_destinations)"
         )
         return None
     if isinstance(found, ipaddress.IPv6Network):

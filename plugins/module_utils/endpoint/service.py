@@ -17,7 +17,8 @@ class Prove:
     """What the plan wants shown, beyond the kind itself.
 
     `meaning` is false for models with random weights, whose answers cannot make sense; `max_model_len` is in tokens and
-    None where the plan leaves it to the engine.
+    None where the plan leaves it to the engine; `outside` names the option that makes its engine exchange data with other
+    hosts, "" for none, None where nobody says.
     """
 
     key: bool = False
@@ -27,6 +28,7 @@ class Prove:
     max_model_len: int | None = None
     meaning: bool = True
     structured: bool = True
+    outside: str | None = None
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,7 @@ def _service(item: Mapping[str, Any], where: str, problems: list[str]) -> Servic
             max_model_len=_whole(length),
             meaning=_flag(prove.get("meaning", True)),
             structured=_flag(prove.get("structured", True)),
+            outside=None if prove.get("outside") is None else str(prove["outside"]),
         ),
     )
 

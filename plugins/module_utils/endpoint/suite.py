@@ -26,6 +26,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.refusals i
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.rerank import rerank, score
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.secret import key_hidden
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.service import Service
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.sockets import only_its_port
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.stream import stream
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.structured import structured
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.tools import tools
@@ -43,7 +44,7 @@ _BY_KIND: dict[str, tuple[Probe, ...]] = {
     "classify": (classify,),
     "transcription": (transcription,),
 }
-_REFUSALS = (keys, unknown_model, malformed, long_prompt, other_kind, key_hidden)
+_REFUSALS = (keys, unknown_model, malformed, long_prompt, other_kind, key_hidden, only_its_port)
 # Requests that hang are tried for this many timeouts in all, not for one timeout each.
 _PATIENCE = 2
 

@@ -19,7 +19,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import Mo
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.setting import whole_share
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.extras import read_extras
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import HOSTS, Problem, Problems
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.gateway import firewall, plan_gateway
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.gateway import plan_gateway
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import Host, described, read_host, read_release
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.memory import Memory
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import Entry, read_menu
@@ -27,6 +27,12 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.plan.options import
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.placement import place
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.ports import ports
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.releases import known_releases
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.sandbox import (
+    advise,
+    firewall,
+    packages,
+    read_destinations,
+)
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.service import (
     derived_arguments,
     engine_path,
@@ -92,6 +98,7 @@ def plan_fleet(inventory: Inventory) -> Outcome:
         releases=known_releases(hosts, inventory.unchecked, problems),
         options=Options(extras, inventory.adapters, problems),
         memory=Memory(inventory.facts, problems),
+        destinations={name: read_destinations(declared, problems, name) for name, declared in inventory.hosts.items()},
     )
     on_host: dict[str, list[Entry]] = {}
     for entry in menu:
@@ -107,7 +114,7 @@ def plan_fleet(inventory: Inventory) -> Outcome:
         problems=problems,
     )
     for name, part in planned.items():
-        part["firewall"] = firewall(gateway, inventory.hosts[name], part["services"])
+        part["firewall"] = firewall(gateway, inventory.hosts[name], part["services"], fleet.destinations[name])
     plan: dict[str, Any] = {"hosts": planned, "gateway": gateway}
     # A model that no readable host serves is checked all the same, so that all its mistakes are told in this run.
     readable = {host.name for host in hosts}
@@ -139,6 +146,7 @@ class _Fleet:
     releases: Mapping[str, Release | None]
     options: Options
     memory: Memory
+    destinations: Mapping[str, Sequence[str] | str | None]
 
     @property
     def address(self) -> str:
@@ -161,6 +169,7 @@ class _Fleet:
             }
             weights.update({item["path"]: item for item in (own, *adapters.values())})
             whole = derived_arguments(entry, args, adapters, shares.get(entry.name), known)
+            advise(host.name, entry, args, self.destinations[host.name], self.problems)
             # Engines that profile one device at the same time fail each other; sharers wait for the earlier ones.
             after = [s["unit"] for s in services if host.gpu_count == 0 or not set(s["gpus"]).isdisjoint(gpus)]
             services.append(
@@ -178,7 +187,10 @@ class _Fleet:
                     memory=self.memory.of(entry, args, shares.get(entry.name), host, known),
                 )
             )
-        engine = {"release": host.release, "accelerator": host.accelerator, "path": engine_path(host.release)}
+        engine: dict[str, Any] = {"release": host.release, "accelerator": host.accelerator}
+        engine["path"] = engine_path(host.release)
+        if packages(services):
+            engine["packages"] = packages(services)
         return {
             "host": described(host),
             "engine": engine if services else None,

@@ -40,6 +40,9 @@ def plan_gateway(
     """
     # One that is taken off its host is none of the fleet's.
     gateways = {name: declared for name, declared in gateways.items() if declared.get("gateway_state") != "absent"}
+    for name, declared in hosts.items():
+        for source in declared.get("vllm_endpoint_sources") or ():
+            _judge_source("vllm_endpoint_sources", str(source), name, problems)
     if not gateways:
         return None
     first, *others = gateways.items()
@@ -48,9 +51,6 @@ def plan_gateway(
         _same(first, (name, declared), problems)
     for name, declared in gateways.items():
         _judge_source("vllm_endpoint_address", address_of(name, declared), name, problems)
-    for name, declared in hosts.items():
-        for source in declared.get("vllm_endpoint_sources") or ():
-            _judge_source("vllm_endpoint_sources", str(source), name, problems)
     if not keyed:
         problems.add(
             "vllm_api_key",
@@ -126,16 +126,6 @@ def _models(
                 }
             )
     return list(models.values())
-
-
-def firewall(
-    gateway: Mapping[str, Any] | None, declared: Mapping[str, Any], services: Sequence[Mapping[str, Any]]
-) -> dict[str, Any] | None:
-    """Which ports of an engine host only the gateways may reach (and what `vllm_endpoint_sources` adds); None for no rule."""
-    if gateway is None or not services:
-        return None
-    sources = [*gateway["addresses"], *(str(source) for source in declared.get("vllm_endpoint_sources") or ())]
-    return {"ports": sorted(service["port"] for service in services), "sources": list(dict.fromkeys(sources))}
 
 
 def _same(first: tuple[str, Mapping[str, Any]], other: tuple[str, Mapping[str, Any]], problems: Problems) -> None:

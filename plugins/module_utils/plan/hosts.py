@@ -29,6 +29,7 @@ HOST_KEYS = (
     "vllm_acceptance",
     "vllm_endpoint_address",
     "vllm_endpoint_sources",
+    "vllm_engine_destinations",
     "ansible_host",
     *settings_read.KEYS,
     *rocm.KEYS,

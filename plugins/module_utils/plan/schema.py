@@ -30,6 +30,10 @@ def variables(release: Release) -> dict[str, Any]:
             "gpu_name": _TEXT,
             "gpu_memory_gib": _either({"type": "number", "exclusiveMinimum": 0}),
             "nvidia_driver_version": {"type": ["string", "integer"]},
+            "vllm_endpoint_sources": _either({"type": "array", "items": _TEXT}),
+            "vllm_engine_destinations": {
+                "anyOf": [{"const": "any"}, {"type": "array", "items": _TEXT}, schema.TEMPLATE]
+            },
             "vllm_models": _either({"type": "object", "additionalProperties": _either(_entry(release))}),
             "vllm_unchecked_releases": {"type": "array", "items": _TEXT},
             "vllm_extra_options": {"type": "object"},

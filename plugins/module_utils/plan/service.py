@@ -12,6 +12,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.flags.words import 
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import whole
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import Host
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import Entry
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.sandbox import loopback, spans
 
 ENGINES = "/opt/vllm"
 CACHE = "/var/cache/vllm"
@@ -86,7 +87,7 @@ def service(
         "accelerator": host.accelerator,
         "release": host.release,
         "argv": command + [word for option, value in args.items() for word in words(option, value, release)],
-        "environment": {**_environment(host, engine, gpus), **as_text(entry.env, release)},
+        "environment": {**_environment(host, engine, gpus), **loopback(args), **as_text(entry.env, release)},
         "address": address,
         "port": port,
         "gpus": list(gpus),
@@ -155,4 +156,6 @@ def _proofs(entry: Entry, args: Mapping[str, Any], keyed: bool) -> dict[str, Any
         "max_model_len": size(args.get("max-model-len")),
         "meaning": entry.prove.get("meaning", True),
         "structured": entry.prove.get("structured", True),
+        # The option by which the engine's other ports are meant to be reached from elsewhere.
+        "outside": spans(args),
     }

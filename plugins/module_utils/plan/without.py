@@ -7,6 +7,8 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.sandbox import speaks
+
 
 def without(plan: Mapping[str, Any], models: Collection[str] = (), hosts: Collection[str] = ()) -> dict[str, Any]:
     """A new plan: hosts that leave serve nothing and are at no gateway, and models that leave are nowhere.
@@ -31,7 +33,8 @@ def _host(planned: Mapping[str, Any], models: frozenset[str] | None) -> dict[str
     words = {word for service in services for word in _paths(service)}
     closed = planned.get("firewall")
     if closed is not None:
-        closed = {**closed, "ports": sorted(s["port"] for s in services)} if services else None
+        kept = {"ports": sorted(s["port"] for s in services), "peers": speaks(services)}
+        closed = {**closed, **kept} if services else None
     return {
         **planned,
         "services": services,

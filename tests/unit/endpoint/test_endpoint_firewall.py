@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+import itertools
+import os
+import shutil
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import pytest
@@ -56,12 +61,49 @@ def test_the_name_of_the_chain_changes_with_its_content_alone() -> None:
 
     assert chain("10.0.0.1", "10.0.0.2") == chain("10.0.0.2", "10.0.0.1")
     assert chain("10.0.0.1") != chain("10.0.0.2")
-    assert endpoint_rules(None)["ports"] == []
+    # Where the table goes, its template is rendered all the same.
+    assert endpoint_rules(None).keys() == endpoint_rules({"ports": [1]}).keys()
+    assert (endpoint_rules(None)["ports"], endpoint_rules(None)["chain"]) == ([], "closed")
+
+
+def table(**asked: Any) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    rules = endpoint_rules({"ports": [8001], **asked})
+    return environment.get_template("etc/vllm/firewall.nft.j2").render(mark="#", rules=rules)
 
 
 def test_without_a_source_only_the_host_itself_is_let_in() -> None:
-    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined)
-    rules = endpoint_rules({"ports": [8001], "sources": []})
-    text = environment.get_template("etc/vllm/firewall.nft.j2").render(mark="#", rules=rules)
+    text = table(sources=[])
     assert "saddr" not in text
     assert 'iif "lo" accept' in text
+
+
+def test_destinations_are_sources_of_nobody() -> None:
+    rules = endpoint_rules({"ports": [8001], "sources": ["10.0.0.1"], "destinations": ["10.0.0.9/24", "fd00::1"]})
+    assert (rules["sources4"], rules["destinations4"], rules["destinations6"]) == (
+        ["10.0.0.1"],
+        ["10.0.0.0/24"],
+        ["fd00::1"],
+    )
+    assert (rules["everyone"], rules["anywhere"], rules["peers"]) == (False, False, False)
+    open_ = endpoint_rules({"ports": [8001]})
+    assert (open_["everyone"], open_["anywhere"]) == (True, True)
+    with pytest.raises(ValueError, match=r"otel\.lan: is not an address"):
+        endpoint_rules({"ports": [8001], "destinations": ["otel.lan"]})
+
+
+@pytest.mark.skipif(not shutil.which("nft") or os.geteuid() != 0, reason="nft and root try the tables")
+def test_every_table_is_one_that_nftables_takes() -> None:
+    sources = (None, [], ["10.0.0.1", "fd00::/8"])
+    destinations = (None, [], ["10.0.0.0/24"], ["10.0.0.0/24", "fd00::1"])
+    for source, destination, peers in itertools.product(sources, destinations, (False, True)):
+        # The tables name a user of engine hosts; here is another one that is everywhere.
+        text = table(sources=source, destinations=destination, peers=peers).replace('"vllm"', '"nobody"')
+        command = ["unshare", "--net", "nft", "--check", "--file", "-"]
+        done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{source} {destination} {peers}: {done.stderr}"

@@ -18,10 +18,19 @@ def plan(models: Any, hosts: Any, gateways: Any, **more: Any) -> Outcome:
     return plan_fleet(Inventory(models=models, hosts=hosts, match=lambda p: p.split(","), gateways=gateways, **given))
 
 
-def test_without_a_gateway_nothing_is_routed_and_nothing_closed() -> None:
-    outcome = plan({"m": MODEL}, {"h1": CPU}, {})
+def test_without_a_gateway_nothing_is_routed_and_endpoints_are_open_to_everybody() -> None:
+    outcome = plan({"m": {**MODEL, "port": 8100, "hosts": "h1"}}, {"h1": CPU, "idle": CPU}, {})
     assert outcome.plan["gateway"] is None
-    assert outcome.plan["hosts"]["h1"]["firewall"] is None
+    firewall = outcome.plan["hosts"]["h1"]["firewall"]
+    assert (firewall["ports"], firewall["sources"]) == ([8100], None)
+    assert outcome.plan["hosts"]["idle"]["firewall"] is None
+
+
+def test_sources_that_are_written_count_without_a_gateway_too() -> None:
+    hosts = {"h1": {**CPU, "vllm_endpoint_sources": ["10.1.0.0/16"]}}
+    assert plan({"m": MODEL}, hosts, {}).plan["hosts"]["h1"]["firewall"]["sources"] == ["10.1.0.0/16"]
+    hosts = {"h1": {**CPU, "vllm_endpoint_sources": ["a.lan"]}}
+    assert any("vllm_endpoint_sources: 'a.lan' is no" in str(p) for p in plan({"m": MODEL}, hosts, {}).problems)
 
 
 def test_every_name_of_a_model_leads_to_all_its_replicas() -> None:
@@ -67,7 +76,8 @@ def test_a_gateway_that_is_taken_off_its_host_is_none_of_the_fleets() -> None:
 def test_only_the_gateways_and_what_the_operator_adds_may_reach_the_engines() -> None:
     hosts = {"h1": {**CPU, "vllm_endpoint_sources": ["10.1.0.0/16", "10.0.0.9"]}, "idle": CPU}
     outcome = plan({"m": {**MODEL, "hosts": "h1", "port": 8100}}, hosts, {"gw": GATEWAY})
-    assert outcome.plan["hosts"]["h1"]["firewall"] == {"ports": [8100], "sources": ["10.0.0.9", "10.1.0.0/16"]}
+    firewall = outcome.plan["hosts"]["h1"]["firewall"]
+    assert (firewall["ports"], firewall["sources"]) == ([8100], ["10.0.0.9", "10.1.0.0/16"])
     assert outcome.plan["hosts"]["idle"]["firewall"] is None
 
 

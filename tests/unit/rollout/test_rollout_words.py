@@ -94,7 +94,11 @@ def test_a_replica_is_routed_where_every_gateway_knows_it() -> None:
 
 def test_ports_that_nobody_plans_any_more_are_closed_with_the_planned_ones() -> None:
     rules = {"ports": [8001], "sources": ["10.0.0.5"]}
-    assert closed_to(rules, [{"port": 8003}, {"port": 8001}]) == {"ports": [8001, 8003], "sources": ["10.0.0.5"]}
+    assert closed_to(rules, [{"port": 8003}, {"port": 8001}]) == {
+        "ports": [8001, 8003],
+        "sources": ["10.0.0.5"],
+        "peers": False,
+    }
     assert closed_to(None, [{"port": 8003}]) is None
 
 

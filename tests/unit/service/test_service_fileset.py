@@ -226,6 +226,10 @@ def test_the_module_shows_no_secret_and_does_nothing_in_check_mode(tmp_path: Pat
     assert "text" in json.dumps(before["diff"])
     assert not ask(arguments)["changed"]
     assert ask({**arguments, "programs": ["no-such-program"]})["missing"] == ["no-such-program"]
+    changed = [arguments["files"][0], {**arguments["files"][1], "content": "other"}]
+    nobody = ask({**arguments, "users": ["root", "no-such-user"], "files": changed})
+    assert (nobody["missing_users"], nobody["steps"][0]) == (["no-such-user"], "create user no-such-user")
+    assert not ask(arguments)["changed"], "nothing was done"
     assert ask({**arguments, "state": "absent"})["changed"]
     assert not path.exists()
     assert not ask({**arguments, "state": "absent"})["changed"]
