@@ -81,6 +81,7 @@ def remove(found: empty.Found, drop_ins: bool) -> None:
         systemd.run(["nft", "delete", "table", *empty.TABLE])
     for file in found.files:
         Path(file).unlink(missing_ok=True)
+    empty.clear_shelves()
     for directory in [*found.directories, *found.emptied]:
         empty.clear(Path(directory))
     if found.user:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ STATE, RUN = "/var/lib/haproxy-vllm", "/run/haproxy-vllm"
 LOCKS = "/var/lib/vllm"
 KEEPALIVED = "/etc/keepalived/vllm.conf"
 _UNITS = "/etc/systemd/system"
+# Read by needrestart alone: no change of it is one for HAProxy.
+_UPDATES = "/etc/needrestart/conf.d/vllm-gateway.conf"
 _KEEPER, _CHECK = "/usr/local/libexec/haproxy-vllm-state", "/usr/local/libexec/haproxy-vllm-check"
 # A unit whose file changed goes on as it runs: what is new in it counts from its next start.
 _EFFECT = {"effect": "none"}
@@ -26,6 +29,7 @@ def haproxy(templates: Path, public: Mapping[str, str], secrets: Mapping[str, st
     return {
         "files": [
             {"path": _KEEPER, "content": _text(templates, _KEEPER), "mode": "0755", **_EFFECT},
+            {"path": _UPDATES, "content": _text(templates, _UPDATES), **_EFFECT},
             *({"path": path, "content": text} for path, text in public.items()),
             *({"path": path, "secret": True, "mode": "0600"} for path in secrets),
             *({"path": f"{_UNITS}/{unit}", "content": text, **_EFFECT} for unit, text in units.items()),
@@ -60,6 +64,10 @@ def absent(request: Mapping[str, Any]) -> dict[str, Any]:
     directories = [{**directory, "only": True} for directory in request.get("directories", [])]
     if directories:
         directories += [{"path": RUN, "only": True}, {"path": LOCKS}]
+        # Where needrestart's package has not made them.
+        directories += [
+            {"path": path} for path in (os.path.dirname(_UPDATES), os.path.dirname(os.path.dirname(_UPDATES)))
+        ]
     return {**request, "state": "absent", "directories": directories, "programs": [], "validate": []}
 
 

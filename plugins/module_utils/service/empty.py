@@ -26,7 +26,12 @@ DIRECTORIES = (
     *("opt/vllm", "var/lib/vllm", "var/cache/vllm", "etc/vllm"),
     *("etc/haproxy/vllm", "var/lib/haproxy-vllm"),
 )
-FILES = ("etc/haproxy/vllm.cfg", "etc/keepalived/vllm.conf", "etc/sysusers.d/vllm.conf")
+FILES = (
+    *("etc/haproxy/vllm.cfg", "etc/keepalived/vllm.conf", "etc/sysusers.d/vllm.conf", "etc/tmpfiles.d/vllm.conf"),
+    *("etc/needrestart/conf.d/vllm-engines.conf", "etc/needrestart/conf.d/vllm-gateway.conf"),
+)
+# Made for files of ours where their package has not: they go where nothing else is in them.
+SHELVES = ("etc/needrestart/conf.d", "etc/needrestart")
 PROGRAMS = "usr/local/libexec"
 ENGINES = "/opt/vllm"
 TABLE = ("inet", "vllm_endpoints")
@@ -108,6 +113,13 @@ def clear(directory: Path) -> None:
             _remove(os.path.join(folder, name))
     if not directory.is_symlink():
         _remove(str(directory))
+
+
+def clear_shelves(root: Path = Path("/")) -> None:
+    """Remove the directories that only files of ours needed, where they are empty now."""
+    for shelf in SHELVES:
+        if (root / shelf).is_dir():
+            _remove(str(root / shelf))
 
 
 def _remove(path: str) -> None:
