@@ -26,7 +26,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.service.secrets imp
 )
 
 # What the host needs of the task's arguments; the rest stays here.
-SENT = ("engine", "weights", "keep", "packages")
+SENT = ("engine", "weights", "keep", "packages", "restart_replaced")
 # What is not given is as the role vllm_engine has it.
 ROLE = Path(__file__).resolve().parents[2] / "roles" / "vllm_engine" / "defaults" / "main.yml"
 OF_ROLE = ("keep", "prune", "source", "wheelhouse", "lock", "packages")

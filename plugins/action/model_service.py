@@ -37,6 +37,7 @@ class ActionModule(ActionBase):
             units=[as_dict(unit) for unit in units],
             files=host_files(templates),
             secrets_path=SECRETS,
+            restart_replaced=plain(given.get("restart_replaced") or []),
             **secrets,
         )
         if applied.get("failed") or applied.get("unreachable"):

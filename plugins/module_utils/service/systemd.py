@@ -24,6 +24,7 @@ PROPERTIES = (
     "InactiveExitTimestampMonotonic",
     "ExecMainStartTimestampMonotonic",
     "DropInPaths",
+    "ControlGroup",
 )
 
 
@@ -59,6 +60,7 @@ class State:
     since: float
     started: float = 0.0
     drop_ins: tuple[str, ...] = ()
+    control_group: str = ""
 
     @property
     def running(self) -> bool:
@@ -98,6 +100,7 @@ def _state(fields: Mapping[str, str]) -> State:
         since=number("InactiveExitTimestampMonotonic") / 1e6,
         started=number("ExecMainStartTimestampMonotonic") / 1e6,
         drop_ins=tuple(fields.get("DropInPaths", "").split()),
+        control_group=fields.get("ControlGroup", ""),
     )
 
 
