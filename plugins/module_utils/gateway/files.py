@@ -11,6 +11,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.config impo
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.render import MARK
 
 DOOR, BODIES, FLOATING = "haproxy-vllm.service", "haproxy-vllm-bodies.service", "keepalived-vllm.service"
+RENEWED, RENEWAL = "haproxy-vllm-certificate.path", "haproxy-vllm-certificate.service"
 STATE, RUN = "/var/lib/haproxy-vllm", "/run/haproxy-vllm"
 # Of module rollout_lock; empty on a host that has no engine and that nobody holds.
 LOCKS = "/var/lib/vllm"
@@ -57,6 +58,35 @@ def keepalived(text: str = "", templates: Path | None = None) -> dict[str, Any]:
         # No trial: 2.2.7, Debian 12's, ends itself on --config-test (acassen/keepalived issue 2587).
         "unit": FLOATING,
     }
+
+
+def renewal(path: str = "", templates: Path | None = None) -> dict[str, Any]:
+    """What reloads HAProxy when somebody else renews the certificate at `path` of the gateway; without one, a set that goes."""
+    if templates is None:
+        texts = dict.fromkeys((RENEWED, RENEWAL), "")
+    else:
+        made = environment(templates)
+        texts = {
+            unit: made.get_template(f"{_UNITS.lstrip('/')}/{unit}.j2").render(mark=MARK, path=quoted_path(path))
+            for unit in (RENEWED, RENEWAL)
+        }
+    effects = {RENEWED: "restart", RENEWAL: "none"}
+    return {
+        "files": [
+            {"path": f"{_UNITS}/{unit}", "content": text, "effect": effects[unit]} for unit, text in texts.items()
+        ],
+        "unit": RENEWED,
+    }
+
+
+def quoted_path(path: str) -> str:
+    """A path as systemd takes it in a setting: `%` begins one of its specifiers."""
+    return path.replace("%", "%%")
+
+
+def both(*requests: Mapping[str, Any]) -> dict[str, Any]:
+    """Several sets that are to go, as one: its units are all those that have a file in it."""
+    return {"files": [file for request in requests for file in request["files"]]}
 
 
 def absent(request: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,9 +19,9 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.service import syst
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.render import MARK
 
 UNITS = "etc/systemd/system"
-_OURS = re.compile(r"vllm-.+\.service|(haproxy|keepalived|canary|firewall)-vllm(-[a-z]+)?\.(service|timer)")
+_OURS = re.compile(r"vllm-.+\.service|(haproxy|keepalived|canary|firewall)-vllm(-[a-z]+)?\.(service|timer|path)")
 # These may be stopped at any time; models and gateways have clients.
-_GUARDS = re.compile(r"(canary|firewall)-vllm(-[a-z]+)?\.(service|timer)")
+_GUARDS = re.compile(r"(canary|firewall)-vllm(-[a-z]+)?\.(service|timer)|haproxy-vllm-certificate\.(service|path)")
 DIRECTORIES = (
     *("opt/vllm", "var/lib/vllm", "var/cache/vllm", "etc/vllm"),
     *("etc/haproxy/vllm", "var/lib/haproxy-vllm"),

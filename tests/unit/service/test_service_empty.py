@@ -52,6 +52,7 @@ def test_all_that_is_ours_is_found_and_nothing_else(host: Host) -> None:
         "canary-vllm.timer",
         "firewall-vllm.service",
         "haproxy-vllm.service",
+        "haproxy-vllm-certificate.path",
     )
     for unit in units:
         host.write(f"etc/systemd/system/{unit}", OURS)
