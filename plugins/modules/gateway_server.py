@@ -123,6 +123,12 @@ replaced:
   description: By unit of the gateway the programs and libraries that an update replaced under its running process.
   returned: with O(state=query)
   type: dict
+certificate:
+  description:
+    - Of the certificate that HAProxy has loaded its C(path), when it C(ends), and the C(days) until then by the gateway's clock;
+      empty without TLS.
+  returned: with O(state=query)
+  type: dict
 running:
   description: Whether HAProxy is up.
   returned: always
@@ -232,7 +238,9 @@ def main() -> None:
     gateway = Gateway(*(Path(module.params[name]) for name in ("socket", "directory", "config")))
     try:
         if module.params["state"] == "query":
-            module.exit_json(changed=False, **result(gateway.look()), replaced=outdated())
+            module.exit_json(
+                changed=False, **result(gateway.look()), replaced=outdated(), certificate=gateway.certificate()
+            )
         asked = [(server["model"], server["host"]) for server in module.params["servers"]]
         if module.params["hosts"]:
             sight = gateway.look()

@@ -21,6 +21,8 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.status.gather impor
 
 # Raised when a key goes or changes its meaning; new keys may come at any time.
 SCHEMA = 1
+# Days: a certificate of 90 days is renewed by certbot when 30 are left (certbot's documentation, "renew").
+SOON = 21
 # Its reload is the door's.
 TAKEN_UP = {"haproxy-vllm-bodies.service": "haproxy-vllm.service"}
 
@@ -72,6 +74,8 @@ def fleet_problems(fleet: Fleet) -> list[str]:
         elif not gateway.running:
             lines.append(f"gateway {gateway.name}: haproxy-vllm.service does not run there")
         lines += [f"gateway {gateway.name}: {line}" for line in gateway.drift]
+        if gateway.certificate and gateway.certificate["days"] <= 0:
+            lines.append(f"gateway {gateway.name}: {_certificate(gateway.certificate)}: clients refuse it")
     return lines
 
 
@@ -95,7 +99,16 @@ def notices(fleet: Fleet) -> list[str]:
                 f"gateway {gateway.name}: {unit}: an update replaced {told(paths)} under the running process; "
                 f"`systemctl {verb} {TAKEN_UP.get(unit, unit)}` there takes it up"
             )
+        if gateway.certificate and 0 < gateway.certificate["days"] < SOON:
+            lines.append(f"gateway {gateway.name}: {_certificate(gateway.certificate)}")
     return lines
+
+
+def _certificate(certificate: Mapping[str, Any]) -> str:
+    """Of what HAProxy has loaded: a renewed file that it has not read yet is no help."""
+    ends = str(certificate["ends"])[:16].replace("T", " ")
+    verb = "ended" if certificate["days"] <= 0 else "ends"
+    return f"the certificate that HAProxy loaded from {certificate['path']} {verb} on {ends} UTC"
 
 
 def _upkeep(upkeep: Mapping[str, Any]) -> Iterator[str]:

@@ -58,7 +58,8 @@ class Host:
 
 @dataclass(frozen=True)
 class Gateway:
-    """`servers`, `drains` and `replaced` as module gateway_server returns them; `drift`: how its files differ from the plan."""
+    """`servers`, `drains`, `replaced` and `certificate` as module gateway_server returns them; `drift`: how its files differ
+    from the plan."""
 
     name: str
     status: str
@@ -68,6 +69,7 @@ class Gateway:
     drains: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     drift: tuple[str, ...] = ()
     replaced: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    certificate: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -116,8 +118,8 @@ def read_gateways(
             continue
         drift = tuple(would_change("", doors.get(name)))
         servers, drains = said.get("servers") or {}, said.get("drains") or {}
-        replaced = said.get("replaced") or {}
-        found.append(Gateway(name, "read", "", bool(said["running"]), servers, drains, drift, replaced))
+        extras = (said.get("replaced") or {}, said.get("certificate") or {})
+        found.append(Gateway(name, "read", "", bool(said["running"]), servers, drains, drift, *extras))
     return tuple(found)
 
 

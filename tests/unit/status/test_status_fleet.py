@@ -187,6 +187,13 @@ CASES: list[tuple[str, Any, Any, Any, list[str]]] = [
         {"item": "gw1", "unreachable": True, "msg": "no\n route"},
         ["gateway gw1: unreachable: no route"],
     ),
+    (
+        "a certificate that has ended",
+        None,
+        None,
+        {**GATEWAY, "certificate": {"path": "/c.pem", "ends": "2026-11-20T11:12:13+00:00", "days": -3.2}},
+        ["gateway gw1: the certificate that HAProxy loaded from /c.pem ended on 2026-11-20 11:12 UTC: clients refuse it"],
+    ),
     ("a host that cannot be reached", {"status": "unreachable", "why": "no route"}, None, GATEWAY, ["unreachable: no route"]),
     ("a host that was never asked", {"msg": "lost before"}, None, None, ["failed: lost before"]),
 ]  # fmt: skip
@@ -276,6 +283,18 @@ NOTICES: list[tuple[str, Any, Any, list[str]]] = [
             "gateway gw1: keepalived-vllm.service: an update replaced libc.so.6 under the running process; "
             "`systemctl restart keepalived-vllm.service` there takes it up",
         ],
+    ),
+    (
+        "a certificate that ends soon",
+        None,
+        {**GATEWAY, "certificate": {"path": "/c.pem", "ends": "2026-12-08T11:12:13+00:00", "days": 9.0}},
+        ["gateway gw1: the certificate that HAProxy loaded from /c.pem ends on 2026-12-08 11:12 UTC"],
+    ),
+    (
+        "a certificate that is good for long",
+        None,
+        {**GATEWAY, "certificate": {"path": "/c.pem", "ends": "2027-02-08T11:12:13+00:00", "days": 70.0}},
+        [],
     ),
     (
         "a host that will reboot",
