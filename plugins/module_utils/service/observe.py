@@ -106,14 +106,21 @@ def outdated(state: systemd.State) -> list[str]:
 
 
 def older(state: systemd.State, path: Path) -> bool:
-    """Whether a unit's process was started before a file was last changed; no where nothing runs."""
+    """Whether a unit's process was started before a file was last changed; no where nothing runs.
+
+    The clock may have been set since: by its time now and by its time then, both have to say so.
+    """
     if not state.main_pid or not state.started:
         return False
     booted = time.time() - time.clock_gettime(time.CLOCK_MONOTONIC)
     try:
-        return booted + state.started < path.stat().st_mtime
+        changed = path.stat().st_mtime
     except OSError:
         return False
+    if booted + state.started >= changed:
+        return False
+    then = systemd.started_at(state.unit)
+    return then is None or then + 1 < changed
 
 
 def drop_ins(unit: str, state: systemd.State) -> list[dict[str, Any]]:
