@@ -111,13 +111,17 @@ def test_tls_with_a_certificate_of_the_control_node(tmp_path: Path) -> None:
     assert not host("lab7").file("/etc/haproxy/vllm/tls.pem").exists
 
 
-def renew(name: str, where: str, path: str) -> ssl.SSLContext:
-    """A new certificate, written on the gateway as certbot's deploy hooks do; what a client then trusts."""
+WHOLE = "cat chain key > new && mv new {}"
+# HAProxy would refuse what lies there in between.
+IN_PARTS = "cat chain > {0}; sleep 1; cat key >> {0}"
+
+
+def renew(name: str, where: str, path: str, write: str) -> ssl.SSLContext:
+    """A new certificate, written on the gateway by a script as certbot's deploy hooks are; what a client then trusts."""
     make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 9"
     folder = Path(path).parent
     host(where).check_output(f"{make} -subj /CN={name} -keyout {folder}/key -out {folder}/chain 2>/dev/null")
-    # Two writes: HAProxy would refuse what lies there between them.
-    host(where).check_output(f"cat {folder}/chain > {path}; sleep 1; cat {folder}/key >> {path}")
+    host(where).check_output(f"cd {folder}; {write.format(path)}")
     context = ssl.create_default_context(cadata=host(where).file(f"{folder}/chain").content_string)
     context.check_hostname = False
     return context
@@ -135,11 +139,11 @@ def test_a_certificate_that_is_renewed_on_the_gateway_is_taken_up_and_no_stream_
     host("lab7").check_output(f"mkdir -p $(dirname {path})")
     limited = ("--limit", "lab1,lab7")
     try:
-        first = renew("first", "lab7", path)
+        first = renew("first", "lab7", path, WHOLE)
         assert gateway(*limited, gateway_tls_path=path).rc == 0
         assert trusted("lab7", first)
         under_way = at_once(3, lambda: stream("lab7", TOKENS, tls=first))
-        second = renew("second", "lab7", path)
+        second = renew("second", "lab7", path, IN_PARTS)
         assert not trusted("lab7", second)
         wait_until(lambda: trusted("lab7", second), 30, "the renewed certificate is shown to clients")
         assert under_way() == [TOKENS] * 3
@@ -151,7 +155,7 @@ def test_a_certificate_that_is_renewed_on_the_gateway_is_taken_up_and_no_stream_
             "the refusal is a failed unit",
         )
         assert trusted("lab7", second)
-        third = renew("third", "lab7", path)
+        third = renew("third", "lab7", path, WHOLE)
         wait_until(lambda: trusted("lab7", third), 30, "one that fits is taken up afterwards")
         assert gateway(*limited, gateway_tls_path=path).changed == 0
     finally:
