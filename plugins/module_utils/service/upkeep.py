@@ -58,7 +58,7 @@ def _apt_reboots(text: str) -> str:
 
     Source: unattended-upgrade(8), reboot_if_requested_and_needed(), and apt.systemd.daily(8) for APT::Periodic.
     """
-    found = dict(match.groups() for match in map(_APT.match, text.splitlines()) if match)
+    found: dict[str, str] = {match[1]: match[2] for match in map(_APT.match, text.splitlines()) if match}
     runs = found.get("APT::Periodic::Unattended-Upgrade", "0") not in ("", "0") and _true(
         found.get("APT::Periodic::Enable", "1")
     )
