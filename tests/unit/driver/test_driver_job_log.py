@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver import job
+from ansible_collections.baremetal.vllm.plugins.modules import driver_job
 
 
 @pytest.fixture
@@ -33,3 +34,15 @@ def test_a_job_that_runs_keeps_its_log(log: Path, monkeypatch: pytest.MonkeyPatc
         job, "state", lambda: {"ActiveState": "active", "SubState": "running", "Description": "install"}
     )
     assert job.start("install", ["true"], {}) == {"busy": "install", "offset": 200}
+
+
+def test_a_job_keeps_needrestart_asleep(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[list[str]] = []
+
+    def run(argv: list[str]) -> subprocess.CompletedProcess[str]:
+        ran.append(argv)
+        return subprocess.CompletedProcess(argv, 0, "", "")
+
+    monkeypatch.setattr(job, "_run", run)
+    job.start("install", ["apt-get", "install", "x"], driver_job.ENVIRONMENT)
+    assert any("--setenv=NEEDRESTART_SUSPEND=1" in argv for argv in ran)
