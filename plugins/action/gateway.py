@@ -28,7 +28,7 @@ class ActionModule(ActionBase):
         if plan is None or given.get("state") == "absent":
             # The floating address leaves first: another gateway takes it over.
             return self._ask(
-                files.absent(files.both(files.keepalived(), files.renewal())),
+                files.absent(files.merged(files.keepalived(), files.renewal())),
                 files.absent(files.haproxy(templates, {config.CONFIG: ""}, {})),
             )
         host = self._variables["inventory_hostname"]
@@ -49,7 +49,7 @@ class ActionModule(ActionBase):
             present.append(files.keepalived(config.keepalived(templates, plan, host, interface), templates))
         else:
             gone.append(files.keepalived())
-        return self._ask(*present, *([files.absent(files.both(*gone))] if gone else []))
+        return self._ask(*present, *([files.absent(files.merged(*gone))] if gone else []))
 
     def _ask(self, *requests: dict[str, Any]) -> dict[str, Any]:
         """Each request to the host in turn, until one fails; their results as one."""

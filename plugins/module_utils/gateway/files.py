@@ -84,7 +84,7 @@ def quoted_path(path: str) -> str:
     return path.replace("%", "%%")
 
 
-def both(*requests: Mapping[str, Any]) -> dict[str, Any]:
+def merged(*requests: Mapping[str, Any]) -> dict[str, Any]:
     """Several sets that are to go, as one: its units are all those that have a file in it."""
     return {"files": [file for request in requests for file in request["files"]]}
 

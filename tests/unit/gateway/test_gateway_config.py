@@ -201,5 +201,5 @@ def test_a_certificate_that_somebody_else_renews_is_watched_where_it_lies(path: 
     texts = {Path(file["path"]).name: file["content"] for file in asked["files"]}
     assert f"PathChanged={path.replace('%', '%%')}\n" in texts["haproxy-vllm-certificate.path"]
     assert "try-reload-or-restart haproxy-vllm.service" in texts["haproxy-vllm-certificate.service"]
-    gone = files.absent(files.both(files.keepalived(), files.renewal()))
+    gone = files.absent(files.merged(files.keepalived(), files.renewal()))
     assert {file["path"] for file in asked["files"]} <= {file["path"] for file in gone["files"]}
