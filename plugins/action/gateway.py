@@ -28,7 +28,8 @@ class ActionModule(ActionBase):
         if plan is None or given.get("state") == "absent":
             # The floating address leaves first: another gateway takes it over.
             return self._ask(
-                files.absent(files.keepalived()), files.absent(files.haproxy(templates, {config.CONFIG: ""}, {}))
+                files.absent(files.merged(files.keepalived(), files.renewal())),
+                files.absent(files.haproxy(templates, {config.CONFIG: ""}, {})),
             )
         host = self._variables["inventory_hostname"]
         addresses = dict(zip(plan["hosts"], plan["addresses"]))
@@ -37,12 +38,18 @@ class ActionModule(ActionBase):
         _judge(plan, clients, engine_key, addresses)
         secrets = config.secret_files(clients, engine_key, self._certificate(plan["settings"]))
         door = files.haproxy(templates, config.public_files(templates, plan, clients), secrets)
-        floating = files.absent(files.keepalived())
+        present, gone = [door], []
+        if plan["settings"].get("tls_path"):
+            present.append(files.renewal(plan["settings"]["tls_path"], templates))
+        else:
+            gone.append(files.renewal())
         if plan["settings"]["floating_address"]:
             peers = [address for name, address in addresses.items() if name != host]
             interface = plan["settings"]["floating_interface"] or self._interface(peers[0])
-            floating = files.keepalived(config.keepalived(templates, plan, host, interface), templates)
-        return self._ask(door, floating)
+            present.append(files.keepalived(config.keepalived(templates, plan, host, interface), templates))
+        else:
+            gone.append(files.keepalived())
+        return self._ask(*present, *([files.absent(files.merged(*gone))] if gone else []))
 
     def _ask(self, *requests: dict[str, Any]) -> dict[str, Any]:
         """Each request to the host in turn, until one fails; their results as one."""

@@ -26,7 +26,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.service.secrets imp
 )
 
 # What the host needs of the task's arguments; the rest stays here.
-SENT = ("engine", "weights", "keep", "packages")
+SENT = ("engine", "weights", "keep", "packages", "restart_replaced")
 # What is not given is as the role vllm_engine has it.
 ROLE = Path(__file__).resolve().parents[2] / "roles" / "vllm_engine" / "defaults" / "main.yml"
 OF_ROLE = ("keep", "prune", "source", "wheelhouse", "lock", "packages")
@@ -65,7 +65,7 @@ class ActionModule(ActionBase):
             return {"status": "unreachable", "why": _one_line(str(error))}
         if answer.get("failed") or "steps" not in answer:
             said = f"{answer.get('msg', 'the module gave no answer')} {answer.get('module_stderr', '')}"
-            return {"status": "failed", "why": _one_line(said)}
+            return {"status": "failed", "why": _full(_one_line(said))}
         answer.pop("invocation", None)
         return {**answer, "status": "read"}
 
@@ -88,6 +88,17 @@ class ActionModule(ActionBase):
             answer["refusals"].append(f"vLLM {release} for {planned['accelerator']}: {error}")
             return {**judged, "install": False, "why": str(error)}
         return {**judged, "install": verdict.install, "why": verdict.reason}
+
+
+# What Python says where not even a module's own files can be written; tempfile tries each directory before it gives up.
+FULL = ("No usable temporary directory found", "No space left on device")
+
+
+def _full(text: str) -> str:
+    """A full disk by its name: the traceback around it is long."""
+    if any(words in text for words in FULL):
+        return "a disk of this host is full: not even a module can run there. Free some space in /tmp or /var/tmp, and run again"
+    return text
 
 
 def _one_line(text: str) -> str:

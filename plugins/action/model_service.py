@@ -37,6 +37,7 @@ class ActionModule(ActionBase):
             units=[as_dict(unit) for unit in units],
             files=host_files(templates),
             secrets_path=SECRETS,
+            restart_replaced=plain(given.get("restart_replaced") or []),
             **secrets,
         )
         if applied.get("failed") or applied.get("unreachable"):
@@ -51,7 +52,12 @@ class ActionModule(ActionBase):
             numbers = {key: applied[key] for key in ("generation", "generation_before")}
             return {"failed": True, "changed": True, "msg": self._recover(applied["generation"], failed), **numbers}
         if applied["changed"] or applied["pending"]:
-            self._host_module(phase="settle", generation=applied["generation"], outcome="active")
+            settled = self._host_module(phase="settle", generation=applied["generation"], outcome="active")
+            if settled.get("failed"):
+                # It serves; that it did is written nowhere, so that no way back leads here.
+                said = settled.get("msg", "the module gave no answer")
+                told = f"The units answer, but generation {applied['generation']} stays pending: {said}"
+                applied.setdefault("warnings", []).append(told)
         return applied
 
     def _host_module(self, **arguments: Any) -> dict[str, Any]:

@@ -119,6 +119,16 @@ drains:
     recorded, because somebody used the admin socket by hand.
   returned: always
   type: dict
+replaced:
+  description: By unit of the gateway the programs and libraries that an update replaced under its running process.
+  returned: with O(state=query)
+  type: dict
+certificate:
+  description:
+    - Of the certificate that HAProxy has loaded its C(path), when it C(ends), and the C(days) until then by the gateway's clock;
+      empty without TLS.
+  returned: with O(state=query)
+  type: dict
 running:
   description: Whether HAProxy is up.
   returned: always
@@ -133,7 +143,9 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.baremetal.vllm.plugins.module_utils.gateway import drain
+from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.replaced import outdated
 from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.runtime import Gateway, GatewayError, Sight
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.systemd import SystemdError
 
 
 def result(sight: Sight) -> dict[str, Any]:
@@ -226,7 +238,9 @@ def main() -> None:
     gateway = Gateway(*(Path(module.params[name]) for name in ("socket", "directory", "config")))
     try:
         if module.params["state"] == "query":
-            module.exit_json(changed=False, **result(gateway.look()))
+            module.exit_json(
+                changed=False, **result(gateway.look()), replaced=outdated(), certificate=gateway.certificate()
+            )
         asked = [(server["model"], server["host"]) for server in module.params["servers"]]
         if module.params["hosts"]:
             sight = gateway.look()
@@ -240,7 +254,7 @@ def main() -> None:
         if module.params["state"] == "ready" and not module.check_mode:
             sight = until_up(module, gateway, sight, asked)
         module.exit_json(**told, **result(sight))
-    except GatewayError as error:
+    except (GatewayError, SystemdError) as error:
         module.fail_json(msg=str(error))
     except OSError as error:
         module.fail_json(msg=f"{error.filename or 'the gateway'}: {error.strerror}")

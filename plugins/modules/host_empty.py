@@ -63,8 +63,8 @@ SYSTEM = Path("/") / empty.UNITS
 def remove(found: empty.Found, drop_ins: bool) -> None:
     """Units first, so that nothing starts again what goes; then files, and last the user that owned them."""
     if found.units:
-        # A timer before what it starts.
-        for unit in sorted(found.units, key=lambda unit: not unit.endswith(".timer")):
+        # Timers and paths before what they start.
+        for unit in sorted(found.units, key=lambda unit: unit.endswith(".service")):
             systemd.run(["systemctl", "disable", "--now", "--quiet", unit], timeout=600)
         for unit in found.units:
             (SYSTEM / unit).unlink(missing_ok=True)
@@ -81,6 +81,7 @@ def remove(found: empty.Found, drop_ins: bool) -> None:
         systemd.run(["nft", "delete", "table", *empty.TABLE])
     for file in found.files:
         Path(file).unlink(missing_ok=True)
+    empty.clear_shelves()
     for directory in [*found.directories, *found.emptied]:
         empty.clear(Path(directory))
     if found.user:

@@ -58,6 +58,12 @@ options:
   lock:
     description: The lock on the control node for O(source=index). Read by the action plugin.
     type: path
+  restart_replaced:
+    description:
+      - Whether a unit whose process still uses libraries that an update has replaced counts as one to be restarted. RV(units)
+        names them in any case.
+    type: bool
+    default: false
   units:
     description: Internal, rendered units.
     type: list
@@ -109,7 +115,8 @@ steps:
   type: list
   elements: dict
 units:
-  description: Every installed unit as it is - state, since when, restarts, release, GPUs, port, weights, drop-ins, drift.
+  description: Every installed unit as it is - state, since when, restarts, release, GPUs, port, weights, drop-ins, drift,
+    and C(replaced), the programs and libraries that were replaced under its processes.
   returned: when the host was read
   type: dict
 endpoints:
@@ -124,6 +131,12 @@ generation:
   type: dict
 canary:
   description: C(runs), C(failed) and C(complaints); null where the host has no canary.
+  returned: when the host was read
+  type: dict
+upkeep:
+  description:
+    - Whether a reboot of the host is due (C(reboot_due), the packages that ask for it) or comes by itself (C(reboots_itself),
+      when), and file systems that are almost full (C(low)).
   returned: when the host was read
   type: dict
 files:
@@ -158,7 +171,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine import installed
-from ansible_collections.baremetal.vllm.plugins.module_utils.service import around, generations, nodes, observe
+from ansible_collections.baremetal.vllm.plugins.module_utils.service import around, generations, nodes, observe, upkeep
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.decide import Planned, decide_all
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.hostfile import HostFile
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.secrets import matching_identity
@@ -184,7 +197,7 @@ def units(asked: dict[str, Any]) -> dict[str, Any]:
     """What model_service would do, and every unit as it is."""
     names = [unit["unit"] for unit in asked["units"]]
     identity, written = secrets(asked["secrets_path"], asked["secrets_digest"])
-    sight = observe.observe(names, identity)
+    sight = observe.observe(names, identity, names if asked["restart_replaced"] else ())
     resolved, doubts = nodes.resolve(asked["units"], sight.texts)
     planned = [Planned(unit["unit"], unit["text"], unit["digest"]) for unit in resolved]
     files = [HostFile(f["path"], f["content"], int(f["mode"], 8)) for f in asked["files"]]
@@ -196,6 +209,7 @@ def units(asked: dict[str, Any]) -> dict[str, Any]:
         "endpoints": around.endpoints(sight.texts, kept),
         "generation": around.generation(sight.texts, kept),
         "canary": around.canary(),
+        "upkeep": asdict(upkeep.look()),
         "files": [file.path for file in files if file.differs()] + ([asked["secrets_path"]] if written else []),
         "refusals": [f"{path} exists and was not written by this toolkit" for path in foreign],
         "whole": sight.whole,
@@ -238,6 +252,7 @@ def main() -> None:
             "source": {"type": "str", "choices": ["wheelhouse", "index"]},
             "wheelhouse": {"type": "path"},
             "lock": {"type": "path"},
+            "restart_replaced": {"type": "bool", "default": False},
             "units": {"type": "list", "elements": "dict", "default": []},
             "files": {"type": "list", "elements": "dict", "default": []},
             "secrets_path": {"type": "path", "default": "/etc/vllm/secrets/api_key.env"},

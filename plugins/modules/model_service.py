@@ -50,6 +50,13 @@ options:
     description: The digest of the plan that O(services) are from, kept with the generation.
     type: str
     default: ''
+  restart_replaced:
+    description:
+      - Units that are restarted although they are as planned, where their processes still use libraries that an update has
+        replaced. Those of M(baremetal.vllm.host_state) that somebody has drained, so that no other one is restarted.
+    type: list
+    elements: str
+    default: []
   phase:
     description: Internal, used by the action plugin.
     type: str
@@ -167,7 +174,7 @@ def apply(module: AnsibleModule) -> dict[str, Any]:
             msg=f"{', '.join(foreign)} exists and was not written by this toolkit, so it is not overwritten. "
             "Remove the file, or choose another name for the model."
         )
-    sight = observe.observe([unit["unit"] for unit in units], identity)
+    sight = observe.observe([unit["unit"] for unit in units], identity, module.params["restart_replaced"])
     observed, texts = sight.observed, sight.texts
     units, doubts = nodes.resolve(units, texts)
     if doubts and not module.check_mode:
@@ -237,6 +244,7 @@ def main() -> None:
             "secret_env": {"type": "dict", "default": {}, "no_log": True},
             "generation": {"type": "int", "default": 0},
             "plan": {"type": "str", "default": ""},
+            "restart_replaced": {"type": "list", "elements": "str", "default": []},
             "phase": {"type": "str", "choices": list(PHASES), "default": "apply"},
             "units": {"type": "list", "elements": "dict", "default": []},
             "files": {"type": "list", "elements": "dict", "default": []},

@@ -120,20 +120,22 @@ def chat(
     return ask(where, "/v1/chat/completions", body, key, **more)
 
 
-def stream(where: str, tokens: int, key: str = TEAM, model: str = "chatty") -> int:
+def stream(where: str, tokens: int, key: str = TEAM, model: str = "chatty", tls: ssl.SSLContext | None = None) -> int:
     """A chat stream, read to its end: how many tokens came; -1 where it did not end with [DONE]."""
     try:
-        answer = begin_stream(where, tokens, key, model)
+        answer = begin_stream(where, tokens, key, model, tls)
         return tokens_in(answer.read()) if answer.status == 200 else -1
     except (OSError, http.client.HTTPException):
         return -1
 
 
-def begin_stream(where: str, tokens: int, key: str, model: str = "chatty") -> http.client.HTTPResponse:
+def begin_stream(
+    where: str, tokens: int, key: str, model: str = "chatty", tls: ssl.SSLContext | None = None
+) -> http.client.HTTPResponse:
     """A chat stream that has begun; the rest of it is there to be read."""
     body = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": tokens, "stream": True, "model": model}
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
-    connection = connect(where)
+    connection = connect(where, tls=tls)
     connection.request("POST", "/v1/chat/completions", json.dumps(body).encode(), headers)
     return connection.getresponse()
 

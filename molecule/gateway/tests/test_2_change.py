@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from door import GATEWAYS, KEYS, MODELS, NEXT, PORT, TEAM, Load, at_once, chat, gateway, stream
-from testlab import host, wait_until
+from testlab import host, show, wait_until
 
 STREAMS, TOKENS = 20, 160
 
@@ -109,3 +109,57 @@ def test_tls_with_a_certificate_of_the_control_node(tmp_path: Path) -> None:
     assert gateway().rc == 0
     assert chat("lab7", port=PORT).status == 200
     assert not host("lab7").file("/etc/haproxy/vllm/tls.pem").exists
+
+
+WHOLE = "cat chain key > new && mv new {}"
+# HAProxy would refuse what lies there in between.
+IN_PARTS = "cat chain > {0}; sleep 1; cat key >> {0}"
+
+
+def renew(name: str, where: str, path: str, write: str) -> ssl.SSLContext:
+    """A new certificate, written on the gateway by a script as certbot's deploy hooks are; what a client then trusts."""
+    make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 9"
+    folder = Path(path).parent
+    host(where).check_output(f"{make} -subj /CN={name} -keyout {folder}/key -out {folder}/chain 2>/dev/null")
+    host(where).check_output(f"cd {folder}; {write.format(path)}")
+    context = ssl.create_default_context(cadata=host(where).file(f"{folder}/chain").content_string)
+    context.check_hostname = False
+    return context
+
+
+def trusted(where: str, context: ssl.SSLContext) -> bool:
+    try:
+        return chat(where, tls=context).status == 200
+    except ssl.SSLError:
+        return False
+
+
+def test_a_certificate_that_is_renewed_on_the_gateway_is_taken_up_and_no_stream_is_cut() -> None:
+    path = "/etc/ssl/fleet/fleet.pem"
+    host("lab7").check_output(f"mkdir -p $(dirname {path})")
+    limited = ("--limit", "lab1,lab7")
+    try:
+        first = renew("first", "lab7", path, WHOLE)
+        assert gateway(*limited, gateway_tls_path=path).rc == 0
+        assert trusted("lab7", first)
+        under_way = at_once(3, lambda: stream("lab7", TOKENS, tls=first))
+        second = renew("second", "lab7", path, IN_PARTS)
+        assert not trusted("lab7", second)
+        wait_until(lambda: trusted("lab7", second), 30, "the renewed certificate is shown to clients")
+        assert under_way() == [TOKENS] * 3
+        # One that does not fit is not taken up, and HAProxy goes on.
+        host("lab7").check_output(f"echo nonsense > {path}")
+        wait_until(
+            lambda: show(host("lab7"), "haproxy-vllm-certificate.service", "ActiveState")["ActiveState"] == "failed",
+            30,
+            "the refusal is a failed unit",
+        )
+        assert trusted("lab7", second)
+        third = renew("third", "lab7", path, WHOLE)
+        wait_until(lambda: trusted("lab7", third), 30, "one that fits is taken up afterwards")
+        assert gateway(*limited, gateway_tls_path=path).changed == 0
+    finally:
+        assert gateway(*limited).rc == 0
+        host("lab7").check_output(f"rm -r $(dirname {path})")
+    assert not host("lab7").run("ls /etc/systemd/system/haproxy-vllm-certificate.*").stdout
+    assert show(host("lab7"), "haproxy-vllm-certificate.path", "LoadState")["LoadState"] == "not-found"

@@ -29,7 +29,7 @@ from rollout_fleet import (
     view,
 )
 
-PLACES = "/opt/vllm /var/lib/vllm /var/cache/vllm /etc/vllm /etc/sysusers.d/vllm.conf"
+PLACES = "/opt/vllm /var/lib/vllm /var/cache/vllm /etc/vllm /etc/*.d/vllm.conf /etc/needrestart/conf.d/vllm-*"
 
 
 def status(tmp_path: Path, *arguments: str) -> tuple[testlab.Run, dict[str, Any]]:

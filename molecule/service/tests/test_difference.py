@@ -16,7 +16,7 @@ PLAIN: dict[str, Any] = {
 }  # fmt: skip
 CHANGED: dict[str, Any] = {**PLAIN, "args": {"max-model-len": "32k", "enable-lora": True}, "env": {"VLLM_X": "1"}}
 WHY = "max-model-len 16k → 32k, +enable-lora, +env VLLM_X 1"
-TREES = "/etc/systemd/system /etc/vllm /etc/sysusers.d /usr/local/libexec /var/lib/vllm /var/cache/vllm /opt/vllm /srv"
+TREES = "/etc/systemd/system /etc/vllm /etc/sysusers.d /etc/tmpfiles.d /etc/needrestart /usr/local/libexec /var/lib/vllm /var/cache/vllm /opt/vllm /srv"
 
 
 def run(name: str, *arguments: str, menu: dict[str, Any], **more: Any) -> Run:

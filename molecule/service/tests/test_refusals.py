@@ -103,6 +103,22 @@ def test_a_full_disk_is_told_before_anything_is_written() -> None:
         target.check_output("umount /var/lib/vllm/models")
 
 
+def test_a_disk_that_is_full_under_the_units_is_named_and_stops_nothing() -> None:
+    target, place = host("lab3"), "/var/lib/vllm/generations"
+    before = show(target, "vllm-good.service", "InvocationID", "MainPID")
+    target.check_output(f"mount -t tmpfs -o size=4k tmpfs {place} && head -c 4096 /dev/zero > {place}/full")
+    try:
+        run = site("--limit", "lab3", models={"fresh": GOOD})
+        assert run.rc != 0
+        assert f"{place}/1: No space left on device" in run.text
+        assert show(target, "vllm-good.service", "InvocationID", "MainPID") == before, (
+            "what leaves was stopped all the same"
+        )
+        assert target.check_output(f"ls -A {place}; ls /etc/systemd/system | grep vllm-fresh || true") == "full"
+    finally:
+        target.check_output(f"umount {place}")
+
+
 def test_another_key_than_the_hosts_is_found_by_the_proof() -> None:
     assert site("--limit", "lab3", models={"good": GOOD}).rc == 0
     target = host("lab3")

@@ -13,6 +13,8 @@ from typing import Any
 
 UNIT = "vllm-driver-job.service"
 LOG = Path("/var/log/vllm-driver.log")
+# Bytes, some hundred driver changes; nobody else rotates it, as whoever watches a job counts in bytes from its beginning.
+LARGEST = 8 << 20
 
 
 def state() -> dict[str, str]:
@@ -28,6 +30,7 @@ def start(title: str, argv: Sequence[str], environment: Mapping[str, str]) -> di
     if found.get("ActiveState") in ("active", "activating") and found.get("SubState") != "exited":
         return {"busy": found.get("Description", ""), "offset": _size()}
     forget()
+    _rotate()
     offset = _size()
     settings = [f"--setenv={name}={value}" for name, value in environment.items()]
     # systemd of RHEL 8 cannot append to a file by itself.
@@ -67,6 +70,15 @@ def forget() -> None:
     """Drop what systemd remembers of the last command."""
     _run(["systemctl", "stop", UNIT])
     _run(["systemctl", "reset-failed", UNIT])
+
+
+def _rotate() -> None:
+    """Begin the log anew where it has become large; the one before is kept beside it."""
+    try:
+        if LOG.stat().st_size > LARGEST:
+            LOG.replace(LOG.with_name(f"{LOG.name}.1"))
+    except FileNotFoundError:
+        pass
 
 
 def _size() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,14 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.config impo
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.render import MARK
 
 DOOR, BODIES, FLOATING = "haproxy-vllm.service", "haproxy-vllm-bodies.service", "keepalived-vllm.service"
+RENEWED, RENEWAL = "haproxy-vllm-certificate.path", "haproxy-vllm-certificate.service"
 STATE, RUN = "/var/lib/haproxy-vllm", "/run/haproxy-vllm"
 # Of module rollout_lock; empty on a host that has no engine and that nobody holds.
 LOCKS = "/var/lib/vllm"
 KEEPALIVED = "/etc/keepalived/vllm.conf"
 _UNITS = "/etc/systemd/system"
+# Read by needrestart alone: no change of it is one for HAProxy.
+_UPDATES = "/etc/needrestart/conf.d/vllm-gateway.conf"
 _KEEPER, _CHECK = "/usr/local/libexec/haproxy-vllm-state", "/usr/local/libexec/haproxy-vllm-check"
 # A unit whose file changed goes on as it runs: what is new in it counts from its next start.
 _EFFECT = {"effect": "none"}
@@ -26,6 +30,7 @@ def haproxy(templates: Path, public: Mapping[str, str], secrets: Mapping[str, st
     return {
         "files": [
             {"path": _KEEPER, "content": _text(templates, _KEEPER), "mode": "0755", **_EFFECT},
+            {"path": _UPDATES, "content": _text(templates, _UPDATES), **_EFFECT},
             *({"path": path, "content": text} for path, text in public.items()),
             *({"path": path, "secret": True, "mode": "0600"} for path in secrets),
             *({"path": f"{_UNITS}/{unit}", "content": text, **_EFFECT} for unit, text in units.items()),
@@ -55,11 +60,44 @@ def keepalived(text: str = "", templates: Path | None = None) -> dict[str, Any]:
     }
 
 
+def renewal(path: str = "", templates: Path | None = None) -> dict[str, Any]:
+    """What reloads HAProxy when somebody else renews the certificate at `path` of the gateway; without one, a set that goes."""
+    if templates is None:
+        texts = dict.fromkeys((RENEWED, RENEWAL), "")
+    else:
+        made = environment(templates)
+        texts = {
+            unit: made.get_template(f"{_UNITS.lstrip('/')}/{unit}.j2").render(mark=MARK, path=quoted_path(path))
+            for unit in (RENEWED, RENEWAL)
+        }
+    effects = {RENEWED: "restart", RENEWAL: "none"}
+    return {
+        "files": [
+            {"path": f"{_UNITS}/{unit}", "content": text, "effect": effects[unit]} for unit, text in texts.items()
+        ],
+        "unit": RENEWED,
+    }
+
+
+def quoted_path(path: str) -> str:
+    """A path as systemd takes it in a setting: `%` begins one of its specifiers."""
+    return path.replace("%", "%%")
+
+
+def merged(*requests: Mapping[str, Any]) -> dict[str, Any]:
+    """Several sets that are to go, as one: its units are all those that have a file in it."""
+    return {"files": [file for request in requests for file in request["files"]]}
+
+
 def absent(request: Mapping[str, Any]) -> dict[str, Any]:
     """A set as one that is to go, with all that lies in its directories, and that of locks where it is empty."""
     directories = [{**directory, "only": True} for directory in request.get("directories", [])]
     if directories:
         directories += [{"path": RUN, "only": True}, {"path": LOCKS}]
+        # Where needrestart's package has not made them.
+        directories += [
+            {"path": path} for path in (os.path.dirname(_UPDATES), os.path.dirname(os.path.dirname(_UPDATES)))
+        ]
     return {**request, "state": "absent", "directories": directories, "programs": [], "validate": []}
 
 

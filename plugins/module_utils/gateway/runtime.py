@@ -15,8 +15,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.gateway import drain
+from ansible_collections.baremetal.vllm.plugins.module_utils.gateway import drain, lifetime
 from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.drain import Pair, Record, Server
 
 TIMEOUT = 10.0
@@ -127,6 +128,17 @@ class Gateway:
             f"HAProxy did not keep {', '.join('/'.join(pair) for pair in pairs)} {wanted} in {ATTEMPTS} attempts. "
             "Is somebody reloading it, or changing its servers, at the same time?"
         )
+
+    def certificate(self) -> dict[str, Any]:
+        """How long the certificate that it shows is good for, as `lifetime.lifetime`; {} without TLS or while HAProxy is down."""
+        path = lifetime.loaded_path(_read(self.config))
+        if not path:
+            return {}
+        try:
+            said = self.ask(f"show ssl cert {path}")
+        except NotRunning:
+            return {}
+        return lifetime.lifetime(path, said, datetime.datetime.now(datetime.timezone.utc))
 
     def keep(self) -> None:
         """Write down the servers' states as they are, for HAProxy's next start."""

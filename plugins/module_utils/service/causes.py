@@ -12,6 +12,8 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.words imp
 # Longer values are cut in the middle of a line; the whole ones stand in the details and in the JSON.
 WIDEST = 40
 SHOWN = 4
+# Of these the name is the whole sentence.
+PHRASES = ("file", "state", "order", "libraries")
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class Cause:
     """One thing that differs.
 
     `what`: option, release, weights, kind, gpus, environment, setting (of the unit), secrets, order (of the words),
-    file or state. `before` and `after` are values as a person would write them, None where there is none ("" is an
+    file, state or libraries. `before` and `after` are values as a person would write them, None where there is none ("" is an
     option without a value). `hidden` ones hold no values: they were, or look like, a secret.
     """
 
@@ -31,7 +33,7 @@ class Cause:
 
     def __str__(self) -> str:
         if self.before is None and self.after is None:
-            return f"{self._label} changed" if self.what not in ("file", "state", "order") else self.name
+            return f"{self._label} changed" if self.what not in PHRASES else self.name
         if self.before is None:
             return f"+{self._label} {shorten(self.after or '')}".rstrip()
         if self.after is None:

@@ -34,6 +34,7 @@ class Difference:
     after: Mapping[str, Any] = field(default_factory=dict)
     drop_ins: tuple[Mapping[str, Any], ...] = ()
     drift: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
 
 
 FACTS = ("release", "kind", "gpus", "address", "port", "weights")
@@ -71,6 +72,7 @@ def compare_host(host: str, services: Sequence[Mapping[str, Any]], found: Mappin
                 after=_planned_facts(service) if service else {},
                 drop_ins=tuple(seen.get("drop_ins", ())),
                 drift=tuple(seen.get("drift", ())),
+                replaced=tuple(seen.get("replaced", ())),
             )
         )
     return differences

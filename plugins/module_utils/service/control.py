@@ -13,7 +13,12 @@ TEMPLATES = Path(__file__).resolve().parents[3] / "templates"
 UNIT_TEMPLATE = "etc/systemd/system/vllm-model.service.j2"
 SECRETS = "/etc/vllm/secrets/api_key.env"
 # Files of every host that serves, by their path below templates/, with their modes.
-FILES = {"etc/sysusers.d/vllm.conf": "0644", "usr/local/libexec/vllm-wait-ready": "0755"}
+FILES = {
+    "etc/sysusers.d/vllm.conf": "0644",
+    "etc/tmpfiles.d/vllm.conf": "0644",
+    "etc/needrestart/conf.d/vllm-engines.conf": "0644",
+    "usr/local/libexec/vllm-wait-ready": "0755",
+}
 
 
 def render_units(templates: Path, services: Sequence[Mapping[str, Any]]) -> list[Unit]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.causes import SECRETS, Cause, told
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.options import compare_commands
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.replaced import told as named
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.systemd import State
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.unitdiff import compare_rest, compare_units
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.unitfile import edited, read_unit
@@ -28,7 +29,7 @@ class Observed:
     """A unit as found: its file's text (None: no file), systemd's state, its process's digest and secrets up to date.
 
     `began` is the text that the process was started from, where the host still has it; `argv` its command line as the
-    kernel shows it.
+    kernel shows it; `replaced`: files that were replaced under it, where it shall not go on with the old ones.
     """
 
     text: str | None
@@ -37,6 +38,7 @@ class Observed:
     secrets_current: bool
     began: str | None = None
     argv: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,16 +89,18 @@ def decide(planned: Planned, observed: Observed) -> Step:
 
 def restart_causes(planned: Planned, observed: Observed) -> tuple[Cause, ...]:
     """What a running process has to be restarted for; empty for nothing."""
-    secrets = () if observed.secrets_current else (SECRETS,)
+    besides = () if observed.secrets_current else (SECRETS,)
+    if observed.replaced:
+        besides += (Cause("libraries", f"{named(observed.replaced)} replaced under it"),)
     if observed.digest == planned.digest:
-        return secrets
+        return besides
     if observed.began is not None:
         hand = (EDITED,) if edited(observed.began) else ()
         found = (*hand, *compare_units(observed.began, planned.text))
     else:
         found = tuple(compare_commands(observed.argv, read_unit(planned.text).command)) if observed.argv else ()
     # A process that cannot be compared any more (its text is gone), or differs where no setting does.
-    return (*(found or (Cause("file", "its command, environment or limits changed"),)), *secrets)
+    return (*(found or (Cause("file", "its command, environment or limits changed"),)), *besides)
 
 
 def _rewritten(before: str, after: str) -> str:

@@ -19,14 +19,19 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.service import syst
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.render import MARK
 
 UNITS = "etc/systemd/system"
-_OURS = re.compile(r"vllm-.+\.service|(haproxy|keepalived|canary|firewall)-vllm(-[a-z]+)?\.(service|timer)")
+_OURS = re.compile(r"vllm-.+\.service|(haproxy|keepalived|canary|firewall)-vllm(-[a-z]+)?\.(service|timer|path)")
 # These may be stopped at any time; models and gateways have clients.
-_GUARDS = re.compile(r"(canary|firewall)-vllm(-[a-z]+)?\.(service|timer)")
+_GUARDS = re.compile(r"(canary|firewall)-vllm(-[a-z]+)?\.(service|timer)|haproxy-vllm-certificate\.(service|path)")
 DIRECTORIES = (
     *("opt/vllm", "var/lib/vllm", "var/cache/vllm", "etc/vllm"),
     *("etc/haproxy/vllm", "var/lib/haproxy-vllm"),
 )
-FILES = ("etc/haproxy/vllm.cfg", "etc/keepalived/vllm.conf", "etc/sysusers.d/vllm.conf")
+FILES = (
+    *("etc/haproxy/vllm.cfg", "etc/keepalived/vllm.conf", "etc/sysusers.d/vllm.conf", "etc/tmpfiles.d/vllm.conf"),
+    *("etc/needrestart/conf.d/vllm-engines.conf", "etc/needrestart/conf.d/vllm-gateway.conf"),
+)
+# Made for files of ours where their package has not: they go where nothing else is in them.
+SHELVES = ("etc/needrestart/conf.d", "etc/needrestart")
 PROGRAMS = "usr/local/libexec"
 ENGINES = "/opt/vllm"
 TABLE = ("inet", "vllm_endpoints")
@@ -108,6 +113,13 @@ def clear(directory: Path) -> None:
             _remove(os.path.join(folder, name))
     if not directory.is_symlink():
         _remove(str(directory))
+
+
+def clear_shelves(root: Path = Path("/")) -> None:
+    """Remove the directories that only files of ours needed, where they are empty now."""
+    for shelf in SHELVES:
+        if (root / shelf).is_dir():
+            _remove(str(root / shelf))
 
 
 def _remove(path: str) -> None:

@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.hostfile import named
+
 KEPT = 3
 OUTCOMES = ("pending", "active", "proven", "failed")
 SERVED = ("active", "proven")
@@ -87,17 +89,22 @@ def write_generation(root: Path, units: Sequence[Mapping[str, Any]], plan: str =
         (draft / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
         draft.chmod(0o755)
         draft.rename(root / str(number))
-    except BaseException:
+    except OSError as error:
+        raise named(error, root / str(number)) from error
+    finally:
         shutil.rmtree(draft, ignore_errors=True)
-        raise
     return number
 
 
 def _write_manifest(root: Path, number: int, manifest: Mapping[str, Any]) -> None:
     path = root / str(number) / "manifest.json"
     draft = path.with_suffix(".draft")
-    draft.write_text(json.dumps(manifest, indent=2) + "\n")
-    os.replace(draft, path)
+    try:
+        draft.write_text(json.dumps(manifest, indent=2) + "\n")
+        os.replace(draft, path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise named(error, path) from error
 
 
 def age(generation: Generation, now: float) -> float | None:

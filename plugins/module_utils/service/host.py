@@ -70,14 +70,15 @@ def apply(
         file.write()
     systemd.run(["systemd-sysusers", "/etc/sysusers.d/vllm.conf"])
     number = generations.write_generation(GENERATIONS, planned, plan, returned=returned)
+    texts = {unit["unit"]: unit["text"] for unit in planned}
+    # All that a full disk may refuse comes before the first unit is stopped.
+    for step in steps:
+        if step.write:
+            HostFile(str(UNITS / step.unit), texts[step.unit], 0o644).write()
     for step in steps:
         if step.verb == "remove":
             systemd.run(["systemctl", "disable", "--now", step.unit], timeout=600)
             (UNITS / step.unit).unlink(missing_ok=True)
-    texts = {unit["unit"]: unit["text"] for unit in planned}
-    for step in steps:
-        if step.write:
-            HostFile(str(UNITS / step.unit), texts[step.unit], 0o644).write()
     systemd.run(["systemctl", "daemon-reload"])
     enable = [step.unit for step in steps if step.enable]
     if enable:
@@ -145,6 +146,17 @@ def watch(pending: Mapping[str, int], seen: Mapping[str, str], wait: float) -> l
         time.sleep(1.5)
 
 
+def _put_back(unit: str, text: str) -> bool:
+    """Whether a unit is another one now; not where the file was this, or cannot be written."""
+    if text == (UNITS / unit).read_text():
+        return False
+    try:
+        HostFile(str(UNITS / unit), text, 0o644).write()
+    except OSError:
+        return False
+    return True
+
+
 def restore(number: int, failed: Sequence[str]) -> dict[str, str]:
     """Put failed units back as they last served and start them; the rest of the failed ones are stopped.
 
@@ -155,12 +167,9 @@ def restore(number: int, failed: Sequence[str]) -> dict[str, str]:
     outcome = {}
     for unit in failed:
         text = earlier.texts.get(unit) if earlier else None
-        if text is None or text == (UNITS / unit).read_text():
+        outcome[unit] = "restored" if text is not None and _put_back(unit, text) else "stopped"
+        if outcome[unit] == "stopped":
             systemd.run(["systemctl", "stop", unit], timeout=600)
-            outcome[unit] = "stopped"
-        else:
-            HostFile(str(UNITS / unit), text, 0o644).write()
-            outcome[unit] = "restored"
     systemd.run(["systemctl", "daemon-reload"])
     begin([unit for unit, how in outcome.items() if how == "restored"])
     return outcome

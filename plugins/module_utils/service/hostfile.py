@@ -33,13 +33,25 @@ class HostFile:
         return stat.S_IMODE(found.st_mode) != self.mode or (found.st_uid, found.st_gid) != (self.uid, self.gid)
 
     def write(self) -> None:
-        """Replace the file whole; its content is never readable under a wider mode, not for an instant."""
+        """Replace the file whole; its content is never readable under a wider mode, not for an instant.
+
+        Raises OSError with the file's own name, also of a full disk; the file from before is whole then.
+        """
         path = Path(self.path)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700 if self.secret else 0o755)
         draft = path.with_name(f".{path.name}.draft")
         draft.unlink(missing_ok=True)
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
-            stream.write(self.content)
-        os.chown(draft, self.uid, self.gid)
-        draft.chmod(self.mode)
-        os.replace(draft, path)
+        try:
+            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+                stream.write(self.content)
+            os.chown(draft, self.uid, self.gid)
+            draft.chmod(self.mode)
+            os.replace(draft, path)
+        except OSError as error:
+            draft.unlink(missing_ok=True)
+            raise named(error, path) from error
+
+
+def named(error: OSError, path: Path) -> OSError:
+    """The same error of a file: a write that fails does not say of which (a full disk, a quota)."""
+    return OSError(error.errno, error.strerror, str(path))

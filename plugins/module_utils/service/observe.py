@@ -9,8 +9,8 @@ from __future__ import annotations
 import datetime
 import os
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.service import gene
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.decide import Observed
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.options import origin, read_command
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.render import MARK
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.replaced import processes, replaced
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.secrets import IDENTITY
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.unitdiff import gpus_of, kind_of
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.unitfile import (
@@ -58,8 +59,11 @@ def foreign_units(units: Sequence[str]) -> list[str]:
     return [str(UNITS / unit) for unit in units if os.path.lexists(UNITS / unit) and unit not in ours]
 
 
-def observe(units: Sequence[str], identity: str | None) -> Sight:
-    """Every planned unit as found. `identity` is that of the planned secrets, None where it cannot be known."""
+def observe(units: Sequence[str], identity: str | None, fresh: Collection[str] = ()) -> Sight:
+    """Every planned unit as found. `identity` is that of the planned secrets, None where it cannot be known.
+
+    Units in `fresh` shall not go on with libraries that were replaced under them; of others these are not asked here.
+    """
     texts = installed_units()
     states = systemd.show([*units, *texts])
     kept: list[generations.Generation] = []
@@ -71,7 +75,8 @@ def observe(units: Sequence[str], identity: str | None) -> Sight:
         environment = systemd.process_environment(states[unit].main_pid)
         whole = whole and environment is not None
         earlier = [generation.texts[unit] for generation in kept if unit in generation.texts]
-        observed[unit] = _observed(texts.get(unit), states[unit], environment, identity, earlier)
+        seen = _observed(texts.get(unit), states[unit], environment, identity, earlier)
+        observed[unit] = replace(seen, replaced=tuple(outdated(states[unit]))) if unit in fresh else seen
     return Sight(observed, texts, states, whole)
 
 
@@ -95,15 +100,27 @@ def _observed(
     return Observed(text, state, digest_of(began) if began else digest, current, began, argv)
 
 
+def outdated(state: systemd.State) -> list[str]:
+    """Paths of programs and libraries that were replaced under a unit's processes."""
+    return replaced(processes(state.control_group, state.main_pid))
+
+
 def older(state: systemd.State, path: Path) -> bool:
-    """Whether a unit's process was started before a file was last changed; no where nothing runs."""
+    """Whether a unit's process was started before a file was last changed; no where nothing runs.
+
+    The clock may have been set since: by its time now and by its time then, both have to say so.
+    """
     if not state.main_pid or not state.started:
         return False
     booted = time.time() - time.clock_gettime(time.CLOCK_MONOTONIC)
     try:
-        return booted + state.started < path.stat().st_mtime
+        changed = path.stat().st_mtime
     except OSError:
         return False
+    if booted + state.started >= changed:
+        return False
+    then = systemd.started_at(state.unit)
+    return then is None or then + 1 < changed
 
 
 def drop_ins(unit: str, state: systemd.State) -> list[dict[str, Any]]:
@@ -161,4 +178,5 @@ def facts(unit: str, text: str | None, state: systemd.State) -> dict[str, Any]:
         "port": int(port) if port.isdecimal() else None,
         "weights": origin(" ".join(command.model)),
         "drift": drift,
+        "replaced": outdated(state),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ PROPERTIES = (
     "InactiveExitTimestampMonotonic",
     "ExecMainStartTimestampMonotonic",
     "DropInPaths",
+    "ControlGroup",
 )
 
 
@@ -59,6 +61,7 @@ class State:
     since: float
     started: float = 0.0
     drop_ins: tuple[str, ...] = ()
+    control_group: str = ""
 
     @property
     def running(self) -> bool:
@@ -98,6 +101,7 @@ def _state(fields: Mapping[str, str]) -> State:
         since=number("InactiveExitTimestampMonotonic") / 1e6,
         started=number("ExecMainStartTimestampMonotonic") / 1e6,
         drop_ins=tuple(fields.get("DropInPaths", "").split()),
+        control_group=fields.get("ControlGroup", ""),
     )
 
 
@@ -119,6 +123,18 @@ def _show_one(command: Sequence[str], name: str) -> State:
         return parse_show(run([*command, name]))[name]
     except (SystemdError, KeyError):
         return _state({"Id": name, "LoadState": "error", "ActiveState": "inactive"})
+
+
+def started_at(unit: str) -> float | None:
+    """When a unit's process started by the clock as it was set then, in whole seconds since the epoch; None where nobody says."""
+    try:
+        said = run(["env", "TZ=UTC", "systemctl", "show", "--property=ExecMainStartTimestamp", unit])
+        # "Sun 2026-11-29 10:49:05 UTC", in any locale; the day's name adds nothing.
+        text = said.strip().partition("=")[2].partition(" ")[2]
+        moment = datetime.datetime.strptime(text, "%Y-%m-%d %H:%M:%S UTC")
+    except (SystemdError, ValueError, OSError, subprocess.TimeoutExpired):
+        return None
+    return moment.replace(tzinfo=datetime.timezone.utc).timestamp()
 
 
 def process_environment(pid: int) -> dict[str, str] | None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.replaced import told
 from ansible_collections.baremetal.vllm.plugins.module_utils.status.gather import (
     ABSENT,
     ANSWERS,
@@ -20,6 +21,10 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.status.gather impor
 
 # Raised when a key goes or changes its meaning; new keys may come at any time.
 SCHEMA = 1
+# Days: a certificate of 90 days is renewed by certbot when 30 are left (certbot's documentation, "renew").
+SOON = 21
+# Its reload is the door's.
+TAKEN_UP = {"haproxy-vllm-bodies.service": "haproxy-vllm.service"}
 
 
 def host_problems(host: Host, fleet: Fleet) -> list[str]:
@@ -69,19 +74,66 @@ def fleet_problems(fleet: Fleet) -> list[str]:
         elif not gateway.running:
             lines.append(f"gateway {gateway.name}: haproxy-vllm.service does not run there")
         lines += [f"gateway {gateway.name}: {line}" for line in gateway.drift]
+        if gateway.certificate and gateway.certificate["days"] <= 0:
+            lines.append(f"gateway {gateway.name}: {_certificate(gateway.certificate)}: clients refuse it")
     return lines
+
+
+def notices(fleet: Fleet) -> list[str]:
+    """What is no fault of the fleet, and is better known before it becomes one."""
+    lines, restart = [], False
+    for host in fleet.hosts:
+        old = [endpoint for endpoint in host.endpoints if endpoint.replaced]
+        if old:
+            restart = True
+            files = told({path for endpoint in old for path in endpoint.replaced})
+            models = ", ".join(endpoint.model for endpoint in old)
+            lines.append(f"{host.name}: {models}: an update replaced {files} under the running process")
+        lines += [f"{host.name}: {line}" for line in _upkeep(host.upkeep)]
+    if restart:
+        lines.append("rollout.yml -e rollout_restart_replaced=true restarts these engines, host by host")
+    for gateway in fleet.gateways:
+        for unit, paths in gateway.replaced.items():
+            verb = "reload" if unit.startswith("haproxy") else "restart"
+            lines.append(
+                f"gateway {gateway.name}: {unit}: an update replaced {told(paths)} under the running process; "
+                f"`systemctl {verb} {TAKEN_UP.get(unit, unit)}` there takes it up"
+            )
+        if gateway.certificate and 0 < gateway.certificate["days"] < SOON:
+            lines.append(f"gateway {gateway.name}: {_certificate(gateway.certificate)}")
+    return lines
+
+
+def _certificate(certificate: Mapping[str, Any]) -> str:
+    """Of what HAProxy has loaded: a renewed file that it has not read yet is no help."""
+    ends = str(certificate["ends"])[:16].replace("T", " ")
+    verb = "ended" if certificate["days"] <= 0 else "ends"
+    return f"the certificate that HAProxy loaded from {certificate['path']} {verb} on {ends} UTC"
+
+
+def _upkeep(upkeep: Mapping[str, Any]) -> Iterator[str]:
+    if upkeep.get("reboot_due") is not None:
+        packages = f" for {upkeep['reboot_due']}" if upkeep["reboot_due"] else ""
+        yield f"a reboot is due{packages}"
+    if upkeep.get("reboots_itself"):
+        when = upkeep["reboots_itself"]
+        at = "right after the update" if when == "now" else f"at {when}"
+        yield f"reboots by itself where an update asks for it, {at}, with its engines running (Automatic-Reboot)"
+    for place, left in (upkeep.get("low") or {}).items():
+        yield f"{place} is almost full: {left}"
 
 
 def document(fleet: Fleet, time: str, digest: str) -> dict[str, Any]:
     """All of it, JSON-ready. `time` is ISO 8601 by the control node's clock, `digest` that of the plan."""
-    told = asdict(fleet)
+    whole = asdict(fleet)
     by_host = {host.name: host_problems(host, fleet) for host in fleet.hosts}
     return {
         "schema": SCHEMA,
         "time": time,
         "plan_digest": digest,
         "problems": fleet_problems(fleet) + [f"{host}: {line}" for host, lines in by_host.items() for line in lines],
-        "lock": told["lock"],
-        "hosts": {host["name"]: {**host, "problems": by_host[host["name"]]} for host in told["hosts"]},
-        "gateways": {gateway["name"]: gateway for gateway in told["gateways"]},
+        "notices": notices(fleet),
+        "lock": whole["lock"],
+        "hosts": {host["name"]: {**host, "problems": by_host[host["name"]]} for host in whole["hosts"]},
+        "gateways": {gateway["name"]: gateway for gateway in whole["gateways"]},
     }

@@ -19,7 +19,8 @@ class Endpoint:
 
     `since`: ISO 8601 by the host's clock, `seconds` the age of its process, both None where nothing runs; `health`:
     `ANSWERS`, `FAILS` or `NOT_ASKED`, with `why` and how many seconds the request took; `gateways`: what each gateway
-    makes of it; `drift`: how it differs from the plan, one line each.
+    makes of it; `drift`: how it differs from the plan, one line each; `replaced`: paths of programs and libraries that an
+    update replaced under it.
     """
 
     host: str
@@ -37,11 +38,13 @@ class Endpoint:
     gateways: Mapping[str, str]
     drift: tuple[str, ...]
     drop_ins: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Host:
-    """`status` is read, unreachable or failed, the latter two with `why`; `drift` beside that of its models."""
+    """`status` is read, unreachable or failed, the latter two with `why`; `drift` beside that of its models; `upkeep` as
+    module host_state returns it."""
 
     name: str
     status: str
@@ -50,11 +53,13 @@ class Host:
     canary: Mapping[str, Any] | None = None
     drift: tuple[str, ...] = ()
     endpoints: tuple[Endpoint, ...] = ()
+    upkeep: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Gateway:
-    """`servers` and `drains` as module gateway_server returns them; `drift`: how its files differ from the plan."""
+    """`servers`, `drains`, `replaced` and `certificate` as module gateway_server returns them; `drift`: how its files differ
+    from the plan."""
 
     name: str
     status: str
@@ -63,6 +68,8 @@ class Gateway:
     servers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     drains: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     drift: tuple[str, ...] = ()
+    replaced: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    certificate: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -111,7 +118,8 @@ def read_gateways(
             continue
         drift = tuple(would_change("", doors.get(name)))
         servers, drains = said.get("servers") or {}, said.get("drains") or {}
-        found.append(Gateway(name, "read", "", bool(said["running"]), servers, drains, drift))
+        extras = (said.get("replaced") or {}, said.get("certificate") or {})
+        found.append(Gateway(name, "read", "", bool(said["running"]), servers, drains, drift, *extras))
     return tuple(found)
 
 
@@ -149,7 +157,7 @@ def read_host(
         *_host_drift(planned, said),
         *(line for what, found in around.items() for line in would_change(what, found)),
     ]
-    return Host(name, "read", "", said["generation"], said["canary"], tuple(drift), endpoints)
+    return Host(name, "read", "", said["generation"], said["canary"], tuple(drift), endpoints, said.get("upkeep") or {})
 
 
 def _endpoint(
@@ -178,6 +186,7 @@ def _endpoint(
         gateways={gateway.name: _server(gateway, difference.model, difference.host) for gateway in gateways},
         drift=tuple(_drift(difference)),
         drop_ins=tuple(item["path"] for item in difference.drop_ins),
+        replaced=difference.replaced,
     )
 
 

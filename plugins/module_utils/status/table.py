@@ -7,7 +7,11 @@ from collections.abc import Iterator, Mapping
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.table import table
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.causes import shorten
-from ansible_collections.baremetal.vllm.plugins.module_utils.status.document import fleet_problems, host_problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.status.document import (
+    fleet_problems,
+    host_problems,
+    notices,
+)
 from ansible_collections.baremetal.vllm.plugins.module_utils.status.gather import (
     ANSWERS,
     Endpoint,
@@ -57,13 +61,15 @@ def _gateways(states: Mapping[str, str]) -> str:
 
 
 def notes(fleet: Fleet) -> str:
-    """Gateways, lock, generations that did not end well, then every problem, and one line that sums up."""
+    """Gateways, lock, generations that did not end well, what is worth knowing, then one line that sums up and every problem."""
     lines = [_gateway(gateway) for gateway in fleet.gateways]
     if fleet.lock is not None:
         held = fleet.lock
         lines.append(f"lock: held by {held.get('who', '?')} since {held.get('since', '?')} ({held.get('what', '?')})")
     for host in fleet.hosts:
         lines += _generation(host)
+    known = notices(fleet)
+    lines += ["worth knowing:", *(f"  {line}" for line in known)] if known else []
     problems = fleet_problems(fleet)
     problems += [f"{host.name}: {line}" for host in fleet.hosts for line in host_problems(host, fleet)]
     number = sum(len(host.endpoints) for host in fleet.hosts)

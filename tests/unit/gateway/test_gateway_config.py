@@ -193,3 +193,13 @@ def test_what_goes_is_all_that_came() -> None:
     assert all(file["path"] in removed or file["path"].startswith(only) for file in there["files"])
     # Engines keep theirs there: it goes only where it is empty.
     assert {"path": "/var/lib/vllm"} in gone["directories"]
+
+
+@pytest.mark.parametrize("path", ["/etc/ssl/private/fleet.pem", "/srv/100%/a.pem"])
+def test_a_certificate_that_somebody_else_renews_is_watched_where_it_lies(path: str) -> None:
+    asked = files.renewal(path, TEMPLATES)
+    texts = {Path(file["path"]).name: file["content"] for file in asked["files"]}
+    assert f"PathChanged={path.replace('%', '%%')}\n" in texts["haproxy-vllm-certificate.path"]
+    assert "try-reload-or-restart haproxy-vllm.service" in texts["haproxy-vllm-certificate.service"]
+    gone = files.absent(files.merged(files.keepalived(), files.renewal()))
+    assert {file["path"] for file in asked["files"]} <= {file["path"] for file in gone["files"]}

@@ -61,6 +61,13 @@ REASONS = [
         "start",
         "found failed (failed), max-model-len 16k → 32k",
     ),
+    ("libraries", {"replaced": ("/usr/lib/libc.so.6",)}, "restart", "libc.so.6 replaced under it"),
+    (
+        "libraries and an option",
+        {"replaced": tuple(f"/opt/vllm/lib{i}.so" for i in range(5))},
+        "restart",
+        "max-model-len 16k → 32k, lib0.so, lib1.so, lib2.so and 2 more replaced under it",
+    ),
     ("the start order", {}, "keep", "only After of its unit file changed"),
     ("never enabled", {"enabled": "disabled"}, "keep", "not enabled at boot"),
 ]
@@ -72,7 +79,8 @@ def test_the_reason_names_the_cause(unit: Any, case: str, changes: dict[str, Any
     new = unit({"max-model-len": "32k" if "max-model-len" in why else "16k"})
     fields = {"digest": old.digest, **changes}
     digest, secrets = fields.pop("digest"), fields.pop("secrets_current", True)
-    observed = replace(found(old.text, str(digest), bool(secrets), **fields), began=old.text)
+    files = fields.pop("replaced", ())
+    observed = replace(found(old.text, str(digest), bool(secrets), **fields), began=old.text, replaced=files)
     step = decide(Planned(new.unit, new.text, new.digest), observed)
     assert (step.verb, step.why) == (verb, why)
 

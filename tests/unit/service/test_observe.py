@@ -198,3 +198,34 @@ def test_a_digest_says_of_the_secrets_on_a_host_what_the_secrets_themselves_woul
         assert said == host.secrets_identity(written)
     else:
         assert said in ("none yet", "others")
+
+
+HOUR = 3600.0
+
+
+@pytest.mark.parametrize(
+    ("case", "file_ago", "clock_then", "older"),
+    [
+        ("edited after the start", 20, -50, True),
+        ("written before the start", 100, -50, False),
+        # The host was deployed by a clock an hour ahead, which was set right since: the file seems to come from the future.
+        ("the clock was set back", 100 - HOUR, -50 + HOUR, False),
+        ("nobody says when it started", 20, None, True),
+    ],
+)
+def test_a_clock_that_was_set_does_not_make_a_process_older_than_its_file(
+    machine: Host,
+    monkeypatch: pytest.MonkeyPatch,
+    old: Any,
+    case: str,
+    file_ago: float,
+    clock_then: float | None,
+    older: bool,
+) -> None:
+    machine.write(old.text, ago=file_ago)
+    machine.runs(old, ago=50)
+    said = "n/a"
+    if clock_then is not None:
+        said = time.strftime("%a %Y-%m-%d %H:%M:%S UTC", time.gmtime(time.time() + clock_then))
+    monkeypatch.setattr(systemd, "run", lambda argv: f"ExecMainStartTimestamp={said}\n")
+    assert observe.older(systemd._state(machine.state), machine.units / UNIT) is older

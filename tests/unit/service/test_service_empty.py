@@ -52,6 +52,7 @@ def test_all_that_is_ours_is_found_and_nothing_else(host: Host) -> None:
         "canary-vllm.timer",
         "firewall-vllm.service",
         "haproxy-vllm.service",
+        "haproxy-vllm-certificate.path",
     )
     for unit in units:
         host.write(f"etc/systemd/system/{unit}", OURS)
@@ -110,3 +111,21 @@ def test_a_link_is_emptied_and_stays(host: Host) -> None:
     assert host.found() == []
     assert (host.root / "var/lib/vllm").is_symlink()
     assert list((host.root / "data/vllm").iterdir()) == []
+
+
+def test_what_tells_housekeeping_of_engines_goes_with_the_directories_that_only_it_needed(host: Host) -> None:
+    ours = ["/etc/tmpfiles.d/vllm.conf", "/etc/needrestart/conf.d/vllm-engines.conf"]
+    for path in ours:
+        host.write(path.lstrip("/"))
+    assert sorted(host.found()) == sorted(ours)
+    shelf = host.root / "etc/needrestart/conf.d"
+    empty.clear_shelves(host.root)
+    assert shelf.is_dir(), "it still holds a file"
+    (shelf / "vllm-engines.conf").unlink()
+    empty.clear_shelves(host.root)
+    assert not shelf.parent.exists()
+    empty.clear_shelves(host.root)
+    host.write("etc/needrestart/needrestart.conf")
+    shelf.mkdir()
+    empty.clear_shelves(host.root)
+    assert [path.name for path in shelf.parent.iterdir()] == ["needrestart.conf"]

@@ -187,6 +187,13 @@ CASES: list[tuple[str, Any, Any, Any, list[str]]] = [
         {"item": "gw1", "unreachable": True, "msg": "no\n route"},
         ["gateway gw1: unreachable: no route"],
     ),
+    (
+        "a certificate that has ended",
+        None,
+        None,
+        {**GATEWAY, "certificate": {"path": "/c.pem", "ends": "2026-11-20T11:12:13+00:00", "days": -3.2}},
+        ["gateway gw1: the certificate that HAProxy loaded from /c.pem ended on 2026-11-20 11:12 UTC: clients refuse it"],
+    ),
     ("a host that cannot be reached", {"status": "unreachable", "why": "no route"}, None, GATEWAY, ["unreachable: no route"]),
     ("a host that was never asked", {"msg": "lost before"}, None, None, ["failed: lost before"]),
 ]  # fmt: skip
@@ -253,3 +260,63 @@ def test_who_changes_the_fleet_is_found_at_any_keeper(registered: Any, lock: Any
     if lock:
         locked = Fleet((), (), {**lock, "since": "S", "what": "rollout"})
         assert "lock: held by ann since S (rollout)" in notes(locked)
+
+
+LIBC = "/usr/lib/x86_64-linux-gnu/libc.so.6"
+RESTARTED = "rollout.yml -e rollout_restart_replaced=true restarts these engines, host by host"
+UPKEEP = {"reboot_due": None, "reboots_itself": "", "low": {}}
+NOTICES: list[tuple[str, Any, Any, list[str]]] = [
+    ("nothing", with_(STATE, "upkeep", value=UPKEEP), GATEWAY, []),
+    (
+        "an engine with old libraries",
+        with_(STATE, "units", "vllm-m.service", "replaced", value=[LIBC, "/opt/vllm/lib.so"]),
+        GATEWAY,
+        ["lab1: m: an update replaced lib.so, libc.so.6 under the running process", RESTARTED],
+    ),
+    (
+        "a gateway with old libraries",
+        None,
+        {**GATEWAY, "replaced": {"haproxy-vllm-bodies.service": [LIBC], "keepalived-vllm.service": [LIBC]}},
+        [
+            "gateway gw1: haproxy-vllm-bodies.service: an update replaced libc.so.6 under the running process; "
+            "`systemctl reload haproxy-vllm.service` there takes it up",
+            "gateway gw1: keepalived-vllm.service: an update replaced libc.so.6 under the running process; "
+            "`systemctl restart keepalived-vllm.service` there takes it up",
+        ],
+    ),
+    (
+        "a certificate that ends soon",
+        None,
+        {**GATEWAY, "certificate": {"path": "/c.pem", "ends": "2026-12-08T11:12:13+00:00", "days": 9.0}},
+        ["gateway gw1: the certificate that HAProxy loaded from /c.pem ends on 2026-12-08 11:12 UTC"],
+    ),
+    (
+        "a certificate that is good for long",
+        None,
+        {**GATEWAY, "certificate": {"path": "/c.pem", "ends": "2027-02-08T11:12:13+00:00", "days": 70.0}},
+        [],
+    ),
+    (
+        "a host that will reboot",
+        with_(STATE, "upkeep", value={"reboot_due": "linux-image", "reboots_itself": "02:00", "low": {"/": "9 MiB free"}}),
+        None,
+        [
+            "lab1: a reboot is due for linux-image",
+            "lab1: reboots by itself where an update asks for it, at 02:00, with its engines running (Automatic-Reboot)",
+            "lab1: / is almost full: 9 MiB free",
+        ],
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("state", "gateway", "told"), [c[1:] for c in NOTICES], ids=[c[0] for c in NOTICES])
+def test_what_is_worth_knowing_is_told_and_is_no_fault(state: Any, gateway: Any, told: list[str]) -> None:
+    found = fleet(state, None, *([gateway] if gateway else []))
+    assert problems(found) == []
+    text = notes(found).splitlines()
+    assert text[-1] == "1 endpoint on 1 host: all as planned, all answer"
+    assert [line.strip() for line in text if line.startswith("  ")] == told
+    whole = json.loads(json.dumps(document(found, "T", "D")))
+    assert (whole["notices"], whole["problems"]) == (told, [])
+    paths = (state or STATE)["units"]["vllm-m.service"].get("replaced", [])
+    assert whole["hosts"]["lab1"]["endpoints"][0]["replaced"] == paths
