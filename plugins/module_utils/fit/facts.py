@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,9 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.fit.config import (
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.overrides import canonical
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.quantised import Quantisation, read_quantisation
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.states import State
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.vision import Vision, read_vision
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.widths import Widths, read_widths
 
 _MOST_CONFIG = 50_000_000
 
@@ -38,7 +41,8 @@ class ModelFacts:
 
     `positions`: the greatest length before any stretching; `caches`: what every request keeps, `sure`: see `Layout`;
     `encoder`: no KV cache at all; `tied`: the head is the embedding; `overrides`: the `hf-overrides` that were laid over
-    the config, see `canonical`; `unknown`: what could not be read, as phrases without a capital or a full stop.
+    the config, see `canonical`; `widths`, `vision`, `state`: what a step, an encoder of pictures and layers without a KV cache
+    take; `unknown`: what could not be read, as phrases without a capital or a full stop.
     """
 
     architecture: str
@@ -61,6 +65,9 @@ class ModelFacts:
     weights: tensors.Weights | None = None
     overrides: str = ""
     unknown: tuple[str, ...] = ()
+    widths: Widths = field(default_factory=Widths)
+    vision: Vision | None = None
+    state: State | None = None
 
 
 def read_model(path: str | Path, overrides: Any = None) -> ModelFacts | str:
@@ -115,6 +122,9 @@ def read_config(config: Mapping[str, Any]) -> ModelFacts:
         quantisation=read_quantisation(config, part),
         tied=part.get("tie_word_embeddings") is True,
         unknown=layout.unknown,
+        widths=read_widths(part),
+        vision=read_vision(config),
+        state=layout.state,
     )
 
 

@@ -42,21 +42,28 @@ class Memory:
             )
         if facts is None:
             unknown = [f"the model: {read}"]
-            return _told(gpu.memory if gpu else None, None, None, None, unknown)
+            return _told(gpu.memory if gpu else None, None, unknown)
         env = as_text(entry.env, release)
         key = (entry.name, host.release, host.accelerator, gpu, share)
         if key not in self._fits:
             given = args if share is None else {OPTION: share, **args}
             pooling = RUNNER.get(entry.kind) == "pooling"
-            self._fits[key] = fit(facts, given, gpu.memory if gpu else None, release, env, pooling)
+            self._fits[key] = fit(facts, given, gpu, release, env, pooling)
         found = self._fits[key]
         if host.accelerator != "cpu":
             name = gpu.name if gpu else "its GPU"
             check_fit(at, args, facts, found, name, self._problems, host.name, env)
-        return _told(found.memory, found.weights, found.per_token, found.longest, list(found.unknown))
+        return _told(gpu.memory if gpu else None, found, list(found.unknown))
 
 
-def _told(
-    gpu: int | None, weights: int | None, per_token: int | None, longest: int | None, unknown: list[str]
-) -> dict[str, Any]:
-    return {"gpu": gpu, "weights": weights, "kv_per_token": per_token, "longest": longest, "unknown": unknown}
+def _told(gpu: int | None, fit: Fit | None, unknown: list[str]) -> dict[str, Any]:
+    """`gpu`: bytes as its driver states them; `overhead` what vLLM is taken to need itself, `kv_cache` what is left to it."""
+    return {
+        "gpu": gpu,
+        "weights": fit.weights if fit else None,
+        "overhead": fit.overhead.total if fit else None,
+        "kv_cache": fit.left if fit else None,
+        "kv_per_token": fit.per_token if fit else None,
+        "longest": fit.longest if fit else None,
+        "unknown": unknown,
+    }
