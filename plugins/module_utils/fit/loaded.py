@@ -5,10 +5,21 @@ from __future__ import annotations
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import ModelFacts
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.setting import Setting
 
+# The major compute capabilities of Hopper and Blackwell.
+_HOPPER, _BLACKWELL = 9, 10
 # To what the kernels for MXFP4 round the hidden size up, and each GPU's part of an expert's width (Marlin's; on Blackwell both
 # to the same: vllm/model_executor/layers/quantization/mxfp4.py in 0.11.0, …/fused_moe/oracle/mxfp4.py in 0.33.0).
 _HIDDEN, _WIDTH = 256, 128
 _PADDED = ("mxfp4", "gpt_oss_mxfp4")
+# On Hopper Triton's kernels took over from Marlin's: gpt-oss-120b then takes 64.38 GiB.
+_TRITON, _TRITON_SINCE = 64, (0, 11, 1)
+
+
+def triton_kernels(facts: ModelFacts, setting: Setting) -> bool:
+    """Whether MXFP4 runs on the kernels that gpt-oss came with, which keep no workspace from step to step."""
+    packed = facts.quantisation is not None and facts.quantisation.method in _PADDED
+    new = setting.version is None or setting.version >= _TRITON_SINCE
+    return packed and new and setting.generation == _HOPPER
 
 
 def grown(facts: ModelFacts, setting: Setting) -> float:
@@ -20,7 +31,7 @@ def grown(facts: ModelFacts, setting: Setting) -> float:
     if facts.quantisation is None or facts.quantisation.method not in _PADDED or not hidden or not width:
         return 1.0
     part = width if setting.expert_parallel else -(-width // setting.tensor)
-    step = _HIDDEN if setting.blackwell else _WIDTH
+    step = _HIDDEN if setting.generation == _BLACKWELL else _TRITON if triton_kernels(facts, setting) else _WIDTH
     return (_up(hidden, _HIDDEN) / hidden) * (_up(part, step) / part)
 
 

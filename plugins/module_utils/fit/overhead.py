@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import ModelFacts
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.loaded import triton_kernels
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.setting import AUTO, Setting
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.vision import trial
 
@@ -19,10 +20,9 @@ UNKNOWN = 2 * _GIB
 # CUDA's context of one process: 0.1 to 0.5 GiB in logs ("Free memory on device (78.84/79.25 GiB)"); with NCCL up to 2.5.
 CONTEXT_LEAST, CONTEXT = _GIB // 8, _GIB // 2
 # Bytes for each logit of the sampler's trial (vllm/v1/sample/ops/topk_topp_sampler.py): the logits in 16 and in 32 bits, and
-# PyTorch's sort of them (values, 64-bit indices, the same again reversed, the sort's own buffers) up to 0.16; then Triton's
-# and from 0.21.0 on FlashInfer's sampler (masked logits, probabilities).
+# PyTorch's sort of them (values, 64-bit indices, the same again reversed, the sort's own buffers), or Triton's and FlashInfer's
+# way without one (masked logits, probabilities).
 _SORTED, _MASKED = 2 + 4 + (4 + 8) + 8 + (4 + 8), 2 + 4 + 4 + 4
-_MASKED_SINCE = (0, 17)
 # Counts of each output token of each request, and a bit for each of the prompt's (PenaltiesState of the second model runner,
 # vllm/v1/worker/gpu/sample/penalties.py).
 _COUNTS_SINCE = (0, 26)
@@ -31,15 +31,10 @@ _KEPT_EXPERTS_SINCE = (0, 13)
 # Before, the first look at the free memory came before NCCL (`init_device`), whose buffers then came off the budget.
 _NCCL_BEFORE_SINCE = (0, 11)
 # Modules and handles that CUDA loads while it runs ("non-torch memory": 0.02 to 0.16 GiB of one GPU); buffers of several GPUs
-# (0.75 of two RTX 5090, 0.95 of four GB200); before 0.11.0 NCCL's own beside them, which grow with the ranks on boards with
+# (0.55 of two H100, 0.95 of four GB200); before 0.11.0 NCCL's own beside them, which grow with the ranks on boards with
 # NVSwitch (1.4 of two H200, 1.8 and more of four H100).
-_LOADED, _PARALLEL, _PARALLEL_LARGE, _NCCL, _NCCL_RANK = (
-    _GIB // 8,
-    _GIB // 4,
-    _GIB // 2,
-    3 * _GIB // 4,
-    35 * _GIB // 100,
-)
+_LOADED, _PARALLEL, _PARALLEL_LARGE = _GIB // 8, _GIB // 4, 2 * _GIB // 5
+_NCCL, _NCCL_RANK = 3 * _GIB // 4, 35 * _GIB // 100
 _LARGE_BOARD = 70 * _GIB
 # One captured graph takes about this much of each layer ("Estimated CUDA graph memory" over layers and graphs in logs of
 # Qwen 2.5, Qwen 3.5, Llama 3.1 and MiniMax), and a layer with a latent two and a half times as much (GLM 5.2).
@@ -72,7 +67,7 @@ def overhead(facts: ModelFacts, setting: Setting) -> Overhead:
     if not (facts.hidden_size and facts.layers and facts.widths.vocabulary):
         return Overhead(loaded=UNKNOWN, known=False)
     experts = _experts(facts, setting)
-    stay = experts if _since(setting, _KEPT_EXPERTS_SINCE) else 0
+    stay = experts if _since(setting, _KEPT_EXPERTS_SINCE) and not triton_kernels(facts, setting) else 0
     if facts.widths.indexed:
         stay += _INDEXED * _length(facts, setting)
     pictures, outputs = _pictures(facts, setting)
@@ -118,7 +113,7 @@ def _experts(facts: ModelFacts, setting: Setting) -> int:
 def _sampler(facts: ModelFacts, setting: Setting) -> int:
     if setting.pooling or facts.encoder:
         return 0
-    each = _MASKED if _since(setting, _MASKED_SINCE) else _SORTED
+    each = _SORTED if setting.sorting else _MASKED
     return min(setting.seqs, setting.batched) * facts.widths.vocabulary * each
 
 

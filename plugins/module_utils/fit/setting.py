@@ -43,7 +43,8 @@ _OFFLOADING = (
 _GIB = 2**30
 # vllm/envs.py: the default of VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS.
 _GRAPHS_COUNT_SINCE = (0, 21)
-_BLACKWELL = 10
+# Up to 0.16 top-k and top-p sort, unless FlashInfer, which its wheels did not bring, is there and asked for.
+_NOT_SORTED_SINCE, _FLASHINFER = (0, 17), "VLLM_USE_FLASHINFER_SAMPLER"
 _STATE_BITS = {"float32": 32, **dict.fromkeys(("float16", "bfloat16"), 16)}
 # No model has more layers to give to stages.
 _MOST_STAGES = 1024
@@ -56,8 +57,8 @@ class Setting:
     slide free what they no longer see. `kv_bytes`: a KV cache of a given size, or 0. `memory`: as CUDA counts it.
     `memory_most`: what its driver states, more than which it cannot be.
     `batched` tokens and `seqs` requests of one step; `graphs`: how many are captured, `graphs_count`: their estimate comes
-    off the budget; `items`: pictures and the like that a request may bring; `blackwell`: the capability is 10.x; `version`
-    None: a release that the catalogue does not know."""
+    off the budget; `items`: pictures and the like that a request may bring; `generation`: the GPU's major compute
+    capability, 0 unknown; `sorting`: the sampler sorts the logits; `version` None: a release that the catalogue does not know."""
 
     memory: int
     share: float
@@ -85,7 +86,8 @@ class Setting:
     graphs_count: bool = True
     expert_parallel: bool = False
     items: tuple[tuple[str, int], ...] = ()
-    blackwell: bool = False
+    generation: int = 0
+    sorting: bool = False
     state_bits: int = 0
     memory_most: int = 0
     version: tuple[int, ...] | None = None
@@ -154,7 +156,10 @@ def read_setting(
         graphs_count=_graphs_count(env, version),
         expert_parallel=args.get("enable-expert-parallel") is True,
         items=tuple(sorted(limits_of(args.get("limit-mm-per-prompt")).items())),
-        blackwell=gpu is not None and gpu.capability is not None and gpu.capability[0] == _BLACKWELL,
+        generation=gpu.capability[0] if gpu and gpu.capability else 0,
+        sorting=version is not None
+        and version < _NOT_SORTED_SINCE
+        and env.get(_FLASHINFER) not in ("1", "True", "true"),
         state_bits=_STATE_BITS.get(str(args.get("mamba-ssm-cache-dtype")), 0),
         version=version,
     )

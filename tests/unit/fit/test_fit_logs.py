@@ -23,12 +23,14 @@ GIB = 2**30
 
 def planned(log: dict[str, Any], directory: Path) -> tuple[ModelFacts, Fit]:
     """Through the files that an operator has on the control node: the config and the index of the weights."""
-    index = {"metadata": {"total_size": log["total_size"]}, "weight_map": dict.fromkeys(log["names"], "a.safetensors")}
+    names = dict.fromkeys(log.get("names", ()), "a.safetensors")
+    index = {"metadata": {"total_size": log.get("total_size")}, "weight_map": names}
     (directory / "config.json").write_text(json.dumps(log["config"]))
-    (directory / "model.safetensors.index.json").write_text(json.dumps(index))
+    if "names" in log:
+        (directory / "model.safetensors.index.json").write_text(json.dumps(index))
     facts = read_model(directory)
     assert isinstance(facts, ModelFacts)
-    found = fit(facts, log["args"], find(log["gpu"]), load(log["release"]))
+    found = fit(facts, log["args"], find(log["gpu"]), load(log["release"]), log.get("env"))
     return facts, found
 
 

@@ -274,7 +274,7 @@ def told(name: str, args: dict[str, Any], gpu: str, env: dict[str, str] | None =
         ),
         (
             QWEN, {"tensor-parallel-size": 2}, "H100-80GB", "",
-            "vllm_models.x: may not fit: about 67.7 GiB of weights on each GPU with tensor-parallel-size 2, beside about 5.3 GiB "
+            "vllm_models.x: may not fit: about 67.7 GiB of weights on each GPU with tensor-parallel-size 2, beside about 5.2 GiB "
             "that vLLM takes itself, and the engine has 72.9 GiB of the 79.2 GiB (gpu-memory-utilization 0.92) of H100-80GB "
             "(gpu1). Write tensor-parallel-size: 4, max-num-seqs: 256 (not 1024), choose a quantised checkpoint, or place it on "
             "larger GPUs.",
@@ -282,8 +282,8 @@ def told(name: str, args: dict[str, Any], gpu: str, env: dict[str, str] | None =
         (
             QWEN, {"tensor-parallel-size": 2, "max-num-seqs": 256}, "H100-80GB", "",
             "vllm_models.x.args.max-model-len: may not fit: one request of 32768 tokens needs about 5.0 GiB of KV cache on each "
-            "GPU, and about 1.7 GiB are left on H100-80GB (gpu1) beside 67.7 GiB of weights and about 3.4 GiB that vLLM takes "
-            "itself. Write max-model-len: 10240 or less (about 11088 fit), or tensor-parallel-size: 4.",
+            "GPU, and about 1.8 GiB are left on H100-80GB (gpu1) beside 67.7 GiB of weights and about 3.3 GiB that vLLM takes "
+            "itself. Write max-model-len: 11264 or less (about 11744 fit), or tensor-parallel-size: 4.",
         ),
         (QWEN, {"tensor-parallel-size": 2, "max-model-len": "10k", "max-num-seqs": 256}, "H100-80GB", "", ""),
         (QWEN, {"tensor-parallel-size": 2, "max-model-len": "auto", "max-num-seqs": 256}, "H100-80GB", "", ""),
