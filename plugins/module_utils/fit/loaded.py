@@ -48,5 +48,15 @@ def whole(facts: ModelFacts, setting: Setting, layers: float) -> float:
     return min(layers, elements * facts.layers) if setting.tensor > 1 else 0
 
 
+def absorbed(facts: ModelFacts, setting: Setting) -> int:
+    """Bytes of the two copies of the way out of a latent that attention multiplies with, in the engine's dtype, beside the
+    stored one (`process_weights_after_loading`, vllm/model_executor/layers/attention/mla_attention.py)."""
+    widths = facts.widths
+    if not widths.key or not facts.caches:
+        return 0
+    heads, rank = -(-facts.heads // setting.tensor), facts.caches[0].elements - widths.rope
+    return facts.layers * heads * rank * (widths.key - widths.rope + widths.value) * setting.itemsize
+
+
 def _up(number: int, step: int) -> int:
     return -(-number // step) * step

@@ -21,7 +21,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.fit.kvcache import 
     stages,
     token_bytes,
 )
-from ansible_collections.baremetal.vllm.plugins.module_utils.fit.loaded import grown, whole
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.loaded import absorbed, grown, whole
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.overhead import Overhead, overhead
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.setting import AUTO, Setting, read_setting
 
@@ -163,8 +163,8 @@ def weights_per_gpu(facts: ModelFacts, setting: Setting) -> tuple[int | None, in
     spread = tensor * setting.data if facts.experts else tensor
 
     counts = stages(facts.layers, pipeline)
-    alone = whole(facts, setting, layers)
-    per_layer = (alone + max(0, layers - alone) / tensor + experts / spread) / max(1, facts.layers)
+    alone, more = whole(facts, setting, layers), absorbed(facts, setting)
+    per_layer = (alone + more + max(0, layers - alone) / tensor + experts / spread) / max(1, facts.layers)
     ends = [0.0] * pipeline
     ends[0] += (embedding + other) / tensor
     ends[-1] += (embedding if facts.tied and pipeline > 1 else head) / tensor

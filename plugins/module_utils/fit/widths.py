@@ -12,14 +12,15 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.fit.config import t
 @dataclass(frozen=True)
 class Widths:
     """Elements; 0 where the config does not say. `feed_forward`: of a dense layer, `expert`: of one routed expert, of which a
-    token is given to `chosen`; `key` and `value`: of one head of latent attention, else 0; `indexed`: a sparse-attention
-    indexer chooses what is looked at."""
+    token is given to `chosen`; `key` (`rope` of it for the position) and `value`: of one head of latent attention, else 0;
+    `indexed`: a sparse-attention indexer chooses what is looked at."""
 
     vocabulary: int = 0
     feed_forward: int = 0
     expert: int = 0
     chosen: int = 0
     key: int = 0
+    rope: int = 0
     value: int = 0
     indexed: bool = False
 
@@ -37,6 +38,7 @@ def read_widths(part: Mapping[str, Any]) -> Widths:
         expert=(whole_number(part, "moe_intermediate_size") or dense or 0) if experts else 0,
         chosen=(whole_number(part, "num_experts_per_tok") or 1) if experts else 0,
         key=plain + rope if latent else 0,
+        rope=rope if latent else 0,
         value=(whole_number(part, "v_head_dim") or plain) if latent else 0,
         indexed=bool(whole_number(part, "index_topk")),
     )

@@ -41,6 +41,21 @@ def deviation(log: dict[str, Any], directory: Path) -> float:
     return found / GIB / log["available"] - 1
 
 
+def row(log: dict[str, Any], directory: Path) -> str:
+    """The log's line in the table of docs/memory.md."""
+    found = planned(log, directory)[1].available
+    assert found is not None
+    of = f"{100 * (found / GIB / log['available'] - 1):+.1f} %" if log["starts"] else "does not start"
+    told = of if log["starts"] else f"{of}: told"
+    kept = "" if log["kept"] == "held out" else " (built with)"
+    return f"| {log['name']}{kept} | {log['release']} | {log['available']:.2f} | {found / GIB:.2f} | {told} |"
+
+
+@pytest.mark.parametrize("log", LOGS, ids=lambda log: log["name"])
+def test_the_documentation_has_the_deviation(log: dict[str, Any], tmp_path: Path) -> None:
+    assert row(log, tmp_path) in (Path(__file__).parents[3] / "docs" / "memory.md").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("log", STARTED, ids=lambda log: log["name"])
 def test_what_is_left_for_the_kv_cache_is_what_the_engine_found(log: dict[str, Any], tmp_path: Path) -> None:
     assert abs(deviation(log, tmp_path)) < 0.10
