@@ -156,12 +156,25 @@ def _memory(declared: Declared, facts: Facts) -> Iterable[Finding]:
         told = "; ".join(f"{gpu_label(gpu)} has {(gpu.memory or 0) / 2**30:.1f} GiB" for gpu, _ in small)
         ecc = " (ECC is on, which takes 6 %)" if any(gpu.ecc == "enabled" for gpu, _ in small) else ""
         expected = ", ".join(f"{want / 2**30:.1f}" for want in dict.fromkeys(want for _, want in small))
-        found = min(gpu.memory or 0 for gpu, _ in small) / 2**30
         yield Finding(
             "less-memory",
             f"{told}{ecc}, expected {expected} GiB",
-            f"Write gpu_memory_gib: {found - 0.05:.1f}, so that the plan computes with what is there",
+            f"Write gpu_memory_gib: {_there(declared, facts, small)}, so that the plan computes with what is there",
         )
+
+
+def _there(declared: Declared, facts: Facts, small: list[tuple[Gpu, int]]) -> str:
+    """What to declare instead: of a host with several kinds a list, by index."""
+    if not declared.gpus:
+        return _written(min(gpu.memory or 0 for gpu, _ in small))
+    seen = {gpu.index: gpu.memory or 0 for gpu in facts.gpus}
+    known = [catalogue.find(kind.name) if kind.name else None for kind in declared.gpus]
+    stated = [kind.memory or (gpu.memory if gpu else 0) for kind, gpu in zip(declared.gpus, known, strict=True)]
+    return f"[{', '.join(_written(seen.get(index) or size) for index, size in enumerate(stated))}]"
+
+
+def _written(memory: int) -> str:
+    return f"{memory / 2**30 - 0.05:.1f}"
 
 
 def _short(kind: Kind, gpu: Gpu) -> int:

@@ -194,3 +194,5 @@ def test_memory_is_compared_by_index() -> None:
     assert "GPU 1" in finding.message
     assert "GPU 0" not in finding.message
     assert "expected 94.0 GiB" in finding.message
+    first, second = (f"{(gpu.memory or 0) / 2**30 - 0.05:.1f}" for gpu in MIX.gpus)
+    assert f"gpu_memory_gib: [{first}, {second}]" in finding.remedy
