@@ -26,8 +26,8 @@ options:
   declared:
     description:
       - What the host is declared to be, with the keys that M(baremetal.vllm.plan) gives - accelerator, release, gpu_count,
-        gpu_name, gpu_memory, driver - and optionally C(cut), the indices of GPUs that the inventory has cut. Read by the
-        action plugin.
+        gpu_name, gpu_memory, driver, gpus where they are of several kinds - and optionally C(cut), the indices of GPUs that
+        the inventory has cut. Read by the action plugin.
       - With accelerator V(cpu) the host is not asked.
     type: dict
   services:

@@ -11,7 +11,7 @@ description:
   - Resolves C(vllm_models) for the whole fleet on the control node, contacting no host.
   - Refuses with every problem at once, each naming its inventory key and what to write instead.
   - Reads each host's C(vllm_accelerator), C(vllm_version), C(gpu_count), C(gpu_name) or C(gpu_memory_gib), and
-    C(nvidia_driver_version) from the inventory.
+    C(nvidia_driver_version) from the inventory. On a host with several kinds of GPU the two in the middle are lists, by index.
   - Checks C(args) and C(env) against the options of exactly the vLLM release that the host shall run.
   - Says what a model needs of its GPUs where its C(config.json) is at hand, in C(push_from), at the path of C(model), or in
     the control node's cache of the Hugging Face hub.

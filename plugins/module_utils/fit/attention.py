@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.config import (
@@ -17,7 +17,8 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.fit.config import (
     types,
     whole_number,
 )
-from ansible_collections.baremetal.vllm.plugins.module_utils.fit.layers import kinds_of, window_of
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.layers import kinds_of, window_of, with_state
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.states import State, read_states
 
 # Keys of layouts that are their model's own; nothing of them is worked out.
 _OWN_LAYOUT = ("compress_ratios", "block_configs", "rswa_window", "per_layer_config", "use_cla", "cla_share_factor")
@@ -42,7 +43,8 @@ class Cache:
 
 @dataclass(frozen=True)
 class Layout:
-    """The caches of a model, whether it is an encoder without any, and what of it is not known (as phrases).
+    """The caches of a model, the state of its layers that keep one, whether it is an encoder without any cache, and what of it
+    is not known (as phrases).
 
     `sure`: the caches are at least what vLLM makes of the config, so that a plan may be refused for them.
     """
@@ -51,6 +53,7 @@ class Layout:
     encoder: bool = False
     sure: bool = False
     unknown: tuple[str, ...] = ()
+    state: State | None = None
 
 
 def read_layout(config: Mapping[str, Any], part: Mapping[str, Any]) -> Layout:
@@ -79,6 +82,13 @@ def _decoder(part: Mapping[str, Any], layers: int) -> Layout:
     kinds, unknown = kinds_of(part, layers)
     if not kinds:
         return Layout(unknown=tuple(unknown))
+    number = with_state(part, layers)
+    state = read_states(part, number)
+    if number and state is None:
+        said = (
+            f"the state of {number} layers without a KV cache (a fixed size per request), and the larger blocks for it"
+        )
+        unknown = [*unknown, said]
     shared = whole_number(part, "num_kv_shared_layers")
     # The last layers of Gemma 3n and 4 read the caches of earlier ones.
     counted = Counter(kinds[: max(0, layers - shared)] if shared else kinds)
@@ -97,7 +107,7 @@ def _decoder(part: Mapping[str, Any], layers: int) -> Layout:
             unknown = [*unknown, f"how far back the {kind} layers look: config.json has no window for them"]
             continue
         caches.append(Cache(counted[kind], heads, elements, kind, reach))
-    return _layout(part, caches, unknown)
+    return replace(_layout(part, caches, unknown), state=state)
 
 
 def _layout(part: Mapping[str, Any], caches: Sequence[Cache], unknown: Sequence[str]) -> Layout:

@@ -31,6 +31,15 @@ _ALIASES = {
     "head_dim": ("head_dim", "hidden_size_per_head", "attention_head_dim"),
     "num_experts": ("num_experts", "moe_num_experts", "n_routed_experts", "num_local_experts"),
     "vocab_size": ("vocab_size", "padded_vocab_size"),
+    "intermediate_size": ("intermediate_size", "ffn_hidden_size", "n_inner", "ffn_dim", "decoder_ffn_dim"),
+    "moe_intermediate_size": ("moe_intermediate_size", "expert_ffn_hidden_size", "expert_hidden_dim"),
+    "num_experts_per_tok": (
+        "num_experts_per_tok",
+        "num_experts_per_token",
+        "moe_topk",
+        "moe_top_k",
+        "experts_per_token",
+    ),
 }
 # No layer, head or length of a real model is beyond it; a config that claims more is not worked out.
 _GREATEST = 10**9

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.config import (
@@ -13,6 +14,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.fit.config import (
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.tensors import Part, Weights, purpose
 
+_NUMBERED = re.compile(r"\.layers\.(\d+)\.")
 # A file in 32 bits beside a config that says 16 has twice the bytes that its elements account for.
 _TWICE = 1.5
 
@@ -22,9 +24,16 @@ def parameters(part: Mapping[str, Any]) -> dict[str, int] | None:
 
     Norms and biases are left out: under 0.1 % of the sum.
     """
+    if part.get("model_type") not in types("gated"):
+        return None
+    return _counted(part, whole_number(part, "num_nextn_predict_layers") or 0)
+
+
+def _counted(part: Mapping[str, Any], extra: int) -> dict[str, int] | None:
+    """The same whatever the architecture, with so many layers that predict further tokens; None where a size is missing."""
     sizes = [whole_number(part, name) for name in ("hidden_size", "num_hidden_layers", "vocab_size")]
     heads, size, kept = whole_number(part, "num_attention_heads"), head_size(part), kv_heads(part)
-    if part.get("model_type") not in types("gated") or None in (*sizes, heads, size, kept):
+    if None in (*sizes, heads, size, kept):
         return None
     hidden, layers, vocabulary = (number or 0 for number in sizes)
     if part.get("kv_lora_rank"):
@@ -36,7 +45,6 @@ def parameters(part: Mapping[str, Any]) -> dict[str, int] | None:
     first = whole_number(part, "first_k_dense_replace") or 0
     sparse = max(0, layers - first) if experts else 0
     alone = 3 * hidden * _shared_width(part, expert_width) + hidden * experts
-    extra = (whole_number(part, "num_nextn_predict_layers") or 0) if experts else 0
     one_layer = 3 * hidden * expert_width * experts
     return {
         "layers": layers * attention + (layers - sparse) * 3 * hidden * dense_width + sparse * alone,
@@ -44,8 +52,22 @@ def parameters(part: Mapping[str, Any]) -> dict[str, int] | None:
         "embedding": vocabulary * hidden,
         "head": 0 if part.get("tie_word_embeddings") is True else vocabulary * hidden,
         # A layer that predicts further tokens, with its own embedding, head and projection.
-        "spare": extra * (attention + alone + one_layer + 2 * hidden * (vocabulary + hidden)),
+        "spare": extra * (attention + alone + one_layer + 2 * hidden * (vocabulary + hidden)) if experts else 0,
     }
+
+
+def _predicting(names: Iterable[str], part: Mapping[str, Any], layers: int | None) -> dict[str, int] | None:
+    """Elements by purpose where only the names tell of layers that predict further tokens (Qwen3-Next: `mtp.layers.0.`): they
+    are taken for layers with full attention, which have the embedding and the head of the model."""
+    spare = [str(name) for name in names if purpose(str(name), layers) == "spare"]
+    numbers = {found[1] for name in spare if (found := _NUMBERED.search(name))}
+    counted = _counted(part, 0) if spare else None
+    if counted is None:
+        return None
+    hidden = whole_number(part, "hidden_size") or 0
+    number = len(numbers) or 1
+    each = (counted["layers"] + counted["experts"]) // (layers or 1)
+    return {**counted, "spare": number * (each + 2 * hidden * hidden)}
 
 
 def _latent_attention(part: Mapping[str, Any], hidden: int, heads: int) -> int:
@@ -97,10 +119,14 @@ def from_index(
         return None
     names = {purpose(str(name), layers) for name in index["weight_map"]}
     table = (whole_number(part, "vocab_size") or 0) * (whole_number(part, "hidden_size") or 0)
-    counted = parameters(part) or {"layers": 1, "experts": 0, "spare": 0}
+    counted = (
+        parameters(part)
+        or _predicting(map(str, index["weight_map"]), part, layers)
+        or {"layers": 1, "experts": 0, "spare": 0}
+    )
     if "spare" not in names:
         counted = {**counted, "spare": 0}
-    known = counted.get("embedding") is not None
+    known = parameters(part) is not None
     if known and not quantised and stored > _TWICE * itemsize * sum(counted.values()):
         itemsize = 4
     ends = {name: Part(floats=table) for name in ("embedding", "head") if name in names}

@@ -19,6 +19,9 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.fit.config import (
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.overrides import canonical
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.quantised import Quantisation, read_quantisation
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.states import State
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.vision import Vision, read_vision
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.widths import Widths, read_widths
 
 _MOST_CONFIG = 50_000_000
 
@@ -38,7 +41,8 @@ class ModelFacts:
 
     `positions`: the greatest length before any stretching; `caches`: what every request keeps, `sure`: see `Layout`;
     `encoder`: no KV cache at all; `tied`: the head is the embedding; `overrides`: the `hf-overrides` that were laid over
-    the config, see `canonical`; `unknown`: what could not be read, as phrases without a capital or a full stop.
+    the config, see `canonical`; `widths`, `vision`, `state`: what a step, an encoder of pictures and layers without a KV cache
+    take; `unknown`: what could not be read, as phrases without a capital or a full stop.
     `config`: the whole of it, with the overrides; `files`: names of the JSON files beside it; `theta`: the model's own
     `rope_theta`, without them.
     """
@@ -63,6 +67,9 @@ class ModelFacts:
     weights: tensors.Weights | None = None
     overrides: str = ""
     unknown: tuple[str, ...] = ()
+    widths: Widths = field(default_factory=Widths)
+    vision: Vision | None = None
+    state: State | None = None
     config: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     files: frozenset[str] = frozenset()
     theta: float | None = None
@@ -122,6 +129,9 @@ def read_config(config: Mapping[str, Any]) -> ModelFacts:
         quantisation=read_quantisation(config, part),
         tied=part.get("tie_word_embeddings") is True,
         unknown=layout.unknown,
+        widths=read_widths(part),
+        vision=read_vision(config),
+        state=layout.state,
         config=config,
     )
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.attention import Cache
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import ModelFacts
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.setting import Setting
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.states import State
+
+# Tokens by which the blocks of an attention kernel grow (get_supported_kernel_block_sizes: FlashAttention, FlashInfer).
+_STEP = 16
 
 
 def stages(layers: int, pipeline: int) -> list[int]:
@@ -32,6 +36,8 @@ def cache_needed(facts: ModelFacts, setting: Setting, length: int) -> int:
     `unify_kv_cache_spec_page_size` and `_get_kv_cache_groups_uniform_page_size`: groups of equally many layers share one
     pool of equally large blocks, so that a kind whose layers do not fill its last group is padded.
     """
+    if facts.state is not None:
+        return _with_state(facts, facts.state, setting, length)
     keep_all = not setting.hybrid and not _alike(facts)
     caches = [(max(stages(cache.layers, setting.pipeline)), _page(cache, setting), cache) for cache in facts.caches]
     counts = [layers for layers, _, _ in caches]
@@ -47,6 +53,24 @@ def cache_needed(facts: ModelFacts, setting: Setting, length: int) -> int:
         padded = group * -(-layers // group)
         bits += padded * widest * setting.block * _blocks(cache, setting, length, block, keep_all)
     return bits // 8
+
+
+def _with_state(facts: ModelFacts, state: State, setting: Setting, length: int) -> int:
+    """The same where layers keep a state: blocks grow until one holds a state, and each request has one for each group of
+    such layers (`_align_hybrid_block_size`, vllm/platforms/interface.py; verify_and_update_config in models/config.py before)."""
+    page = max(_page(cache, setting) for cache in facts.caches)
+    bits = state.window * setting.state_element + state.recurrent * (
+        setting.state_bits or state.bits or setting.state_element
+    )
+    block = max(setting.block, -(-bits // setting.tensor // (page * _STEP)) * _STEP)
+    kinds = [
+        (max(stages(cache.layers, setting.pipeline)), _blocks(cache, setting, length, block, False))
+        for cache in facts.caches
+    ]
+    kinds.append((max(stages(state.layers, setting.pipeline)), 1))
+    counts = [layers for layers, _ in kinds]
+    group = max(counts) if max(counts) < min(counts) * 1.5 else min(counts)
+    return sum(-(-layers // group) * blocks for layers, blocks in kinds) * group * block * page // 8
 
 
 def cache_least(facts: ModelFacts, setting: Setting, length: int) -> int:

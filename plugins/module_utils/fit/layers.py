@@ -26,6 +26,12 @@ def window_of(part: Mapping[str, Any]) -> int | None:
     return whole_number(part, "sliding_window") or whole_number(part, "sliding_window_size")
 
 
+def with_state(part: Mapping[str, Any], layers: int) -> int:
+    """How many layers keep a state, be it beside a KV cache."""
+    written = (_written(part, layers) or [])[:layers]
+    return sum(kind in _STATE or kind == "hybrid" for kind in written)
+
+
 def kinds_of(part: Mapping[str, Any], layers: int) -> tuple[list[str], list[str]]:
     """Each layer's kind (full, sliding, chunked, state, none), and what of it is not known; () where nothing is."""
     written = _written(part, layers)
@@ -90,11 +96,6 @@ def _read_kinds(written: Sequence[str]) -> tuple[list[str], list[str]]:
     }
     kinds = [names.get(kind, "other") for kind in written]
     unknown = []
-    if "state" in kinds or "hybrid" in written:
-        layers = kinds.count("state") + list(written).count("hybrid")
-        unknown.append(
-            f"the state of {layers} layers without a KV cache (a fixed size per request), and the larger blocks for it"
-        )
     if "other" in kinds:
         strange = sorted({kind for kind, read in zip(written, kinds) if read == "other"})
         unknown.append(f"what layers of kind {', '.join(strange)} keep")

@@ -8,27 +8,29 @@ are two figures: the likely one, and one beyond any doubt (`…_least`, `…_mos
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model import Release
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import ModelFacts
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.gpus import Gpu
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.kvcache import (
     cache_least,
     cache_needed,
     stages,
     token_bytes,
 )
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.loaded import absorbed, grown, whole
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.overhead import Overhead, overhead
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.setting import AUTO, Setting, read_setting
 
-# What vLLM takes of a GPU beside weights and KV cache (CUDA's context, NCCL, activations, captured graphs). It measures
-# this at its start and nobody knows it before: logs of 7B to 70B models show 1 to 5 GiB. Used for warnings alone.
-ALLOWANCE = 2 * 2**30
 # Norms, biases and rounding that sizes worked out from config.json may miss.
 _INEXACT = 0.98
 # Stages of a pipeline are not equally heavy; the lightest is hardly below this part of their average.
 _LIGHTEST_STAGE = 0.9
+# Requests of a step that vLLM itself takes for smaller GPUs (max-num-seqs).
+FEW = 256
 # Beyond it, tensor parallelism spans several hosts, and is nothing to advise in a line.
 _MOST_TENSOR = 64
 # Where the model has no greatest length of its own.
@@ -37,17 +39,18 @@ _ENDLESS = 2**24
 
 @dataclass(frozen=True)
 class Fit:
-    """All sizes in bytes on the fullest GPU of the model; None is "not known".
+    """All sizes in bytes on the fullest GPU of the model, whose `memory` is as CUDA counts it; None is "not known".
 
     `weights` and `weights_least`; `per_token`: KV cache per token for the layers that keep every token; `length`: the
     max-model-len in force (-1: vLLM takes what fits), `limit`: what the model is made for; `needed` and `needed_least`: KV
-    cache for one request of that length; `budget`: what the engine may take in all; `left` after weights and
-    `allowance`, `left_most` after the weights alone; `longest` and `longest_most`: tokens of one request that fit
+    cache for one request of that length; `budget` and `budget_most`: what the engine may take in all; `left` after weights and
+    `overhead`, `left_most` after the weights alone; `longest` and `longest_most`: tokens of one request that fit
     in them; `tokens`: how many tokens of all requests together `left` holds. `unknown`: what is not counted, as phrases.
     """
 
     memory: int | None
     budget: int | None
+    budget_most: int | None
     weights: int | None
     weights_least: int
     per_token: int | None
@@ -61,23 +64,32 @@ class Fit:
     longest_most: int | None
     tokens: int | None
     setting: Setting
-    allowance: int = ALLOWANCE
+    overhead: Overhead = field(default_factory=Overhead)
     unknown: tuple[str, ...] = ()
+
+    @property
+    def available(self) -> int | None:
+        """What vLLM will log as "Available KV cache memory": below 0 where there is not enough for the weights."""
+        if self.budget is None or self.weights is None:
+            return None
+        return self.budget - self.weights - self.overhead.total
 
 
 def fit(
     facts: ModelFacts,
     args: Mapping[str, Any],
-    memory: int | None,
+    gpu: Gpu | int | None,
     release: Release | None,
     env: Mapping[str, str] | None = None,
     pooling: bool = False,
 ) -> Fit:
-    """The model with these `args` (canonical option names) and `env` on GPUs of `memory` bytes each, None if unknown.
+    """The model with these `args` (canonical option names) and `env` on such GPUs; bytes stand for one that has no name here
+    and states so many, None for one that is not known.
 
     `pooling`: it is asked for vectors or scores, and its head for words is not loaded.
     """
-    return _fit(facts, read_setting(facts, args, memory, release, env or {}, pooling))
+    known = Gpu("", gpu, False, None) if isinstance(gpu, int) else gpu
+    return _fit(facts, read_setting(facts, args, known, release, env or {}, pooling))
 
 
 @lru_cache(maxsize=8192)
@@ -85,9 +97,11 @@ def _fit(facts: ModelFacts, setting: Setting) -> Fit:
     weights, least = weights_per_gpu(facts, setting)
     unknown = (*facts.unknown, *setting.unknown)
     budget = int(setting.memory * setting.share) if setting.memory else None
+    most = int(setting.memory_most * setting.share) if setting.memory else None
     countable = bool(setting.cache_bits) and bool(facts.caches)
     per_token = token_bytes(facts, setting) if countable else 0 if facts.encoder else None
-    left, left_most = _left(setting, budget, weights, least)
+    own = overhead(facts, setting)
+    left, left_most = _left(setting, budget, most, weights, least, own.total)
     needed: int | None = None
     needed_least = 0
     if countable and setting.length not in (None, AUTO):
@@ -104,6 +118,7 @@ def _fit(facts: ModelFacts, setting: Setting) -> Fit:
     return Fit(
         memory=setting.memory or None,
         budget=budget,
+        budget_most=most,
         weights=weights,
         weights_least=least,
         per_token=per_token,
@@ -117,6 +132,7 @@ def _fit(facts: ModelFacts, setting: Setting) -> Fit:
         longest_most=longest_most,
         tokens=tokens,
         setting=setting,
+        overhead=own,
         unknown=unknown,
     )
 
@@ -125,8 +141,8 @@ def weights_per_gpu(facts: ModelFacts, setting: Setting) -> tuple[int | None, in
     """Bytes of weights on the fullest GPU, and what they are at least.
 
     Tensor parallelism divides every matrix, embedding and head too (VocabParallelEmbedding); experts are divided over data
-    parallel ranks as well (flatten_tp_across_dp, vllm/model_executor/layers/fused_moe/config.py). Norms, routers and the
-    projections into a latent are whole on every GPU: about 1 % more, not counted.
+    parallel ranks as well (flatten_tp_across_dp, vllm/model_executor/layers/fused_moe/config.py). Norms are whole on every
+    GPU: under 0.1 % more, not counted.
     """
     stored = facts.weights
     if stored is None:
@@ -140,13 +156,15 @@ def weights_per_gpu(facts: ModelFacts, setting: Setting) -> tuple[int | None, in
         smaller = [part.floats * (bits or 2) // 8 + part.packed for part in (stored.layers, stored.experts)]
         layers_least, experts_least = smaller
         layers, experts = smaller if bits else (layers, experts)
+    experts = int(experts * grown(facts, setting))
     embedding, other = stored.embedding.size(inner), 0 if setting.text_only else stored.other.size(inner)
     head = 0 if facts.tied or setting.pooling else stored.head.size(inner)
     tensor, pipeline = setting.tensor, setting.pipeline
     spread = tensor * setting.data if facts.experts else tensor
 
     counts = stages(facts.layers, pipeline)
-    per_layer = (layers / tensor + experts / spread) / max(1, facts.layers)
+    alone, more = whole(facts, setting, layers), absorbed(facts, setting)
+    per_layer = (alone + more + max(0, layers - alone) / tensor + experts / spread) / max(1, facts.layers)
     ends = [0.0] * pipeline
     ends[0] += (embedding + other) / tensor
     ends[-1] += (embedding if facts.tied and pipeline > 1 else head) / tensor
@@ -162,15 +180,17 @@ def weights_per_gpu(facts: ModelFacts, setting: Setting) -> tuple[int | None, in
     return likely, max(0, int(least) - setting.offload)
 
 
-def _left(setting: Setting, budget: int | None, weights: int | None, least: int) -> tuple[int | None, int | None]:
+def _left(
+    setting: Setting, budget: int | None, most: int | None, weights: int | None, least: int, own: int
+) -> tuple[int | None, int | None]:
     """What is left for the KV cache: likely, and at most."""
     if setting.kv_bytes:
         return setting.kv_bytes, setting.kv_bytes
-    if budget is None:
+    if budget is None or most is None:
         return None, None
     # Of a pipeline the stage with the most KV cache need not be the one with the most weights.
     lightest = int(least * _LIGHTEST_STAGE) if setting.pipeline > 1 else least
-    return None if weights is None else max(0, budget - weights - ALLOWANCE), max(0, budget - lightest)
+    return None if weights is None else max(0, budget - weights - own), max(0, most - lightest)
 
 
 def _longest(facts: ModelFacts, setting: Setting, left: int, needs: Any) -> int:
@@ -185,6 +205,13 @@ def _longest(facts: ModelFacts, setting: Setting, left: int, needs: Any) -> int:
     return low
 
 
+def fewer_requests(facts: ModelFacts, fit: Fit) -> bool:
+    """Whether the weights find room once a step has no more than FEW requests, whose sampling takes its part."""
+    if fit.weights is None or fit.budget is None or fit.setting.seqs <= FEW or fit.setting.kv_bytes:
+        return False
+    return fit.weights + overhead(facts, replace(fit.setting, seqs=FEW)).total < fit.budget
+
+
 def least_tensor_parallel(facts: ModelFacts, setting: Setting) -> int | None:
     """The smallest tensor-parallel-size, doubling from the present one up to 64, with which one request fits; or None."""
     tensor = setting.tensor * 2
@@ -193,7 +220,7 @@ def least_tensor_parallel(facts: ModelFacts, setting: Setting) -> int | None:
         asked = 1 if setting.length == AUTO else setting.length or 1
         enough = tried.longest is None or tried.longest >= asked
         room = (tried.memory if setting.kv_bytes else tried.budget) or 0
-        if enough and tried.weights and tried.weights + setting.kv_bytes + ALLOWANCE <= room:
+        if enough and tried.weights and tried.weights + setting.kv_bytes + tried.overhead.total <= room:
             return tensor
         tensor *= 2
     return None

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model import Release
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit import batch
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import ModelFacts
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.gpus import Gpu
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.length import greatest, usual
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.overrides import canonical, overrides_of
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.vision import limits_of
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import numbers
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.sizes import size
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import whole
@@ -38,6 +41,11 @@ _OFFLOADING = (
     "cpu-offload-params",
 )
 _GIB = 2**30
+# vllm/envs.py: the default of VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS.
+_GRAPHS_COUNT_SINCE = (0, 21)
+# Up to 0.16 top-k and top-p sort, unless FlashInfer, which its wheels did not bring, is there and asked for.
+_NOT_SORTED_SINCE, _FLASHINFER = (0, 17), "VLLM_USE_FLASHINFER_SAMPLER"
+_STATE_BITS = {"float32": 32, **dict.fromkeys(("float16", "bfloat16"), 16)}
 # No model has more layers to give to stages.
 _MOST_STAGES = 1024
 
@@ -46,7 +54,11 @@ _MOST_STAGES = 1024
 class Setting:
     """Sizes in bytes. `length`: what is asked, AUTO, or None where nobody knows; `limit`: what the model is made for.
     `cache_bits` and `online_bits`: 0 unknown; `online_bits` None: not quantised while loading. `hybrid`: layers that
-    slide free what they no longer see. `kv_bytes`: a KV cache of a given size, or 0."""
+    slide free what they no longer see. `kv_bytes`: a KV cache of a given size, or 0. `memory`: as CUDA counts it.
+    `memory_most`: what its driver states, more than which it cannot be.
+    `batched` tokens and `seqs` requests of one step; `graphs`: how many are captured, `graphs_count`: their estimate comes
+    off the budget; `items`: pictures and the like that a request may bring; `generation`: the GPU's major compute
+    capability, 0 unknown; `sorting`: the sampler sorts the logits; `version` None: a release that the catalogue does not know."""
 
     memory: int
     share: float
@@ -69,12 +81,27 @@ class Setting:
     text_only: bool = False
     pooling: bool = False
     unknown: tuple[str, ...] = ()
+    seqs: int = 256
+    graphs: int = 0
+    graphs_count: bool = True
+    expert_parallel: bool = False
+    items: tuple[tuple[str, int], ...] = ()
+    generation: int = 0
+    sorting: bool = False
+    state_bits: int = 0
+    memory_most: int = 0
+    version: tuple[int, ...] | None = None
+
+    @property
+    def state_element(self) -> int:
+        """Bits of an element of a state: those of the engine's dtype, whatever an 8-bit KV cache has."""
+        return self.itemsize * 8
 
 
 def read_setting(
     facts: ModelFacts,
     args: Mapping[str, Any],
-    memory: int | None,
+    gpu: Gpu | None,
     release: Release | None,
     env: Mapping[str, str],
     pooling: bool,
@@ -96,12 +123,13 @@ def read_setting(
     bits = _cache_bits(facts, args, env)
     if not bits:
         said.append(f"the size of an element with kv-cache-dtype {args.get('kv-cache-dtype')}")
-    batched = _batched(args, memory or 0, version)
+    batched, seqs = batch.batched(args, gpu, version), batch.seqs(args, gpu, version)
     online = _online(facts, args)
     if online == 0:
         said.append(f"the size of an element with quantization {args.get('quantization')}")
     return Setting(
-        memory=memory or 0,
+        memory=gpu.cuda if gpu else 0,
+        memory_most=(gpu.cuda if gpu.shared else gpu.memory) if gpu else 0,
         share=_share(args, release),
         length=length,
         limit=limit,
@@ -123,7 +151,23 @@ def read_setting(
         text_only=_text_only(args),
         pooling=pooling,
         unknown=tuple(said),
+        seqs=seqs,
+        graphs=batch.graphs(args, seqs, gpu, version),
+        graphs_count=_graphs_count(env, version),
+        expert_parallel=args.get("enable-expert-parallel") is True,
+        items=tuple(sorted(limits_of(args.get("limit-mm-per-prompt")).items())),
+        generation=gpu.capability[0] if gpu and gpu.capability else 0,
+        sorting=version is not None
+        and version < _NOT_SORTED_SINCE
+        and env.get(_FLASHINFER) not in ("1", "True", "true"),
+        state_bits=_STATE_BITS.get(str(args.get("mamba-ssm-cache-dtype")), 0),
+        version=version,
     )
+
+
+def _graphs_count(env: Mapping[str, str], version: tuple[int, ...] | None) -> bool:
+    written = env.get("VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS")
+    return (version is None or version >= _GRAPHS_COUNT_SINCE) if written is None else written not in ("0", "")
 
 
 def _count(args: Mapping[str, Any], option: str, default: int = 1) -> int:
@@ -201,16 +245,6 @@ def _offload(args: Mapping[str, Any]) -> tuple[int, str]:
     except (TypeError, ValueError, OverflowError):
         gib = 0.0
     return (int(gib * _GIB) if 0 < gib < 2**20 else 0), other
-
-
-def _batched(args: Mapping[str, Any], memory: int, version: tuple[int, ...] | None) -> int:
-    """Tokens of one step: `get_batch_defaults` (vllm/engine/arg_utils.py)."""
-    written = size(args.get("max-num-batched-tokens"))
-    if written is not None:
-        return min(written, 2**30)
-    if memory >= 160 * _GIB and (version is None or version >= (0, 28)):
-        return 16384
-    return 8192 if memory >= 70 * _GIB else 2048
 
 
 def _steps(args: Mapping[str, Any], version: tuple[int, ...] | None) -> int:

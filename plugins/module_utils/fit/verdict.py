@@ -6,7 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import ModelFacts, Rope
-from ansible_collections.baremetal.vllm.plugins.module_utils.fit.memory import Fit, least_tensor_parallel
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.memory import (
+    FEW,
+    Fit,
+    fewer_requests,
+    least_tensor_parallel,
+)
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.setting import AUTO
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import HOSTS, Problems
 
@@ -29,12 +34,13 @@ def check_fit(
     kept = fit.setting.kv_bytes
     # A KV cache of a given size does not heed gpu-memory-utilization.
     room = fit.memory if kept else fit.budget
-    if room is not None:
+    most = fit.setting.memory_most if kept else fit.budget_most
+    if room is not None and most is not None:
         key = f"{at}.args.{written.get('kv-cache-memory-bytes', 'kv-cache-memory-bytes')}" if kept else at
-        if fit.weights_least + kept > room:
+        if fit.weights_least + kept > most:
             problems.add(key, f"takes {_heavy(fit, where, fit.weights_least, True)}", _lighter(facts, fit), host)
             return
-        if fit.weights is not None and fit.weights + kept + fit.allowance > room:
+        if fit.weights is not None and fit.weights + kept + fit.overhead.total > room:
             problems.warn(key, f"may not fit: {_heavy(fit, where, fit.weights, False)}", _lighter(facts, fit), host)
             return
     if fit.length is None or fit.needed is None or fit.length == AUTO:
@@ -84,19 +90,22 @@ def _heavy(fit: Fit, where: str, weights: int, certain: bool) -> str:
         for name, size in (("tensor", fit.setting.tensor), ("pipeline", fit.setting.pipeline))
         if size > 1
     )
-    share = f"{gib(fit.budget or 0)} of the {gib(fit.memory or 0)} (gpu-memory-utilization {fit.setting.share:g})"
-    room = gib(fit.memory or 0) if fit.setting.kv_bytes else share
+    budget, memory = (fit.budget_most, fit.setting.memory_most) if certain else (fit.budget, fit.memory)
+    share = f"{gib(budget or 0)} of the {gib(memory or 0)} (gpu-memory-utilization {fit.setting.share:g})"
+    room = gib(memory or 0) if fit.setting.kv_bytes else share
     how, beside = ("at least ", "") if certain else ("about ", f", {_allowance(fit)}")
     return f"{how}{gib(weights)} of weights{kept} on each GPU{spread}{beside}, and the engine has {room} of {where}"
 
 
 def _allowance(fit: Fit) -> str:
-    return f"beside an allowance of {gib(fit.allowance)} for what vLLM takes itself"
+    return f"beside about {gib(fit.overhead.total)} that vLLM takes itself"
 
 
 def _lighter(facts: ModelFacts, fit: Fit) -> str:
     tensor = least_tensor_parallel(facts, fit.setting)
     more = f"Write tensor-parallel-size: {tensor}" if tensor else "Spread it over more GPUs (tensor-parallel-size)"
+    if fewer_requests(facts, fit):
+        more = f"{more}, max-num-seqs: {FEW} (not {fit.setting.seqs})"
     less = "lower kv-cache-memory-bytes" if fit.setting.kv_bytes else "choose a quantised checkpoint"
     return f"{more}, {less}, or place it on larger GPUs"
 
@@ -105,7 +114,7 @@ def _long(fit: Fit, where: str, needed: int, left: int, certain: bool) -> str:
     how, at_most = ("at least", "at most") if certain else ("about", "about")
     beside = "" if fit.setting.kv_bytes or fit.weights is None else f" beside {gib(fit.weights)} of weights"
     if not certain and not fit.setting.kv_bytes:
-        beside += f" and an allowance of {gib(fit.allowance)} for what vLLM takes itself"
+        beside += f" and about {gib(fit.overhead.total)} that vLLM takes itself"
     return (
         f"one request of {fit.length} tokens needs {how} {gib(needed)} of KV cache on each GPU, and {at_most} {gib(left)} "
         f"are left on {where}{beside}"

@@ -21,11 +21,19 @@ _TOOLS = {"cuda": "nvidia-smi", "rocm": "amd-smi"}
 
 
 @dataclass(frozen=True)
+class Kind:
+    """One GPU as declared: `name` "" and `memory` (bytes) None where nothing was."""
+
+    name: str = ""
+    memory: int | None = None
+
+
+@dataclass(frozen=True)
 class Declared:
     """What the inventory says of a host, as the plan gives it (`host` of a planned host).
 
     `gpu_name` "" and `gpu_memory` (bytes of one GPU) None where nothing was declared; `driver` a branch ("580") or a
-    version, "" for any. `cut` are indices that the inventory has cut (MIG).
+    version, "" for any. `cut` are indices that the inventory has cut (MIG). A host with several kinds has `gpus`, by index.
     """
 
     accelerator: str
@@ -35,6 +43,11 @@ class Declared:
     gpu_memory: int | None = None
     driver: str = ""
     cut: tuple[int, ...] = ()
+    gpus: tuple[Kind, ...] = ()
+
+    def kind(self, index: int) -> Kind:
+        """What is declared of one GPU."""
+        return self.gpus[index] if index < len(self.gpus) else Kind(self.gpu_name, self.gpu_memory)
 
 
 def compare(declared: Declared, facts: Facts, bus: tuple[str, ...] | None = None, host: str = "") -> list[Finding]:
@@ -109,17 +122,23 @@ def _count(declared: Declared, facts: Facts, bus: tuple[str, ...]) -> Iterable[F
 
 
 def _model(declared: Declared, facts: Facts) -> Iterable[Finding]:
-    wanted = catalogue.find(declared.gpu_name) if declared.gpu_name else None
-    if wanted is None:
-        return
-    others = [gpu for gpu in facts.gpus if gpu.name and not _is(wanted, gpu)]
-    if others:
-        told = "; ".join(f"{gpu_label(gpu)} is a {gpu.name}" for gpu in others)
-        yield Finding(
-            "other-gpu",
-            f"gpu_name is {declared.gpu_name}, and {told}",
-            f'Write gpu_name: "{others[0].name}": what fits and what runs is computed for the declared one',
-        )
+    others = []
+    for gpu in facts.gpus:
+        name = declared.kind(gpu.index).name
+        wanted = catalogue.find(name) if name else None
+        if wanted is not None and gpu.name and not _is(wanted, gpu):
+            others.append((name, gpu))
+    if others and declared.gpus:
+        told = "; ".join(f"{gpu_label(gpu)} is a {gpu.name}, declared as {name}" for name, gpu in others)
+        names = ", ".join(f'"{gpu.name}"' for gpu in facts.gpus)
+        yield Finding("other-gpu", told, f"Write gpu_name: [{names}], in the order of nvidia-smi")
+    elif others:
+        told = "; ".join(f"{gpu_label(gpu)} is a {gpu.name}" for _, gpu in others)
+        remedy = f'Write gpu_name: "{others[0][1].name}": what fits and what runs is computed for the declared one'
+        if len({gpu.name for gpu in facts.gpus}) > 1:
+            names = ", ".join(f'"{gpu.name}"' for gpu in facts.gpus)
+            remedy = f"Write gpu_name: [{names}]: what fits and what runs is then computed for each"
+        yield Finding("other-gpu", f"gpu_name is {declared.gpu_name}, and {told}", remedy)
 
 
 def _is(wanted: catalogue.Gpu, gpu: Gpu) -> bool:
@@ -132,25 +151,38 @@ def _is(wanted: catalogue.Gpu, gpu: Gpu) -> bool:
 
 
 def _memory(declared: Declared, facts: Facts) -> Iterable[Finding]:
-    wanted = catalogue.find(declared.gpu_name) if declared.gpu_name else None
-    least = (
-        declared.gpu_memory * _ROOM
-        if declared.gpu_memory
-        else wanted.memory * (_NOMINAL_ROOM if wanted.nominal else _ROOM)
-        if wanted
-        else 0
-    )
-    expected = declared.gpu_memory or (wanted.memory if wanted else 0)
-    small = [gpu for gpu in facts.gpus if gpu.memory is not None and gpu.memory < least]
+    small = [(gpu, want) for gpu in facts.gpus for want in [_short(declared.kind(gpu.index), gpu)] if want]
     if small:
-        told = "; ".join(f"{gpu_label(gpu)} has {(gpu.memory or 0) / 2**30:.1f} GiB" for gpu in small)
-        ecc = " (ECC is on, which takes 6 %)" if any(gpu.ecc == "enabled" for gpu in small) else ""
-        found = min(gpu.memory or 0 for gpu in small) / 2**30
+        told = "; ".join(f"{gpu_label(gpu)} has {(gpu.memory or 0) / 2**30:.1f} GiB" for gpu, _ in small)
+        ecc = " (ECC is on, which takes 6 %)" if any(gpu.ecc == "enabled" for gpu, _ in small) else ""
+        expected = ", ".join(f"{want / 2**30:.1f}" for want in dict.fromkeys(want for _, want in small))
         yield Finding(
             "less-memory",
-            f"{told}{ecc}, expected {expected / 2**30:.1f} GiB",
-            f"Write gpu_memory_gib: {found - 0.05:.1f}, so that the plan computes with what is there",
+            f"{told}{ecc}, expected {expected} GiB",
+            f"Write gpu_memory_gib: {_there(declared, facts, small)}, so that the plan computes with what is there",
         )
+
+
+def _there(declared: Declared, facts: Facts, small: list[tuple[Gpu, int]]) -> str:
+    """What to declare instead: of a host with several kinds a list, by index."""
+    if not declared.gpus:
+        return _written(min(gpu.memory or 0 for gpu, _ in small))
+    seen = {gpu.index: gpu.memory or 0 for gpu in facts.gpus}
+    known = [catalogue.find(kind.name) if kind.name else None for kind in declared.gpus]
+    stated = [kind.memory or (gpu.memory if gpu else 0) for kind, gpu in zip(declared.gpus, known, strict=True)]
+    return f"[{', '.join(_written(seen.get(index) or size) for index, size in enumerate(stated))}]"
+
+
+def _written(memory: int) -> str:
+    return f"{memory / 2**30 - 0.05:.1f}"
+
+
+def _short(kind: Kind, gpu: Gpu) -> int:
+    """The bytes that the GPU should have, where it has clearly less; else 0."""
+    wanted = catalogue.find(kind.name) if kind.name else None
+    expected = kind.memory or (wanted.memory if wanted else 0)
+    room = _NOMINAL_ROOM if wanted and wanted.nominal and not kind.memory else _ROOM
+    return expected if gpu.memory is not None and gpu.memory < expected * room else 0
 
 
 def _driver(declared: Declared, facts: Facts) -> Iterable[Finding]:

@@ -104,7 +104,8 @@ def _mixed(facts: Facts) -> Finding | None:
     return Finding(
         "mixed-gpus",
         f"the GPUs are of {len(names)} kinds: {told}",
-        "Give each model GPUs of one kind (gpus: a list of indices); sizes are computed for the declared one",
+        f"Declare each: gpu_name: [{', '.join(repr(gpu.name) for gpu in facts.gpus)}], in the order of nvidia-smi, so that "
+        "what fits is computed for the GPUs that a model gets",
         fatal=False,
     )
 

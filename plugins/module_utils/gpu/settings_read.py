@@ -41,14 +41,14 @@ def read_settings(declared: Mapping[str, Any], problems: Problems, host: str = "
     count = whole(declared.get("gpu_count"))
     found: dict[int, dict[str, Any]] = {}
     readers: dict[str, _Reader] = {
-        "gpu_mig": _mig_reader(declared.get("gpu_name")),
         "gpu_power_limit": _power_limit,
         "gpu_clocks": _clocks,
         "gpu_compute_mode": _compute_mode,
     }
     # Without a count of GPUs, of which the host's own check tells, values are checked all the same.
     for key, value in asked.items():
-        for index, read in _by_gpu(key, value, count, readers[key], wrong).items():
+        of = _mig_readers(declared.get("gpu_name")) if key == "gpu_mig" else _same(readers[key])
+        for index, read in _by_gpu(key, value, count, of, wrong).items():
             found.setdefault(index, {})[key[4:]] = read
     if _no(declared.get("nvidia_driver_persistence")) and {"gpu_power_limit", "gpu_clocks"} & set(asked):
         wrong.add(
@@ -63,11 +63,22 @@ def read_settings(declared: Mapping[str, Any], problems: Problems, host: str = "
     return tuple(Setting(index, **values) for index, values in sorted(found.items()))
 
 
-def _by_gpu(key: str, value: Any, count: int | None, reader: _Reader, wrong: Problems) -> dict[int, Any]:
+def _same(reader: _Reader) -> Callable[[int], _Reader]:
+    return lambda _: reader
+
+
+def _mig_readers(names: Any) -> Callable[[int], _Reader]:
+    """For each GPU by its index; `names` is gpu_name, one for all of them or a list."""
+    if not isinstance(names, (list, tuple)):
+        return _same(_mig_reader(names))
+    return lambda index: _mig_reader(names[index] if index < len(names) else None)
+
+
+def _by_gpu(key: str, value: Any, count: int | None, of: Callable[[int], _Reader], wrong: Problems) -> dict[int, Any]:
     at = f"{HOSTS}.{key}"
     if not isinstance(value, Mapping):
-        read = reader(at, value, wrong)
-        return {} if read is None else dict.fromkeys(range(count or 0), read)
+        each = {index: of(index)(at, value, wrong) for index in range(max(1, count or 0))}
+        return {index: read for index, read in each.items() if read is not None and index < (count or 0)}
     found = {}
     for name, item in value.items():
         index = whole(name)
@@ -76,7 +87,7 @@ def _by_gpu(key: str, value: Any, count: int | None, reader: _Reader, wrong: Pro
         elif count is not None and index >= count:
             wrong.add(f"{at}.{name}", f"there is no such GPU: gpu_count is {count}", f"Write 0 to {count - 1}")
         elif item is not None:
-            read = reader(f"{at}.{name}", item, wrong)
+            read = of(index)(f"{at}.{name}", item, wrong)
             found.update({} if read is None else {index: read})
     return found
 

@@ -157,7 +157,7 @@ class _Fleet:
         known = self.releases[host.release]
         read = [(entry, self.options.read(entry, known)) for entry in entries]
         placed = place(host, read, self.problems)
-        shares = share(host.name, read, placed, whole_share(known), self.problems)
+        shares = share(host, read, placed, whole_share(known), self.problems)
         weights: dict[str, dict[str, str]] = {}
         services: list[dict[str, Any]] = []
         for entry, args in read:
@@ -184,7 +184,7 @@ class _Fleet:
                     port=self.port_of.get(entry.name, 0),
                     keyed=self.inventory.keyed,
                     after=after,
-                    memory=self.memory.of(entry, args, shares.get(entry.name), host, known),
+                    memory=self.memory.of(entry, args, shares.get(entry.name), host, known, gpus),
                 )
             )
         engine: dict[str, Any] = {"release": host.release, "accelerator": host.accelerator}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -43,7 +43,8 @@ _RELEASE = re.compile(r"\d+\.\d+\.\d+(\.?(post|rc)\d+|\.\d+)?")
 class Host:
     """A host of the fleet: its accelerator, the release it shall run, and how many GPUs it has (0 on `cpu`).
 
-    `gpu` is what is known of its GPUs (all alike), None where nothing was declared; `driver` the declared NVIDIA
+    `gpu` is what is known of its GPUs where they are all alike, None where nothing was declared; of a host with several
+    kinds `gpus` has each GPU's, by index. `driver` the declared NVIDIA
     driver, a branch ("580") or a version ("580.95.05"), "" where none was; `settings` what its GPUs shall be set to;
     `rocm` what is asked of AMD's software, None where nothing is.
     """
@@ -56,6 +57,15 @@ class Host:
     driver: str = ""
     settings: tuple[Setting, ...] = ()
     rocm: Rocm | None = None
+    gpus: tuple[Gpu | None, ...] = ()
+
+    def kind(self, index: int) -> Gpu | None:
+        """What is known of one GPU."""
+        return self.gpus[index] if index < len(self.gpus) else self.gpu
+
+    def kinds(self, indices: Iterable[int]) -> tuple[Gpu | None, ...]:
+        """The different kinds of these GPUs, in their order; of all where there are none."""
+        return tuple(dict.fromkeys(map(self.kind, indices))) or tuple(dict.fromkeys(self.gpus)) or (self.gpu,)
 
     @property
     def unusable(self) -> dict[int, str]:
@@ -88,31 +98,45 @@ def read_host(name: str, declared: Mapping[str, Any], problems: Problems) -> Hos
     if not wrong.problems and gpu_count is not None:
         # What is wrong from here on leaves the host's models to be checked all the same.
         cpu = accelerator == "cpu"
-        gpu, driver = _read_gpu(declared, wrong), request.read_wanted(HOSTS, declared, wrong)
-        request.check_declared(driver, gpu, wrong)
+        gpus, driver = _read_gpus(declared, gpu_count, wrong), request.read_wanted(HOSTS, declared, wrong)
+        kinds = tuple(dict.fromkeys(gpus))
+        for kind in kinds:
+            request.check_declared(driver, kind, wrong)
         settings, software = settings_read.read_settings(declared, wrong), rocm.read_rocm(declared, wrong)
-        count, known = (0, None) if cpu else (gpu_count, gpu)
+        known = kinds[0] if len(kinds) == 1 and not cpu else None
+        count = 0 if cpu else gpu_count
         host = Host(name, str(accelerator), release, count, known, driver.version, settings, software)
+        if len(kinds) > 1 and not cpu:
+            host = replace(host, gpus=gpus)
     for problem in wrong.problems:
         problems.add(problem.key, problem.reason, problem.remedy, name)
     return host
 
 
 def described(host: Host) -> dict[str, Any]:
-    """What a host declares itself to be, JSON-ready: what is found there is compared with this. Memory of one GPU in bytes."""
-    gpu = host.gpu
-    named = gpu is not None and find(gpu.name) is not None
+    """What a host declares itself to be, JSON-ready: what is found there is compared with this. Memory of one GPU in bytes; a
+    host with several kinds has `gpus`, by index.
+    """
+    name, memory = _told(host.gpu)
+    mixed = {"gpus": [dict(zip(("name", "memory"), _told(gpu))) for gpu in host.gpus]} if host.gpus else {}
     return {
         "accelerator": host.accelerator,
         "release": host.release,
         "gpu_count": host.gpu_count,
-        "gpu_name": gpu.name if gpu and named else "",
-        "gpu_memory": gpu.memory if gpu and not (named and gpu.nominal) else None,
+        "gpu_name": name,
+        "gpu_memory": memory,
+        **mixed,
         "driver": host.driver,
         "cut": [setting.index for setting in host.settings if setting.mig],
         "settings": [asdict(setting) for setting in host.settings],
         "rocm": asdict(host.rocm) if host.rocm else None,
     }
+
+
+def _told(gpu: Gpu | None) -> tuple[str, int | None]:
+    """The name under which a GPU is known, and the bytes that its driver must state where they are known."""
+    named = gpu is not None and find(gpu.name) is not None
+    return gpu.name if gpu and named else "", gpu.memory if gpu and not (named and gpu.nominal) else None
 
 
 def read_release(declared: Mapping[str, Any]) -> str:
@@ -121,9 +145,33 @@ def read_release(declared: Mapping[str, Any]) -> str:
     return given if isinstance(given, str) and _RELEASE.fullmatch(given) else ""
 
 
-def _read_gpu(declared: Mapping[str, Any], problems: Problems) -> Gpu | None:
-    """The model of GPU, with the declared memory in place of the catalogued one where both are given."""
-    name, given = declared.get("gpu_name"), declared.get("gpu_memory_gib")
+def _read_gpus(declared: Mapping[str, Any], count: int, problems: Problems) -> tuple[Gpu | None, ...]:
+    """The model of each GPU, of one where all are alike; with the declared memory in place of the catalogued one."""
+    names = _each(declared, "gpu_name", count, problems)
+    sizes = _each(declared, "gpu_memory_gib", count, problems)
+    if names is None or sizes is None:
+        return ()
+    number = max(len(names), len(sizes))
+    names, sizes = names * (number if len(names) == 1 else 1), sizes * (number if len(sizes) == 1 else 1)
+    return tuple(_read_gpu(name, size, problems) for name, size in zip(names, sizes))
+
+
+def _each(declared: Mapping[str, Any], key: str, count: int, problems: Problems) -> list[Any] | None:
+    """A variable of one value for all GPUs, or of a list by index; None where the list has not one for each."""
+    given = declared.get(key)
+    if not isinstance(given, (list, tuple)):
+        return [given]
+    if len(given) == count and given:
+        return list(given)
+    problems.add(
+        f"{HOSTS}.{key}",
+        f"lists {len(given)} GPUs, and gpu_count is {count}",
+        "Write one for each GPU in the order of nvidia-smi, one value for all where they are alike, or correct gpu_count",
+    )
+    return None
+
+
+def _read_gpu(name: Any, given: Any, problems: Problems) -> Gpu | None:
     memory: int | None = None
     if given is not None:
         gib = _number(given)
@@ -136,7 +184,7 @@ def _read_gpu(declared: Mapping[str, Any], problems: Problems) -> Gpu | None:
     if name is None:
         return None if memory is None else Gpu(f"{memory / 2**30:g} GiB GPU", memory, True, None)
     gpu = read_gpu(f"{HOSTS}.gpu_name", name, problems)
-    return gpu if gpu is None or memory is None else replace(gpu, memory=memory, nominal=False)
+    return gpu if gpu is None or memory is None else replace(gpu, memory=memory, nominal=False, counted=0)
 
 
 def _number(value: Any) -> float | None:

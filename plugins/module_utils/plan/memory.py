@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model import Release
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import ModelFacts
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.gpus import Gpu
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.memory import Fit, fit
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.model_rules import check_model
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.support import check_support
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.verdict import check_fit
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.environment import as_text
-from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import HOSTS, Problems
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import Host
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import RUNNER, Entry
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.shares import OPTION
@@ -28,22 +29,41 @@ class Memory:
         self._fits: dict[tuple[Any, ...], Fit] = {}
 
     def of(
-        self, entry: Entry, args: Mapping[str, Any], share: float | None, host: Host, release: Release | None
+        self,
+        entry: Entry,
+        args: Mapping[str, Any],
+        share: float | None,
+        host: Host,
+        release: Release | None,
+        placed: Sequence[int] = (),
     ) -> dict[str, Any]:
         """Bytes of each GPU of one service; None stands for what is not known, `unknown` says why.
 
         `args` as `read_arguments` gives them; `share` is the part of a shared GPU that the plan gives, None where it gives
-        none. Refuses what cannot run on the declared GPUs and driver.
+        none; `placed`: the indices of its GPUs. Refuses what cannot run on the declared GPUs and driver.
         """
-        at, read, gpu = f"vllm_models.{entry.name}", self._facts.get(entry.name, NOT_AT_HAND), host.gpu
+        at, read, kinds = f"vllm_models.{entry.name}", self._facts.get(entry.name, NOT_AT_HAND), host.kinds(placed)
+        # Every rank must do with what the smallest GPU has.
+        known = [kind for kind in kinds if kind is not None]
+        gpu = min(known, key=lambda kind: kind.cuda) if len(known) == len(kinds) else None
         facts = read if isinstance(read, ModelFacts) else None
         if host.accelerator != "cpu":
-            check_support(
-                at, args, facts, gpu, host.driver, release, self._problems, accelerator=host.accelerator, host=host.name
-            )
+            for kind in kinds:
+                check_support(
+                    at,
+                    args,
+                    facts,
+                    kind,
+                    host.driver,
+                    release,
+                    self._problems,
+                    accelerator=host.accelerator,
+                    host=host.name,
+                )
+            self._warn_of_kinds(at, kinds, host)
         if facts is None:
             unknown = [f"the model: {read}"]
-            return _told(gpu.memory if gpu else None, None, None, None, unknown)
+            return _told(gpu.memory if gpu else None, None, unknown)
         env = as_text(entry.env, release)
         capability = gpu.capability if gpu and host.accelerator == "cuda" else None
         check_model(at, args, env, facts, release, self._problems, host=host.name, capability=capability)
@@ -51,15 +71,32 @@ class Memory:
         if key not in self._fits:
             given = args if share is None else {OPTION: share, **args}
             pooling = RUNNER.get(entry.kind) == "pooling"
-            self._fits[key] = fit(facts, given, gpu.memory if gpu else None, release, env, pooling)
+            self._fits[key] = fit(facts, given, gpu, release, env, pooling)
         found = self._fits[key]
         if host.accelerator != "cpu":
             name = gpu.name if gpu else "its GPU"
             check_fit(at, args, facts, found, name, self._problems, host.name, env)
-        return _told(found.memory, found.weights, found.per_token, found.longest, list(found.unknown))
+        return _told(gpu.memory if gpu else None, found, list(found.unknown))
+
+    def _warn_of_kinds(self, at: str, kinds: Sequence[Gpu | None], host: Host) -> None:
+        if len(kinds) > 1:
+            names = " and ".join(kind.name if kind else "one that is not known" for kind in kinds)
+            self._problems.warn(
+                f"{at}.gpus",
+                f"spans GPUs of several kinds on {HOSTS} ({names}): each does as much as the smallest",
+                "List the indices of GPUs of one kind",
+                host.name,
+            )
 
 
-def _told(
-    gpu: int | None, weights: int | None, per_token: int | None, longest: int | None, unknown: list[str]
-) -> dict[str, Any]:
-    return {"gpu": gpu, "weights": weights, "kv_per_token": per_token, "longest": longest, "unknown": unknown}
+def _told(gpu: int | None, fit: Fit | None, unknown: list[str]) -> dict[str, Any]:
+    """`gpu`: bytes as its driver states them; `overhead` what vLLM is taken to need itself, `kv_cache` what is left to it."""
+    return {
+        "gpu": gpu,
+        "weights": fit.weights if fit else None,
+        "overhead": fit.overhead.total if fit else None,
+        "kv_cache": fit.left if fit else None,
+        "kv_per_token": fit.per_token if fit else None,
+        "longest": fit.longest if fit else None,
+        "unknown": unknown,
+    }

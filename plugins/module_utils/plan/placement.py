@@ -97,7 +97,8 @@ def place(
                 host.name,
             )
             continue
-        placed[entry.name], free = tuple(free[:wanted]), free[wanted:]
+        placed[entry.name] = _alike(host, free, wanted)
+        free = [i for i in free if i not in placed[entry.name]]
     for entry, args in entries:
         given = len(placed.get(entry.name, ()))
         needed = needed_gpus(args, given)
@@ -115,6 +116,15 @@ def place(
                 f"Set tensor-parallel-size: {given} (or another parallel size), or lower `gpus`",
             )
     return placed
+
+
+def _alike(host: Host, free: Sequence[int], wanted: int) -> tuple[int, ...]:
+    """The first free GPUs, of one kind where there are enough of one."""
+    for kind in dict.fromkeys(map(host.kind, free)):
+        same = [i for i in free if host.kind(i) == kind]
+        if len(same) >= wanted:
+            return tuple(same[:wanted])
+    return tuple(free[:wanted])
 
 
 def _list(indices: Sequence[int]) -> str:

@@ -11,6 +11,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import A
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import KINDS, PROOFS
 
 _TEXT: dict[str, Any] = {"type": "string"}
+_GIB: dict[str, Any] = {"type": "number", "exclusiveMinimum": 0}
 _COMMIT: dict[str, Any] = {"anyOf": [{"type": "string", "pattern": "^[0-9a-f]{40}$"}, schema.TEMPLATE]}
 
 
@@ -27,8 +28,8 @@ def variables(release: Release) -> dict[str, Any]:
             "vllm_version": {"const": release.version, "description": "The release this schema was made for"},
             "vllm_accelerator": _either({"enum": [*ACCELERATORS]}),
             "gpu_count": _either({"type": "integer", "minimum": 0, "maximum": 64}),
-            "gpu_name": _TEXT,
-            "gpu_memory_gib": _either({"type": "number", "exclusiveMinimum": 0}),
+            "gpu_name": {"anyOf": [_TEXT, {"type": "array", "items": _TEXT}]},
+            "gpu_memory_gib": _either({"anyOf": [_GIB, {"type": "array", "items": _GIB}]}),
             "nvidia_driver_version": {"type": ["string", "integer"]},
             "vllm_endpoint_sources": _either({"type": "array", "items": _TEXT}),
             "vllm_engine_destinations": {

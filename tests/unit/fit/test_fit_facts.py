@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import ModelFacts, read_config, read_model
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.length import greatest, usual
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.states import State
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.tensors import BITS, PURPOSES
 from fit_models import CONFIGS
 from hypothesis import given, settings
@@ -73,14 +74,40 @@ def test_a_latent_is_one_vector_without_heads() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("config", "state"),
     [
-        ("Qwen/Qwen3-Next-80B-A3B-Instruct", "the state of 36 layers"),
-        ("ai21labs/AI21-Jamba-1.5-Mini", "the state of 28 layers"),
+        # The page that vLLM 0.10.2 logs for two GPUs: attention blocks of 544 tokens, padded by 1.49 %.
+        (CONFIGS["Qwen/Qwen3-Next-80B-A3B-Instruct"], State(36, 3 * 8192, 32 * 128 * 128)),
+        (CONFIGS["ai21labs/AI21-Jamba-1.5-Mini"], State(28, 3 * 8192, 8192 * 16)),
+        # nvidia/NVIDIA-Nemotron-Nano-9B-v2, cut to its sizes.
+        (
+            {
+                **{"model_type": "nemotron_h", "num_hidden_layers": 8, "hybrid_override_pattern": "M-M-M*M-"},
+                **{"hidden_size": 4480, "num_attention_heads": 40, "num_key_value_heads": 8, "head_dim": 128},
+                **{
+                    "mamba_num_heads": 128,
+                    "mamba_head_dim": 80,
+                    "n_groups": 8,
+                    "ssm_state_size": 128,
+                    "conv_kernel": 4,
+                },
+                "mamba_ssm_cache_dtype": "float32",
+            },
+            State(4, 3 * (128 * 80 + 2 * 8 * 128), 128 * 80 * 128, 32),
+        ),
+        (CONFIGS["Qwen/Qwen2.5-72B-Instruct"], None),
     ],
+    ids=["qwen3_next", "jamba", "nemotron_h", "qwen2"],
 )
-def test_what_a_state_takes_is_said_to_be_unknown(name: str, said: str) -> None:
-    assert any(phrase.startswith(said) for phrase in read_config(CONFIGS[name]).unknown)
+def test_the_state_of_layers_without_a_cache_is_read(config: dict[str, Any], state: State | None) -> None:
+    facts = read_config(config)
+    assert facts.state == state
+    assert not any("state" in phrase for phrase in facts.unknown)
+
+
+def test_a_state_of_unknown_size_is_said() -> None:
+    config = {"model_type": "newest", "num_hidden_layers": 2, "layers_block_type": ["mamba", "attention"]}
+    assert any(phrase.startswith("the state of 1 layers") for phrase in read_config(config).unknown)
 
 
 @pytest.mark.parametrize(

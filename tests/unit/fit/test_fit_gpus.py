@@ -53,6 +53,22 @@ TABLE = yaml.safe_load((Path(__file__).parents[3] / "data" / "gpus.yml").read_te
         ("A6000", "RTX A6000"),
         ("B200-192GB", "B200"),
         ("mi325x", "MI325X"),
+        # Consumer, workstation and embedded GPUs that people serve from.
+        ("NVIDIA GeForce RTX 5080", "RTX 5080"),
+        ("NVIDIA GeForce RTX 5070 Ti", "RTX 5070 Ti"),
+        ("NVIDIA GeForce RTX 5090 D", "RTX 5090 D"),
+        ("NVIDIA GeForce RTX 4080 SUPER", "RTX 4080"),
+        ("NVIDIA GeForce RTX 4070", "RTX 4070"),
+        ("NVIDIA GeForce RTX 4070 Ti SUPER", "RTX 4070 Ti SUPER"),
+        ("NVIDIA GeForce RTX 3080", "RTX 3080"),
+        ("NVIDIA GeForce RTX 3060 Ti", "RTX 3060 Ti"),
+        ("3080", "RTX 3080"),
+        ("RTX 4090 48GB", "RTX 4090 48GB"),
+        ("NVIDIA RTX PRO 4000 Blackwell", "RTX PRO 4000 Blackwell"),
+        ("NVIDIA RTX PRO 5000 Blackwell", "RTX PRO 5000 Blackwell"),
+        ("NVIDIA H20-3e", "H20-3e"),
+        ("NVIDIA Thor", "Thor"),
+        ("AMD Radeon 8060S", "Radeon 8060S"),
     ],
 )
 def test_a_gpu_is_found_under_every_spelling(written: str, name: str) -> None:
@@ -92,6 +108,33 @@ def test_memory_is_what_the_driver_states(written: str, mebibytes: int, capabili
     found = find(written)
     assert found is not None
     assert (found.memory, found.nominal, found.capability) == (mebibytes * 2**20, False, capability)
+
+
+@pytest.mark.parametrize(
+    ("written", "gib"),
+    [
+        # "has a total capacity of", "Free memory on device (…/…)": data/gpus.yml says which are seen and which follow a rule.
+        ("A100-80GB", 79.25),
+        ("H100-80GB", 79.19),
+        ("H200", 139.80),
+        ("B200", 178.35),
+        ("GB200", 184.31),
+        ("B300", 268.0),
+        ("GB10", 121.69),
+        ("L4", 22.05),
+        ("RTX 3090", 23.56),
+        ("RTX 4090", 23.65),
+        ("RTX A6000", 47.53),
+        ("RTX PRO 6000 Blackwell", 94.97),
+        ("T4", 14.58),
+        ("MI300X", 192.0),
+    ],
+)
+def test_cuda_counts_less_than_the_driver_states(written: str, gib: float) -> None:
+    found = find(written)
+    assert found is not None
+    assert found.cuda / 2**30 == pytest.approx(gib, rel=0.01)
+    assert found.cuda <= found.memory
 
 
 def test_amd_gpus_have_an_architecture_and_no_cuda_capability() -> None:

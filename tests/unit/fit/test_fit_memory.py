@@ -13,7 +13,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.fit.config import l
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.estimate import from_config
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import ModelFacts, canonical, read_config
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.gpus import find
-from ansible_collections.baremetal.vllm.plugins.module_utils.fit.memory import ALLOWANCE, Fit, fit
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.memory import Fit, fit
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.tensors import Part, Weights
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.verdict import check_fit
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
@@ -185,9 +185,9 @@ def test_a_model_for_vectors_leaves_out_the_head_for_words() -> None:
 
 @pytest.mark.parametrize(("version", "share"), [("0.19.1", 0.9), ("0.20.0", 0.92), ("0.33.0", 0.92)])
 def test_what_the_engine_may_take_follows_the_release(version: str, share: float) -> None:
-    found = fit(facts_of(LLAMA), {"tensor-parallel-size": 4}, 80 * GIB, release(version))
-    assert found.budget == int(80 * GIB * share)
-    assert found.left == found.budget - (found.weights or 0) - ALLOWANCE
+    found = fit(facts_of(LLAMA), {"tensor-parallel-size": 4}, find("A100-80GB"), release(version))
+    assert found.budget == int(79.25 * GIB * share)
+    assert found.left == found.available == found.budget - (found.weights or 0) - found.overhead.total
 
 
 @pytest.mark.parametrize(
@@ -274,18 +274,25 @@ def told(name: str, args: dict[str, Any], gpu: str, env: dict[str, str] | None =
         ),
         (
             QWEN, {"tensor-parallel-size": 2}, "H100-80GB", "",
-            "vllm_models.x.args.max-model-len: may not fit: one request of 32768 tokens needs about 5.0 GiB of KV cache on each "
-            "GPU, and about 3.6 GiB are left on H100-80GB (gpu1) beside 67.7 GiB of weights and an allowance of 2.0 GiB for "
-            "what vLLM takes itself. Write max-model-len: 22528 or less (about 23360 fit), or tensor-parallel-size: 4.",
+            "vllm_models.x: may not fit: about 67.7 GiB of weights on each GPU with tensor-parallel-size 2, beside about 5.2 GiB "
+            "that vLLM takes itself, and the engine has 72.9 GiB of the 79.2 GiB (gpu-memory-utilization 0.92) of H100-80GB "
+            "(gpu1). Write tensor-parallel-size: 4, max-num-seqs: 256 (not 1024), choose a quantised checkpoint, or place it on "
+            "larger GPUs.",
         ),
-        (QWEN, {"tensor-parallel-size": 2, "max-model-len": "16k"}, "H100-80GB", "", ""),
-        (QWEN, {"tensor-parallel-size": 2, "max-model-len": "auto"}, "H100-80GB", "", ""),
+        (
+            QWEN, {"tensor-parallel-size": 2, "max-num-seqs": 256}, "H100-80GB", "",
+            "vllm_models.x.args.max-model-len: may not fit: one request of 32768 tokens needs about 5.0 GiB of KV cache on each "
+            "GPU, and about 1.8 GiB are left on H100-80GB (gpu1) beside 67.7 GiB of weights and about 3.3 GiB that vLLM takes "
+            "itself. Write max-model-len: 11264 or less (about 11744 fit), or tensor-parallel-size: 4.",
+        ),
+        (QWEN, {"tensor-parallel-size": 2, "max-model-len": "10k", "max-num-seqs": 256}, "H100-80GB", "", ""),
+        (QWEN, {"tensor-parallel-size": 2, "max-model-len": "auto", "max-num-seqs": 256}, "H100-80GB", "", ""),
         (QWEN, {"tensor-parallel-size": 4}, "H100-80GB", "", ""),
         (
             LLAMA, {"tensor-parallel-size": 4}, "A100-40GB",
             "vllm_models.x.args.max-model-len: one request of 131072 tokens needs at least 10.0 GiB of KV cache on each GPU, and "
-            "at most 4.6 GiB are left on A100-40GB (gpu1) beside 32.9 GiB of weights. Write max-model-len: 24576 or less "
-            "(about 25504 fit), or tensor-parallel-size: 8.",
+            "at most 4.6 GiB are left on A100-40GB (gpu1) beside 32.9 GiB of weights. Write max-model-len: 11264 or less "
+            "(about 12064 fit), or tensor-parallel-size: 8.",
             "",
         ),
         (
@@ -298,15 +305,15 @@ def told(name: str, args: dict[str, Any], gpu: str, env: dict[str, str] | None =
         (
             LLAMA, {"tensor-parallel-size": 4, "kv-cache-memory-bytes": "60G"}, "H100-80GB",
             "vllm_models.x.args.kv-cache-memory-bytes: takes at least 32.2 GiB of weights and 60.0 GiB of KV cache on each GPU "
-            "with tensor-parallel-size 4, and the engine has 79.6 GiB of H100-80GB (gpu1). Write tensor-parallel-size: 8, lower "
+            "with tensor-parallel-size 4, and the engine has 79.6 GiB of H100-80GB (gpu1). Write tensor-parallel-size: 16, lower "
             "kv-cache-memory-bytes, or place it on larger GPUs.",
             "",
         ),
         (
             "mistralai/Mistral-7B-v0.1", {}, "T4", "",
-            "vllm_models.x: may not fit: about 13.5 GiB of weights on each GPU, beside an allowance of 2.0 GiB for what vLLM takes "
-            "itself, and the engine has 13.8 GiB of the 15.0 GiB (gpu-memory-utilization 0.92) of T4 (gpu1). Write "
-            "tensor-parallel-size: 2, choose a quantised checkpoint, or place it on larger GPUs.",
+            "vllm_models.x: may not fit: about 13.5 GiB of weights on each GPU, beside about 1.1 GiB that vLLM takes itself, and the "
+            "engine has 13.5 GiB of the 14.7 GiB (gpu-memory-utilization 0.92) of T4 (gpu1). Write tensor-parallel-size: 2, choose a "
+            "quantised checkpoint, or place it on larger GPUs.",
         ),
         (
             QWEN, {"tensor-parallel-size": 8, "max-model-len": "128K"}, "H100-80GB",

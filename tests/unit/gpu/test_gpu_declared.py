@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
-from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.declared import Declared, compare
+from ansible_collections.baremetal.vllm.plugins.action.gpu_facts import judge
+from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.declared import Declared, Kind, compare
+from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.health import findings
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.model import Facts
 from recorded_gpus import A100_MIG, H100, T4, V100S, amd_facts, amd_tool, facts, report
 
@@ -157,3 +159,40 @@ def test_amd() -> None:
     assert told(declared, read, None) == []
     assert told(replace(declared, gpu_name="MI210"), read, None) == [("other-gpu", True)]
     assert told(replace(declared, gpu_name="MI325X"), read, None) == [("other-gpu", True), ("less-memory", True)]
+
+
+MIX = facts(report(H100, product_name="NVIDIA L4"), "0, 00000000:18:00.0, 8.9\n1, 00000000:2A:00.0, 9.0\n")
+KINDS = (Kind("L4"), Kind("H100-80GB"))
+
+
+def test_kinds_that_are_declared_by_index_are_no_fault() -> None:
+    declared = replace(RIGHT, gpu_name="", gpus=KINDS)
+    assert [name for name, _ in told(declared, MIX)] == []
+    answer = {"facts": asdict(MIX), "bus": []}
+    assert "mixed-gpus" not in {finding.name for finding in judge(answer, declared, "gpu1")}
+    assert "mixed-gpus" in {finding.name for finding in judge(answer, Declared("cuda"), "gpu1")}
+
+
+def test_kinds_in_another_order_are_named_with_what_to_write() -> None:
+    (finding,) = compare(replace(RIGHT, gpu_name="", gpus=KINDS[::-1]), MIX, BUS)
+    assert finding.name == "other-gpu"
+    assert "GPU 0 (0000:18:00.0) is a NVIDIA L4, declared as H100-80GB" in finding.message
+    assert finding.remedy == 'Write gpu_name: ["NVIDIA L4", "NVIDIA H100 80GB HBM3"], in the order of nvidia-smi'
+
+
+def test_an_undeclared_mix_names_the_key() -> None:
+    (finding,) = compare(replace(RIGHT, gpu_name="H100-80GB"), MIX, BUS)
+    assert finding.fatal
+    assert 'gpu_name: ["NVIDIA L4", "NVIDIA H100 80GB HBM3"]' in finding.remedy
+    (undeclared,) = [finding for finding in findings(MIX) if finding.name == "mixed-gpus"]
+    assert "gpu_name: ['NVIDIA L4', 'NVIDIA H100 80GB HBM3']" in undeclared.remedy
+
+
+def test_memory_is_compared_by_index() -> None:
+    small = replace(RIGHT, gpu_name="", gpus=(Kind("", 20 * 2**30), Kind("", 94 * 2**30)))
+    (finding,) = [finding for finding in compare(small, MIX, BUS) if finding.name == "less-memory"]
+    assert "GPU 1" in finding.message
+    assert "GPU 0" not in finding.message
+    assert "expected 94.0 GiB" in finding.message
+    first, second = (f"{(gpu.memory or 0) / 2**30 - 0.05:.1f}" for gpu in MIX.gpus)
+    assert f"gpu_memory_gib: [{first}, {second}]" in finding.remedy

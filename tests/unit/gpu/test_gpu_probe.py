@@ -153,7 +153,7 @@ def test_figures_stand_beside_the_plans_and_caches_before_and_after(probed: tupl
     kept = first["against_plan"]["available_kv"]
     assert kept["measured"] == 70.5 * GIB
     # 79 GiB as CUDA counts it, its usual share, without weights and allowance.
-    assert 0.92 * 79 * GIB - 3 * GIB < kept["planned"] < 0.92 * 79 * GIB - 1 * GIB
+    assert 0.92 * 79 * GIB - 3 * GIB < kept["planned"] < 0.92 * 79 * GIB
     assert first["backends"] == ["FLASH_ATTN"]
     assert first["caches"]["before"]["folders"] == {}
     assert first["caches"]["after"]["libraries"] == ["triton/k/made.so"]

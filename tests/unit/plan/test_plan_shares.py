@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.gpus import find
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import Host
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import Entry, Source
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.shares import LEAST, share
 from hypothesis import given
@@ -22,7 +24,22 @@ def shares(models: dict[str, tuple[list[int], Any]], default: float = 0.92) -> t
         for name, (_, written) in models.items()
     ]
     placed = {name: gpus for name, (gpus, _) in models.items()}
-    return share("gpu1", entries, placed, default, problems), sorted(str(p) for p in problems.found)
+    return share(host(), entries, placed, default, problems), sorted(str(p) for p in problems.found)
+
+
+def host(gpu: str = "") -> Host:
+    return Host("gpu1", "cuda", "0.33.0", 8, find(gpu) if gpu else None)
+
+
+def told(written: list[Any], gpu: str = "") -> tuple[list[str], list[str]]:
+    """What is refused and what is warned of, of models with these shares (None: none written) on one GPU."""
+    problems = Problems()
+    entries = [
+        (Entry(name, Source("/m"), "chat"), {} if value is None else {SHARE: value})
+        for name, value in zip("abc", written)
+    ]
+    share(host(gpu), entries, {entry.name: [0] for entry, _ in entries}, 0.92, problems)
+    return sorted(map(str, problems.found)), sorted(map(str, problems.warned))
 
 
 @pytest.mark.parametrize(
@@ -35,7 +52,7 @@ def shares(models: dict[str, tuple[list[int], Any]], default: float = 0.92) -> t
         ({"a": ([0], "0.5"), "b": ([0], None)}, {"b": 0.42}),
         # One value serves all of a model's GPUs, so the narrowest of them decides.
         ({"a": ([0, 1], None), "b": ([0], 0.6), "c": ([1], None)}, {"a": 0.32, "c": 0.46}),
-        ({"a": ([0], 0.5), "b": ([0], 0.5)}, {}),
+        ({"a": ([0], 0.5), "b": ([0], 0.45)}, {}),
     ],
 )
 def test_those_that_say_nothing_divide_what_is_left(models: dict[str, Any], wanted: dict[str, float]) -> None:
@@ -44,8 +61,45 @@ def test_those_that_say_nothing_divide_what_is_left(models: dict[str, Any], want
 
 def test_written_shares_beyond_the_whole_gpu_are_refused() -> None:
     assert shares({"a": ([0], 0.6), "b": ([0], 0.5)})[1] == [
-        "vllm_models.b.args.gpu-memory-utilization: the shares of GPU 0 on gpu1 add up to 1.1 (a 0.6, b 0.5). "
-        "Lower them so that they add up to 1 at most, or place one of the models elsewhere."
+        "vllm_models.b.args.gpu-memory-utilization: the shares of GPU 0 on gpu1 add up to 1.1 (a 0.6, b 0.5), and the CUDA "
+        "contexts of its engines are there before vLLM looks. Lower them so that they add up to 0.97 at most, or place one of "
+        "the models elsewhere."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("written", "gpu", "refused", "warned"),
+    [
+        ([1.0], "", True, False),
+        (["1.0"], "H100-80GB", True, False),
+        ([0.999], "H100-80GB", True, False),
+        ([0.995], "H100-80GB", False, True),
+        ([0.99], "H100-80GB", False, False),
+        # Of a smaller GPU a context is a greater part.
+        ([0.995], "T4", True, False),
+        ([0.98], "T4", False, True),
+        ([0.5, 0.5], "", True, False),
+        ([0.5, 0.5], "H100-80GB", True, False),
+        ([0.5, 0.495], "H100-80GB", False, True),
+        ([0.5, 0.48], "H100-80GB", False, False),
+        ([0.4, 0.4, 0.19], "", False, True),
+        ([0.95], "", False, False),
+        ([None], "H100-80GB", False, False),
+        ([None, None], "H100-80GB", False, False),
+    ],
+)
+def test_a_share_that_contexts_leave_no_room_for_is_told(
+    written: list[Any], gpu: str, refused: bool, warned: bool
+) -> None:
+    found = told(written, gpu)
+    assert (bool(found[0]), bool(found[1])) == (refused, warned), found
+    assert all("gpu-memory-utilization: " in text for text in (*found[0], *found[1]))
+
+
+def test_a_whole_gpu_is_refused_with_what_to_write() -> None:
+    assert told([1.0], "H100-80GB")[0] == [
+        "vllm_models.a.args.gpu-memory-utilization: 1 of a GPU is never free at the start on gpu1: its own CUDA context is there "
+        "before vLLM looks. Write 0.99 or less."
     ]
 
 
