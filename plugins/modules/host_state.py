@@ -58,6 +58,9 @@ options:
   lock:
     description: The lock on the control node for O(source=index). Read by the action plugin.
     type: path
+  rocm:
+    description: The build for ROCm, such as V(rocm72); the release's first one where it is left out. Read by the action plugin.
+    type: str
   units:
     description: Internal, rendered units.
     type: list
@@ -237,6 +240,7 @@ def main() -> None:
             "source": {"type": "str", "choices": ["wheelhouse", "index"]},
             "wheelhouse": {"type": "path"},
             "lock": {"type": "path"},
+            "rocm": {"type": "str"},
             "units": {"type": "list", "elements": "dict", "default": []},
             "files": {"type": "list", "elements": "dict", "default": []},
             "secrets_path": {"type": "path", "default": "/etc/vllm/secrets/api_key.env"},

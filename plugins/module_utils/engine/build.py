@@ -67,6 +67,10 @@ _REMEDIES = (
     ("libgomp.so.1", "libgomp1 (Debian, Ubuntu) or libgomp (RHEL) is missing: see vllm_engine_packages"),
     ("GLIBC_", "the wheels ask for a newer glibc: prepare them with wheelhouse_glibc, or use a newer system"),
     ("Python.h", "Python's C headers are missing: python3.x-dev (Debian, Ubuntu), python3.x-devel (RHEL)"),
+    (
+        "no version of vllm==",
+        "no index that this host asks has the build that the lock names: see vllm_engine_index_urls",
+    ),
     ("ash mismatch", "a file differs from the lock: prepare the wheelhouse again, and find out how the file got there"),
     ("No space left", "the disk is full: free some space; nothing of this release is used before it is complete"),
 )

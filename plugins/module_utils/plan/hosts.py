@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver import request
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine import rocm as engine
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.gpus import Gpu, find, read_gpu
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu import settings_read
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.settings import Setting, unusable
@@ -32,6 +33,7 @@ HOST_KEYS = (
     "ansible_host",
     *settings_read.KEYS,
     *rocm.KEYS,
+    *engine.KEYS,
 )
 # Variables of these names are read as well, so that a misspelled one is told.
 HOST_PREFIXES = ("nvidia_driver_",)
@@ -90,10 +92,14 @@ def read_host(name: str, declared: Mapping[str, Any], problems: Problems) -> Hos
         gpu, driver = _read_gpu(declared, wrong), request.read_wanted(HOSTS, declared, wrong)
         request.check_declared(driver, gpu, wrong)
         settings, software = settings_read.read_settings(declared, wrong), rocm.read_rocm(declared, wrong)
+        if accelerator == "rocm":
+            engine.check_host(release, declared, software, wrong)
         count, known = (0, None) if cpu else (gpu_count, gpu)
         host = Host(name, str(accelerator), release, count, known, driver.version, settings, software)
     for problem in wrong.problems:
         problems.add(problem.key, problem.reason, problem.remedy, name)
+    for problem in wrong.warnings:
+        problems.warn(problem.key, problem.reason, problem.remedy, name)
     return host
 
 
