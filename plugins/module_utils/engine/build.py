@@ -26,6 +26,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.engine.installed im
     read_marker,
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.wheels import sha256_of
+from ansible_collections.baremetal.vllm.plugins.module_utils.service import labels
 
 # Imports what a service imports first. vLLM itself only warns when its compiled part cannot be loaded and fails much
 # later with an AttributeError, so the proof is that the part is mapped into memory; where not, loading it says why.
@@ -282,8 +283,10 @@ def _own(directory: Path) -> None:
 
 
 def close(job: Job) -> None:
-    """Close the tree for writing, and have it on the disk and not only in memory."""
+    """Close the tree for writing, give its programs and libraries SELinux's types where that is on, and have it on the disk
+    and not only in memory."""
     _own(job.path)
+    labels.restore([str(job.path), str(job.root / "python")])
     os.sync()
 
 
@@ -340,7 +343,7 @@ def build(job: Job) -> tuple[dict[str, str], dict[str, float]]:
         marker = finish(job, version)
         timed("import and close", clock)
         return marker, seconds
-    except OSError as error:
+    except (OSError, labels.LabelError) as error:
         remedy = remedy_for(str(error))
         raise BuildError(f"{error}" + (f"\nWhat to do: {remedy}" if remedy else "")) from error
     finally:

@@ -7,6 +7,8 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.service import labels
+
 
 @dataclass(frozen=True)
 class HostFile:
@@ -43,3 +45,5 @@ class HostFile:
         os.chown(draft, self.uid, self.gid)
         draft.chmod(self.mode)
         os.replace(draft, path)
+        # It has its directory's type, and the policy may have another one for it.
+        labels.restore([self.path])

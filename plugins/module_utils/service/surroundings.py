@@ -1,0 +1,114 @@
+"""What a host itself must allow for a set of files and its unit to be of use: SELinux's types and switches, its own firewall."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.baremetal.vllm.plugins.module_utils.service import labels, opening
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.labels import Labels, Lack
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.opening import Change, Opening
+
+# The options of M(baremetal.vllm.unit_files) that say it.
+OPENING = {
+    "name": {"type": "str", "required": True},
+    "ports": {"type": "list", "elements": "int", "default": []},
+    "sources": {"type": "list", "elements": "str", "default": []},
+    "peers": {"type": "list", "elements": "str", "default": []},
+    "manage": {"type": "bool", "default": True},
+}
+SELINUX = {
+    "contexts": {"type": "dict", "default": {}},
+    "booleans": {"type": "list", "elements": "str", "default": []},
+    "manage": {"type": "bool", "default": True},
+}
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What is wanted. `name` of the opening, "" where nothing is said about firewalls; `opened` None: nothing of that name."""
+
+    labels: Labels = field(default_factory=Labels)
+    labelled: bool = True
+    name: str = ""
+    opened: Opening | None = None
+    managed: bool = True
+
+
+@dataclass(frozen=True)
+class Found:
+    """How a host differs: `steps` in words, `warnings` for what is somebody else's to do, `missing` programs."""
+
+    lack: Lack = field(default_factory=Lack)
+    changes: tuple[Change, ...] = ()
+    steps: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+    @property
+    def diff(self) -> list[dict[str, str]]:
+        return [
+            {"before": change.before, "after": change.after, "before_header": change.path, "after_header": change.path}
+            for change in self.changes
+            if change.path and change.steps
+        ]
+
+
+def wanted(params: Mapping[str, Any]) -> Surroundings:
+    """From the module's parameters."""
+    selinux, asked = params.get("selinux") or {}, params.get("opening") or {}
+    said = Labels(selinux.get("contexts") or {}, tuple(selinux.get("booleans") or ()))
+    if not asked:
+        return Surroundings(said, selinux.get("manage", True))
+    opened = Opening(asked["name"], tuple(sorted(asked["ports"])), tuple(asked["sources"]), tuple(asked["peers"]))
+    present = params["state"] == "present" and bool(asked["ports"])
+    return Surroundings(said, selinux.get("manage", True), asked["name"], opened if present else None, asked["manage"])
+
+
+def look(asked: Surroundings) -> Found:
+    """Raises OpeningError where a firewall that is on cannot be asked."""
+    lack = labels.look(asked.labels)
+    changes = tuple(opening.look(asked.name, asked.opened)) if asked.name else ()
+    told = [step for change in changes for step in change.steps]
+    warnings = [change.warning for change in changes if change.warning]
+    if not asked.managed and asked.opened is not None and told:
+        warnings.append(
+            f"This host's firewall lets nobody in to {asked.opened}, and it is left alone as you say: {'; '.join(told)}"
+        )
+        changes, told = (), []
+    steps = lack.steps
+    if not asked.labelled and steps:
+        warnings.append(f"SELinux is on, and is left alone as you say. What it lacks: {'; '.join(steps)}")
+        lack, steps = Lack(), []
+    return Found(lack, changes, (*steps, *told), tuple(warnings), tuple(labels.tools(lack)))
+
+
+def prepare(asked: Surroundings, found: Found, paths: Sequence[str]) -> None:
+    """Before the unit starts: SELinux. `paths`: directories that are new. Raises LabelError."""
+    if asked.labelled:
+        labels.apply(asked.labels, found.lack)
+    labels.restore([*paths, *(labels.base(pattern) for pattern in asked.labels.contexts)])
+
+
+def let_in(asked: Surroundings, found: Found) -> None:
+    """Once the unit runs: the firewall. Raises OpeningError."""
+    if found.changes:
+        opening.apply(asked.name, asked.opened)
+
+
+def surplus(asked: Surroundings) -> Found:
+    """What taking a set away takes back of it."""
+    gone = labels.surplus(asked.labels)
+    changes = tuple(opening.look(asked.name, None)) if asked.name else ()
+    steps = [f"SELinux: take back the type of {pattern}" for pattern in gone.contexts]
+    steps += [f"SELinux: switch {name} off" for name in gone.booleans]
+    return Found(gone, changes, (*steps, *(step for change in changes for step in change.steps)))
+
+
+def take_back(asked: Surroundings, found: Found) -> None:
+    """Raises LabelError and OpeningError."""
+    if found.lack.contexts or found.lack.booleans:
+        labels.take_back(found.lack)
+    if found.changes:
+        opening.apply(asked.name, None)
