@@ -135,8 +135,13 @@ options:
         type: list
         elements: str
         default: []
+      served:
+        description: Ports that are somebody else's to let in; one that no rule of the firewall speaks of is a warning.
+        type: list
+        elements: int
+        default: []
       manage:
-        description: Without it, ports that the firewall holds closed are a warning.
+        description: Without it, O(opening.ports) are as O(opening.served).
         type: bool
         default: true
   selinux:
@@ -288,6 +293,8 @@ def _try(module: AnsibleModule, request: Request, verdict: Verdict) -> None:
 def absent(module: AnsibleModule, request: Request) -> None:
     asked = surroundings.wanted(module.params)
     found = surroundings.surplus(asked)
+    for warning in surroundings.closed_to_all(asked):
+        module.warn(warning)
     paths = host.present(request)
     steps = [f"remove {path}" for path in paths] + list(found.steps)
     diff = _diff(request, [], paths) + found.diff + [{"prepared": f"{step}\n"} for step in found.steps]

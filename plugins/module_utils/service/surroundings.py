@@ -16,7 +16,13 @@ OPENING = {
     "ports": {"type": "list", "elements": "int", "default": []},
     "sources": {"type": "list", "elements": "str", "default": []},
     "peers": {"type": "list", "elements": "str", "default": []},
+    "served": {"type": "list", "elements": "int", "default": []},
     "manage": {"type": "bool", "default": True},
+}
+# How a port is let in by hand.
+_BY_HAND = {
+    "firewalld": "firewall-cmd --permanent --add-port={0}/tcp; firewall-cmd --reload",
+    "ufw": "ufw allow {0}/tcp",
 }
 SELINUX = {
     "contexts": {"type": "dict", "default": {}},
@@ -27,13 +33,14 @@ SELINUX = {
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What is wanted. `name` of the opening, "" where nothing is said about firewalls; `opened` None: nothing of that name."""
+    """What is wanted. `name` of the opening, "" where firewalls are told nothing; `opened` None: nothing of that name; `told`:
+    ports that are somebody else's to open."""
 
     labels: Labels = field(default_factory=Labels)
     labelled: bool = True
     name: str = ""
     opened: Opening | None = None
-    managed: bool = True
+    told: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,9 +68,13 @@ def wanted(params: Mapping[str, Any]) -> Surroundings:
     said = Labels(selinux.get("contexts") or {}, tuple(selinux.get("booleans") or ()))
     if not asked:
         return Surroundings(said, selinux.get("manage", True))
-    opened = Opening(asked["name"], tuple(sorted(asked["ports"])), tuple(asked["sources"]), tuple(asked["peers"]))
-    present = params["state"] == "present" and bool(asked["ports"])
-    return Surroundings(said, selinux.get("manage", True), asked["name"], opened if present else None, asked["manage"])
+    ports, served = tuple(sorted(asked["ports"])), tuple(sorted(asked.get("served") or ()))
+    if params["state"] != "present" or not ports:
+        return Surroundings(said, selinux.get("manage", True), asked["name"], None, served)
+    if not asked["manage"]:
+        return Surroundings(said, selinux.get("manage", True), told=ports)
+    opened = Opening(asked["name"], ports, tuple(asked["sources"]), tuple(asked["peers"]))
+    return Surroundings(said, selinux.get("manage", True), asked["name"], opened, served)
 
 
 def look(asked: Surroundings) -> Found:
@@ -72,16 +83,25 @@ def look(asked: Surroundings) -> Found:
     changes = tuple(opening.look(asked.name, asked.opened)) if asked.name else ()
     told = [step for change in changes for step in change.steps]
     warnings = [change.warning for change in changes if change.warning]
-    if not asked.managed and asked.opened is not None and told:
-        warnings.append(
-            f"This host's firewall lets nobody in to {asked.opened}, and it is left alone as you say: {'; '.join(told)}"
-        )
-        changes, told = (), []
+    warnings += closed_to_all(asked)
     steps = lack.steps
     if not asked.labelled and steps:
         warnings.append(f"SELinux is on, and is left alone as you say. What it lacks: {'; '.join(steps)}")
         lack, steps = Lack(), []
     return Found(lack, changes, (*steps, *told), tuple(warnings), tuple(labels.tools(lack)))
+
+
+def closed_to_all(asked: Surroundings) -> list[str]:
+    """A warning for each firewall that lets nobody in to ports that are somebody else's to open."""
+    try:
+        found = opening.held_closed(asked.told) if asked.told else {}
+    except opening.OpeningError as error:
+        return [str(error)]
+    return [
+        f"{firewall} is on, and no rule of it lets anybody in to port {', '.join(map(str, ports))}: it answers on this host"
+        f" alone. Let your clients in there ({_BY_HAND[firewall].format(ports[0])})"
+        for firewall, ports in found.items()
+    ]
 
 
 def prepare(asked: Surroundings, found: Found, paths: Sequence[str]) -> None:

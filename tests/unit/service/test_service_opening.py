@@ -63,6 +63,9 @@ elif word == "--reload":
     loaded.write_text("\n".join(path.stem for path in policies.glob("*.xml")))
     with (home / "reloads").open("a") as stream:
         stream.write("x")
+elif word in ("--list-all-zones", "--list-all-policies"):
+    listing = home / word[2:]
+    print(listing.read_text() if listing.exists() else "public (active)\\n  services: ssh\\n  ports: ")
 elif word.startswith("--info-policy="):
     sys.exit(0 if loaded.exists() and word.partition("=")[2] in loaded.read_text().split() else 112)
 else:
@@ -231,7 +234,8 @@ def test_a_firewall_that_is_somebody_elses_is_told_of_and_left_alone(tools: Path
     found = surroundings.look(asked)
     assert found.steps == ()
     assert len(found.warnings) == 1
-    assert "lets nobody in to port 8001 to 10.0.0.5" in found.warnings[0]
+    assert "firewalld is on, and no rule of it lets anybody in to port 8001" in found.warnings[0]
+    assert "firewall-cmd --permanent --add-port=8001/tcp" in found.warnings[0]
     surroundings.let_in(asked, found)
     assert list((tools / "policies").iterdir()) == []
 
@@ -246,4 +250,53 @@ def test_no_ports_is_nothing_to_let_in(tools: Path) -> None:
     found = surroundings.look(asked)
     assert found.steps == ("firewalld: remove the policy vllm-gateway",)
     surroundings.let_in(asked, found)
+    assert list((tools / "policies").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("zones", "policies", "closed"),
+    [
+        ("public (active)\n  services: ssh\n  ports: \n", "", [443, 8001]),
+        ("public (active)\n  services: ssh https\n  ports: 8001/tcp\n", "", []),
+        ("public (active)\n  services: ssh\n  ports: 8000-8100/tcp 443/udp\n", "", [443]),
+        (
+            'public\n  rich rules: \n\trule family="ipv4" source address="10.0.80.1" port port="8001" protocol="tcp" accept\n',
+            "",
+            [443],
+        ),
+        ("public\n  ports: 18001/tcp 80010/tcp 800/tcp\n", "mine\n  ports: 443/tcp\n", [8001]),
+    ],
+)
+def test_ports_that_firewalld_says_nothing_of(tools: Path, zones: str, policies: str, closed: list[int]) -> None:
+    put(tools, "firewall-cmd", FIREWALLD)
+    assert opening.held_closed([443, 8001]) == {}
+    (tools / "firewalld.on").touch()
+    (tools / "list-all-zones").write_text(zones)
+    (tools / "list-all-policies").write_text(policies)
+    assert opening.held_closed([443, 8001]) == ({"firewalld": closed} if closed else {})
+
+
+@pytest.mark.parametrize(
+    ("listed", "closed"),
+    [
+        ("To                         Action      From\n22/tcp                     ALLOW       Anywhere\n", [443, 8001]),
+        ("443                        ALLOW       Anywhere\n8001/tcp (v6)              ALLOW       Anywhere (v6)\n", []),
+        ("8000:8100/tcp              ALLOW       10.0.0.0/8\n443/udp                    ALLOW       Anywhere\n", [443]),
+    ],
+)
+def test_ports_that_ufw_says_nothing_of(tools: Path, listed: str, closed: list[int]) -> None:
+    put(tools, "ufw", UFW)
+    (tools / "ufw.status").write_text(f"active\n\n{listed}")
+    assert opening.held_closed([443, 8001]) == ({"ufw": closed} if closed else {})
+
+
+def test_ports_that_clients_reach_without_a_gateway_are_told_of_and_nothing_is_opened(tools: Path) -> None:
+    put(tools, "firewall-cmd", FIREWALLD)
+    (tools / "firewalld.on").touch()
+    said = {"name": "engines", "ports": [], "sources": [], "peers": [], "served": [8938], "manage": True}
+    asked = surroundings.wanted({"state": "absent", "opening": said})
+    assert surroundings.surplus(asked).steps == ()
+    warnings = surroundings.closed_to_all(asked)
+    assert len(warnings) == 1
+    assert "port 8938: it answers on this host alone" in warnings[0]
     assert list((tools / "policies").iterdir()) == []
