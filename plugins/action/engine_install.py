@@ -15,6 +15,8 @@ from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine import bundle, sources
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.lock import LockError
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.tools import ToolError
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.wheels import WheelError
+from ansible_collections.baremetal.vllm.plugins.module_utils.rocm.builds import NoBuildError
 
 display = Display()
 
@@ -57,7 +59,7 @@ class ActionModule(ActionBase):
         try:
             with progress(f"{title}: 1 of 3, pack the files on the control node"):
                 packed, digest = self.pack(asked)
-        except (ToolError, LockError, OSError) as error:
+        except (ToolError, LockError, WheelError, NoBuildError, OSError) as error:
             raise AnsibleActionFail(f"vLLM {asked['release']} for {asked['accelerator']}: {error}") from error
         size = packed.stat().st_size
         started = time.monotonic()
@@ -66,7 +68,7 @@ class ActionModule(ActionBase):
             self._transfer_file(str(packed), remote)
         sent = time.monotonic() - started
         with progress(f"{title}: 3 of 3, build, compile and import it"):
-            indexes = sources.indexes_for(asked["release"], asked["accelerator"], asked.get("index_urls") or ())
+            indexes = _indexes(asked)
             arguments = {**asked, "bundle": remote, "lock_sha256": digest, "index_urls": list(indexes)}
             answer: dict[str, Any] = self._execute_module(module_args=arguments, task_vars=task_vars)
         answer.setdefault("seconds", {})["send"] = round(sent, 1)
@@ -79,16 +81,18 @@ class ActionModule(ActionBase):
             return bundle.from_wheelhouse(Path(source["wheelhouse"]))
         accelerator = asked["accelerator"]
         exclude = asked.get("exclude")
-        indexes = sources.indexes_for(asked["release"], accelerator, asked.get("index_urls") or ())
+        indexes = _indexes(asked)
+        build = sources.build_for(asked["release"], accelerator, asked.get("index_urls") or (), asked.get("rocm") or "")
         target = sources.Target(
             release=asked["release"],
             accelerator=accelerator,
             python=source["minor"],
             arch=source["arch"],
-            glibc=sources.GLIBC[accelerator],
+            glibc=sources.oldest_glibc(accelerator, build),
             exclude=tuple(sources.EXCLUDED[accelerator] if exclude is None else exclude),
             extra=tuple(asked.get("extra_requirements") or ()),
             indexes=indexes,
+            build=build.name if build else "",
         )
         home = sources.default_locks()
         lock_path = Path(source["lock"] or home / f"{target.name}.lock").expanduser()
@@ -96,3 +100,8 @@ class ActionModule(ActionBase):
         own_index = ["--default-index", asked["index_url"]] if asked.get("index_url") else []
         backend = ["--torch-backend", "cpu"] if accelerator == "cpu" and not indexes and not own_index else []
         return bundle.for_index(target, lock_path, home / target.name, [*own_index, *backend])
+
+
+def _indexes(asked: dict[str, Any]) -> tuple[str, ...]:
+    named, rocm = asked.get("index_urls") or (), asked.get("rocm") or ""
+    return sources.indexes_for(asked["release"], asked["accelerator"], named, rocm)

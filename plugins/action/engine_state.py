@@ -6,13 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine import lock, prepare, pythons, sources
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine import lock, prepare, pythons, rocm, sources
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.decide import (
     RefusalError,
     check_systemd,
     decide,
     room_needed,
 )
+from ansible_collections.baremetal.vllm.plugins.module_utils.rocm.builds import NoBuildError
+
+# What decides where an engine for ROCm comes from; the module on the host has no use for it.
+ROCM = ("source", "rocm", "index_url", "index_urls", "lock", "python")
 
 
 class ActionModule(ActionBase):
@@ -29,7 +33,7 @@ class ActionModule(ActionBase):
             return answer
         try:
             answer.update(self.judge(asked, answer))
-        except (RefusalError, pythons.NoPythonError, lock.LockError) as error:
+        except (RefusalError, pythons.NoPythonError, lock.LockError, NoBuildError) as error:
             return {"failed": True, "msg": f"vLLM {asked['release']} for {asked['accelerator']}: {error}"}
         return answer
 
@@ -50,13 +54,16 @@ class ActionModule(ActionBase):
         judged: dict[str, Any] = {"install": verdict.install, "reason": verdict.reason}
         if not verdict.install:
             return judged
+        if accelerator == "rocm":
+            _check_rocm(asked, answer)
         found = [pythons.HostPython(**python) for python in answer["pythons"]]
         wanted = str(asked.get("python") or "auto")
         if offline:
             if not houses:
                 directory = Path(asked.get("wheelhouse") or sources.default_wheelhouse()).expanduser()
+                named = f"{release}-{asked.get('rocm') or accelerator}"
                 raise RefusalError(
-                    f"no finished wheelhouse {release}-{accelerator}-py*-{answer['arch']} in {directory}. Prepare it:"
+                    f"no finished wheelhouse {named}-py*-{answer['arch']} in {directory}. Prepare it:"
                     f" ansible-playbook baremetal.vllm.wheelhouse -e wheelhouse_release={release}"
                     f" -e wheelhouse_accelerator={accelerator}, or set vllm_engine_source: index"
                 )
@@ -92,6 +99,19 @@ class ActionModule(ActionBase):
             "need_bytes": need,
         }
         return judged
+
+
+def _check_rocm(asked: dict[str, Any], answer: dict[str, Any]) -> None:
+    """Refuse what can be no engine for ROCm here, whoever wrote the task; the plan has told most of it before."""
+    wrong = [
+        str(problem)
+        for problem in rocm.of_host(asked["release"], {f"vllm_engine_{key}": asked.get(key) for key in ROCM})
+    ]
+    if asked.get("source") == "index" and not wrong:
+        build = sources.build_for(asked["release"], "rocm", asked.get("index_urls") or (), asked.get("rocm") or "")
+        wrong = [why] if build and (why := rocm.beyond(build, answer["glibc"], answer["arch"])) else []
+    if wrong:
+        raise RefusalError("; ".join(wrong))
 
 
 def _check_glibc(have: str, need: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible_collections.baremetal.vllm.plugins.module_utils.gateway import config, files, judge
 from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.certificate import join
@@ -37,14 +38,16 @@ class ActionModule(ActionBase):
         engine_key = str(given.get("engine_key") or "")
         _judge(plan, clients, engine_key, addresses)
         secrets = config.secret_files(clients, engine_key, self._certificate(plan["settings"]))
-        door = files.haproxy(templates, config.public_files(templates, plan, clients), secrets)
+        peers = [address for name, address in addresses.items() if name != host]
+        opening = files.let_in(plan["settings"], peers, boolean(given.get("host_firewall", True)))
+        labelled = boolean(given.get("selinux", True))
+        door = files.haproxy(templates, config.public_files(templates, plan, clients), secrets, opening, labelled)
         present, gone = [door], []
         if plan["settings"].get("tls_path"):
             present.append(files.renewal(plan["settings"]["tls_path"], templates))
         else:
             gone.append(files.renewal())
         if plan["settings"]["floating_address"]:
-            peers = [address for name, address in addresses.items() if name != host]
             interface = plan["settings"]["floating_interface"] or self._interface(peers[0])
             present.append(files.keepalived(config.keepalived(templates, plan, host, interface), templates))
         else:

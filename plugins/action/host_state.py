@@ -29,7 +29,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.service.secrets imp
 SENT = ("engine", "weights", "keep", "packages", "restart_replaced")
 # What is not given is as the role vllm_engine has it.
 ROLE = Path(__file__).resolve().parents[2] / "roles" / "vllm_engine" / "defaults" / "main.yml"
-OF_ROLE = ("keep", "prune", "source", "wheelhouse", "lock", "packages")
+OF_ROLE = ("keep", "prune", "source", "wheelhouse", "lock", "rocm", "packages")
 
 
 class ActionModule(ActionBase):

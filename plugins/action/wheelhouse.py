@@ -9,6 +9,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine import rocm
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.lock import LockError
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.prepare import (
     Options,
@@ -19,11 +20,12 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.engine.prepare impo
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.sources import (
     EXCLUDED,
-    GLIBC,
     PYTHONS,
     Target,
+    build_for,
     default_wheelhouse,
     indexes_for,
+    oldest_glibc,
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.tools import ToolError
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.wheels import WheelError
@@ -40,6 +42,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "exclude": {"type": "list", "elements": "str"},
     "extra_requirements": {"type": "list", "elements": "str", "default": []},
     "index_urls": {"type": "list", "elements": "str", "default": []},
+    "rocm": {"type": "str"},
     "torch_cpu_index": {"type": "str", "default": "https://download.pytorch.org/whl/cpu"},
     "lab_torchvision": {"type": "bool", "default": False},
     "lock": {"type": "path"},
@@ -50,19 +53,23 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 
 
 def target_of(asked: dict[str, Any]) -> Target:
-    """Return the target that the arguments describe."""
-    accelerator = asked["accelerator"]
+    """Return the target that the arguments describe; raises AnsibleActionFail where there can be none."""
+    accelerator, wanted = asked["accelerator"], asked["rocm"] or ""
+    if accelerator == "rocm" and (problems := rocm.of_wheelhouse(asked)):
+        raise AnsibleActionFail("Nothing was fetched.\n" + "\n".join(f"  - {problem}" for problem in problems))
+    build = build_for(asked["release"], accelerator, asked["index_urls"], wanted)
     exclude = EXCLUDED[accelerator] if asked["exclude"] is None else tuple(asked["exclude"])
     return Target(
         release=asked["release"],
         accelerator=accelerator,
         python=asked["python_version"] or PYTHONS[accelerator][0],
         arch=asked["arch"],
-        glibc=asked["glibc"] or GLIBC[accelerator],
+        glibc=asked["glibc"] or oldest_glibc(accelerator, build),
         exclude=tuple(sorted(exclude)),
         extra=tuple(asked["extra_requirements"]),
-        indexes=indexes_for(asked["release"], accelerator, asked["index_urls"]),
+        indexes=indexes_for(asked["release"], accelerator, asked["index_urls"], wanted),
         torchvision_lab=asked["lab_torchvision"] and accelerator == "cpu",
+        build=build.name if build else "",
     )
 
 

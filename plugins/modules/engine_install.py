@@ -37,6 +37,11 @@ options:
     type: list
     elements: str
     default: []
+  rocm:
+    description:
+      - The build for ROCm, such as V(rocm72); the release's first one where it is left out. Read by the action plugin.
+    type: str
+    default: ""
   exclude:
     description: Distributions to leave out of a lock that is resolved here. Read by the action plugin.
     type: list
@@ -97,6 +102,7 @@ def main() -> None:
             "source": {"type": "dict", "required": True},
             "index_url": {"type": "str", "default": ""},
             "index_urls": {"type": "list", "elements": "str", "default": []},
+            "rocm": {"type": "str", "default": ""},
             "exclude": {"type": "list", "elements": "str"},
             "extra_requirements": {"type": "list", "elements": "str", "default": []},
             "environment": {"type": "dict", "default": {}},

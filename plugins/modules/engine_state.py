@@ -49,6 +49,20 @@ options:
   lock:
     description: The lock on the control node for O(source=index). Read by the action plugin.
     type: path
+  rocm:
+    description:
+      - The build for ROCm, such as V(rocm72); the release's first one where it is left out. Read by the action plugin.
+    type: str
+    default: ""
+  index_url:
+    description: The default package index of the hosts for O(source=index). Read by the action plugin.
+    type: str
+    default: ""
+  index_urls:
+    description: Further package indexes, asked before the default one. Read by the action plugin.
+    type: list
+    elements: str
+    default: []
   python:
     description: V(auto), V(wheelhouse), an absolute path on the host, or a version. Read by the action plugin.
     type: str
@@ -127,6 +141,9 @@ def main() -> None:
             "source": {"type": "str", "default": "wheelhouse", "choices": ["wheelhouse", "index"]},
             "wheelhouse": {"type": "path"},
             "lock": {"type": "path"},
+            "rocm": {"type": "str", "default": ""},
+            "index_url": {"type": "str", "default": ""},
+            "index_urls": {"type": "list", "elements": "str", "default": []},
             "python": {"type": "str", "default": "auto"},
         },
         supports_check_mode=True,

@@ -36,6 +36,14 @@ options:
     description: The directory on the control node that holds the templates.
     type: path
     required: true
+  host_firewall:
+    description: Whether firewalld or ufw, where one is on, is told to let clients in; otherwise a closed port is a warning.
+    type: bool
+    default: true
+  selinux:
+    description: Whether SELinux, where it is on, is told what HAProxy may do; otherwise what it lacks is a warning.
+    type: bool
+    default: true
   compare:
     description: Tell in RV(steps) what would be done and do nothing, as in check mode; it is no change then.
     type: bool

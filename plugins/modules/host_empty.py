@@ -9,7 +9,7 @@ module: host_empty
 short_description: Remove from a host everything that the toolkit put there
 description:
   - Removes units (of models, gateway, canary and firewall), their files and state, engines, weights, caches, secrets,
-    generations, the user C(vllm) and the nftables table of the endpoints.
+    generations, the user C(vllm), the nftables table of the endpoints, and what the host's firewall and SELinux were told.
   - Leaves drivers and their settings (M(baremetal.vllm.driver_state) with C(state=absent) removes those), system packages,
     models that lie at paths of the operator's, and - unless O(drop_ins) - the operator's drop-ins, which RV(kept) names.
   - A directory of ours that is a mount or a link is emptied and stays.
@@ -55,7 +55,9 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import some
-from ansible_collections.baremetal.vllm.plugins.module_utils.service import empty, systemd
+from ansible_collections.baremetal.vllm.plugins.module_utils.service import empty, surroundings, systemd
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.labels import LabelError
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.opening import OpeningError
 
 SYSTEM = Path("/") / empty.UNITS
 
@@ -79,6 +81,9 @@ def remove(found: empty.Found, drop_ins: bool) -> None:
         subprocess.run(["systemctl", "reset-failed", unit], capture_output=True, check=False)
     if found.table and empty.look().table:
         systemd.run(["nft", "delete", "table", *empty.TABLE])
+    # Before the directory in which it is noted.
+    for asked in empty.around():
+        surroundings.take_back(asked, surroundings.surplus(asked))
     for file in found.files:
         Path(file).unlink(missing_ok=True)
     empty.clear_shelves()
@@ -104,7 +109,7 @@ def main() -> None:
         removed = found.lines(drop_ins)
         if removed and not module.check_mode:
             remove(found, drop_ins)
-    except systemd.SystemdError as error:
+    except (systemd.SystemdError, LabelError, OpeningError) as error:
         module.fail_json(msg=str(error))
     except OSError as error:
         module.fail_json(msg=f"{error.filename or 'a file of this host'}: {error.strerror}")

@@ -64,6 +64,9 @@ options:
         names them in any case.
     type: bool
     default: false
+  rocm:
+    description: The build for ROCm, such as V(rocm72); the release's first one where it is left out. Read by the action plugin.
+    type: str
   units:
     description: Internal, rendered units.
     type: list
@@ -253,6 +256,7 @@ def main() -> None:
             "wheelhouse": {"type": "path"},
             "lock": {"type": "path"},
             "restart_replaced": {"type": "bool", "default": False},
+            "rocm": {"type": "str"},
             "units": {"type": "list", "elements": "dict", "default": []},
             "files": {"type": "list", "elements": "dict", "default": []},
             "secrets_path": {"type": "path", "default": "/etc/vllm/secrets/api_key.env"},

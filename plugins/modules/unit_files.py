@@ -115,6 +115,59 @@ options:
     type: list
     elements: str
     default: []
+  opening:
+    description:
+      - What the host's own firewall lets in, where firewalld or ufw is on; a host without them is left as it is.
+      - With C(state=absent) and without ports, what was opened under that name is closed.
+    type: dict
+    suboptions:
+      name:
+        description: What it is known by - firewalld's policy C(vllm-NAME), the comment of ufw's rules.
+        type: str
+        required: true
+      ports:
+        description: TCP ports.
+        type: list
+        elements: int
+        default: []
+      sources:
+        description: Addresses and networks that may reach them; everybody where there are none.
+        type: list
+        elements: str
+        default: []
+      peers:
+        description: Addresses whose VRRP comes in.
+        type: list
+        elements: str
+        default: []
+      served:
+        description: Ports that are somebody else's to let in; one that no rule of the firewall speaks of is a warning.
+        type: list
+        elements: int
+        default: []
+      manage:
+        description: Without it, O(opening.ports) are as O(opening.served).
+        type: bool
+        default: true
+  selinux:
+    description:
+      - What SELinux must know, where it is on.
+      - With C(state=absent), what was said here is taken back.
+    type: dict
+    suboptions:
+      contexts:
+        description: Types by the patterns of paths that C(semanage fcontext) takes.
+        type: dict
+        default: {}
+      booleans:
+        description: Switches of the policy to put on for good.
+        type: list
+        elements: str
+        default: []
+      manage:
+        description: Without it, what is missing is a warning.
+        type: bool
+        default: true
   compare:
     description: Tell in RV(steps) what would be done and do nothing, as in check mode; it is no change then.
     type: bool
@@ -168,7 +221,7 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.baremetal.vllm.plugins.module_utils.service import fileset_host as host
 from ansible_collections.baremetal.vllm.plugins.module_utils.service import fileset_trial as trial
-from ansible_collections.baremetal.vllm.plugins.module_utils.service import systemd
+from ansible_collections.baremetal.vllm.plugins.module_utils.service import surroundings, systemd
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.fileset import (
     EFFECTS,
     Request,
@@ -177,6 +230,8 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.service.fileset imp
     masked,
     request_of,
 )
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.labels import LabelError
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.opening import OpeningError
 
 OWNED = {
     "path": {"type": "str", "required": True},
@@ -195,7 +250,9 @@ DIRECTORY = {**OWNED, "mode": {"type": "str", "default": "0755"}, "only": {"type
 
 
 def present(module: AnsibleModule, request: Request) -> None:
-    missing = [program for program in module.params["programs"] if not shutil.which(program)]
+    asked = surroundings.wanted(module.params)
+    found = surroundings.look(asked)
+    missing = [program for program in module.params["programs"] if not shutil.which(program)] + list(found.missing)
     users = [user for user in module.params["users"] if not _is_user(user)]
     lacking = bool(missing or users)
     seen = host.look(request, [] if missing else module.params["probe"])
@@ -205,7 +262,11 @@ def present(module: AnsibleModule, request: Request) -> None:
         steps.append(f"enable {request.unit}")
     if verdict.verb:
         steps.append(f"{verdict.verb} {request.unit} ({verdict.why})")
-    diff = _diff(request, verdict.write, verdict.remove) + [{"prepared": f"{step}\n"} for step in steps if _told(step)]
+    steps += found.steps
+    diff = _diff(request, verdict.write, verdict.remove) + found.diff
+    diff += [{"prepared": f"{step}\n"} for step in steps if _told(step)]
+    for warning in found.warnings:
+        module.warn(warning)
     only_look = module.check_mode or module.params["compare"]
     result = {
         "changed": _changes(module, steps),
@@ -222,7 +283,9 @@ def present(module: AnsibleModule, request: Request) -> None:
     if verdict.write or verdict.remove:
         _try(module, request, verdict)
     if not only_look:
+        surroundings.prepare(asked, found, verdict.directories)
         host.apply(request, seen, verdict)
+        surroundings.let_in(asked, found)
     module.exit_json(**result)
 
 
@@ -247,11 +310,17 @@ def _try(module: AnsibleModule, request: Request, verdict: Verdict) -> None:
 
 
 def absent(module: AnsibleModule, request: Request) -> None:
+    asked = surroundings.wanted(module.params)
+    found = surroundings.surplus(asked)
+    for warning in surroundings.closed_to_all(asked):
+        module.warn(warning)
     paths = host.present(request)
-    steps = [f"remove {path}" for path in paths]
-    diff = _diff(request, [], paths)
+    steps = [f"remove {path}" for path in paths] + list(found.steps)
+    diff = _diff(request, [], paths) + found.diff + [{"prepared": f"{step}\n"} for step in found.steps]
     if steps and not (module.check_mode or module.params["compare"]):
-        host.remove(request, paths)
+        if paths:
+            host.remove(request, paths)
+        surroundings.take_back(asked, found)
     module.exit_json(changed=_changes(module, steps), steps=steps, missing=[], missing_users=[], diff=diff)
 
 
@@ -302,6 +371,8 @@ def main() -> None:
             "validate": {"type": "list", "elements": "str", "default": []},
             "unit": {"type": "str"},
             "probe": {"type": "list", "elements": "str", "default": []},
+            "opening": {"type": "dict", "options": surroundings.OPENING},
+            "selinux": {"type": "dict", "options": surroundings.SELINUX},
             "compare": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
@@ -309,7 +380,7 @@ def main() -> None:
     try:
         request = request_of(module.params)
         (present if module.params["state"] == "present" else absent)(module, request)
-    except (ValueError, host.UnitError, systemd.SystemdError) as error:
+    except (ValueError, host.UnitError, systemd.SystemdError, OpeningError, LabelError) as error:
         module.fail_json(msg=str(error))
     except subprocess.TimeoutExpired as error:
         module.fail_json(msg=f"{' '.join(error.cmd)}: no end after {error.timeout:.0f} s")

@@ -11,7 +11,7 @@ description:
   - Fetches the wheels of one vLLM release for one accelerator and one Python, the C(uv) wheel that installs them on
     hosts, and writes C(requirements.lock), in which every file has its SHA-256.
   - Hosts then need no network for the engine. The files lie in
-    C(<directory>/<release>-<accelerator>-py<version>-<arch>/).
+    C(<directory>/<release>-<accelerator>-py<version>-<arch>/), with the build's name in place of V(rocm).
   - A second run does nothing. An interrupted run goes on where it was - C(manifest.json) is written last.
   - Wheels are fetched with pip, so that the control node's own pip configuration counts; versions are resolved with uv.
 options:
@@ -40,7 +40,7 @@ options:
   glibc:
     description:
       - The oldest glibc among the hosts. EL 9 has 2.34, Ubuntu 22.04 2.35, Debian 12 2.36.
-      - Defaults to 2.35 for V(rocm), 2.34 otherwise.
+      - Defaults to 2.34; for V(rocm) to what the build needs.
     type: str
   exclude:
     description:
@@ -56,10 +56,15 @@ options:
   index_urls:
     description:
       - Further package indexes, asked before the default one.
-      - Defaults for V(rocm) to C(https://wheels.vllm.ai/rocm/<release>/rocm723), vLLM's own index of ROCm builds.
+      - Defaults for V(rocm) to C(https://wheels.vllm.ai/rocm/<release>/<build>), vLLM's own index of that build.
     type: list
     elements: str
     default: []
+  rocm:
+    description:
+      - The build for V(rocm), such as V(rocm72). C(data/rocm.yml) has those of every release.
+      - Defaults to the build that an address in O(index_urls) ends in, else to the release's first one.
+    type: str
   torch_cpu_index:
     description: Where torch for CPU comes from when the control node's own pip does not find it.
     type: str

@@ -26,6 +26,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.engine.installed im
     read_marker,
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.wheels import sha256_of
+from ansible_collections.baremetal.vllm.plugins.module_utils.service import labels
 
 # Imports what a service imports first. vLLM itself only warns when its compiled part cannot be loaded and fails much
 # later with an AttributeError, so the proof is that the part is mapped into memory; where not, loading it says why.
@@ -67,6 +68,10 @@ _REMEDIES = (
     ("libgomp.so.1", "libgomp1 (Debian, Ubuntu) or libgomp (RHEL) is missing: see vllm_engine_packages"),
     ("GLIBC_", "the wheels ask for a newer glibc: prepare them with wheelhouse_glibc, or use a newer system"),
     ("Python.h", "Python's C headers are missing: python3.x-dev (Debian, Ubuntu), python3.x-devel (RHEL)"),
+    (
+        "no version of vllm==",
+        "no index that this host asks has the build that the lock names: see vllm_engine_index_urls",
+    ),
     ("ash mismatch", "a file differs from the lock: prepare the wheelhouse again, and find out how the file got there"),
     ("No space left", "the disk is full: free some space; nothing of this release is used before it is complete"),
 )
@@ -278,8 +283,10 @@ def _own(directory: Path) -> None:
 
 
 def close(job: Job) -> None:
-    """Close the tree for writing, and have it on the disk and not only in memory."""
+    """Close the tree for writing, give its programs and libraries SELinux's types where that is on, and have it on the disk
+    and not only in memory."""
     _own(job.path)
+    labels.restore([str(job.path), str(job.root / "python")])
     os.sync()
 
 
@@ -336,7 +343,7 @@ def build(job: Job) -> tuple[dict[str, str], dict[str, float]]:
         marker = finish(job, version)
         timed("import and close", clock)
         return marker, seconds
-    except OSError as error:
+    except (OSError, labels.LabelError) as error:
         remedy = remedy_for(str(error))
         raise BuildError(f"{error}" + (f"\nWhat to do: {remedy}" if remedy else "")) from error
     finally:

@@ -7,17 +7,21 @@ import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine import lock, wheels
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine import lock, rocm, wheels
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.prepare import (
     LOCK,
     exclusive,
     fetch_uv_wheel,
     read_manifest,
+    resolve,
+    told_for_rocm,
 )
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine.sources import Target, request
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine.tools import uv_compile
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.rocm_wheel import bundled_wheel
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.sources import Target, build_for, request
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.suits import unsuited
 
 BUNDLE = "bundle.tar"
+_OTHERS = "Name indexes that have it for {}"
 
 
 def _pack(directory: Path, files: list[tuple[Path, str]]) -> Path:
@@ -52,6 +56,11 @@ def for_index(target: Target, lock_path: Path, directory: Path, arguments: Seque
         if target.accelerator == "cpu":
             alias = wheels.write_alias(local, target.release)
             files.append((alias, f"wheels/{alias.name}"))
+        build = build_for(target.release, target.accelerator, target.indexes, target.build)
+        if build and build.bundled:
+            with told_for_rocm(build, "vllm_engine_index_urls", target):
+                own = bundled_wheel(target, build, local, directory / ".rocm")
+            files.append((own, f"wheels/{own.name}"))
         if not lock_path.exists():
             asked = request(target)
             source, overrides = directory / "requirements.in", directory / "overrides.in"
@@ -59,7 +68,13 @@ def for_index(target: Target, lock_path: Path, directory: Path, arguments: Seque
             overrides.write_text("\n".join(asked.overrides) + "\n")
             lock_path.parent.mkdir(parents=True, exist_ok=True)
             options = ["--find-links", str(local), "--override", str(overrides), *arguments]
-            uv_compile(target, source, lock_path, options, f"resolving {target.name}")
+            # Whole or not at all: a file that is there is obeyed from then on.
+            draft = lock_path.with_name(f".{lock_path.name}.draft")
+            draft.unlink(missing_ok=True)
+            resolve(target, source, draft, options, "vllm_engine_index_urls")
+            _check(target, draft, "vllm_engine_index_urls: what was resolved", _OTHERS.format(target.accelerator))
+            draft.replace(lock_path)
+        _check(target, lock_path, f"vllm_engine_lock: {lock_path}", rocm.MADE_ANEW)
         text = lock_path.read_text(encoding="utf-8")
         digest = lock.digest(text)
         uv = fetch_uv_wheel(target, directory / "tools")
@@ -70,3 +85,9 @@ def for_index(target: Target, lock_path: Path, directory: Path, arguments: Seque
         packed = _pack(directory, [*files, (uv, f"tools/{uv.name}"), (lock_path, LOCK)])
         mark.write_text(state)
         return packed, digest
+
+
+def _check(target: Target, path: Path, where: str, remedy: str) -> None:
+    pins = lock.parse_lock(path.read_text(encoding="utf-8"))
+    if why := unsuited(pins, target.release, target.accelerator, target.build):
+        raise lock.LockError(f"{where} does not suit: {why}. {remedy}")

@@ -11,15 +11,22 @@ import fcntl
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine import lock, wheels
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine.sources import Target, default_wheelhouse, request
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine import lock, rocm, wheels
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.rocm_wheel import bundled_wheel
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.sources import (
+    Target,
+    build_for,
+    default_wheelhouse,
+    request,
+)
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.suits import unsuited
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.tools import (
     ToolError,
     pip_download,
@@ -27,6 +34,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.engine.tools import
     uv_binary,
     uv_compile,
 )
+from ansible_collections.baremetal.vllm.plugins.module_utils.rocm.builds import Build
 
 MANIFEST = "manifest.json"
 LOCK = "requirements.lock"
@@ -68,7 +76,8 @@ def is_complete(directory: Path, manifest: dict[str, Any]) -> bool:
 
 def find(directory: Path, release: str, accelerator: str, arch: str) -> dict[str, dict[str, Any]]:
     """Return the finished wheelhouses of a release: path to manifest. `directory` is one of them or holds them."""
-    candidates = [directory, *sorted(directory.glob(f"{release}-{accelerator}-py*-{arch}"))]
+    # Builds for ROCm have their own names: 0.33.0-rocm100-py3.12-x86_64.
+    candidates = [directory, *sorted(directory.glob(f"{release}-{accelerator}*-py*-{arch}"))]
     found = {str(path): read_manifest(path) for path in candidates}
     wanted = (release, accelerator, arch)
     return {
@@ -82,17 +91,30 @@ def find(directory: Path, release: str, accelerator: str, arch: str) -> dict[str
 def acceptable(asked: Mapping[str, Any], arch: str) -> tuple[dict[str, dict[str, Any]], list[str]]:
     """The wheelhouses a host could be served from, and the digests of the locks that an installation may come from.
 
-    `asked` has release and accelerator, and source, wheelhouse and lock as M(baremetal.vllm.engine_state) takes them. No
-    digest at all means any.
+    `asked` has release and accelerator, and source, wheelhouse, lock and rocm as M(baremetal.vllm.engine_state) takes them.
+    No digest at all means any. Raises LockError for a lock of another release or accelerator.
     """
+    release, accelerator, build = asked["release"], asked["accelerator"], str(asked.get("rocm") or "")
     if asked.get("source", "wheelhouse") == "wheelhouse":
         directory = Path(asked.get("wheelhouse") or default_wheelhouse()).expanduser()
-        houses = find(directory, asked["release"], asked["accelerator"], arch)
+        houses = find(directory, release, accelerator, arch)
+        for house in list(houses):
+            pins = lock.parse_lock((Path(house) / LOCK).read_text(encoding="utf-8"))
+            if why := unsuited(pins, release, accelerator):
+                remedy = "Prepare it anew (ansible-playbook baremetal.vllm.wheelhouse … -e wheelhouse_update=true)"
+                raise lock.LockError(f"the wheelhouse {house} does not suit: {why}. {remedy}")
+            if unsuited(pins, release, accelerator, build):
+                del houses[house]
         return houses, [manifest["lock_sha256"] for manifest in houses.values()]
     try:
-        return {}, [lock.digest(Path(asked["lock"]).read_text(encoding="utf-8"))] if asked.get("lock") else []
+        text = Path(asked["lock"]).read_text(encoding="utf-8") if asked.get("lock") else ""
     except FileNotFoundError:
+        text = ""
+    if not text:
         return {}, []
+    if why := unsuited(lock.parse_lock(text), release, accelerator, build):
+        raise lock.LockError(f"vllm_engine_lock: {asked['lock']} does not suit: {why}. {rocm.MADE_ANEW}")
+    return {}, [lock.digest(text)]
 
 
 @contextmanager
@@ -119,7 +141,8 @@ class Preparation:
         self.wheels = self.directory / "wheels"
         self.tools = self.directory / "tools"
         self.resolved = self.directory / ".resolved.lock"
-        adapted = bool(self.target.torchvision_lab)
+        self.build = build_for(self.target.release, self.target.accelerator, self.target.indexes, self.target.build)
+        adapted = bool(self.target.torchvision_lab) + bool(self.build and self.build.bundled)
         self.steps = 4 + (self.target.accelerator == "cpu") + adapted + self.wants_python
 
     @property
@@ -148,7 +171,14 @@ class Preparation:
         return self.finish(pins, uv, archive)
 
     def local_wheels(self) -> str:
-        """Get what uv must find beside its indexes: the CPU build's torch and alias. Returns torchvision's version."""
+        """Get what uv must find beside its indexes: the CPU build's torch and alias, ROCm's package of sources.
+
+        Returns torchvision's version.
+        """
+        if self.build and self.build.bundled:
+            self.tell(f"build rocm {self.build.rocm}")
+            with told_for_rocm(self.build, "wheelhouse_index_urls", self.target):
+                bundled_wheel(self.target, self.build, self.wheels, self.directory / ".rocm")
         if self.target.accelerator != "cpu":
             return ""
         release = self.target.release
@@ -220,8 +250,11 @@ class Preparation:
         mark = self.directory / ".resolved.inputs"
         if self.options.lock:
             self.tell(f"read the lock {self.options.lock}")
-            text = Path(self.options.lock).read_text(encoding="utf-8")
+            text, source = Path(self.options.lock).read_text(encoding="utf-8"), f"wheelhouse_lock: {self.options.lock}"
+            remedy = "Name a lock that was made for this release, or none, so that versions are resolved"
         else:
+            source = "wheelhouse_index_urls: what was resolved"
+            remedy = f"Name indexes that have it for {self.target.accelerator}"
             if self.options.update:
                 self.resolved.unlink(missing_ok=True)
             known = mark.read_text() if mark.exists() and self.resolved.exists() else ""
@@ -230,14 +263,20 @@ class Preparation:
             else:
                 self.tell("resolve versions")
                 asked = request(self.target, torchvision)
-                source, overrides = self.directory / ".requirements.in", self.directory / ".overrides.in"
-                source.write_text("\n".join(asked.requirements) + "\n")
+                wanted, overrides = self.directory / ".requirements.in", self.directory / ".overrides.in"
+                wanted.write_text("\n".join(asked.requirements) + "\n")
                 overrides.write_text("\n".join(asked.overrides) + "\n")
                 arguments = ["--find-links", str(self.wheels), "--override", str(overrides)]
-                uv_compile(self.target, source, self.resolved, arguments, f"resolving {self.target.name}")
+                resolve(self.target, wanted, self.resolved, arguments, "wheelhouse_index_urls")
                 mark.write_text(self.target.inputs_digest())
             text = self.resolved.read_text(encoding="utf-8")
-        return lock.parse_lock(text)
+        pins = lock.parse_lock(text)
+        if why := unsuited(pins, self.target.release, self.target.accelerator, self.target.build):
+            mark.unlink(missing_ok=True)
+            if not self.options.lock:
+                self.resolved.unlink()
+            raise lock.LockError(f"{source} does not suit: {why}. {remedy}")
+        return pins
 
     def present(self, pins: tuple[lock.Pin, ...]) -> dict[str, tuple[Path, str]]:
         """Return the wheels that are here and allowed: name to path and SHA-256. Any other wheel is removed."""
@@ -346,6 +385,24 @@ class Preparation:
         partial.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
         partial.replace(self.directory / MANIFEST)
         return manifest
+
+
+@contextmanager
+def told_for_rocm(build: Build | None, key: str, target: Target) -> Iterator[None]:
+    """Add to a ToolError what to do about it where it is about a build for ROCm. `key`: the variable that names the indexes."""
+    try:
+        yield
+    except ToolError as error:
+        if build is None:
+            raise
+        raise ToolError(f"{error}\n{rocm.unresolved(key, build, target.indexes)}") from error
+
+
+def resolve(target: Target, source: Path, output: Path, arguments: Sequence[str], key: str) -> None:
+    """Resolve a target into a lock. `key`: the variable that names its indexes. Raises ToolError, with a remedy for ROCm."""
+    build = build_for(target.release, target.accelerator, target.indexes, target.build)
+    with told_for_rocm(build, key, target):
+        uv_compile(target, source, output, arguments, f"resolving {target.name}")
 
 
 def fetch_uv_wheel(target: Target, directory: Path) -> Path:

@@ -92,6 +92,11 @@ def choose_online(wanted: str, found: Sequence[HostPython], supported: Sequence[
             f" and the release runs on {', '.join(supported)}"
         )
     minors = list(supported) if wanted == "auto" else [".".join(wanted.split(".")[:2])]
+    if minors[0] not in supported:
+        raise NoPythonError(
+            f"vllm_engine_python asks for {wanted}, and the release runs on {', '.join(supported)}. Leave it out (auto), or"
+            f" write one of these"
+        )
     for minor in minors:
         for python in found:
             if python.minor == minor and wanted in ("auto", minor, python.version):

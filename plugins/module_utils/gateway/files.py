@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.gateway import values
 from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.config import DIRECTORY, environment
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.render import MARK
 
 DOOR, BODIES, FLOATING = "haproxy-vllm.service", "haproxy-vllm-bodies.service", "keepalived-vllm.service"
 RENEWED, RENEWAL = "haproxy-vllm-certificate.path", "haproxy-vllm-certificate.service"
 STATE, RUN = "/var/lib/haproxy-vllm", "/run/haproxy-vllm"
+# By what the host's firewall knows the door.
+OPENING = "gateway"
 # Of module rollout_lock; empty on a host that has no engine and that nobody holds.
 LOCKS = "/var/lib/vllm"
 KEEPALIVED = "/etc/keepalived/vllm.conf"
@@ -20,12 +24,30 @@ _UNITS = "/etc/systemd/system"
 # Read by needrestart alone: no change of it is one for HAProxy.
 _UPDATES = "/etc/needrestart/conf.d/vllm-gateway.conf"
 _KEEPER, _CHECK = "/usr/local/libexec/haproxy-vllm-state", "/usr/local/libexec/haproxy-vllm-check"
+# What the policy has to be told where SELinux is on. HAProxy is held to ports that are labelled for the web (haproxy_t), and
+# engines listen on others; its kept state lies beside /var/lib/haproxy, not in it; nothing below /usr/local/libexec is a program
+# to systemd; and keepalived may ask no port of HAProxy's but from a script of this type.
+SELINUX = {
+    "booleans": ["haproxy_connect_any"],
+    "contexts": {
+        f"{STATE}(/.*)?": "haproxy_var_lib_t",
+        _KEEPER: "bin_t",
+        _CHECK: "keepalived_unconfined_script_exec_t",
+    },
+}
 # A unit whose file changed goes on as it runs: what is new in it counts from its next start.
 _EFFECT = {"effect": "none"}
 
 
-def haproxy(templates: Path, public: Mapping[str, str], secrets: Mapping[str, str]) -> dict[str, Any]:
-    """The door and the reader of its large bodies. `public` and `secrets`: texts by path."""
+def haproxy(
+    templates: Path,
+    public: Mapping[str, str],
+    secrets: Mapping[str, str],
+    opening: Mapping[str, Any] | None = None,
+    labelled: bool = True,
+) -> dict[str, Any]:
+    """The door and the reader of its large bodies. `public` and `secrets`: texts by path; `opening`: what the host's firewall
+    lets in, nothing where it is None; `labelled`: whether SELinux is told what it must know."""
     units = {unit: _template(templates, f"{_UNITS}/{unit}") for unit in (DOOR, BODIES)}
     return {
         "files": [
@@ -40,6 +62,20 @@ def haproxy(templates: Path, public: Mapping[str, str], secrets: Mapping[str, st
         "programs": ["haproxy"],
         "validate": [_KEEPER, "try"],
         "unit": DOOR,
+        "opening": dict(opening or {"name": OPENING}),
+        "selinux": {**SELINUX, "manage": labelled},
+    }
+
+
+def let_in(settings: Mapping[str, Any], peers: Sequence[str], managed: bool) -> dict[str, Any]:
+    """The door as the host's firewall must know it: its port for everybody, and with a floating address the other gateways."""
+    listens = settings["address"]
+    inside = listens != values.ALL and ipaddress.ip_address(listens.strip("[]")).is_loopback
+    return {
+        "name": OPENING,
+        "ports": [] if inside else [settings["port"]],
+        "peers": list(peers) if settings["floating_address"] else [],
+        "manage": managed,
     }
 
 

@@ -30,7 +30,7 @@ KEYS = (
 )
 # Those that may differ between the gateways of one fleet.
 HOST_KEYS = ("gateway_floating_interface", "gateway_metrics_address")
-ROLE_KEYS = ("gateway_state",)
+ROLE_KEYS = ("gateway_state", "gateway_host_firewall", "gateway_selinux")
 
 
 @dataclass(frozen=True)

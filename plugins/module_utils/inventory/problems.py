@@ -50,6 +50,11 @@ class Problems:
         return tuple(self._found)
 
     @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """Likewise, those that are only told."""
+        return tuple(self._warned)
+
+    @property
     def found(self) -> set[Problem]:
         return {_named(problem, hosts) for problem, hosts in self._found.items()}
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver import request
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine import rocm as engine
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.gpus import Gpu, find, read_gpu
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu import settings_read
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.settings import Setting, unusable
@@ -33,6 +34,7 @@ HOST_KEYS = (
     "ansible_host",
     *settings_read.KEYS,
     *rocm.KEYS,
+    *engine.KEYS,
 )
 # Variables of these names are read as well, so that a misspelled one is told.
 HOST_PREFIXES = ("nvidia_driver_",)
@@ -103,6 +105,8 @@ def read_host(name: str, declared: Mapping[str, Any], problems: Problems) -> Hos
         for kind in kinds:
             request.check_declared(driver, kind, wrong)
         settings, software = settings_read.read_settings(declared, wrong), rocm.read_rocm(declared, wrong)
+        if accelerator == "rocm":
+            engine.check_host(release, declared, software, wrong)
         known = kinds[0] if len(kinds) == 1 and not cpu else None
         count = 0 if cpu else gpu_count
         host = Host(name, str(accelerator), release, count, known, driver.version, settings, software)
@@ -110,6 +114,8 @@ def read_host(name: str, declared: Mapping[str, Any], problems: Problems) -> Hos
             host = replace(host, gpus=gpus)
     for problem in wrong.problems:
         problems.add(problem.key, problem.reason, problem.remedy, name)
+    for problem in wrong.warnings:
+        problems.warn(problem.key, problem.reason, problem.remedy, name)
     return host
 
 

@@ -30,11 +30,11 @@ class Release:
 
 
 def releases() -> tuple[str, ...]:
-    return tuple(_data()["releases"])
+    return tuple(facts()["releases"])
 
 
 def release(version: str) -> Release | None:
-    entry = _data()["releases"].get(version)
+    entry = facts()["releases"].get(version)
     if entry is None:
         return None
     systems = {name: tuple(versions) for name, versions in entry["systems"].items()}
@@ -42,7 +42,7 @@ def release(version: str) -> Release | None:
 
 
 def family(system: System) -> str:
-    return "debian" if system.name in _data()["suites"] else "rhel"
+    return "debian" if system.name in facts()["suites"] else "rhel"
 
 
 def fits(known: Release, system: System) -> bool:
@@ -52,15 +52,15 @@ def fits(known: Release, system: System) -> bool:
 
 def key(mirror: str = "") -> dict[str, str]:
     """Where the signing key is, and its fingerprint."""
-    data = _data()
-    return {"url": f"{mirror or data['url']}/{data['key']}", "fingerprint": data["fingerprint"]}
+    said = facts()
+    return {"url": f"{mirror or said['url']}/{said['key']}", "fingerprint": said["fingerprint"]}
 
 
 def repositories(known: Release, system: System, driver: bool, mirror: str = "") -> list[dict[str, str]]:
     """Repositories of a supported system: {name, url, suite}; `driver` with that of the kernel module."""
-    base, folder = (mirror or _data()["url"]).rstrip("/"), known.folder
+    base, folder = (mirror or facts()["url"]).rstrip("/"), known.folder
     if family(system) == "debian":
-        suite = _data()["suites"][system.name][system.version]
+        suite = facts()["suites"][system.name][system.version]
         found = [{"name": "rocm", "url": f"{base}/rocm/apt/{folder}", "suite": suite}]
         if known.graphics:
             found.append({"name": "graphics", "url": f"{base}/graphics/{folder}/ubuntu", "suite": suite})
@@ -81,5 +81,6 @@ def repositories(known: Release, system: System, driver: bool, mirror: str = "")
 
 
 @cache
-def _data() -> Any:
+def facts() -> Any:
+    """What data/rocm.yml says."""
     return yaml.safe_load(FILE.read_text(encoding="utf-8"))

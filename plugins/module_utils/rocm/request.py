@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import HOSTS, Problems, did_you_mean
+from ansible_collections.baremetal.vllm.plugins.module_utils.rocm import builds
 from ansible_collections.baremetal.vllm.plugins.module_utils.rocm.model import Wanted
 from ansible_collections.baremetal.vllm.plugins.module_utils.rocm.releases import releases
 
@@ -15,7 +16,8 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.rocm.releases impor
 KEYS = ("rocm_version", "rocm_driver", "rocm_mirror", "rocm_mirror_key", "rocm_packages")
 DRIVERS = ("dkms", "kernel")
 # The libraries that PyTorch and vLLM are linked against, and the tools that tell of the GPUs.
-PACKAGES = ("rocm-hip-libraries", "rocminfo", "amd-smi-lib")
+TOOLS = ("rocminfo", "amd-smi-lib")
+PACKAGES = ("rocm-hip-libraries", *TOOLS)
 
 
 def read_rocm(declared: Mapping[str, Any], problems: Problems, host: str = "") -> Wanted | None:
@@ -57,4 +59,15 @@ def read_rocm(declared: Mapping[str, Any], problems: Problems, host: str = "") -
         problems.add(problem.key, problem.reason, problem.remedy, host)
     if wrong.problems:
         return None
-    return Wanted(version, driver, mirror.rstrip("/"), key, tuple(packages or PACKAGES))
+    return Wanted(version, driver, mirror.rstrip("/"), key, tuple(packages or _packages(declared)))
+
+
+def _packages(declared: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a host needs where it names no packages: an engine that brings ROCm's libraries along leaves the tools."""
+    urls = declared.get("vllm_engine_index_urls")
+    named = [str(url) for url in urls] if isinstance(urls, (list, tuple)) else []
+    try:
+        build = builds.chosen(str(declared.get("vllm_version")), str(declared.get("vllm_engine_rocm") or ""), named)
+    except builds.NoBuildError:
+        return PACKAGES
+    return TOOLS if build.bundled else PACKAGES

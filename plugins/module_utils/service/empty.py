@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.installed import used_by_processes
-from ansible_collections.baremetal.vllm.plugins.module_utils.service import systemd
+from ansible_collections.baremetal.vllm.plugins.module_utils.service import labels, surroundings, systemd
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.render import MARK
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.surroundings import Surroundings
 
 UNITS = "etc/systemd/system"
 _OURS = re.compile(r"vllm-.+\.service|(haproxy|keepalived|canary|firewall)-vllm(-[a-z]+)?\.(service|timer|path)")
@@ -35,6 +36,8 @@ SHELVES = ("etc/needrestart/conf.d", "etc/needrestart")
 PROGRAMS = "usr/local/libexec"
 ENGINES = "/opt/vllm"
 TABLE = ("inet", "vllm_endpoints")
+# Of the roles endpoint_firewall and gateway.
+OPENINGS = ("engines", "gateway")
 # As sysusers.d/vllm.conf makes it: a user of that name that somebody else made stays.
 USER, HOME = "vllm", "/var/cache/vllm"
 
@@ -52,6 +55,7 @@ class Found:
     user: bool
     table: bool
     running: tuple[str, ...]
+    surroundings: tuple[str, ...] = ()
 
     def lines(self, drop_ins: bool) -> list[str]:
         """What is removed, for a diff; with the operator's drop-ins or without."""
@@ -59,7 +63,7 @@ class Found:
         paths += [*self.files, *self.directories, *(f"{path}/*" for path in self.emptied)]
         paths += self.drop_ins if drop_ins else ()
         table = [f"nftables table {' '.join(TABLE)}"] if self.table else []
-        return [*paths, *table, *([f"user {USER}"] if self.user else [])]
+        return [*paths, *table, *self.surroundings, *([f"user {USER}"] if self.user else [])]
 
 
 def look(root: Path = Path("/")) -> Found:
@@ -83,7 +87,13 @@ def look(root: Path = Path("/")) -> Found:
         user=_user(),
         table=_table(),
         running=tuple(_running(units)),
+        surroundings=tuple(step for asked in around() for step in surroundings.surplus(asked).steps),
     )
+
+
+def around() -> list[Surroundings]:
+    """What the host's firewall and SELinux may have been told of us, by any of our roles."""
+    return [Surroundings(labels=labels.noted()), *(Surroundings(name=name) for name in OPENINGS)]
 
 
 def _ours(path: Path) -> bool:

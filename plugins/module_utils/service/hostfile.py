@@ -7,6 +7,8 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.service import labels
+
 
 @dataclass(frozen=True)
 class HostFile:
@@ -50,6 +52,8 @@ class HostFile:
         except OSError as error:
             draft.unlink(missing_ok=True)
             raise named(error, path) from error
+        # It has its directory's type, and the policy may have another one for it.
+        labels.restore([self.path])
 
 
 def named(error: OSError, path: Path) -> OSError:

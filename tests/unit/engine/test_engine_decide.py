@@ -146,3 +146,9 @@ def test_python_from_an_index(wanted: str, found: list[HostPython], choice: Choi
 def test_a_named_python_that_does_not_fit_is_refused() -> None:
     with pytest.raises(NoPythonError, match=r"host has 3\.9\.21 .*runs on 3\.12"):
         choose_online("/usr/bin/python3.9", host("3.9.21"), SUPPORTED)
+
+
+@pytest.mark.parametrize("wanted", ["3.9", "3.14.1"])
+def test_a_version_that_the_release_has_no_wheels_for_is_refused(wanted: str) -> None:
+    with pytest.raises(NoPythonError, match=r"vllm_engine_python asks for .*runs on 3\.12"):
+        choose_online(wanted, host("3.12.3"), SUPPORTED)

@@ -28,6 +28,7 @@ def test_what_is_asked_for() -> None:
 
 def test_rocm_has_an_index_of_its_own() -> None:
     assert indexes_for("0.30.0", "rocm", []) == ("https://wheels.vllm.ai/rocm/0.30.0/rocm723",)
+    assert indexes_for("0.33.0", "rocm", []) == ("https://wheels.vllm.ai/rocm/0.33.0/rocm100",)
     assert indexes_for("0.30.0", "rocm", ["https://mirror.example/rocm"]) == ("https://mirror.example/rocm",)
     assert indexes_for("0.30.0", "cuda", []) == ()
 

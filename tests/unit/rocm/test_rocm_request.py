@@ -32,6 +32,25 @@ def test_a_release_with_its_defaults() -> None:
     assert read(rocm_version="7.2.3") == (Wanted("7.2.3", "dkms", "", "", PACKAGES), [])
 
 
+@pytest.mark.parametrize(
+    ("engine", "packages"),
+    [
+        ({"vllm_version": "0.33.0"}, ("rocminfo", "amd-smi-lib")),
+        ({"vllm_version": "0.33.0", "vllm_engine_rocm": "rocm72"}, PACKAGES),
+        ({"vllm_version": "0.32.0"}, PACKAGES),
+        ({"vllm_version": "0.13.0"}, PACKAGES),
+        ({"vllm_version": "0.33.0", "rocm_packages": ["rocm"]}, ("rocm",)),
+    ],
+)
+def test_an_engine_that_brings_its_libraries_leaves_the_tools_to_the_host(
+    engine: dict[str, Any], packages: tuple[str, ...]
+) -> None:
+    found, told = read(rocm_version="7.2.3", **engine)
+    assert told == []
+    assert found is not None
+    assert found.packages == packages
+
+
 def test_everything_said(tmp_path: Path) -> None:
     key = tmp_path / "key.asc"
     key.write_text("a key")
