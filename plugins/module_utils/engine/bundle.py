@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine import lock, wheels
@@ -14,6 +15,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.engine.prepare impo
     fetch_uv_wheel,
     read_manifest,
 )
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.resolve import check, resolve
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.sources import Target, request
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.tools import uv_compile
 
@@ -40,10 +42,17 @@ def from_wheelhouse(directory: Path) -> tuple[Path, str]:
         return _pack(directory, files), manifest["lock_sha256"]
 
 
-def for_index(target: Target, lock_path: Path, directory: Path, arguments: Sequence[str]) -> tuple[Path, str]:
+def for_index(
+    target: Target,
+    lock_path: Path,
+    directory: Path,
+    arguments: Sequence[str],
+    say: Callable[[str], None] = lambda text: None,
+) -> tuple[Path, str]:
     """Return a bundle without the wheels that an index has: uv, the lock, and the CPU build's alias.
 
-    The lock is resolved at first use and then obeyed: it is the operator's to keep and to change.
+    The lock is resolved at first use and then obeyed: it is the operator's to keep and to change. `say` takes what the operator
+    should know of it.
     """
     with exclusive(directory):
         local = directory / "wheels"
@@ -53,14 +62,16 @@ def for_index(target: Target, lock_path: Path, directory: Path, arguments: Seque
             alias = wheels.write_alias(local, target.release)
             files.append((alias, f"wheels/{alias.name}"))
         if not lock_path.exists():
-            asked = request(target)
-            source, overrides = directory / "requirements.in", directory / "overrides.in"
-            source.write_text("\n".join(asked.requirements) + "\n")
-            overrides.write_text("\n".join(asked.overrides) + "\n")
             lock_path.parent.mkdir(parents=True, exist_ok=True)
-            options = ["--find-links", str(local), "--override", str(overrides), *arguments]
-            uv_compile(target, source, lock_path, options, f"resolving {target.name}")
+            resolved = directory / "resolved.lock"
+            resolved.unlink(missing_ok=True)
+            resolve(
+                target, request(target), directory, resolved, ["--find-links", str(local), *arguments], uv_compile, say
+            )
+            # Whole or not at all: what is there is obeyed from then on.
+            shutil.copyfile(resolved, lock_path)
         text = lock_path.read_text(encoding="utf-8")
+        check(lock.parse_lock(text), target.release, target.accelerator)
         digest = lock.digest(text)
         uv = fetch_uv_wheel(target, directory / "tools")
         mark = directory / "bundle.json"

@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine import lock, wheels
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine import kernels, lock, wheels
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.resolve import check, resolve
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.sources import Target, default_wheelhouse, request
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.tools import (
     ToolError,
@@ -119,6 +120,7 @@ class Preparation:
         self.wheels = self.directory / "wheels"
         self.tools = self.directory / "tools"
         self.resolved = self.directory / ".resolved.lock"
+        self.kernels_at: list[str] = []
         adapted = bool(self.target.torchvision_lab)
         self.steps = 4 + (self.target.accelerator == "cpu") + adapted + self.wants_python
 
@@ -132,6 +134,10 @@ class Preparation:
         self.step += begins
         elapsed = int(time.monotonic() - self.started)
         self.say(f"wheelhouse {self.target.name}: step {self.step} of {self.steps}, {text} ({elapsed} s so far)")
+
+    def note(self, text: str) -> None:
+        """Say what the operator should know of this wheelhouse."""
+        self.say(f"wheelhouse {self.target.name}: {text}")
 
     def prepare(self) -> dict[str, Any]:
         """Do what is missing and return the manifest."""
@@ -229,15 +235,13 @@ class Preparation:
                 self.tell("keep the versions resolved before")
             else:
                 self.tell("resolve versions")
-                asked = request(self.target, torchvision)
-                source, overrides = self.directory / ".requirements.in", self.directory / ".overrides.in"
-                source.write_text("\n".join(asked.requirements) + "\n")
-                overrides.write_text("\n".join(asked.overrides) + "\n")
-                arguments = ["--find-links", str(self.wheels), "--override", str(overrides)]
-                uv_compile(self.target, source, self.resolved, arguments, f"resolving {self.target.name}")
+                asked, found = request(self.target, torchvision), ["--find-links", str(self.wheels)]
+                resolve(self.target, asked, self.directory, self.resolved, found, uv_compile, self.note)
                 mark.write_text(self.target.inputs_digest())
             text = self.resolved.read_text(encoding="utf-8")
-        return lock.parse_lock(text)
+        pins = lock.parse_lock(text)
+        check(pins, self.target.release, self.target.accelerator)
+        return pins
 
     def present(self, pins: tuple[lock.Pin, ...]) -> dict[str, tuple[Path, str]]:
         """Return the wheels that are here and allowed: name to path and SHA-256. Any other wheel is removed."""
@@ -262,7 +266,11 @@ class Preparation:
         have = self.present(pins)
         missing = [pin for pin in pins if pin.name not in have]
         self.tell(f"fetch wheels: {len(have)} of {len(pins)}")
-        batches = [missing[start : start + _BATCH] for start in range(0, len(missing), _BATCH)]
+        # Compiled kernels come from an index of their own, a gigabyte each at most.
+        own = [pin for pin in missing if kernels.is_kernel(pin.name)]
+        rest = [pin for pin in missing if pin not in own]
+        batches = [rest[start : start + _BATCH] for start in range(0, len(rest), _BATCH)] + [[pin] for pin in own]
+        self.kernels_at = kernels.index_urls(self.target.kernels_index, kernels.read(pins).jit_cache)
         done = len(have)
         with ThreadPoolExecutor(max_workers=2) as pool:
             waiting = {pool.submit(self.fetch_batch, number, batch): batch for number, batch in enumerate(batches)}
@@ -281,7 +289,10 @@ class Preparation:
         """Fetch some pins, hashes checked by pip."""
         listed = self.directory / f".batch-{number}.txt"
         listed.write_text(lock.render_lock(tuple(batch)))
-        pip_download(self.target, self.wheels, ["--require-hashes", "-r", str(listed)], "fetching wheels")
+        arguments = ["--require-hashes", "-r", str(listed)]
+        if any(kernels.is_kernel(pin.name) for pin in batch):
+            arguments += [word for index in self.kernels_at for word in ("--extra-index-url", index)]
+        pip_download(self.target, self.wheels, arguments, f"fetching {', '.join(pin.name for pin in batch)}")
         listed.unlink()
 
     def fetch_uv(self) -> str:
