@@ -24,6 +24,7 @@ SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DEFAULT_HOME = "/usr/local/cuda"
 # Seconds. The slowest machine of a test took 43 with its other core busy.
 TIMEOUT = 900
+PROBE = "baremetal_vllm_probe"
 
 _ASK = r"""
 import importlib.metadata, json, pathlib
@@ -53,7 +54,7 @@ source.write_text(
     "__global__ void probe(float* x) { x[0] += 1.0f; }\n"
     "void run(float* x) { probe<<<1, 1>>>(x); }\n"
 )
-gen_jit_spec("baremetal_vllm_probe", [source]).build(False)
+gen_jit_spec(sys.argv[2], [source]).build(False)
 """
 
 
@@ -144,6 +145,22 @@ def _run(engine: Path, scratch: Path, code: str, arguments: Sequence[str] = (), 
     return done.stdout
 
 
+def _tells_symbols(home: str, scratch: Path) -> bool:
+    """Whether cuobjdump lists the kernel just compiled in the words that DeepGEMM looks for (csrc/jit/kernel_runtime.hpp)."""
+    tool = os.path.join(home, "bin", "cuobjdump")
+    made = next(scratch.rglob(f"{PROBE}.so"), None)
+    if made is None or not os.access(tool, os.X_OK):
+        return False
+    asked = [tool, "-symbols", str(made)]
+    try:
+        done = subprocess.run(
+            asked, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, timeout=60, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return bool(re.search(rb"^STT_FUNC\b.*\bSTO_ENTRY\b", done.stdout, re.MULTILINE))
+
+
 def _cause(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     # A compiler's or linker's own words say more than the exception that follows them.
@@ -152,10 +169,17 @@ def _cause(text: str) -> str:
 
 
 def prove(engine: Path, scratch: Path) -> dict[str, Any]:
-    """Return what `kernels.environment` takes of an engine: flashinfer, cubin, jit_cache, compiler; and `why`, in words, where
+    """Return what `kernels.environment` takes of an engine: flashinfer, cubin, jit_cache, compiler, cuobjdump; and `why`, in words, where
     something is lacking ('' otherwise). Never raises: an engine without kernels can serve.
     """
-    record: dict[str, Any] = {"flashinfer": "", "cubin": "", "jit_cache": "", "compiler": "", "why": ""}
+    record: dict[str, Any] = {
+        "flashinfer": "",
+        "cubin": "",
+        "jit_cache": "",
+        "compiler": "",
+        "cuobjdump": False,
+        "why": "",
+    }
     record["flashinfer"] = version_of(engine, "flashinfer_python")
     if not record["flashinfer"]:
         return record
@@ -171,8 +195,8 @@ def prove(engine: Path, scratch: Path) -> dict[str, Any]:
         doubts.append(f"FlashInfer {record['flashinfer']} does not say which kernels it has: {error}")
     for home in homes:
         try:
-            _run(engine, scratch, _COMPILE, [str(scratch)], home)
-            record["compiler"] = home
+            _run(engine, scratch, _COMPILE, [str(scratch), PROBE], home)
+            record["compiler"], record["cuobjdump"] = home, _tells_symbols(home, scratch)
             break
         except (ProofError, OSError) as error:
             doubts.append(f"{home}/bin/nvcc cannot compile FlashInfer's kernels: {error}")

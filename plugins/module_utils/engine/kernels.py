@@ -21,8 +21,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 FLASHINFER, CUBIN, JIT_CACHE = "flashinfer-python", "flashinfer-cubin", "flashinfer-jit-cache"
-NVCC, TOOLKIT = "nvidia-cuda-nvcc", "cuda-toolkit"
+NVCC, CUOBJDUMP, TOOLKIT = "nvidia-cuda-nvcc", "nvidia-cuda-cuobjdump", "cuda-toolkit"
 SAMPLER = "VLLM_USE_FLASHINFER_SAMPLER"
+DEEP_GEMM = "VLLM_USE_DEEP_GEMM"
 # What names a compiler to FlashInfer, DeepGEMM and torch; an operator who sets either has one of his own.
 CUDA_HOME = ("CUDA_HOME", "CUDA_PATH")
 # The first release that samples with FlashInfer by default.
@@ -147,10 +148,19 @@ def lacking(kernels: Kernels) -> str:
     return f"it has no {JIT_CACHE} and {compiler}"
 
 
-def toolkit(pins: Iterable[Pinned]) -> str:
-    """Return the requirement that makes nvcc and its headers torch's own CUDA; '' where torch does not pin a toolkit."""
+def toolkit(pins: Iterable[Pinned]) -> tuple[str, ...]:
+    """Return the requirements that make a toolkit of torch's own CUDA; none where torch pins none, or one of CUDA 12: the packages
+    of that one lie apart.
+
+    They are what vLLM's own image has for kernels that are compiled at run time (docker/Dockerfile of 0.33.0); nvrtc, curand and
+    cublas come with torch. cuobjdump reads what older compilers wrote, and pip has none of 13.0 and 13.1. DeepGEMM reads its
+    list of symbols (STT_FUNC, STO_ENTRY), which has other words from 13.5 on (FUNC, ENTRY: tried, 13.2.51 to 13.5.37).
+    """
     version = next((pin.version for pin in pins if pin.name == TOOLKIT), "")
-    return f"{TOOLKIT}[nvcc,cccl]=={version}" if version else ""
+    major = version.partition(".")[0]
+    if not major.isdigit() or int(major) < 13:
+        return ()
+    return (f"{TOOLKIT}[nvcc,cccl]=={version}", f"{CUOBJDUMP}>={major},<13.5" if major == "13" else CUOBJDUMP)
 
 
 def is_kernel(name: str) -> bool:
@@ -177,11 +187,14 @@ def index_urls(asked: str, jit_cache: str) -> list[str]:
 def environment(release: str, accelerator: str, record: Mapping[str, Any]) -> dict[str, str]:
     """Return what a unit is told of an engine's kernels; `record` is `kernels` of its marker, {} for none.
 
-    `record` holds flashinfer, cubin and jit_cache (versions), and compiler (a directory with bin/nvcc that compiled).
+    `record` holds flashinfer, cubin and jit_cache (versions), compiler (a directory with bin/nvcc that compiled), and cuobjdump
+    (whether that one, beside it, tells symbols in DeepGEMM's words).
     """
     if not record.get("flashinfer") or not wanted(release, accelerator):
         return {}
     if record.get("compiler"):
         # FlashInfer, DeepGEMM and tilelang look there first; ninja and g++ are on every unit's PATH.
-        return {CUDA_HOME[0]: str(record["compiler"])}
+        told = {CUDA_HOME[0]: str(record["compiler"])}
+        # With a CUDA_HOME DeepGEMM can be imported, and ends the engine where it lacks this tool (csrc/jit/kernel_runtime.hpp).
+        return told if record.get("cuobjdump") else {**told, DEEP_GEMM: "0"}
     return {} if record.get("jit_cache") else {SAMPLER: "0"}

@@ -41,7 +41,7 @@ def resolve(
         return
     toolkit = kernels.toolkit(lock.parse_lock(output.read_text(encoding="utf-8")))
     if toolkit:
-        source.write_text("\n".join([*asked.requirements, toolkit]) + "\n")
+        source.write_text("\n".join([*asked.requirements, *toolkit]) + "\n")
         compile_(target, source, output, options, f"resolving {target.name} with a compiler of its CUDA")
     pins = lock.parse_lock(output.read_text(encoding="utf-8"))
     brought = find_kernels(target, pins, directory, compile_, say)

@@ -47,6 +47,7 @@ def resolve(
             added = {name: value for name, value in added.items() if before.environment.get(name) == value}
         if any(name in planned.environment for name in _DECIDED):
             added = {}
+        added = {name: value for name, value in added.items() if name not in planned.environment}
         resolved.append(_with(unit, added) if added else dict(unit))
     return resolved
 

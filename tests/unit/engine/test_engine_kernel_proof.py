@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine import kernel_proof
@@ -85,7 +86,7 @@ def host_without_cuda(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CUDA_HOME", "/nonexistent")
 
 
-def proved(engine: Path, tmp_path: Path) -> dict[str, str]:
+def proved(engine: Path, tmp_path: Path) -> dict[str, Any]:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     return kernel_proof.prove(engine, scratch)
@@ -99,6 +100,7 @@ def test_the_locks_own_compiler_is_laid_out_and_proved(tmp_path: Path) -> None:
         "cubin": "",
         "jit_cache": "",
         "compiler": str(engine / "cuda"),
+        "cuobjdump": False,
         "why": "",
     }
     # The directory stays where it is, and may be looked at from elsewhere: no link leads out of the engine.
@@ -126,6 +128,22 @@ def test_a_compiler_that_does_not_compile_is_none(tmp_path: Path, nvcc: str, run
     assert said in record["why"]
     assert "VLLM_USE_FLASHINFER_SAMPLER=0" in record["why"]
     assert "vllm_engine_kernels_index" in record["why"]
+
+
+# As 13.2.51 to 13.4.92 and 13.5.37 told them of the same cubin.
+@pytest.mark.parametrize(
+    ("line", "usable"),
+    [
+        ("STT_FUNC         STB_GLOBAL STO_ENTRY      _Z5probePf", True),
+        ("FUNC          GLOBAL  DEFAULT    ENTRY                                _Z5probePf", False),
+    ],
+)
+def test_a_cuobjdump_is_one_whose_words_deepgemm_reads(tmp_path: Path, line: str, usable: bool) -> None:
+    engine = lay(tmp_path / "0.33.0", nvcc=":")
+    tool = next(engine.rglob("bin/nvcc")).with_name("cuobjdump")
+    tool.write_text(f'#!/bin/sh\ntest -e "$2" && echo "{line}"\n')
+    tool.chmod(0o755)
+    assert proved(engine, tmp_path)["cuobjdump"] is usable
 
 
 def test_the_hosts_own_compiler_comes_after_the_engines(tmp_path: Path) -> None:

@@ -49,8 +49,8 @@ def test_what_locks_of_releases_lack() -> None:
     assert kernels.lacking(kernels.read(LOCK_0_33)).endswith("nvidia-cuda-nvcc 13.5 does not go with CUDA 13.0")
     assert kernels.lacking(replace(kernels.read(LOCK_0_33), nvcc="13.0")) == ""
     assert kernels.lacking(replace(kernels.read(LOCK_0_33), jit_cache=f"{FLASHINFER}+cu130")) == ""
-    assert kernels.toolkit(LOCK_0_33) == "cuda-toolkit[nvcc,cccl]==13.0.3.0"
-    assert kernels.toolkit(pins(torch="2.9.0+cu129")) == ""
+    assert kernels.toolkit(LOCK_0_33) == ("cuda-toolkit[nvcc,cccl]==13.0.3.0", "nvidia-cuda-cuobjdump>=13,<13.5")
+    assert kernels.toolkit(pins(torch="2.9.0+cu129")) == kernels.toolkit(pins(cuda_toolkit="12.9.1")) == ()
     assert kernels.read(pins(torch="2.9.0+cu129", nvidia_cuda_runtime_cu12="12.9.79")).cuda == "12.9"
 
 
@@ -106,28 +106,19 @@ def test_which_releases_sample_with_flashinfer(release: str, accelerator: str, e
 @pytest.mark.parametrize(
     ("release", "accelerator", "record", "expected"),
     [
-        (
-            "0.33.0",
-            "cuda",
-            {"flashinfer": "1", "compiler": "/opt/vllm/0.33.0/cuda"},
-            {"CUDA_HOME": "/opt/vllm/0.33.0/cuda"},
-        ),
-        ("0.33.0", "cuda", {"flashinfer": "1", "jit_cache": "1+cu130", "compiler": "/c"}, {"CUDA_HOME": "/c"}),
-        ("0.33.0", "cuda", {"flashinfer": "1", "jit_cache": "1+cu130", "compiler": ""}, {}),
-        (
-            "0.33.0",
-            "cuda",
-            {"flashinfer": "1", "cubin": "1", "jit_cache": "", "compiler": ""},
-            {"VLLM_USE_FLASHINFER_SAMPLER": "0"},
-        ),
+        ("0.33.0", "cuda", {"compiler": "/c", "cuobjdump": True}, {"CUDA_HOME": "/c"}),
+        ("0.33.0", "cuda", {"jit_cache": "1+cu130", "compiler": "/c", "cuobjdump": True}, {"CUDA_HOME": "/c"}),
+        ("0.33.0", "cuda", {"compiler": "/c"}, {"CUDA_HOME": "/c", "VLLM_USE_DEEP_GEMM": "0"}),
+        ("0.33.0", "cuda", {"jit_cache": "1+cu130", "compiler": ""}, {}),
+        ("0.33.0", "cuda", {"cubin": "1", "jit_cache": "", "compiler": ""}, {"VLLM_USE_FLASHINFER_SAMPLER": "0"}),
         ("0.33.0", "cuda", {"flashinfer": ""}, {}),
-        ("0.33.0", "cuda", {}, {}),
-        ("0.20.2", "cuda", {"flashinfer": "1"}, {}),
-        ("0.33.0", "cpu", {"flashinfer": "1"}, {}),
+        ("0.20.2", "cuda", {}, {}),
+        ("0.33.0", "cpu", {}, {}),
     ],
 )
 def test_what_units_are_told(release: str, accelerator: str, record: dict[str, str], expected: dict[str, str]) -> None:
-    assert kernels.environment(release, accelerator, record) == expected
+    assert kernels.environment(release, accelerator, {"flashinfer": "1", **record}) == expected
+    assert kernels.environment(release, accelerator, {}) == {}
 
 
 @pytest.mark.parametrize("value", ["flashinfer.ai/whl", "ftp://mirror", 7, ["https://x"], "https://a b", "None"])
@@ -201,6 +192,8 @@ def indexes(tmp_path: Path) -> Iterator[Indexes]:
     made.add("simple", "cuda-toolkit", "13.0.3", *(f'{r}; extra == "{e}"' for e, rs in toolkit.items() for r in rs))
     made.add("simple", "nvidia-cuda-runtime", "13.0.96")
     made.add("simple", "nvidia-cuda-cccl", "13.0.85")
+    made.add("simple", "nvidia-cuda-cuobjdump", "13.5.37")
+    made.add("simple", "nvidia-cuda-cuobjdump", "13.4.92")
     for version in ("13.0.88", "13.5.37"):
         made.add("simple", "nvidia-cuda-nvcc", version)
     made.add("simple", "flashinfer-python", FLASHINFER)
@@ -234,7 +227,8 @@ def test_compiled_kernels_and_one_toolkit_are_locked(indexes: Indexes, tmp_path:
         "flashinfer-jit-cache-sm90a": f"{FLASHINFER}+cu130",
         "flashinfer-jit-cache-sm100a": f"{FLASHINFER}+cu130",
     }
-    assert (versions["nvidia-cuda-nvcc"], versions["nvidia-cuda-cccl"]) == ("13.0.88", "13.0.85")
+    toolkit = {"nvidia-cuda-nvcc": "13.0.88", "nvidia-cuda-cccl": "13.0.85", "nvidia-cuda-cuobjdump": "13.4.92"}
+    assert {name: versions[name] for name in toolkit} == toolkit
     assert said == []
 
 

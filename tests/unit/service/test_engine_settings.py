@@ -17,12 +17,13 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.service.unitfile im
     with_digest,
 )
 
-SAMPLER, HOME = "VLLM_USE_FLASHINFER_SAMPLER", "CUDA_HOME"
-NOTHING = {"flashinfer": "0.7.2.post1", "cubin": "", "jit_cache": "", "compiler": "", "why": "x"}
+SAMPLER, HOME, DEEP_GEMM = "VLLM_USE_FLASHINFER_SAMPLER", "CUDA_HOME", "VLLM_USE_DEEP_GEMM"
+NOTHING: dict[str, Any] = {"flashinfer": "0.7.2.post1", "cubin": "", "jit_cache": "", "compiler": "", "why": "x"}
+COMPILER = {**NOTHING, "compiler": "/opt/vllm/0.33.0/cuda", "cuobjdump": True}
 
 
 def installed_engine(
-    root: Path, record: dict[str, str] | None, release: str = "0.33.0", accelerator: str = "cuda"
+    root: Path, record: dict[str, Any] | None, release: str = "0.33.0", accelerator: str = "cuda"
 ) -> Path:
     """An engine's directory with its marker; `record` None as before there were records."""
     engine = root / release
@@ -49,25 +50,26 @@ def sent(unit: Any, engine: Path, **environment: str) -> dict[str, str]:
 
 def told(unit: dict[str, str]) -> dict[str, str]:
     environment = read_unit(unit["text"]).environment
-    return {name: environment[name] for name in (SAMPLER, HOME) if name in environment}
+    return {name: environment[name] for name in (SAMPLER, HOME, DEEP_GEMM) if name in environment}
 
 
 @pytest.mark.parametrize(
     ("record", "environment", "expected"),
     [
         (NOTHING, {}, {SAMPLER: "0"}),
-        ({**NOTHING, "compiler": "/opt/vllm/0.33.0/cuda"}, {}, {HOME: "/opt/vllm/0.33.0/cuda"}),
+        (COMPILER, {}, {HOME: "/opt/vllm/0.33.0/cuda"}),
         ({**NOTHING, "jit_cache": "0.7.2.post1+cu130"}, {}, {}),
         ({}, {}, {}),
         # The operator's word is the last one.
         (NOTHING, {SAMPLER: "1"}, {SAMPLER: "1"}),
         (NOTHING, {HOME: "/srv/cuda"}, {HOME: "/srv/cuda"}),
-        ({**NOTHING, "compiler": "/opt/vllm/0.33.0/cuda"}, {HOME: "/srv/cuda"}, {HOME: "/srv/cuda"}),
-        ({**NOTHING, "compiler": "/opt/vllm/0.33.0/cuda"}, {"CUDA_PATH": "/srv/cuda"}, {}),
+        (COMPILER, {HOME: "/srv/cuda"}, {HOME: "/srv/cuda"}),
+        ({**COMPILER, "cuobjdump": False}, {DEEP_GEMM: "1"}, {HOME: "/opt/vllm/0.33.0/cuda", DEEP_GEMM: "1"}),
+        (COMPILER, {"CUDA_PATH": "/srv/cuda"}, {}),
     ],
 )
 def test_a_unit_is_told_what_its_engine_proved(
-    unit: Any, tmp_path: Path, record: dict[str, str], environment: dict[str, str], expected: dict[str, str]
+    unit: Any, tmp_path: Path, record: dict[str, Any], environment: dict[str, str], expected: dict[str, str]
 ) -> None:
     planned = sent(unit, installed_engine(tmp_path, record), **environment)
     (resolved,) = engine_settings.resolve([planned], {}, ())
