@@ -169,8 +169,8 @@ def _cause(text: str) -> str:
 
 
 def prove(engine: Path, scratch: Path) -> dict[str, Any]:
-    """Return what `kernels.environment` takes of an engine: flashinfer, cubin, jit_cache, compiler, cuobjdump; and `why`, in words, where
-    something is lacking ('' otherwise). Never raises: an engine without kernels can serve.
+    """Return what `kernels.environment` takes of an engine: flashinfer, cubin, jit_cache, compiler, cuobjdump; and `why` in words
+    where something is lacking ('' otherwise). Never raises: an engine without kernels can serve.
     """
     record: dict[str, Any] = {
         "flashinfer": "",

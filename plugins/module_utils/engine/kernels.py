@@ -149,8 +149,8 @@ def lacking(kernels: Kernels) -> str:
 
 
 def toolkit(pins: Iterable[Pinned]) -> tuple[str, ...]:
-    """Return the requirements that make a toolkit of torch's own CUDA; none where torch pins none, or one of CUDA 12: the packages
-    of that one lie apart.
+    """Return the requirements that make a toolkit of torch's own CUDA; none where torch pins none, or one of CUDA 12, whose
+    packages lie apart.
 
     They are what vLLM's own image has for kernels that are compiled at run time (docker/Dockerfile of 0.33.0); nvrtc, curand and
     cublas come with torch. cuobjdump reads what older compilers wrote, and pip has none of 13.0 and 13.1. DeepGEMM reads its
