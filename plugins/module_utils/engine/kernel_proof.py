@@ -202,6 +202,12 @@ def prove(engine: Path, scratch: Path) -> dict[str, Any]:
             doubts.append(f"{home}/bin/nvcc cannot compile FlashInfer's kernels: {error}")
     if not homes:
         doubts.append("there is no nvcc")
+    if record["jit_cache"] and not record["compiler"]:
+        record["why"] = (
+            f"FlashInfer's compiled kernels are there and no compiler is: DeepGEMM is switched off (VLLM_USE_DEEP_GEMM=0), and a"
+            f" kernel that is not among the compiled ones ends a start. {_list(doubts)}. See that g++ is installed"
+            " (vllm_engine_packages), and prepare the wheelhouse or lock anew"
+        )
     if not record["jit_cache"] and not record["compiler"]:
         record["why"] = (
             f"FlashInfer {record['flashinfer']} has no compiled kernels and no compiler here, so {kernels.LOSS}. {_list(doubts)}."

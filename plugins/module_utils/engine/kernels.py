@@ -39,7 +39,7 @@ _ADDRESS = re.compile(r"(https?|file)://\S+", re.IGNORECASE)
 # What is lost with the variable.
 LOSS = (
     "engines sample top-k and top-p with vLLM's own kernels (VLLM_USE_FLASHINFER_SAMPLER=0), which is slower at large batches,"
-    " and cannot use FlashInfer's attention and expert kernels"
+    " multiply FP8 blocks without DeepGEMM (VLLM_USE_DEEP_GEMM=0), and cannot use FlashInfer's attention and expert kernels"
 )
 
 
@@ -197,4 +197,6 @@ def environment(release: str, accelerator: str, record: Mapping[str, Any]) -> di
         told = {CUDA_HOME[0]: str(record["compiler"])}
         # With a CUDA_HOME DeepGEMM can be imported, and ends the engine where it lacks this tool (csrc/jit/kernel_runtime.hpp).
         return told if record.get("cuobjdump") else {**told, DEEP_GEMM: "0"}
-    return {} if record.get("jit_cache") else {SAMPLER: "0"}
+    # DeepGEMM compiles every kernel at run time. Without a toolkit it could not be imported, so vLLM did without it; from 0.32.0 on
+    # it looks for one when it first compiles (third-party/deep_jit, in cmake/external_projects/deepgemm.cmake).
+    return {DEEP_GEMM: "0"} if record.get("jit_cache") else {SAMPLER: "0", DEEP_GEMM: "0"}

@@ -60,8 +60,10 @@ def _of_engine(engine: Path) -> dict[str, Any]:
         return {"environment": {}, "guessed": False}
     if isinstance(marker.get("kernels"), dict):
         return {"environment": kernels.environment(release, accelerator, marker["kernels"]), "guessed": False}
-    environment = kernels.environment(release, accelerator, kernel_proof.look(engine))
-    return {"environment": {k: v for k, v in environment.items() if k == kernels.SAMPLER}, "guessed": True}
+    looked = kernel_proof.look(engine)
+    # A compiler of the host's own is found without being named.
+    environment = {} if looked["compiler"] else kernels.environment(release, accelerator, looked)
+    return {"environment": environment, "guessed": True}
 
 
 def _with(unit: Mapping[str, Any], added: Mapping[str, str]) -> dict[str, Any]:

@@ -153,9 +153,11 @@ def test_the_hosts_own_compiler_comes_after_the_engines(tmp_path: Path) -> None:
     assert proved(engine, tmp_path)["compiler"] == str(tmp_path / "usr-local-cuda")
 
 
-def test_compiled_kernels_need_no_compiler(tmp_path: Path) -> None:
+def test_compiled_kernels_do_without_a_compiler_and_deepgemm_does_not(tmp_path: Path) -> None:
     record = proved(lay(tmp_path / "0.33.0", compiled=True), tmp_path)
-    assert (record["jit_cache"], record["compiler"], record["why"]) == ("0.7.2.post1+cu130", "", "")
+    assert (record["jit_cache"], record["compiler"]) == ("0.7.2.post1+cu130", "")
+    assert "VLLM_USE_DEEP_GEMM=0" in record["why"]
+    assert "VLLM_USE_FLASHINFER_SAMPLER" not in record["why"]
 
 
 def test_kernels_that_flashinfer_does_not_take_are_none(tmp_path: Path) -> None:

@@ -109,8 +109,13 @@ def test_which_releases_sample_with_flashinfer(release: str, accelerator: str, e
         ("0.33.0", "cuda", {"compiler": "/c", "cuobjdump": True}, {"CUDA_HOME": "/c"}),
         ("0.33.0", "cuda", {"jit_cache": "1+cu130", "compiler": "/c", "cuobjdump": True}, {"CUDA_HOME": "/c"}),
         ("0.33.0", "cuda", {"compiler": "/c"}, {"CUDA_HOME": "/c", "VLLM_USE_DEEP_GEMM": "0"}),
-        ("0.33.0", "cuda", {"jit_cache": "1+cu130", "compiler": ""}, {}),
-        ("0.33.0", "cuda", {"cubin": "1", "jit_cache": "", "compiler": ""}, {"VLLM_USE_FLASHINFER_SAMPLER": "0"}),
+        ("0.33.0", "cuda", {"jit_cache": "1+cu130", "compiler": ""}, {"VLLM_USE_DEEP_GEMM": "0"}),
+        (
+            "0.33.0",
+            "cuda",
+            {"cubin": "1", "jit_cache": "", "compiler": ""},
+            {"VLLM_USE_FLASHINFER_SAMPLER": "0", "VLLM_USE_DEEP_GEMM": "0"},
+        ),
         ("0.33.0", "cuda", {"flashinfer": ""}, {}),
         ("0.20.2", "cuda", {}, {}),
         ("0.33.0", "cpu", {}, {}),
@@ -212,7 +217,8 @@ def resolved(
 ) -> tuple[dict[str, str], list[str]]:
     """Versions by name, and what was said. `index` None: FlashInfer's own."""
     target = Target(release, "cuda", PYTHON, kernels_index=index or "")
-    output, said = tmp_path / "out.lock", []
+    output = tmp_path / "out.lock"
+    said: list[str] = []
     arguments = ["--default-index", f"{indexes.address}/simple", "--no-cache"]
     resolve(target, request(target), tmp_path, output, arguments, uv_compile, said.append)
     return {pin.name: pin.version for pin in lock.parse_lock(output.read_text())}, said
@@ -298,6 +304,11 @@ def test_flashinfers_own_index_may_be_out_of_reach(
     assert "vllm_engine_kernels_index" in said[0]
 
 
+def distributions(job: build.Job) -> set[str]:
+    """What is installed, named as its directory is."""
+    return {path.name.partition("-")[0] for path in job.path.glob("lib/python3*/site-packages/*.dist-info")}
+
+
 def test_a_wheelhouse_has_the_kernels_in_it(indexes: Indexes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     indexes.kernels()
     version = run([uv_binary(), "--version"], "asking").split()[1]
@@ -316,6 +327,12 @@ def test_a_wheelhouse_has_the_kernels_in_it(indexes: Indexes, tmp_path: Path, mo
     names = {wheels.parse_wheel_name(path.name).name for path in (house / "wheels").iterdir()}
     assert {"flashinfer-cubin", "flashinfer-jit-cache", "flashinfer-jit-cache-sm90a"} <= names
     assert prepare.fits(target, Options(), house, prepare.read_manifest(house))
+    job = build.Job("0.33.0", "cuda", tmp_path / "opt" / "0.33.0", tmp_path / "none", "", sys.executable)
+    job.staging.mkdir(parents=True)
+    (job.staging / "wheels").symlink_to(house / "wheels")
+    (job.staging / "requirements.lock").symlink_to(house / "requirements.lock")
+    build.install(job, Path(uv_binary()))
+    assert distributions(job) >= {"vllm", "flashinfer_cubin", "flashinfer_jit_cache", "flashinfer_jit_cache_sm90a"}
     elsewhere = replace(target, kernels_index="none")
     assert not prepare.fits(elsewhere, Options(), house, prepare.read_manifest(house))
     assert replace(target, accelerator="cpu").inputs_digest() == replace(elsewhere, accelerator="cpu").inputs_digest()
@@ -348,5 +365,10 @@ def test_a_host_takes_kernels_from_their_index_and_the_rest_from_its_own(indexes
     (job.staging / "wheels").mkdir(parents=True)
     (job.staging / "requirements.lock").write_text((tmp_path / "out.lock").read_text())
     build.install(job, Path(uv_binary()))
-    there = {path.name.partition("-")[0] for path in job.path.glob("lib/python3*/site-packages/*.dist-info")}
-    assert {"vllm", "torch", "flashinfer_python", "flashinfer_cubin", "flashinfer_jit_cache_sm90a"} <= there
+    assert distributions(job) >= {
+        "vllm",
+        "torch",
+        "flashinfer_python",
+        "flashinfer_cubin",
+        "flashinfer_jit_cache_sm90a",
+    }

@@ -56,9 +56,9 @@ def told(unit: dict[str, str]) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("record", "environment", "expected"),
     [
-        (NOTHING, {}, {SAMPLER: "0"}),
+        (NOTHING, {}, {SAMPLER: "0", DEEP_GEMM: "0"}),
         (COMPILER, {}, {HOME: "/opt/vllm/0.33.0/cuda"}),
-        ({**NOTHING, "jit_cache": "0.7.2.post1+cu130"}, {}, {}),
+        ({**NOTHING, "jit_cache": "0.7.2.post1+cu130"}, {}, {DEEP_GEMM: "0"}),
         ({}, {}, {}),
         # The operator's word is the last one.
         (NOTHING, {SAMPLER: "1"}, {SAMPLER: "1"}),
@@ -130,14 +130,15 @@ def test_an_engine_from_before_is_looked_at_and_what_serves_stays(unit: Any, tmp
     assert engine_settings.resolve([planned], {name: text}, {name}) == [planned]
     (fails,) = engine_settings.resolve([planned], {name: text}, ())
     (new,) = engine_settings.resolve([planned], {}, ())
-    assert told(fails) == told(new) == {SAMPLER: "0"}
+    assert told(fails) == told(new) == {SAMPLER: "0", DEEP_GEMM: "0"}
     assert engine_settings.resolve([planned], {name: fails["text"]}, {name}) == [fails]
 
 
 @pytest.mark.usefixtures("no_cuda")
-def test_an_engine_from_before_with_kernels_needs_nothing(unit: Any, tmp_path: Path) -> None:
+def test_an_engine_from_before_with_kernels_samples_with_them(unit: Any, tmp_path: Path) -> None:
     planned = sent(unit, before_records(tmp_path, "flashinfer_jit_cache-0.7.2.post1+cu130"))
-    assert engine_settings.resolve([planned], {}, ()) == [planned]
+    (resolved,) = engine_settings.resolve([planned], {}, ())
+    assert told(resolved) == {DEEP_GEMM: "0"}
 
 
 def test_an_engine_from_before_on_a_host_with_its_own_toolkit_needs_nothing(
