@@ -10,6 +10,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.at_hand import ENGINE_KEYS, locks_of
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.adapters import read_adapter
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import ModelFacts, read_model
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.find import locate
@@ -64,6 +65,7 @@ class ActionModule(ActionBase):
                 digests=_digests(menu),
                 facts=_facts(menu),
                 adapters=_adapters(menu),
+                locks=locks_of(_declared(variables, given["group"], ENGINE_KEYS, ())),
                 address=given["address"],
                 keyed=given["keyed"],
                 unchecked=plain(given.get("unchecked_releases")),

@@ -10,6 +10,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine import rocm
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.kernels import INDEX, NONE, index_error
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.lock import LockError
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.prepare import (
     Options,
@@ -43,6 +44,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "extra_requirements": {"type": "list", "elements": "str", "default": []},
     "index_urls": {"type": "list", "elements": "str", "default": []},
     "rocm": {"type": "str"},
+    "kernels_index": {"type": "str", "default": ""},
     "torch_cpu_index": {"type": "str", "default": "https://download.pytorch.org/whl/cpu"},
     "lab_torchvision": {"type": "bool", "default": False},
     "lock": {"type": "path"},
@@ -70,6 +72,7 @@ def target_of(asked: dict[str, Any]) -> Target:
         indexes=indexes_for(asked["release"], accelerator, asked["index_urls"], wanted),
         torchvision_lab=asked["lab_torchvision"] and accelerator == "cpu",
         build=build.name if build else "",
+        kernels_index=asked["kernels_index"],
     )
 
 
@@ -83,6 +86,9 @@ class ActionModule(ActionBase):
         """Return the wheelhouse's path, lock, size and count; changed when anything was fetched or written."""
         super().run(tmp, task_vars)
         _, asked = self.validate_argument_spec(ARGUMENTS)
+        wrong = index_error(asked["kernels_index"])
+        if wrong:
+            raise AnsibleActionFail(f"wheelhouse_kernels_index: {wrong}. Write {INDEX}, a mirror of it, or {NONE}")
         target = target_of(asked)
         options = Options(
             lock=asked["lock"] or "",

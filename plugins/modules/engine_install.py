@@ -42,6 +42,12 @@ options:
       - The build for ROCm, such as V(rocm72); the release's first one where it is left out. Read by the action plugin.
     type: str
     default: ""
+  kernels_index:
+    description:
+      - Where FlashInfer's compiled kernels are, for V(cuda). Empty for its own index, V(none) for nowhere.
+      - Read by the action plugin for a lock that is resolved here, and by the host where the engine comes from an index.
+    type: str
+    default: ""
   exclude:
     description: Distributions to leave out of a lock that is resolved here. Read by the action plugin.
     type: list
@@ -103,6 +109,7 @@ def main() -> None:
             "index_url": {"type": "str", "default": ""},
             "index_urls": {"type": "list", "elements": "str", "default": []},
             "rocm": {"type": "str", "default": ""},
+            "kernels_index": {"type": "str", "default": ""},
             "exclude": {"type": "list", "elements": "str"},
             "extra_requirements": {"type": "list", "elements": "str", "default": []},
             "environment": {"type": "dict", "default": {}},
@@ -126,12 +133,16 @@ def main() -> None:
         need_bytes=int(source["need_bytes"]),
         default_index=asked["index_url"],
         indexes=tuple(asked["index_urls"]),
+        kernels_index=asked["kernels_index"],
         environment=tuple(f"{key}={value}" for key, value in asked["environment"].items()),
     )
     try:
         marker, seconds = build(job)
     except BuildError as error:
         module.fail_json(msg=f"vLLM {job.release} was not installed: {error}")
+    why = marker.get("kernels", {}).get("why")
+    if why:
+        module.warn(why)
     module.exit_json(changed=True, marker=marker, seconds=seconds)
 
 

@@ -174,7 +174,14 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine import installed
-from ansible_collections.baremetal.vllm.plugins.module_utils.service import around, generations, nodes, observe, upkeep
+from ansible_collections.baremetal.vllm.plugins.module_utils.service import (
+    around,
+    engine_settings,
+    generations,
+    nodes,
+    observe,
+    upkeep,
+)
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.decide import Planned, decide_all
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.hostfile import HostFile
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.secrets import matching_identity
@@ -202,6 +209,8 @@ def units(asked: dict[str, Any]) -> dict[str, Any]:
     identity, written = secrets(asked["secrets_path"], asked["secrets_digest"])
     sight = observe.observe(names, identity, names if asked["restart_replaced"] else ())
     resolved, doubts = nodes.resolve(asked["units"], sight.texts)
+    running = {unit for unit, state in sight.states.items() if state.running}
+    resolved = engine_settings.resolve(resolved, sight.texts, running)
     planned = [Planned(unit["unit"], unit["text"], unit["digest"]) for unit in resolved]
     files = [HostFile(f["path"], f["content"], int(f["mode"], 8)) for f in asked["files"]]
     kept = generations.read_generations(observe.GENERATIONS)

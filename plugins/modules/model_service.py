@@ -14,6 +14,8 @@ description:
     that unit served, it is put back and serves again.
   - Device nodes of GPUs are looked up on the host. Where its driver does not tell them, the task fails before anything is
     written, but for units that keep the nodes they have; check mode warns.
+  - What an engine's installation proved of its kernels becomes environment of its units (C(CUDA_HOME), or
+    C(VLLM_USE_FLASHINFER_SAMPLER=0)), unless the unit's own environment decides.
   - Operators' drop-ins (C(vllm-*.service.d)) are left alone.
   - Every change is kept as a numbered generation below C(/var/lib/vllm/generations), the last three of them and those
     that served or were proven last. With O(generation) the units of a kept one are applied instead of planned ones, in
@@ -134,7 +136,14 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.baremetal.vllm.plugins.module_utils.service import back, generations, host, nodes, observe
+from ansible_collections.baremetal.vllm.plugins.module_utils.service import (
+    back,
+    engine_settings,
+    generations,
+    host,
+    nodes,
+    observe,
+)
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.decide import Planned, decide_all
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.hostfile import HostFile
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.secrets import environment_secrets
@@ -177,6 +186,8 @@ def apply(module: AnsibleModule) -> dict[str, Any]:
     sight = observe.observe([unit["unit"] for unit in units], identity, module.params["restart_replaced"])
     observed, texts = sight.observed, sight.texts
     units, doubts = nodes.resolve(units, texts)
+    running = {unit for unit, state in sight.states.items() if state.running}
+    units = engine_settings.resolve(units, texts, running)
     if doubts and not module.check_mode:
         module.fail_json(msg="\n".join(doubts))
     for doubt in doubts:

@@ -65,6 +65,14 @@ options:
       - The build for V(rocm), such as V(rocm72). C(data/rocm.yml) has those of every release.
       - Defaults to the build that an address in O(index_urls) ends in, else to the release's first one.
     type: str
+  kernels_index:
+    description:
+      - Where FlashInfer's compiled kernels are, for V(cuda) from release 0.21.0 on - C(flashinfer-cubin) at the index itself,
+        C(flashinfer-jit-cache) below the CUDA it is for, such as C(cu130/). One that is named must have them.
+      - Empty stands for C(https://flashinfer.ai/whl), without which an engine compiles kernels at its first start.
+      - V(none) looks nowhere.
+    type: str
+    default: ""
   torch_cpu_index:
     description: Where torch for CPU comes from when the control node's own pip does not find it.
     type: str

@@ -17,8 +17,9 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine import kernel_proof, kernels, lock
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.installed import (
     MARKER,
     free_bytes,
@@ -86,7 +87,8 @@ class Job:
     """What to build and from what.
 
     `path` is the release's directory, whose parent holds all releases; `python` an absolute path, '' for the Python in
-    the bundle, or a version for uv to fetch; `indexes` are asked by uv where `offline` is false.
+    the bundle, or a version for uv to fetch; `indexes` are asked by uv where `offline` is false, and `kernels_index` for
+    FlashInfer's compiled kernels.
     """
 
     release: str
@@ -100,6 +102,7 @@ class Job:
     default_index: str = ""
     indexes: Sequence[str] = field(default=())
     environment: Sequence[str] = field(default=())
+    kernels_index: str = ""
 
     @property
     def root(self) -> Path:
@@ -225,9 +228,11 @@ def install(job: Job, uv: Path) -> str:
         environment["UV_PYTHON_DOWNLOADS"] = "never"
     python = job.python or str(bundled_python(job))
     _run([str(uv), "venv", "--no-project", "--python", python, str(job.path)], "making the environment", environment)
-    command = [str(uv), "pip", "sync", "--require-hashes"]
-    command += ["--python", str(job.path / "bin" / "python")]
-    command += ["--only-binary", ":all:", "--find-links", str(job.staging / "wheels")]
+    options = ["--require-hashes", "--python", str(job.path / "bin" / "python"), "--only-binary", ":all:"]
+    command = [str(uv), "pip", "sync", *options, "--find-links", str(job.staging / "wheels")]
+    locked = job.staging / "requirements.lock"
+    if not job.offline:
+        locked = _without_kernels(job, locked)
     if job.offline:
         command += ["--offline", "--no-index"]
     else:
@@ -238,9 +243,36 @@ def install(job: Job, uv: Path) -> str:
         elif job.accelerator == "cpu" and not job.indexes:
             # uv itself knows where torch for CPU is.
             command += ["--torch-backend", "cpu"]
-    _run([*command, str(job.staging / "requirements.lock")], f"installing vLLM {job.release}", environment)
+    _run([*command, str(locked)], f"installing vLLM {job.release}", environment)
+    for name, indexes in _kernels(job):
+        # By their hashes, so whichever index has them: FlashInfer's own, or the one that everything comes from.
+        command = [str(uv), "pip", "install", *options, "--no-deps", "--index-strategy", "unsafe-best-match"]
+        command += [word for index in indexes for word in ("--index", index)]
+        command += ["--default-index", job.default_index] if job.default_index else []
+        _run([*command, "-r", str(name)], "installing FlashInfer's compiled kernels", environment)
     asked = [str(job.path / "bin" / "python"), "-I", "-c", "import platform; print(platform.python_version())"]
     return _run(asked, "asking the new environment", {}).strip()
+
+
+def _without_kernels(job: Job, locked: Path) -> Path:
+    """Write the lock in two, and return the part without FlashInfer's compiled kernels: they have an index of their own."""
+    pins = lock.parse_lock(locked.read_text(encoding="utf-8"))
+    own = [pin for pin in pins if kernels.is_kernel(pin.name)]
+    if not own:
+        return locked
+    (job.staging / "kernels.lock").write_text(lock.render_lock(tuple(own)), encoding="utf-8")
+    rest = job.staging / "engine.lock"
+    rest.write_text(lock.render_lock(tuple(pin for pin in pins if pin not in own)), encoding="utf-8")
+    return rest
+
+
+def _kernels(job: Job) -> list[tuple[Path, list[str]]]:
+    """The lock of compiled kernels, where the engine comes from an index and has any, and the indexes that may have them."""
+    own = job.staging / "kernels.lock"
+    if job.offline or not own.exists():
+        return []
+    held = kernels.read(lock.parse_lock(own.read_text(encoding="utf-8")))
+    return [(own, [*kernels.index_urls(job.kernels_index, held.jit_cache), *job.indexes])]
 
 
 def prove(job: Job) -> str:
@@ -290,26 +322,29 @@ def close(job: Job) -> None:
     os.sync()
 
 
-def finish(job: Job, python: str) -> dict[str, str]:
+def finish(job: Job, python: str) -> dict[str, Any]:
     """Write, last of all, the marker that makes it an installation."""
-    marker = {
+    marker: dict[str, Any] = {
         "release": job.release,
         "accelerator": job.accelerator,
         "lock_sha256": job.lock_sha256,
         "python": python,
         "finished_at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
     }
+    if kernels.wanted(job.release, job.accelerator):
+        marker["kernels"] = kernel_proof.prove(job.path, job.staging)
+        _own(job.path / kernels.HOME)
     shutil.copyfile(job.staging / "requirements.lock", job.path / "requirements.lock")
     partial = job.path / f"{MARKER}.partial"
     partial.write_text(json.dumps(marker) + "\n", encoding="utf-8")
     partial.chmod(0o644)
-    # What the import wrote; the rest is on the disk already.
+    # What the import and the proof of kernels wrote; the rest is on the disk already.
     os.sync()
     partial.replace(job.path / MARKER)
     return marker
 
 
-def build(job: Job) -> tuple[dict[str, str], dict[str, float]]:
+def build(job: Job) -> tuple[dict[str, Any], dict[str, float]]:
     """Install a release from its bundle; returns its marker and the seconds of each step.
 
     The staging directory goes in any case. Raises BuildError.

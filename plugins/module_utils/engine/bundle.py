@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine import lock, rocm, wheels
@@ -13,12 +13,13 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.engine.prepare impo
     exclusive,
     fetch_uv_wheel,
     read_manifest,
-    resolve,
     told_for_rocm,
 )
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.resolve import check, resolve
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.rocm_wheel import bundled_wheel
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.sources import Target, build_for, request
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.suits import unsuited
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.tools import uv_compile
 
 BUNDLE = "bundle.tar"
 _OTHERS = "Name indexes that have it for {}"
@@ -44,10 +45,17 @@ def from_wheelhouse(directory: Path) -> tuple[Path, str]:
         return _pack(directory, files), manifest["lock_sha256"]
 
 
-def for_index(target: Target, lock_path: Path, directory: Path, arguments: Sequence[str]) -> tuple[Path, str]:
+def for_index(
+    target: Target,
+    lock_path: Path,
+    directory: Path,
+    arguments: Sequence[str],
+    say: Callable[[str], None] = lambda text: None,
+) -> tuple[Path, str]:
     """Return a bundle without the wheels that an index has: uv, the lock, and the CPU build's alias.
 
-    The lock is resolved at first use and then obeyed: it is the operator's to keep and to change.
+    The lock is resolved at first use and then obeyed: it is the operator's to keep and to change. `say` takes what the operator
+    should know of it.
     """
     with exclusive(directory):
         local = directory / "wheels"
@@ -62,20 +70,18 @@ def for_index(target: Target, lock_path: Path, directory: Path, arguments: Seque
                 own = bundled_wheel(target, build, local, directory / ".rocm")
             files.append((own, f"wheels/{own.name}"))
         if not lock_path.exists():
-            asked = request(target)
-            source, overrides = directory / "requirements.in", directory / "overrides.in"
-            source.write_text("\n".join(asked.requirements) + "\n")
-            overrides.write_text("\n".join(asked.overrides) + "\n")
             lock_path.parent.mkdir(parents=True, exist_ok=True)
-            options = ["--find-links", str(local), "--override", str(overrides), *arguments]
             # Whole or not at all: a file that is there is obeyed from then on.
             draft = lock_path.with_name(f".{lock_path.name}.draft")
             draft.unlink(missing_ok=True)
-            resolve(target, source, draft, options, "vllm_engine_index_urls")
+            options = ["--find-links", str(local), *arguments]
+            with told_for_rocm(build, "vllm_engine_index_urls", target):
+                resolve(target, request(target), directory, draft, options, uv_compile, say)
             _check(target, draft, "vllm_engine_index_urls: what was resolved", _OTHERS.format(target.accelerator))
             draft.replace(lock_path)
         _check(target, lock_path, f"vllm_engine_lock: {lock_path}", rocm.MADE_ANEW)
         text = lock_path.read_text(encoding="utf-8")
+        check(lock.parse_lock(text), target.release, target.accelerator)
         digest = lock.digest(text)
         uv = fetch_uv_wheel(target, directory / "tools")
         mark = directory / "bundle.json"

@@ -18,8 +18,11 @@ MARKER = ".complete.json"
 _MARKER_KEYS = ("release", "accelerator", "lock_sha256", "python", "finished_at")
 
 
-def read_marker(directory: Path) -> dict[str, str]:
-    """Return an installation's marker, {} where it is absent, unreadable or names another release."""
+def read_marker(directory: Path) -> dict[str, Any]:
+    """Return an installation's marker, {} where it is absent, unreadable or names another release.
+
+    `kernels`, where it is there, is what kernel_proof.prove returned.
+    """
     try:
         marker = json.loads((directory / MARKER).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -34,9 +37,9 @@ def is_whole(directory: Path) -> bool:
     return all(os.path.exists(directory / "bin" / name) for name in ("vllm", "python"))
 
 
-def releases(root: Path) -> dict[str, dict[str, str]]:
+def releases(root: Path) -> dict[str, dict[str, Any]]:
     """Return every release directory below `root` with its marker; {} for one that is unfinished or broken."""
-    found: dict[str, dict[str, str]] = {}
+    found: dict[str, dict[str, Any]] = {}
     if root.is_dir():
         for entry in sorted(root.iterdir()):
             if entry.is_dir() and is_release(entry.name):

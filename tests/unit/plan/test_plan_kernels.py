@@ -1,0 +1,128 @@
+"""What the plan says of kernels that an engine would compile at its first start, from the locks at hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine import lock
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.at_hand import locks_of
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.kernels import Kernels
+
+# 0.33.0's lock as uv resolves it: nvcc of CUDA 13.5 beside CUDA 13.0.
+BARE = Kernels(flashinfer="0.7.2.post1", cuda="13.0", nvcc="13.5")
+PATH = "/srv/wheelhouse/0.33.0-cuda-py3.12-x86_64/requirements.lock"
+
+
+def warned(outcome: Any) -> list[str]:
+    assert not outcome.problems
+    return [str(warning) for warning in outcome.warnings if warning.key == "vllm_engine_kernels_index"]
+
+
+@pytest.mark.parametrize(
+    ("held", "said"),
+    [
+        (BARE, "it has no flashinfer-jit-cache and nvidia-cuda-nvcc 13.5 does not go with CUDA 13.0"),
+        (replace(BARE, nvcc=""), "it has no flashinfer-jit-cache and no nvidia-cuda-nvcc"),
+        (replace(BARE, nvcc="13.0"), ""),
+        (replace(BARE, jit_cache="0.7.2.post1+cu130"), ""),
+        (Kernels(), ""),
+    ],
+)
+def test_what_is_lost_without_kernels_and_without_a_compiler(fleet: Any, held: Kernels, said: str) -> None:
+    told = warned(fleet.plan({"a": fleet.chat}, locks={"gpu1": {PATH: held}}))
+    assert len(told) == bool(said)
+    assert all(part in told[0] for part in (said, PATH, "VLLM_USE_FLASHINFER_SAMPLER=0", "wheelhouse_update") if said)
+
+
+@pytest.mark.parametrize("env", [{"VLLM_USE_FLASHINFER_SAMPLER": 0}, {"CUDA_HOME": "/usr/local/cuda"}])
+def test_who_has_decided_is_not_warned(fleet: Any, env: dict[str, Any]) -> None:
+    assert warned(fleet.plan({"a": {**fleet.chat, "env": env}}, locks={"gpu1": {PATH: BARE}})) == []
+
+
+def test_releases_and_accelerators_that_need_none_are_not_warned(fleet: Any) -> None:
+    for host in ({**fleet.gpu_host, "vllm_version": "0.19.0"}, {"vllm_accelerator": "cpu", "vllm_version": "0.33.0"}):
+        outcome = fleet.plan({"a": fleet.chat}, {"gpu1": host}, locks={"gpu1": {PATH: BARE}})
+        assert [w for w in outcome.warnings if w.key == "vllm_engine_kernels_index"] == []
+
+
+def test_a_fleet_is_warned_once(fleet: Any) -> None:
+    hosts = {f"gpu{n}": fleet.gpu_host for n in range(1, 9)}
+    told = warned(fleet.plan({"a": fleet.chat}, hosts, locks={name: {PATH: BARE} for name in hosts}))
+    assert len(told) == 1
+    assert "gpu1, gpu2, gpu3 and 5 more" in told[0]
+
+
+def test_attention_on_blackwell_is_named(fleet: Any) -> None:
+    b200 = {"gpu1": {**fleet.gpu_host, "gpu_name": "B200"}}
+    menu = {"a": fleet.chat, "b": {**fleet.chat, "args": {"attention-backend": "TRITON_ATTN"}}}
+    menu = {name: {**entry, "gpus": [number]} for number, (name, entry) in enumerate(menu.items())}
+    (told,) = warned(fleet.plan(menu, b200, locks={"gpu1": {PATH: BARE}}))
+    assert "give a `attention-backend: TRITON_ATTN`" in told
+    (told,) = warned(
+        fleet.plan(menu, {"gpu1": {**fleet.gpu_host, "gpu_name": "H100-80GB"}}, locks={"gpu1": {PATH: BARE}})
+    )
+    assert "attention-backend" not in told
+
+
+@pytest.mark.parametrize(
+    ("held", "said"),
+    [
+        (replace(BARE, cubin="0.6.13"), "flashinfer-cubin is 0.6.13 and flashinfer-python 0.7.2.post1"),
+        (
+            replace(BARE, jit_cache="0.7.2.post1+cu129"),
+            "is built for another CUDA than the engine's 13.0 (cu130 goes with it)",
+        ),
+    ],
+)
+def test_locks_whose_kernels_do_not_go_together_are_refused(fleet: Any, held: Kernels, said: str) -> None:
+    (told,) = fleet.told({"a": fleet.chat}, locks={"gpu1": {PATH: held}})
+    assert told.startswith(f"vllm_engine_kernels_index: in {PATH}, ")
+    assert said in told
+    assert "(gpu1)" in told
+
+
+@pytest.mark.parametrize("value", ["flashinfer.ai/whl", 7, ["https://mirror.example/whl"]])
+def test_an_index_that_is_no_address_is_refused(fleet: Any, value: Any) -> None:
+    (told,) = fleet.told({"a": fleet.chat}, {"gpu1": {**fleet.gpu_host, "vllm_engine_kernels_index": value}})
+    assert told.startswith("vllm_engine_kernels_index: ")
+    assert "Write https://flashinfer.ai/whl, a mirror of it, or none" in told
+
+
+def test_locks_at_hand_are_read_and_no_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(path: Path, text: str = "") -> str:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pins = (lock.Pin("flashinfer-python", "0.7.2.post1", ("a" * 64,)),)
+        path.write_text(text or lock.render_lock(pins))
+        return str(path)
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    house = tmp_path / "cache/baremetal-vllm/wheelhouse"
+    one, two = (write(house / f"0.33.0-cuda-py{python}-x86_64/requirements.lock") for python in ("3.11", "3.12"))
+    write(house / "0.32.0-cuda-py3.12-x86_64/requirements.lock")
+    write(house / "0.33.0-cpu-py3.12-x86_64/requirements.lock")
+    write(house / "0.33.0-cuda-py3.13-x86_64/requirements.lock", "half a lo")
+    made = write(tmp_path / "data/baremetal-vllm/locks/0.33.0-cuda-py3.12-x86_64.lock")
+    mine = write(tmp_path / "mine.lock")
+    other = write(tmp_path / "other/0.33.0-cuda-py3.12-x86_64/requirements.lock")
+    base = {"vllm_version": "0.33.0", "vllm_accelerator": "cuda"}
+    found = locks_of(
+        {
+            "a": base,
+            "b": {**base, "vllm_engine_source": "index"},
+            "c": {**base, "vllm_engine_source": "index", "vllm_engine_lock": mine},
+            "d": {**base, "vllm_engine_source": "index", "vllm_engine_lock": str(tmp_path / "none.lock")},
+            "e": {**base, "vllm_engine_wheelhouse": str(tmp_path / "other")},
+            "f": {**base, "vllm_engine_wheelhouse": str(Path(other).parent)},
+            "g": {**base, "vllm_accelerator": "cpu"},
+            "h": {**base, "vllm_version": "0.20.2"},
+            "i": {},
+        }
+    )
+    assert {name: list(paths) for name, paths in found.items()} == {
+        "a": [one, two], "b": [made], "c": [mine], "d": [], "e": [other], "f": [other], "g": [], "h": [], "i": [],
+    }  # fmt: skip
+    assert found["a"][one].flashinfer == "0.7.2.post1"
