@@ -1,0 +1,791 @@
+"""Walks through a script as bash would and tells each command that it comes by, with the words and the environment it gets.
+
+Nothing is run. A condition that the script alone decides is decided; of any other all ways are gone, and what a variable
+can be afterwards is told (values.merged). Commands are taken to succeed.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from ansible_collections.baremetal.vllm.plugins.module_utils.shell import conditions
+from ansible_collections.baremetal.vllm.plugins.module_utils.shell.conditions import UNKNOWN, Truth, both, either
+from ansible_collections.baremetal.vllm.plugins.module_utils.shell.expand import fields, text_in, value_of
+from ansible_collections.baremetal.vllm.plugins.module_utils.shell.parse import parse
+from ansible_collections.baremetal.vllm.plugins.module_utils.shell.state import State, join
+from ansible_collections.baremetal.vllm.plugins.module_utils.shell.tree import (
+    AndOr,
+    Assign,
+    Background,
+    Case,
+    CountedFor,
+    Counting,
+    For,
+    Function,
+    Group,
+    If,
+    Node,
+    Pipeline,
+    Script,
+    ShellError,
+    Simple,
+    Test,
+    While,
+)
+from ansible_collections.baremetal.vllm.plugins.module_utils.shell.tree import Word as TreeWord
+from ansible_collections.baremetal.vllm.plugins.module_utils.shell.values import (
+    Field,
+    Gap,
+    Piece,
+    Variable,
+    Word,
+    gaps_of,
+    is_absent,
+    known,
+    open_gaps,
+    text_of,
+    word_of,
+)
+
+# Rounds of a loop, and calls within calls, that are followed.
+ROUNDS, DEPTH, COMMANDS = 64, 12, 5000
+# Commands that are asked something: whether they succeed is their answer.
+_ASKED = (
+    "grep",
+    "egrep",
+    "fgrep",
+    "pgrep",
+    "command",
+    "which",
+    "type",
+    "hash",
+    "curl",
+    "wget",
+    "nc",
+    "lsof",
+    "ss",
+    "diff",
+    "cmp",
+)
+_ASKED += (
+    "nvidia-smi",
+    "mountpoint",
+    "ping",
+    "kill",
+    "id",
+    "getent",
+    "dpkg",
+    "rpm",
+    "pip",
+    "pip3",
+    "systemctl",
+    "lspci",
+    "docker",
+)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """One command. `env`: variables it gets; `input`: a here-document that is its input.
+
+    `further`: what may follow its words; `conditions`: when it is come by; `beliefs`: what is taken for that to be so.
+    `passed_over`: as the script stands alone, another way is gone.
+    """
+
+    words: tuple[Word, ...]
+    env: Mapping[str, Word]
+    line: int
+    input: str | None = None
+    further: tuple[Gap, ...] = ()
+    conditions: tuple[str, ...] = ()
+    beliefs: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    directory: str | None = None
+    passed_over: bool = False
+
+
+@dataclass
+class Walk:
+    """`read`: the text of a file beside the script, None where it is not there. `notes`: what concerns the whole script."""
+
+    read: Callable[[str], str | None] = lambda path: None
+    found: list[Ran] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    remarks: list[tuple[int, str]] = field(default_factory=list)
+    depth: int = 0
+    called: set[str] = field(default_factory=set)
+
+    # ---- lists
+
+    def script(self, script: Script, state: State) -> None:
+        self.remarks += script.remarks
+        self.nodes(script.body, state)
+
+    def nodes(self, body: Sequence[Node], state: State) -> Truth:
+        truth = Truth(True)
+        for node in body:
+            if state.dead or len(self.found) > COMMANDS:
+                break
+            truth = self.node(node, state)
+        return truth
+
+    def node(self, node: Node, state: State) -> Truth:
+        if isinstance(node, Simple):
+            return self._simple(node, state)
+        if isinstance(node, AndOr):
+            return self._and_or(node, state)
+        if isinstance(node, Pipeline):
+            return self._pipeline(node, state)
+        if isinstance(node, Background):
+            self.node(node.command, state.copy())
+            return Truth(True)
+        if isinstance(node, Group):
+            inner = state.copy() if node.subshell else state
+            return self.nodes(node.body, inner)
+        if isinstance(node, If):
+            return self._if(node, state)
+        if isinstance(node, While):
+            return self._while(node, state)
+        if isinstance(node, For):
+            return self._for(node, state)
+        if isinstance(node, CountedFor):
+            return self._counted(node, state)
+        if isinstance(node, Case):
+            return self._case(node, state)
+        if isinstance(node, Function):
+            state.functions[node.name] = node
+            return Truth(True)
+        if isinstance(node, Test):
+            return conditions.test(node.words, state, True)
+        return conditions.counting(node.text, state)
+
+    def _pipeline(self, node: Pipeline, state: State) -> Truth:
+        if len(node.commands) == 1:
+            return self.node(node.commands[0], state).negated()
+        for command in node.commands:
+            self.node(command, state.copy())
+        return UNKNOWN
+
+    def _and_or(self, node: AndOr, state: State) -> Truth:
+        if (
+            node.op == "||"
+            and isinstance(node.left, AndOr)
+            and node.left.op == "&&"
+            and not _is_command(node.left.right)
+        ):
+            # `question && this || that` is an `if`.
+            first = node.left
+            asked = self.node(first.left, state)
+            if asked.holds is not None or _is_question(first.left):
+                when, unless = _condition(first.left, False), _condition(first.left, True)
+                self._choose(
+                    state,
+                    asked,
+                    lambda way: self.node(first.right, way),
+                    lambda way: self.node(node.right, way),
+                    when,
+                    unless,
+                )
+                return UNKNOWN
+        left = self.node(node.left, state)
+        if state.dead:
+            return left
+        asked = left.negated() if node.op == "||" else left
+        # A command whose answer nobody waits for succeeds, as far as one knows.
+        if asked.holds is None and not _is_question(node.left):
+            if node.op == "&&":
+                asked = Truth(True)
+            else:
+                self._ways(
+                    state,
+                    [
+                        (lambda way: None, "as it is", ""),
+                        (lambda way: self._run(node.right, way), f"if `{_short(node.left)}` fails", ""),
+                    ],
+                    0,
+                )
+                return UNKNOWN
+        result: list[Truth] = []
+        self._choose(
+            state,
+            asked,
+            lambda way: result.append(self.node(node.right, way)),
+            lambda way: None,
+            _condition(node.left, node.op == "||"),
+            _condition(node.left, node.op == "&&"),
+        )
+        right = result[0] if result else UNKNOWN
+        return both(left, right) if node.op == "&&" else either(left, right)
+
+    def _run(self, node: Node, state: State) -> None:
+        self.node(node, state)
+
+    # ---- choices
+
+    def _choose(
+        self,
+        state: State,
+        truth: Truth,
+        yes: Callable[[State], object],
+        no: Callable[[State], object],
+        when: str,
+        unless: str,
+    ) -> None:
+        """Go the way that a condition says; both where it does not, or where it rests on what is only taken to be so."""
+        if truth.holds is not None and not truth.gaps:
+            (yes if truth.holds else no)(state)
+            return
+        taken = None if truth.holds is None else (0 if truth.holds else 1)
+        belief = f"`{unless if taken else when}` is taken to hold ({_names(truth.gaps)})" if taken is not None else ""
+        self._ways(state, [(yes, when, belief), (no, unless, belief)], taken)
+
+    def _ways(
+        self, state: State, ways: Sequence[tuple[Callable[[State], object], str, str]], taken: int | None
+    ) -> None:
+        gone: list[tuple[State, str]] = []
+        begins: list[int] = []
+        for go, when, _ in ways:
+            way = state.copy()
+            way.conditions = (*state.conditions, when)
+            begins.append(len(self.found))
+            go(way)
+            way.conditions = state.conditions
+            gone.append((way, when))
+        begins.append(len(self.found))
+        if (
+            taken is not None
+            and gone[taken][0].dead
+            and any(not way.dead for way, _ in gone)
+            and begins[taken] == begins[taken + 1]
+        ):
+            # A check that ends the script: it is not what a start is made for.
+            taken = None
+        if taken is not None:
+            for index, ran in enumerate(self.found[begins[0] :], begins[0]):
+                if begins[taken] <= index < begins[taken + 1]:
+                    self.found[index] = _without(ran, ways[taken][1], ways[taken][2])
+                else:
+                    self.found[index] = replace(ran, passed_over=True)
+        join(state, gone, taken)
+
+    def _if(self, node: If, state: State, first: int = 0) -> Truth:
+        if first == len(node.branches):
+            if node.otherwise is not None:
+                self.nodes(node.otherwise, state)
+            return UNKNOWN
+        condition, body, source = node.branches[first]
+        truth = self.nodes(condition, state) if condition else UNKNOWN
+        if _presumed(condition[-1:]):
+            truth = UNKNOWN
+        self._choose(
+            state,
+            truth,
+            lambda way: self.nodes(body, way),
+            lambda way: self._if(node, way, first + 1),
+            f"if {source} (line {node.line})",
+            f"unless {source} (line {node.line})",
+        )
+        return UNKNOWN
+
+    def _case(self, node: Case, state: State) -> Truth:
+        subject = value_of(node.subject, state)
+        items = [([value_of(pattern, state) for pattern in patterns], patterns, body) for patterns, body in node.items]
+        decided = [
+            index
+            for index, (patterns, _, _) in enumerate(items)
+            if known(subject) and any(conditions.matches(subject, pattern) for pattern in patterns)
+        ]
+        if known(subject) and not gaps_of(subject):
+            if decided:
+                self.nodes(items[decided[0]][2], state)
+            return UNKNOWN
+        ways: list[tuple[Callable[[State], object], str, str]] = []
+        belief = f"`{node.subject.source}` is taken to be {text_of(subject)!r}" if known(subject) else ""
+        for _, patterns, body in items:
+            said = "|".join(pattern.source for pattern in patterns)
+            ways.append(
+                (
+                    lambda way, body=body: self.nodes(body, way),
+                    f"if {node.subject.source} is {said} (line {node.line})",
+                    belief,
+                )
+            )
+        if not any(pattern.source == "*" for _, patterns, _ in items for pattern in patterns):
+            ways.append((lambda way: None, f"if {node.subject.source} is nothing of that (line {node.line})", belief))
+            decided = decided or ([len(ways) - 1] if known(subject) else [])
+        if ways:
+            self._ways(state, ways, decided[0] if known(subject) and decided else None)
+        return UNKNOWN
+
+    # ---- loops
+
+    def _while(self, node: While, state: State) -> Truth:
+        endless = (
+            len(node.condition) == 1
+            and isinstance(node.condition[0], (Simple, Counting))
+            and node.source in ("true", ":", "((1))", "(( 1 ))", "[ 1 ]", "false")
+        )
+        if endless:
+            self._round(node.body, state, node.line)
+            return UNKNOWN
+        for _ in range(ROUNDS):
+            truth = self.nodes(node.condition, state)
+            truth = truth.negated() if node.until else truth
+            if _presumed(node.condition[-1:]):
+                truth = UNKNOWN
+            if truth.holds is False and not truth.gaps:
+                return UNKNOWN
+            if truth.holds is None or truth.gaps:
+                self._maybe(node, state, truth)
+                return UNKNOWN
+            before = dict(state.variables)
+            self.nodes(node.body, state)
+            if state.dead or before == state.variables:
+                return UNKNOWN
+        return UNKNOWN
+
+    def _maybe(self, node: While, state: State, truth: Truth) -> None:
+        taken = 1 if truth.holds is False else None
+        word = "until" if node.until else "while"
+        self._ways(
+            state,
+            [
+                (lambda way: self._round(node.body, way, node.line), f"{word} {node.source} (line {node.line})", ""),
+                (
+                    lambda way: None,
+                    f"without line {node.line}",
+                    f"the loop of line {node.line} is passed over ({_names(truth.gaps)})",
+                ),
+            ],
+            taken,
+        )
+
+    def _round(self, body: Sequence[Node], state: State, line: int) -> None:
+        """The first round of a loop of which nobody knows how many there are."""
+        self.nodes(body, state)
+        if state.dead:
+            state.dead = False
+
+    def _for(self, node: For, state: State) -> Truth:
+        items = state.arguments() if node.words is None else fields(node.words, state)
+        if any(is_absent(item) or open_gaps(item) for item in items) or _globs(node):
+            written = " ".join(word.source for word in node.words or ()) or '"$@"'
+            state.set(
+                node.name,
+                Variable(
+                    ((Piece(f"${node.name}", Gap(f"${node.name}", f"each of {written} in turn (line {node.line})")),),),
+                    line=node.line,
+                ),
+            )
+            self._round(node.body, state, node.line)
+            return UNKNOWN
+        for item in items[:ROUNDS]:
+            state.set(node.name, Variable((tuple(piece._replace(quoted=False) for piece in item),), line=node.line))
+            self.nodes(node.body, state)
+            if state.dead:
+                break
+        return UNKNOWN
+
+    def _counted(self, node: CountedFor, state: State) -> Truth:
+        conditions.counting(node.start, state)
+        for _ in range(ROUNDS):
+            truth = conditions.counting(node.condition, state) if node.condition.strip() else Truth(True)
+            if truth.holds is False:
+                return UNKNOWN
+            self.nodes(node.body, state)
+            if state.dead or truth.holds is None:
+                return UNKNOWN
+            conditions.counting(node.step, state)
+        return UNKNOWN
+
+    # ---- commands
+
+    def _simple(self, node: Simple, state: State) -> Truth:
+        if not node.words:
+            for assign in node.assigns:
+                self._assign(assign, state)
+            return (
+                UNKNOWN
+                if any("$(" in _source(assign) or "`" in _source(assign) for assign in node.assigns)
+                else Truth(True)
+            )
+        expanded = fields([word for word in node.words if isinstance(word, TreeWord)], state)
+        words = [item for item in expanded if not is_absent(item)]
+        further = tuple(gap for item in expanded if is_absent(item) for gap in gaps_of(item))
+        if not words:
+            return UNKNOWN
+        name = text_of(words[0])
+        builtin = _BUILTINS.get(name)
+        if builtin is not None:
+            return builtin(self, node, words, state)
+        if name in ("command", "builtin", "exec") and len(words) > 1 and not text_of(words[1]).startswith("-"):
+            result = self._command(node, words[1:], further, state)
+            if name == "exec":
+                state.dead = True
+            return result
+        if name == "exec" and len(words) > 1:
+            # exec -a NAME command
+            rest = words[3:] if text_of(words[1]) == "-a" else words[2:]
+            result = self._command(node, rest, further, state) if rest else UNKNOWN
+            state.dead = True
+            return result
+        return self._command(node, words, further, state)
+
+    def _command(self, node: Simple, words: list[Field], further: tuple[Gap, ...], state: State) -> Truth:
+        name = text_of(words[0])
+        function = state.functions.get(name)
+        if function is not None and self.depth < DEPTH:
+            return self._call(function, words[1:], node, state)
+        env = self.environment(state)
+        inner = state.copy()
+        for assign in node.assigns:
+            self._assign(assign, inner)
+            env[assign.name] = _env_word(inner.get(assign.name), assign.line)
+        body = None
+        for redirect in node.redirects:
+            if redirect.body is not None:
+                body = text_of(text_in(redirect.body, state, node.line)) if redirect.expands else redirect.body
+            elif redirect.op == "<<<":
+                body = text_of(value_of(redirect.target, state))
+        remarks = tuple(f"Line {line}: {text}" for line, text in self.remarks if node.line <= line <= node.end)
+        self.found.append(
+            Ran(
+                tuple(word_of(item, node.line) for item in words),
+                env,
+                node.line,
+                body,
+                further,
+                state.conditions,
+                state.beliefs,
+                remarks,
+                state.directory,
+            )
+        )
+        return Truth(True) if name in ("true", ":") else Truth(False) if name == "false" else UNKNOWN
+
+    def environment(self, state: State) -> dict[str, Word]:
+        found = {}
+        for name in state.exported:
+            variable = state.variables.get(name)
+            if variable is not None:
+                found[name] = _env_word(variable, variable.line)
+        return dict(sorted(found.items(), key=lambda item: list(state.variables).index(item[0])))
+
+    def _call(self, function: Function, given: list[Field], node: Simple, state: State) -> Truth:
+        self.called.add(function.name)
+        before, state.given = state.given, given
+        locals_before = dict(state.variables)
+        self.depth += 1
+        for assign in node.assigns:
+            self._assign(assign, state)
+            state.exported.add(assign.name)
+        truth = self.node(function.body, state)
+        self.depth -= 1
+        state.given = before
+        if state.dead and not _exits(function.body):
+            state.dead = False
+        for name in _locals(function.body):
+            if name in locals_before:
+                state.variables[name] = locals_before[name]
+            else:
+                state.variables.pop(name, None)
+        for assign in node.assigns:
+            state.exported.discard(assign.name)
+        return truth if isinstance(function.body, Group) else UNKNOWN
+
+    def _assign(self, assign: Assign, state: State) -> None:
+        old = state.variables.get(assign.name)
+        if isinstance(assign.value, tuple):
+            items = tuple(fields(assign.value, state))
+            if assign.append and old is not None:
+                items = (*old.fields, *items)
+            state.set(assign.name, Variable(items, True, assign.line))
+            return
+        value = value_of(assign.value, state)
+        if assign.index is not None:
+            base = list(old.fields) if old is not None and old.array else []
+            if assign.index.strip().isdigit():
+                index = int(assign.index)
+                base += [()] * (index + 1 - len(base)) if index < ROUNDS else []
+                if index < len(base):
+                    base[index] = value
+                state.set(assign.name, Variable(tuple(base), True, assign.line))
+            else:
+                gap = Gap(f"${{{assign.name}[@]}}", f"an array by names (line {assign.line})")
+                state.set(assign.name, Variable(((Piece(gap.written, gap),),), True, assign.line))
+            return
+        if assign.append:
+            if old is not None and old.array:
+                first = (*(old.fields[0] if old.fields else ()), *value)
+                state.set(assign.name, Variable((first, *old.fields[1:]), True, assign.line))
+                return
+            current = state.get(assign.name)
+            value = (*(current.fields[0] if current is not None and current.fields else ()), *value)
+        state.set(assign.name, Variable((value,), False, assign.line))
+
+    # ---- builtins
+
+    def _declare(self, node: Simple, words: list[Field], state: State) -> Truth:
+        name = text_of(words[0])
+        options = [text_of(word) for word in words[1:] if re.match(r"[-+][A-Za-z]", text_of(word))]
+        exports = name == "export" or any("x" in option for option in options if option[0] == "-")
+        if name == "export" and any(option == "-n" for option in options):
+            for word in words[1:]:
+                state.exported.discard(text_of(word))
+            return Truth(True)
+        for item in node.words[1:]:
+            if isinstance(item, Assign):
+                self._assign(item, state)
+                names = [item.name]
+            else:
+                plain = [text_of(one) for one in fields([item], state)]
+                names = [one for one in plain if re.fullmatch(r"[A-Za-z_]\w*", one)]
+                for one in plain:
+                    key, equals, value = one.partition("=")
+                    if equals and re.fullmatch(r"[A-Za-z_]\w*", key):
+                        state.set_text(key, value, node.line)
+                        names.append(key)
+                if name != "export":
+                    for one in names:
+                        if one not in state.variables:
+                            state.set(one, Variable((), any("a" in option.lower() for option in options), node.line))
+            if exports:
+                state.exported.update(names)
+        return Truth(True)
+
+    def _set(self, node: Simple, words: list[Field], state: State) -> Truth:
+        texts = [text_of(word) for word in words]
+        for index, text in enumerate(texts[1:], 1):
+            if text == "--":
+                state.given = words[index + 1 :]
+                return Truth(True)
+            if not re.match(r"[-+]", text):
+                if texts[index - 1] in ("-o", "+o") or texts[index - 1][-1:] == "o":
+                    if text == "allexport":
+                        state.all_exported = texts[index - 1][0] == "-"
+                    continue
+                state.given = words[index:]
+                return Truth(True)
+            if "a" in text[1:] and not text.startswith("--"):
+                state.all_exported = text[0] == "-"
+        return Truth(True)
+
+    def _shift(self, node: Simple, words: list[Field], state: State) -> Truth:
+        count = text_of(words[1]) if len(words) > 1 else "1"
+        if state.given is not None:
+            state.given = state.given[int(count) if count.isdigit() else 1 :]
+        return Truth(True)
+
+    def _unset(self, node: Simple, words: list[Field], state: State) -> Truth:
+        for word in words[1:]:
+            state.set(text_of(word), None)
+            state.exported.discard(text_of(word))
+        return Truth(True)
+
+    def _end(self, node: Simple, words: list[Field], state: State) -> Truth:
+        state.dead = True
+        return UNKNOWN
+
+    def _cd(self, node: Simple, words: list[Field], state: State) -> Truth:
+        targets = [word for word in words[1:] if not text_of(word).startswith("-")]
+        certain = targets and known(targets[0]) and not text_of(targets[0]).startswith("~")
+        state.move(text_of(targets[0]) if certain else None)
+        # Where it is a gap, $PWD is the same gap.
+        if targets and not certain:
+            state.variables["PWD"] = Variable((targets[0],))
+        else:
+            state.variables.pop("PWD", None)
+        return Truth(True)
+
+    def _read(self, node: Simple, words: list[Field], state: State) -> Truth:
+        for word in words[1:]:
+            if re.fullmatch(r"[A-Za-z_]\w*", text_of(word)):
+                gap = Gap(f"${text_of(word)}", f"read in line {node.line}")
+                state.set(text_of(word), Variable(((Piece(gap.written, gap),),), line=node.line))
+        return UNKNOWN
+
+    def _printf(self, node: Simple, words: list[Field], state: State) -> Truth:
+        texts = [text_of(word) for word in words]
+        if texts[1:2] == ["-v"] and len(texts) > 3:
+            gap = Gap(f"${texts[2]}", f"what printf makes in line {node.line}")
+            state.set(texts[2], Variable(((Piece(gap.written, gap),),), line=node.line))
+        return Truth(True)
+
+    def _test(self, node: Simple, words: list[Field], state: State) -> Truth:
+        inner = [word for word in node.words[1:] if isinstance(word, TreeWord)]
+        if text_of(words[0]) == "[":
+            inner = inner[:-1]
+        return conditions.test(inner, state, False)
+
+    def _let(self, node: Simple, words: list[Field], state: State) -> Truth:
+        truth = UNKNOWN
+        for word in words[1:]:
+            truth = conditions.counting(text_of(word), state)
+        return truth
+
+    def _eval(self, node: Simple, words: list[Field], state: State) -> Truth:
+        text = " ".join(text_of(word) for word in words[1:])
+        if self.depth >= DEPTH:
+            return UNKNOWN
+        self.depth += 1
+        try:
+            script = parse(text, node.line)
+        except ShellError as error:
+            self.notes.append(f"Line {node.line}: eval gets a text that no shell takes ({error}): not read")
+        else:
+            self.nodes(script.body, state)
+        self.depth -= 1
+        return UNKNOWN
+
+    def _source(self, node: Simple, words: list[Field], state: State) -> Truth:
+        if len(words) < 2:
+            return Truth(True)
+        path = text_of(words[1])
+        if path.endswith("/activate") or self.depth >= DEPTH:
+            return Truth(True)
+        text = self.read(
+            posixpath.join(state.directory, path) if state.directory and not path.startswith("/") else path
+        ) or self.read(path)
+        if text is None:
+            if not re.search(r"(bashrc|profile|conda\.sh|/etc/os-release|setvars\.sh)$", path):
+                self.notes.append(
+                    f"Line {node.line} reads {path}, which is not beside the script: its variables are not here"
+                )
+            return Truth(True)
+        self.depth += 1
+        try:
+            script = parse(text)
+        except ShellError as error:
+            self.notes.append(f"{path} cannot be read: {error}")
+        else:
+            self.nodes(script.body, state)
+        self.depth -= 1
+        return Truth(True)
+
+
+def _env_word(variable: Variable | None, line: int) -> Word:
+    return word_of(variable.fields[0] if variable is not None and variable.fields else (), line)
+
+
+def _source(assign: Assign) -> str:
+    return assign.value.source if isinstance(assign.value, TreeWord) else " ".join(word.source for word in assign.value)
+
+
+def _is_command(node: Node) -> bool:
+    """Whether a command is run that may fail, and not only a variable set."""
+    return not (
+        isinstance(node, Simple)
+        and (
+            not node.words
+            or (isinstance(node.words[0], TreeWord)
+            and node.words[0].plain in ("export", "declare", "local", "readonly"))
+        )
+    )
+
+
+def _short(node: Node) -> str:
+    if isinstance(node, AndOr):
+        return f"{_short(node.left)} {node.op} {_short(node.right)}"[:80]
+    if isinstance(node, Pipeline):
+        return ("! " if node.negated else "") + " | ".join(map(_short, node.commands))[:80]
+    text = getattr(node, "source", "") or "the command before it"
+    return " ".join(text.split())[:60]
+
+
+def _condition(node: Node, fails: bool) -> str:
+    line = getattr(node, "line", 0)
+    where = f" (line {line})" if line else ""
+    return f"{'unless' if fails else 'if'} {_short(node)}{where}"
+
+
+def _is_question(node: Node) -> bool:
+    """Whether one runs this to learn something, and not to do it."""
+    if isinstance(node, (Test, Counting)):
+        return True
+    if isinstance(node, AndOr):
+        return _is_question(node.left) or _is_question(node.right)
+    if isinstance(node, Pipeline):
+        return _is_question(node.commands[-1])
+    if isinstance(node, Simple):
+        if not node.words:
+            return True
+        first = node.words[0]
+        name = first.plain if isinstance(first, TreeWord) else None
+        return (name or "").rpartition("/")[2] in (*_ASKED, "[", "test", "read", "let", "true", "false")
+    return False
+
+
+def _presumed(condition: Sequence[Node]) -> bool:
+    """Whether a condition is an ordinary command, of whose end nobody knows."""
+    node = condition[0] if condition else None
+    return isinstance(node, Simple) and bool(node.words) and not _is_question(node)
+
+
+def _names(gaps: Sequence[Gap]) -> str:
+    return ", ".join(dict.fromkeys(gap.written for gap in gaps)) or "nothing says otherwise"
+
+
+def _without(ran: Ran, when: str, belief: str) -> Ran:
+    conditions_ = tuple(one for one in ran.conditions if one != when)
+    return replace(ran, conditions=conditions_, beliefs=(*ran.beliefs, *([belief] if belief else [])))
+
+
+def _exits(node: object) -> bool:
+    """Whether `exit` or `exec` stands in a function, so that the script may end with it."""
+    if isinstance(node, Simple):
+        first = node.words[0] if node.words else None
+        return isinstance(first, TreeWord) and first.plain in ("exit", "exec")
+    if isinstance(node, (list, tuple)):
+        return any(_exits(item) for item in node)
+    return hasattr(node, "__dataclass_fields__") and any(
+        _exits(getattr(node, name)) for name in node.__dataclass_fields__
+    )
+
+
+def _locals(node: object) -> set[str]:
+    if isinstance(node, Simple):
+        first = node.words[0] if node.words else None
+        if not isinstance(first, TreeWord) or first.plain not in ("local", "declare", "typeset"):
+            return set()
+        return {item.name if isinstance(item, Assign) else str(item.plain) for item in node.words[1:]}
+    if isinstance(node, (list, tuple)):
+        return set().union(*(_locals(item) for item in node)) if node else set()
+    if hasattr(node, "__dataclass_fields__"):
+        return set().union(*(_locals(getattr(node, name)) for name in node.__dataclass_fields__))
+    return set()
+
+
+def _globs(node: For) -> bool:
+    return any(any(char in (word.plain or "") for char in "*?") for word in node.words or ())
+
+
+_BUILTINS: dict[str, Callable[[Walk, Simple, list[Field], State], Truth]] = {
+    **dict.fromkeys(("export", "readonly", "local", "declare", "typeset"), Walk._declare),
+    **dict.fromkeys(("exit", "return"), Walk._end),
+    **dict.fromkeys(("cd", "pushd"), Walk._cd),
+    **dict.fromkeys(("read", "mapfile", "readarray"), Walk._read),
+    **dict.fromkeys(("[", "test"), Walk._test),
+    **dict.fromkeys(("source", "."), Walk._source),
+    "set": Walk._set,
+    "shift": Walk._shift,
+    "unset": Walk._unset,
+    "printf": Walk._printf,
+    "let": Walk._let,
+    "eval": Walk._eval,
+    **dict.fromkeys(
+        ("trap", "break", "continue", "wait", "popd", "umask", "ulimit", "shopt"),
+        lambda walk, node, words, state: Truth(True),
+    ),
+}
+
+
+def commands(
+    text: str, state: State | None = None, read: Callable[[str], str | None] = lambda path: None, line: int = 1
+) -> Walk:
+    """Every command that a script comes by. Raises ShellError where bash would not parse it."""
+    walk = Walk(read)
+    walk.script(parse(text, line), state if state is not None else State())
+    return walk
