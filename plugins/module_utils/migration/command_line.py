@@ -80,7 +80,8 @@ def _command(found: Start, release: str | None, beside: Beside) -> Command:
     parsed = parse(words, known)
     notes += parsed.notes
     if found.release and not release and known is not None:
-        notes.insert(0, f"The image is of vLLM {found.release}: its options are read as that release reads them")
+        what = "The image is of" if found.container else "The command asks for"
+        notes.insert(0, f"{what} vLLM {found.release}: its options are read as that release reads them")
     elif found.release and not release:
         notes.insert(
             0, f"vLLM {found.release} is no release that is known here: its options are read as any release does"

@@ -137,31 +137,33 @@ class _Service:
             container.ports = []
         return container
 
-    def _text(self, value: Any) -> Word:
+    def _field(self, value: Any) -> tuple[Piece, ...]:
         """A value with `${NAME:-default}` put in; `$$` is a dollar."""
         text = "" if value is None else str(value)
         hidden = text.replace("\\", "\0").replace("`", "\1").replace("$$", "\2").replace("$(", "\3")
         try:
-            word = word_of(text_in(hidden, self.state, 0), 0)
+            field = text_in(hidden, self.state, 0)
         except ShellError:
-            return Word(text)
-        shown = word.text.replace("\0", "\\").replace("\1", "`").replace("\2", "$").replace("\3", "$(")
-        return Word(shown, word.gaps, word.loose)
+            return (Piece(text),)
+        return tuple(piece._replace(text=_shown(piece.text)) for piece in field)
+
+    def _text(self, value: Any) -> Word:
+        return word_of(tuple(piece._replace(quoted=False) for piece in self._field(value)), 0)
 
     def _words(self, command: Any) -> list[Word]:
         if isinstance(command, (list, tuple)):
             return [self._text(_scalar(item)) for item in command]
         if not isinstance(command, str):
             return []
-        whole = self._text(command)
+        # Each piece that is not certain is one mark while the text is split, and itself afterwards.
+        field = self._field(command)
+        marks = {chr(0xE000 + index): piece for index, piece in enumerate(field) if piece.gap is not None}
+        text = "".join(chr(0xE000 + index) if piece.gap else piece.text for index, piece in enumerate(field))
         try:
-            parts = shlex.split(whole.text, comments=False)
+            parts = shlex.split(text)
         except ValueError as error:
             raise Unreadable(f"the command of the service {self.name} cannot be split into words ({error})") from error
-        return [
-            Word(part, tuple(gap for gap in whole.gaps if gap.taken or gap.written in part), part.startswith("$"))
-            for part in parts
-        ]
+        return [word_of(tuple(marks.get(char, Piece(char)) for char in part), 0) for part in parts]
 
     def _environment(self) -> dict[str, Word]:
         found: dict[str, Word] = {}
@@ -215,6 +217,10 @@ class _Service:
             source, target = (self._text(volume.get(key, "")).text for key in ("source", "target"))
             return [Mount(source, target, named=volume.get("type", "volume") != "bind")] if target else []
         return mount_of(self._text(volume).text)
+
+
+def _shown(text: str) -> str:
+    return text.replace("\0", "\\").replace("\1", "`").replace("\2", "$").replace("\3", "$(")
 
 
 def _list(value: Any) -> list[Any]:

@@ -12,7 +12,34 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.shell.values import
 ENGINES = ("docker", "podman", "nerdctl", "docker.io")
 # Options of `docker run` and `podman run` that take no value (Docker's and Podman's references); all others take one.
 _SWITCHES = frozenset(
-    ["--detach", "--interactive", "--tty", "--rm", "--privileged", "--init", "--read-only", "--no-healthcheck", "--oom-kill-disable", "--publish-all", "--sig-proxy", "--disable-content-trust", "--quiet", "--replace", "--rmi", "--no-hosts", "--no-hostname", "--env-host", "--http-proxy", "--read-only-tmpfs", "--unsetenv-all", "--passwd", "--tls-verify", "--use-api-socket", "--attach-stdin", "--help"]
+    [
+        "--detach",
+        "--interactive",
+        "--tty",
+        "--rm",
+        "--privileged",
+        "--init",
+        "--read-only",
+        "--no-healthcheck",
+        "--oom-kill-disable",
+        "--publish-all",
+        "--sig-proxy",
+        "--disable-content-trust",
+        "--quiet",
+        "--replace",
+        "--rmi",
+        "--no-hosts",
+        "--no-hostname",
+        "--env-host",
+        "--http-proxy",
+        "--read-only-tmpfs",
+        "--unsetenv-all",
+        "--passwd",
+        "--tls-verify",
+        "--use-api-socket",
+        "--attach-stdin",
+        "--help",
+    ]
 )
 _SHORT_SWITCHES = "ditPq"
 _CDI = re.compile(r"(?:nvidia|amd)\.com/gpu=([\w:-]+)")

@@ -39,6 +39,8 @@ class Maker:
     def __init__(self, args: Mapping[str, Any], notes: list[str]) -> None:
         self.args, self.notes = dict(args), notes
         self.keys: dict[str, Any] = {}
+        # What the server was asked to load: clients ask for it by that name.
+        self.asked = ""
 
     def make(self, positional: list[str], start: Start) -> dict[str, Any]:
         """The entry, its keys in the order in which one writes them."""
@@ -65,6 +67,7 @@ class Maker:
             return
         if len(set(given)) > 1:
             self.notes.append(f"More than one model is named ({', '.join(given)}): the first is taken")
+        self.asked = given[0]
         model = self.keys["model"] = self.places.model(given[0])
         if isinstance(revision, str) and _COMMIT.fullmatch(revision):
             self.keys["revision"] = revision
@@ -77,7 +80,7 @@ class Maker:
     def _names(self) -> None:
         served = self.args.pop("served-model-name", None)
         # vLLM's own name for a model is what it was asked to load.
-        names = served if isinstance(served, list) else [served or self.keys.get("model", "model")]
+        names = served if isinstance(served, list) else [served or self.asked or "model"]
         first = str(names[0])
         name = _UNFIT.sub("-", first.rstrip("/").rpartition("/")[2]).strip("-._") or "model"
         self.keys["name"] = name

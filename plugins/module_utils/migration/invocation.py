@@ -61,7 +61,7 @@ def invocations(text: str, beside: Beside) -> list[Start]:
     text = clean(text)
     if (found := _of_yaml(text, beside)) is not None:
         return found
-    if is_unit(text) and not text.startswith("#!"):
+    if is_unit(text):
         return list(of_unit(text, beside.read))
     return _of_script(text, beside)
 

@@ -22,6 +22,8 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.shell.values import
 
 _NUMBER = re.compile(r"-\d+|-\d*\.\d+")
 _LEVEL = re.compile(r"-O=?(.+)")
+# `"<path/to/template>"`; `<think>` and the like are tokens of models.
+_PLACE = re.compile(r"<(?!think|/|tool|start|end|bos|eos|pad)[A-Za-z][\w ./-]*>|(?i:your[-_]\w[\w-]*)")
 # Names of variables that hold options, and no value of one.
 _FURTHER = re.compile(r"(?i)arg|opt|extra|flag|param|further|more|@")
 
@@ -203,6 +205,8 @@ class _Parser:
         self.parsed.args[option] = value
 
     def _unexplained(self, word: Word, place: str) -> None:
+        if not word.gaps and _PLACE.fullmatch(word.text):
+            self.parsed.note(f"{place} is {word.text}, which looks like a place to fill in")
         for gap in word.gaps:
             if place.lstrip("-") in SECRET:
                 continue

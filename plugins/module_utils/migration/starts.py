@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.docker import Container, container_of
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.images import release_named, release_of
-from ansible_collections.baremetal.vllm.plugins.module_utils.migration.start import Start
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.start import Mount, Start
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.run import Ran, Walk, commands
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.state import State
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.tree import ShellError
@@ -23,11 +23,78 @@ _RUNS_TEXT = re.compile(r"-[a-zA-Z]*c")
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.S)
 # Commands whose words are text to them, and that run none of it.
 _TALK = frozenset(
-    ["echo", "printf", "cat", "grep", "egrep", "fgrep", "pgrep", "pkill", "killall", "kill", "ps", "which", "type", "man", "logger", "tee", "sed", "awk", "ls", "cp", "mv", "rm", "tail", "head", "git", "curl", "wget", "pip", "pip3", "apt", "apt-get", "dnf", "yum", "systemctl", "journalctl", "alias", "true", "false", ":", "[", "test"]
+    [
+        "echo",
+        "printf",
+        "cat",
+        "grep",
+        "egrep",
+        "fgrep",
+        "pgrep",
+        "pkill",
+        "killall",
+        "kill",
+        "ps",
+        "which",
+        "type",
+        "man",
+        "logger",
+        "tee",
+        "sed",
+        "awk",
+        "ls",
+        "cp",
+        "mv",
+        "rm",
+        "tail",
+        "head",
+        "git",
+        "curl",
+        "wget",
+        "pip",
+        "pip3",
+        "apt",
+        "apt-get",
+        "dnf",
+        "yum",
+        "systemctl",
+        "journalctl",
+        "alias",
+        "true",
+        "false",
+        ":",
+        "[",
+        "test",
+    ]
 )
-_SSH_TAKE = frozenset(["-b", "-c", "-D", "-E", "-e", "-F", "-I", "-i", "-J", "-L", "-l", "-m", "-O", "-o", "-p", "-Q", "-R", "-S", "-W", "-w"])
+_SSH_TAKE = frozenset(
+    [
+        "-b",
+        "-c",
+        "-D",
+        "-E",
+        "-e",
+        "-F",
+        "-I",
+        "-i",
+        "-J",
+        "-L",
+        "-l",
+        "-m",
+        "-O",
+        "-o",
+        "-p",
+        "-Q",
+        "-R",
+        "-S",
+        "-W",
+        "-w",
+    ]
+)
 _TMUX_TAKE = frozenset(["-t", "-s", "-n", "-c", "-x", "-y", "-F", "-e", "-N", "-f", "-L", "-S"])
 _MEANT = re.compile(r"(--?[A-Za-z][\w.-]*)[ \t]+(\S.*)", re.S)
+# Options of env, sudo and systemd-run behind which a variable is set.
+_ALONE = ("-E", "-i", "-H", "-S", "-n", "-A", "-P", "-b", "-", "--", "--preserve-env", "--login", "--setenv")
 # What these do to a process, a unit of ours does not do by itself.
 _SHAPES = {
     "numactl": "NUMAPolicy= and NUMAMask=",
@@ -56,7 +123,7 @@ def of_ran(ran: Ran) -> Iterator[Start]:
     """Starts of vLLM in one command that a shell comes by."""
     notes = [*ran.remarks]
     if ran.conditions:
-        notes.append(f"Line {ran.line} starts it only {' and '.join(ran.conditions)}")
+        notes.append(f"Line {ran.line} is reached {' and '.join(ran.conditions)}")
     notes += [f"Line {ran.line}: {belief}" for belief in ran.beliefs]
     for gap in ran.further:
         notes.append(f"{gap.written} may hold further words of the command{f': {gap.why}' if gap.why else ''}")
@@ -86,7 +153,11 @@ def of_words(
     text = _text(words)
     if text is not None and (at is None or text[1] <= at):
         outer = _before(words[: text[1]], {} if text[2] else dict(env), ())
-        yield from of_text(text[0], outer.env, line, outer.notes, outer.release)
+        found = list(of_text(text[0], outer.env, line, outer.notes, outer.release))
+        if not found and given is not None:
+            # `ssh host bash -s` gets its commands from the here-document.
+            found = list(of_text(Word(given), outer.env, line + 1, outer.notes, outer.release))
+        yield from found
         return
     if at is not None:
         start = _before(words[: at + 1], dict(env), ())
@@ -94,7 +165,7 @@ def of_words(
         yield replace(start, words=tuple(words[at + 1 :]), module=module)
         return
     if given is not None and any(_base(word.text) in (*SHELLS, "ssh") for word in words):
-        yield from of_text(Word(given), {} if name == "ssh" else env, line, (), "")
+        yield from of_text(Word(given), {} if name == "ssh" else env, line + 1, (), "")
 
 
 def of_text(text: Word, env: Mapping[str, Word], line: int, notes: tuple[str, ...], release: str) -> Iterator[Start]:
@@ -252,6 +323,7 @@ def _quoted(text: str) -> str:
 def _before(words: Sequence[Word], env: dict[str, Word], notes: tuple[str, ...]) -> Start:
     """A start without its words: the variables that the words before it set, and what they do beside."""
     said, release = list(notes), ""
+    mounts: list[Mount] = []
     for index, word in enumerate(words):
         name = _base(word.text)
         if name in _SHAPES:
@@ -259,12 +331,28 @@ def _before(words: Sequence[Word], env: dict[str, Word], notes: tuple[str, ...])
             text = " ".join(one.text for one in words[index:until])
             said.append(f"`{text}` is left out: {_SHAPES[name]} in a drop-in of the unit does that")
         match = _ASSIGNMENT.fullmatch(word.text)
-        if match is not None:
+        of_option = index > 0 and words[index - 1].text.startswith("-") and words[index - 1].text not in _ALONE
+        if match is not None and not of_option and not release_named(word.text):
             env[match[1]] = Word(match[2], word.gaps)
         elif word.text in ("-u", "--unset") and index and _base(words[0].text) == "env" and index + 1 < len(words):
             env.pop(words[index + 1].text, None)
         release = release_named(word.text) or release
-    return Start((), env, release, notes=tuple(said))
+        if name in ("singularity", "apptainer"):
+            mounts += _binds(words[index + 1 :])
+    return Start((), env, release, notes=tuple(said), mounts=tuple(mounts), container=bool(mounts))
+
+
+def _binds(words: Sequence[Word]) -> list[Mount]:
+    """`-B source[:target[:options]],…` of singularity and apptainer."""
+    found: list[Mount] = []
+    for index, word in enumerate(words):
+        name, sign, value = word.text.partition("=")
+        if name in ("-B", "--bind"):
+            text = value if sign else words[index + 1].text if index + 1 < len(words) else ""
+            for part in text.split(","):
+                source, _, rest = part.partition(":")
+                found.append(Mount(source, rest.partition(":")[0] or source))
+    return found
 
 
 def _ends_wrapper(text: str) -> bool:

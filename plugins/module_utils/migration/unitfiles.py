@@ -35,8 +35,13 @@ _KEYS = {
 
 
 def is_unit(text: str) -> bool:
-    return re.search(r"^\s*\[(Service|Container|Unit)\]\s*$", text, re.M) is not None or (
-        re.search(r"^\s*ExecStart\s*=", text, re.M) is not None
+    """Whether the first line that says something is a section's, or a setting of a service's."""
+    lines = (line.strip() for line in text.split("\n"))
+    first = next((line for line in lines if line and line[0] not in "#;"), "")
+    return re.fullmatch(r"\[[A-Z][A-Za-z-]*\]", first) is not None or (
+        re.match(r"(ExecStart|Environment|EnvironmentFile|User|Type|WorkingDirectory|Description)\s*=", first)
+        is not None
+        and re.search(r"^\s*ExecStart\s*=", text, re.M) is not None
     )
 
 

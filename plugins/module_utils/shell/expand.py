@@ -135,8 +135,14 @@ def _braced(text: str) -> list[str]:
 
 def _many(part: Part, state: State) -> list[Field] | None:
     """The items of what is a word each; None for everything else."""
-    if not isinstance(part, Param) or part.length or part.indirect:
+    if not isinstance(part, Param) or part.length:
         return None
+    if part.indirect:
+        # "${!A[@]}": the indices of an array.
+        variable = state.get(part.name) if part.index in ("@", "*") else None
+        if variable is None or not variable.array or any(open_gaps(field) for field in variable.fields[-1:]):
+            return None
+        return [(Piece(str(index), None, part.quoted),) for index in range(len(variable.fields))]
     if part.name in ("@", "*") and (part.name == "@" or not part.quoted):
         items = state.arguments()
         if part.op == ":" and state.given is not None:

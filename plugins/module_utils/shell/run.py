@@ -680,8 +680,10 @@ def _is_command(node: Node) -> bool:
         isinstance(node, Simple)
         and (
             not node.words
-            or (isinstance(node.words[0], TreeWord)
-            and node.words[0].plain in ("export", "declare", "local", "readonly"))
+            or (
+                isinstance(node.words[0], TreeWord)
+                and node.words[0].plain in ("export", "declare", "local", "readonly")
+            )
         )
     )
 

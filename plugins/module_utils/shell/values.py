@@ -147,7 +147,7 @@ def _variable(items: tuple[Field, ...], array: bool, line: int) -> Variable:
         return Variable(items, True, line)
     joined: list[Piece] = []
     for item in items:
-        if joined and text_of(item):
+        if joined:
             joined.append(Piece(" "))
         joined += item
     return Variable((tuple(joined),), False, line)
@@ -161,7 +161,20 @@ def _items(value: Variable | None) -> tuple[Field, ...]:
     """An array's items; text as its words, so that what is appended in one branch leaves the rest known."""
     if value is None:
         return ()
-    return value.fields if value.array else tuple(split(value.fields[0])) if value.fields else ()
+    if value.array or not value.fields:
+        return tuple(map(_joined, value.fields))
+    return tuple(map(_joined, split(tuple(piece._replace(quoted=False) for piece in value.fields[0]))))
+
+
+def _joined(field: Field) -> Field:
+    """The same value as the same pieces, however it was put together."""
+    found: list[Piece] = []
+    for piece in field:
+        if found and piece.gap is None and found[-1].gap is None and piece.text:
+            found[-1] = Piece(found[-1].text + piece.text)
+        elif piece.text or piece.gap is not None or not found:
+            found.append(piece._replace(quoted=False))
+    return tuple(found)
 
 
 def _common(fields: Sequence[tuple[Field, ...]]) -> int:
@@ -174,8 +187,11 @@ def _common(fields: Sequence[tuple[Field, ...]]) -> int:
 def _told(items: Sequence[Field], when: str) -> str:
     """What a variable is on one way; what it could be before is not said anew."""
     gaps = [gap for item in items for gap in open_gaps(item)]
-    if len(items) == 1 and len(items[0]) == 1 and gaps and gaps[0].why:
-        return gaps[0].why
+    if len(items) == 1 and len(items[0]) == 1 and gaps:
+        if gaps[0].why:
+            return gaps[0].why
+        if gaps[0].outside and not gaps[0].written[1:2].isdigit() and gaps[0].written[1:2] != "{":
+            return f"{gaps[0].written} of whoever starts it, or nothing, {when}"
     return f"{_shown(items)} {when}"
 
 

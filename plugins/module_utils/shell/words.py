@@ -207,7 +207,9 @@ class Reader:
             if char == "\\":
                 at += 2
                 continue
-            if (char == "'" and end != "}") or (char == "'" and self.text.rfind('"', start, at) < 0 and self.text.find("'", at + 1) > 0):
+            if (char == "'" and end != "}") or (
+                char == "'" and self.text.rfind('"', start, at) < 0 and self.text.find("'", at + 1) > 0
+            ):
                 inner._single()
             elif char == '"':
                 inner._double([])
