@@ -71,10 +71,10 @@ class Maker:
         model = self.keys["model"] = self.places.model(given[0])
         if isinstance(revision, str) and _COMMIT.fullmatch(revision):
             self.keys["revision"] = revision
-        elif not model.startswith(("/", ".", "~")) and not re.search(r"[$<>{}]", model):
+        elif not model.startswith(("/", ".", "~")) and model.count("/") < 2 and not re.search(r"[$<>{}]", model):
             said = f"{revision!r} can move" if revision else "none is given"
             self.notes.append(f"Add `revision`, the 40-digit commit of {model}: {said}")
-        if model.startswith("."):
+        if model.startswith((".", "~")) or (model.count("/") > 1 and not model.startswith("/") and "$" not in model):
             self.notes.append("The model's path is relative: write the absolute one")
 
     def _names(self) -> None:

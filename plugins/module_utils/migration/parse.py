@@ -69,6 +69,8 @@ class _Parser:
         named = any(re.match(r"--model(=|$)", other.text) for other in self.words)
         if word.loose and (self.parsed.positional or named or _FURTHER.search(word.text)):
             self._further(word)
+        elif not word.text:
+            self._further(word)
         elif word.text in ("...", "…"):
             self.parsed.note(f"{word.text} stands for words that are left out: they are not here")
         else:

@@ -160,7 +160,7 @@ def of_words(
         yield from found
         return
     if at is not None:
-        start = _before(words[: at + 1], dict(env), ())
+        start = _before(words[: at + 1], dict(env), tuple(_prefixes(words[:at])))
         module = words[at].text != "serve"
         yield replace(start, words=tuple(words[at + 1 :]), module=module)
         return
@@ -353,6 +353,12 @@ def _binds(words: Sequence[Word]) -> list[Mount]:
                 source, _, rest = part.partition(":")
                 found.append(Mount(source, rest.partition(":")[0] or source))
     return found
+
+
+def _prefixes(words: Sequence[Word]) -> list[str]:
+    """What may stand before the command, and nobody knows."""
+    gaps = dict.fromkeys(gap for word in words if not _ASSIGNMENT.fullmatch(word.text) for gap in word.gaps)
+    return [f"{gap.written} stands before the command{gap.why and f': {gap.why}'}" for gap in gaps if not gap.taken]
 
 
 def _ends_wrapper(text: str) -> bool:

@@ -322,6 +322,9 @@ def _default(part: Param, variable: Variable | None, state: State) -> Field:
     if outside:
         gap = Gap(part.source, "", True, True)
         argument = tuple(piece if piece.gap else piece._replace(gap=gap) for piece in argument) or (Piece("", gap),)
+    elif gaps_of(field):
+        # It is only taken to be empty.
+        argument = (*argument, *(Piece("", gap) for gap in gaps_of(field)))
     if kind == "=":
         state.set(part.name, Variable((argument,)))
     return argument
@@ -440,7 +443,12 @@ def _printf(words: list[Field], state: State) -> Field | None:
 
 
 def _seq(words: list[Field], state: State) -> Field | None:
-    numbers = [text_of(word) for word in words]
+    numbers, between = [text_of(word) for word in words], "\n"
+    if numbers and numbers[0].startswith("-s"):
+        # seq -s, 0 3
+        between = numbers[0][2:] or (numbers[1] if len(numbers) > 1 else "")
+        words = words[1 if numbers[0][2:] else 2 :]
+        numbers = [text_of(word) for word in words]
     if not all(known(word) for word in words) or not all(re.fullmatch(r"-?\d+", text) for text in numbers):
         return None
     if not 1 <= len(numbers) <= 3:
@@ -449,7 +457,7 @@ def _seq(words: list[Field], state: State) -> Field | None:
     if step == 0:
         return None
     items = list(range(first, last + (1 if step > 0 else -1), step))[:_MOST]
-    return with_gaps("\n".join(map(str, items)), [gap for word in words for gap in gaps_of(word)], "$(seq)")
+    return with_gaps(between.join(map(str, items)), [gap for word in words for gap in gaps_of(word)], "$(seq)")
 
 
 def _seq_of(numbers: list[str]) -> tuple[int, int, int]:

@@ -52,6 +52,8 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.shell.values import
 
 # Rounds of a loop, and calls within calls, that are followed.
 ROUNDS, DEPTH, COMMANDS = 64, 12, 5000
+# Set and not exported, these are a mistake, and no variable of the script.
+_SEEN = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
 # Commands that are asked something: whether they succeed is their answer.
 _ASKED = (
     "grep",
@@ -117,6 +119,7 @@ class Walk:
     remarks: list[tuple[int, str]] = field(default_factory=list)
     depth: int = 0
     called: set[str] = field(default_factory=set)
+    returns: list[list[State]] = field(default_factory=list)
 
     # ---- lists
 
@@ -259,7 +262,7 @@ class Walk:
             taken is not None
             and gone[taken][0].dead
             and any(not way.dead for way, _ in gone)
-            and begins[taken] == begins[taken + 1]
+            and not any(map(_may_start, self.found[begins[taken] : begins[taken + 1]]))
         ):
             # A check that ends the script: it is not what a start is made for.
             taken = None
@@ -450,7 +453,12 @@ class Walk:
                 body = text_of(text_in(redirect.body, state, node.line)) if redirect.expands else redirect.body
             elif redirect.op == "<<<":
                 body = text_of(value_of(redirect.target, state))
-        remarks = tuple(f"Line {line}: {text}" for line, text in self.remarks if node.line <= line <= node.end)
+        remarks = [f"Line {line}: {text}" for line, text in self.remarks if node.line <= line <= node.end]
+        remarks += [
+            f"{name} is set in line {variable.line} and not exported: the command does not get it"
+            for name in _SEEN
+            if name not in env and (variable := state.variables.get(name)) is not None
+        ]
         self.found.append(
             Ran(
                 tuple(word_of(item, node.line) for item in words),
@@ -460,7 +468,7 @@ class Walk:
                 further,
                 state.conditions,
                 state.beliefs,
-                remarks,
+                tuple(remarks),
                 state.directory,
             )
         )
@@ -477,16 +485,23 @@ class Walk:
     def _call(self, function: Function, given: list[Field], node: Simple, state: State) -> Truth:
         self.called.add(function.name)
         before, state.given = state.given, given
+        conditions_before = state.conditions
         locals_before = dict(state.variables)
         self.depth += 1
         for assign in node.assigns:
             self._assign(assign, state)
             state.exported.add(assign.name)
+        self.returns.append([])
         truth = self.node(function.body, state)
         self.depth -= 1
+        # Where `return` ended it, and where it ran to its end, the script goes on; `exit` ends both.
+        ways = [*self.returns.pop(), *([] if state.dead else [state.copy()])]
+        for way in ways:
+            way.dead = False
+        if ways:
+            join(state, [(way, "") for way in ways], len(ways) - 1 if len(ways) == 1 else None)
+            state.conditions = conditions_before
         state.given = before
-        if state.dead and not _exits(function.body):
-            state.dead = False
         for name in _locals(function.body):
             if name in locals_before:
                 state.variables[name] = locals_before[name]
@@ -585,6 +600,12 @@ class Walk:
             state.exported.discard(text_of(word))
         return Truth(True)
 
+    def _return(self, node: Simple, words: list[Field], state: State) -> Truth:
+        if self.returns:
+            self.returns[-1].append(state.copy())
+        state.dead = True
+        return UNKNOWN
+
     def _end(self, node: Simple, words: list[Field], state: State) -> Truth:
         state.dead = True
         return UNKNOWN
@@ -666,6 +687,14 @@ class Walk:
         return Truth(True)
 
 
+def _may_start(ran: Ran) -> bool:
+    """Whether a command may be what one reads the script for, and not what a check says before it ends it."""
+    texts = [word.text for word in ran.words]
+    return texts[:1] not in (["echo"], ["printf"], ["cat"]) and any(
+        "vllm" in text for text in (*texts, ran.input or "")
+    )
+
+
 def _env_word(variable: Variable | None, line: int) -> Word:
     return word_of(variable.fields[0] if variable is not None and variable.fields else (), line)
 
@@ -735,18 +764,6 @@ def _without(ran: Ran, when: str, belief: str) -> Ran:
     return replace(ran, conditions=conditions_, beliefs=(*ran.beliefs, *([belief] if belief else [])))
 
 
-def _exits(node: object) -> bool:
-    """Whether `exit` or `exec` stands in a function, so that the script may end with it."""
-    if isinstance(node, Simple):
-        first = node.words[0] if node.words else None
-        return isinstance(first, TreeWord) and first.plain in ("exit", "exec")
-    if isinstance(node, (list, tuple)):
-        return any(_exits(item) for item in node)
-    return hasattr(node, "__dataclass_fields__") and any(
-        _exits(getattr(node, name)) for name in node.__dataclass_fields__
-    )
-
-
 def _locals(node: object) -> set[str]:
     if isinstance(node, Simple):
         first = node.words[0] if node.words else None
@@ -766,7 +783,8 @@ def _globs(node: For) -> bool:
 
 _BUILTINS: dict[str, Callable[[Walk, Simple, list[Field], State], Truth]] = {
     **dict.fromkeys(("export", "readonly", "local", "declare", "typeset"), Walk._declare),
-    **dict.fromkeys(("exit", "return"), Walk._end),
+    "exit": Walk._end,
+    "return": Walk._return,
     **dict.fromkeys(("cd", "pushd"), Walk._cd),
     **dict.fromkeys(("read", "mapfile", "readarray"), Walk._read),
     **dict.fromkeys(("[", "test"), Walk._test),
