@@ -46,7 +46,7 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(f"file: {given['file']} cannot be read: {error}") from error
         except Unread as error:
             raise AnsibleActionFail(f"{given['file'] or 'command'}: {error}.") from error
-        entries = []
+        entries: list[dict[str, Any]] = []
         for entry, notes, release in found:
             spoken = load.release(release) if release else None
             if spoken is not None and "args" in entry:
@@ -59,4 +59,9 @@ class ActionModule(ActionBase):
                 notes = [*notes, *told(moved)]
             display.display(imported(entry, notes))
             entries.append({"entry": entry, "notes": notes})
+        nameless = [found["entry"]["name"] for found in entries if "model" not in found["entry"]]
+        if nameless:
+            raise AnsibleActionFail(
+                f"Not whole: no model is named in the entry {', '.join(nameless)}. Write its `model`."
+            )
         return {"changed": False, "entries": entries}

@@ -44,7 +44,7 @@ def _with_content(file: dict[str, Any], variables: dict[str, Any]) -> dict[str, 
 
 
 def _render(source: Path, variables: dict[str, Any]) -> str:
-    environment = jinja2.Environment(
+    environment = jinja2.Environment(  # noqa: S701 (files of a host are no HTML)
         loader=jinja2.FileSystemLoader([source.parent, TEMPLATES]),
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,

@@ -53,8 +53,7 @@ def _extended(
         try:
             source = next(iter(load_all(text)), {}) if text is not None else None
         except Unreadable as error:
-            notes.append(f"extends: {file} cannot be read: {error}")
-            source = {}
+            raise Unreadable(f"extends: {file}: {error}") from error
         if source is None:
             notes.append(f"extends: {file} is not beside the file: what the service {name} says there is not here")
     services = source.get("services") if isinstance(source, Mapping) else None

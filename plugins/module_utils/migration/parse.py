@@ -67,9 +67,7 @@ class _Parser:
     def _positional(self, word: Word) -> None:
         """The model comes first; what stands alone behind it, and is not known, is further words."""
         named = any(re.match(r"--model(=|$)", other.text) for other in self.words)
-        if word.loose and (self.parsed.positional or named or _FURTHER.search(word.text)):
-            self._further(word)
-        elif not word.text:
+        if (word.loose and (self.parsed.positional or named or _FURTHER.search(word.text))) or not word.text:
             self._further(word)
         elif word.text in ("...", "…"):
             self.parsed.note(f"{word.text} stands for words that are left out: they are not here")

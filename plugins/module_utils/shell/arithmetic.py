@@ -8,6 +8,7 @@ from typing import Callable
 _TOKEN = re.compile(
     r"\s*(0[xX][0-9a-fA-F]+|\d+#\w+|\d+|[A-Za-z_]\w*(?:\[[^\]]*\])?|\*\*|<<=|>>=|<<|>>|<=|>=|==|!=|&&|\|\||\+\+|--|[-+*/%&|^]=|[-+*/%<>=!~&|^?:(),])"
 )
+_STEPS = {"++": 1, "--": -1}
 _LEVELS = (
     ("||",),
     ("&&",),
@@ -111,12 +112,12 @@ class _Reader:
         if token in ("-", "+", "!", "~"):
             value = self.unary()
             return {"-": -value, "+": value, "!": int(not value), "~": ~value}[token]
-        if token in ("++", "--"):
+        if token in _STEPS:
             name = self.next()
-            value = self.read(name) + (1 if token == "++" else -1)
+            value = self.read(name) + _STEPS[token]
             self.write(name, value)
             return value
-        if token == "(":
+        if token in "(":
             value = self.comma()
             if self.next() != ")":
                 raise NoNumber("(")
@@ -126,8 +127,8 @@ class _Reader:
         if not re.match(r"[A-Za-z_]", token):
             raise NoNumber(token)
         value = self.read(token)
-        if self.peek() in ("++", "--"):
-            self.write(token, value + (1 if self.next() == "++" else -1))
+        if self.peek() in _STEPS:
+            self.write(token, value + _STEPS[self.next()])
         return value
 
 

@@ -6,15 +6,25 @@ can be afterwards is told (values.merged). Commands are taken to succeed.
 
 from __future__ import annotations
 
-import posixpath
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell import conditions
+from ansible_collections.baremetal.vllm.plugins.module_utils.shell.builtins import BUILTINS, DEPTH
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.conditions import UNKNOWN, Truth, both, either
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.expand import fields, text_in, value_of
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.parse import parse
+from ansible_collections.baremetal.vllm.plugins.module_utils.shell.questions import (
+    condition_of,
+    has_pattern,
+    is_command,
+    is_question,
+    locals_of,
+    names_of,
+    presumed,
+    shown,
+    source_of,
+)
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.state import State, join
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.tree import (
     AndOr,
@@ -30,7 +40,6 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.shell.tree import (
     Node,
     Pipeline,
     Script,
-    ShellError,
     Simple,
     Test,
     While,
@@ -50,43 +59,10 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.shell.values import
     word_of,
 )
 
-# Rounds of a loop, and calls within calls, that are followed.
-ROUNDS, DEPTH, COMMANDS = 64, 12, 5000
+# Rounds of a loop that are followed, and commands of a script.
+ROUNDS, COMMANDS = 64, 5000
 # Set and not exported, these are a mistake, and no variable of the script.
 _SEEN = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
-# Commands that are asked something: whether they succeed is their answer.
-_ASKED = (
-    "grep",
-    "egrep",
-    "fgrep",
-    "pgrep",
-    "command",
-    "which",
-    "type",
-    "hash",
-    "curl",
-    "wget",
-    "nc",
-    "lsof",
-    "ss",
-    "diff",
-    "cmp",
-)
-_ASKED += (
-    "nvidia-smi",
-    "mountpoint",
-    "ping",
-    "kill",
-    "id",
-    "getent",
-    "dpkg",
-    "rpm",
-    "pip",
-    "pip3",
-    "systemctl",
-    "lspci",
-    "docker",
-)
 
 
 @dataclass(frozen=True)
@@ -177,13 +153,13 @@ class Walk:
             node.op == "||"
             and isinstance(node.left, AndOr)
             and node.left.op == "&&"
-            and not _is_command(node.left.right)
+            and not is_command(node.left.right)
         ):
             # `question && this || that` is an `if`.
             first = node.left
             asked = self.node(first.left, state)
-            if asked.holds is not None or _is_question(first.left):
-                when, unless = _condition(first.left, False), _condition(first.left, True)
+            if asked.holds is not None or is_question(first.left):
+                when, unless = condition_of(first.left, False), condition_of(first.left, True)
                 self._choose(
                     state,
                     asked,
@@ -198,7 +174,7 @@ class Walk:
             return left
         asked = left.negated() if node.op == "||" else left
         # A command whose answer nobody waits for succeeds, as far as one knows.
-        if asked.holds is None and not _is_question(node.left):
+        if asked.holds is None and not is_question(node.left):
             if node.op == "&&":
                 asked = Truth(True)
             else:
@@ -206,7 +182,7 @@ class Walk:
                     state,
                     [
                         (lambda way: None, "as it is", ""),
-                        (lambda way: self._run(node.right, way), f"if `{_short(node.left)}` fails", ""),
+                        (lambda way: self._run(node.right, way), f"if `{shown(node.left)}` fails", ""),
                     ],
                     0,
                 )
@@ -217,8 +193,8 @@ class Walk:
             asked,
             lambda way: result.append(self.node(node.right, way)),
             lambda way: None,
-            _condition(node.left, node.op == "||"),
-            _condition(node.left, node.op == "&&"),
+            condition_of(node.left, node.op == "||"),
+            condition_of(node.left, node.op == "&&"),
         )
         right = result[0] if result else UNKNOWN
         return both(left, right) if node.op == "&&" else either(left, right)
@@ -242,7 +218,7 @@ class Walk:
             (yes if truth.holds else no)(state)
             return
         taken = None if truth.holds is None else (0 if truth.holds else 1)
-        belief = f"`{unless if taken else when}` is taken to hold ({_names(truth.gaps)})" if taken is not None else ""
+        belief = f"`{unless if taken else when}` is taken to hold ({names_of(truth.gaps)})" if taken is not None else ""
         self._ways(state, [(yes, when, belief), (no, unless, belief)], taken)
 
     def _ways(
@@ -281,7 +257,7 @@ class Walk:
             return UNKNOWN
         condition, body, source = node.branches[first]
         truth = self.nodes(condition, state) if condition else UNKNOWN
-        if _presumed(condition[-1:]):
+        if presumed(condition[-1:]):
             truth = UNKNOWN
         self._choose(
             state,
@@ -337,7 +313,7 @@ class Walk:
         for _ in range(ROUNDS):
             truth = self.nodes(node.condition, state)
             truth = truth.negated() if node.until else truth
-            if _presumed(node.condition[-1:]):
+            if presumed(node.condition[-1:]):
                 truth = UNKNOWN
             if truth.holds is False and not truth.gaps:
                 return UNKNOWN
@@ -360,7 +336,7 @@ class Walk:
                 (
                     lambda way: None,
                     f"without line {node.line}",
-                    f"the loop of line {node.line} is passed over ({_names(truth.gaps)})",
+                    f"the loop of line {node.line} is passed over ({names_of(truth.gaps)})",
                 ),
             ],
             taken,
@@ -374,7 +350,7 @@ class Walk:
 
     def _for(self, node: For, state: State) -> Truth:
         items = state.arguments() if node.words is None else fields(node.words, state)
-        if any(is_absent(item) or open_gaps(item) for item in items) or _globs(node):
+        if any(is_absent(item) or open_gaps(item) for item in items) or has_pattern(node):
             written = " ".join(word.source for word in node.words or ()) or '"$@"'
             state.set(
                 node.name,
@@ -409,10 +385,10 @@ class Walk:
     def _simple(self, node: Simple, state: State) -> Truth:
         if not node.words:
             for assign in node.assigns:
-                self._assign(assign, state)
+                self.assign(assign, state)
             return (
                 UNKNOWN
-                if any("$(" in _source(assign) or "`" in _source(assign) for assign in node.assigns)
+                if any("$(" in source_of(assign) or "`" in source_of(assign) for assign in node.assigns)
                 else Truth(True)
             )
         expanded = fields([word for word in node.words if isinstance(word, TreeWord)], state)
@@ -421,7 +397,7 @@ class Walk:
         if not words:
             return UNKNOWN
         name = text_of(words[0])
-        builtin = _BUILTINS.get(name)
+        builtin = BUILTINS.get(name)
         if builtin is not None:
             return builtin(self, node, words, state)
         if name in ("command", "builtin", "exec") and len(words) > 1 and not text_of(words[1]).startswith("-"):
@@ -445,7 +421,7 @@ class Walk:
         env = self.environment(state)
         inner = state.copy()
         for assign in node.assigns:
-            self._assign(assign, inner)
+            self.assign(assign, inner)
             env[assign.name] = _env_word(inner.get(assign.name), assign.line)
         body = None
         for redirect in node.redirects:
@@ -489,7 +465,7 @@ class Walk:
         locals_before = dict(state.variables)
         self.depth += 1
         for assign in node.assigns:
-            self._assign(assign, state)
+            self.assign(assign, state)
             state.exported.add(assign.name)
         self.returns.append([])
         truth = self.node(function.body, state)
@@ -502,7 +478,7 @@ class Walk:
             join(state, [(way, "") for way in ways], len(ways) - 1 if len(ways) == 1 else None)
             state.conditions = conditions_before
         state.given = before
-        for name in _locals(function.body):
+        for name in locals_of(function.body):
             if name in locals_before:
                 state.variables[name] = locals_before[name]
             else:
@@ -511,7 +487,7 @@ class Walk:
             state.exported.discard(assign.name)
         return truth if isinstance(function.body, Group) else UNKNOWN
 
-    def _assign(self, assign: Assign, state: State) -> None:
+    def assign(self, assign: Assign, state: State) -> None:
         old = state.variables.get(assign.name)
         if isinstance(assign.value, tuple):
             items = tuple(fields(assign.value, state))
@@ -541,151 +517,6 @@ class Walk:
             value = (*(current.fields[0] if current is not None and current.fields else ()), *value)
         state.set(assign.name, Variable((value,), False, assign.line))
 
-    # ---- builtins
-
-    def _declare(self, node: Simple, words: list[Field], state: State) -> Truth:
-        name = text_of(words[0])
-        options = [text_of(word) for word in words[1:] if re.match(r"[-+][A-Za-z]", text_of(word))]
-        exports = name == "export" or any("x" in option for option in options if option[0] == "-")
-        if name == "export" and any(option == "-n" for option in options):
-            for word in words[1:]:
-                state.exported.discard(text_of(word))
-            return Truth(True)
-        for item in node.words[1:]:
-            if isinstance(item, Assign):
-                self._assign(item, state)
-                names = [item.name]
-            else:
-                plain = [text_of(one) for one in fields([item], state)]
-                names = [one for one in plain if re.fullmatch(r"[A-Za-z_]\w*", one)]
-                for one in plain:
-                    key, equals, value = one.partition("=")
-                    if equals and re.fullmatch(r"[A-Za-z_]\w*", key):
-                        state.set_text(key, value, node.line)
-                        names.append(key)
-                if name != "export":
-                    for one in names:
-                        if one not in state.variables:
-                            state.set(one, Variable((), any("a" in option.lower() for option in options), node.line))
-            if exports:
-                state.exported.update(names)
-        return Truth(True)
-
-    def _set(self, node: Simple, words: list[Field], state: State) -> Truth:
-        texts = [text_of(word) for word in words]
-        for index, text in enumerate(texts[1:], 1):
-            if text == "--":
-                state.given = words[index + 1 :]
-                return Truth(True)
-            if not re.match(r"[-+]", text):
-                if texts[index - 1] in ("-o", "+o") or texts[index - 1][-1:] == "o":
-                    if text == "allexport":
-                        state.all_exported = texts[index - 1][0] == "-"
-                    continue
-                state.given = words[index:]
-                return Truth(True)
-            if "a" in text[1:] and not text.startswith("--"):
-                state.all_exported = text[0] == "-"
-        return Truth(True)
-
-    def _shift(self, node: Simple, words: list[Field], state: State) -> Truth:
-        count = text_of(words[1]) if len(words) > 1 else "1"
-        if state.given is not None:
-            state.given = state.given[int(count) if count.isdigit() else 1 :]
-        return Truth(True)
-
-    def _unset(self, node: Simple, words: list[Field], state: State) -> Truth:
-        for word in words[1:]:
-            state.set(text_of(word), None)
-            state.exported.discard(text_of(word))
-        return Truth(True)
-
-    def _return(self, node: Simple, words: list[Field], state: State) -> Truth:
-        if self.returns:
-            self.returns[-1].append(state.copy())
-        state.dead = True
-        return UNKNOWN
-
-    def _end(self, node: Simple, words: list[Field], state: State) -> Truth:
-        state.dead = True
-        return UNKNOWN
-
-    def _cd(self, node: Simple, words: list[Field], state: State) -> Truth:
-        targets = [word for word in words[1:] if not text_of(word).startswith("-")]
-        certain = targets and known(targets[0]) and not text_of(targets[0]).startswith("~")
-        state.move(text_of(targets[0]) if certain else None)
-        # Where it is a gap, $PWD is the same gap.
-        if targets and not certain:
-            state.variables["PWD"] = Variable((targets[0],))
-        else:
-            state.variables.pop("PWD", None)
-        return Truth(True)
-
-    def _read(self, node: Simple, words: list[Field], state: State) -> Truth:
-        for word in words[1:]:
-            if re.fullmatch(r"[A-Za-z_]\w*", text_of(word)):
-                gap = Gap(f"${text_of(word)}", f"read in line {node.line}")
-                state.set(text_of(word), Variable(((Piece(gap.written, gap),),), line=node.line))
-        return UNKNOWN
-
-    def _printf(self, node: Simple, words: list[Field], state: State) -> Truth:
-        texts = [text_of(word) for word in words]
-        if texts[1:2] == ["-v"] and len(texts) > 3:
-            gap = Gap(f"${texts[2]}", f"what printf makes in line {node.line}")
-            state.set(texts[2], Variable(((Piece(gap.written, gap),),), line=node.line))
-        return Truth(True)
-
-    def _test(self, node: Simple, words: list[Field], state: State) -> Truth:
-        inner = [word for word in node.words[1:] if isinstance(word, TreeWord)]
-        if text_of(words[0]) == "[":
-            inner = inner[:-1]
-        return conditions.test(inner, state, False)
-
-    def _let(self, node: Simple, words: list[Field], state: State) -> Truth:
-        truth = UNKNOWN
-        for word in words[1:]:
-            truth = conditions.counting(text_of(word), state)
-        return truth
-
-    def _eval(self, node: Simple, words: list[Field], state: State) -> Truth:
-        text = " ".join(text_of(word) for word in words[1:])
-        if self.depth >= DEPTH:
-            return UNKNOWN
-        self.depth += 1
-        try:
-            script = parse(text, node.line)
-        except ShellError as error:
-            self.notes.append(f"Line {node.line}: eval gets a text that no shell takes ({error}): not read")
-        else:
-            self.nodes(script.body, state)
-        self.depth -= 1
-        return UNKNOWN
-
-    def _source(self, node: Simple, words: list[Field], state: State) -> Truth:
-        if len(words) < 2:
-            return Truth(True)
-        path = text_of(words[1])
-        if path.endswith("/activate") or self.depth >= DEPTH:
-            return Truth(True)
-        text = self.read(
-            posixpath.join(state.directory, path) if state.directory and not path.startswith("/") else path
-        ) or self.read(path)
-        if text is None:
-            if not re.search(r"(bashrc|profile|conda\.sh|/etc/os-release|setvars\.sh)$", path):
-                self.notes.append(
-                    f"Line {node.line} reads {path}, which is not beside the script: its variables are not here"
-                )
-            return Truth(True)
-        self.depth += 1
-        try:
-            script = parse(text)
-        except ShellError as error:
-            self.notes.append(f"{path} cannot be read: {error}")
-        else:
-            self.nodes(script.body, state)
-        self.depth -= 1
-        return Truth(True)
-
 
 def _may_start(ran: Ran) -> bool:
     """Whether a command may be what one reads the script for, and not what a check says before it ends it."""
@@ -699,107 +530,9 @@ def _env_word(variable: Variable | None, line: int) -> Word:
     return word_of(variable.fields[0] if variable is not None and variable.fields else (), line)
 
 
-def _source(assign: Assign) -> str:
-    return assign.value.source if isinstance(assign.value, TreeWord) else " ".join(word.source for word in assign.value)
-
-
-def _is_command(node: Node) -> bool:
-    """Whether a command is run that may fail, and not only a variable set."""
-    return not (
-        isinstance(node, Simple)
-        and (
-            not node.words
-            or (
-                isinstance(node.words[0], TreeWord)
-                and node.words[0].plain in ("export", "declare", "local", "readonly")
-            )
-        )
-    )
-
-
-def _short(node: Node) -> str:
-    if isinstance(node, AndOr):
-        return f"{_short(node.left)} {node.op} {_short(node.right)}"[:80]
-    if isinstance(node, Pipeline):
-        return ("! " if node.negated else "") + " | ".join(map(_short, node.commands))[:80]
-    text = getattr(node, "source", "") or "the command before it"
-    return " ".join(text.split())[:60]
-
-
-def _condition(node: Node, fails: bool) -> str:
-    line = getattr(node, "line", 0)
-    where = f" (line {line})" if line else ""
-    return f"{'unless' if fails else 'if'} {_short(node)}{where}"
-
-
-def _is_question(node: Node) -> bool:
-    """Whether one runs this to learn something, and not to do it."""
-    if isinstance(node, (Test, Counting)):
-        return True
-    if isinstance(node, AndOr):
-        return _is_question(node.left) or _is_question(node.right)
-    if isinstance(node, Pipeline):
-        return _is_question(node.commands[-1])
-    if isinstance(node, Simple):
-        if not node.words:
-            return True
-        first = node.words[0]
-        name = first.plain if isinstance(first, TreeWord) else None
-        return (name or "").rpartition("/")[2] in (*_ASKED, "[", "test", "read", "let", "true", "false")
-    return False
-
-
-def _presumed(condition: Sequence[Node]) -> bool:
-    """Whether a condition is an ordinary command, of whose end nobody knows."""
-    node = condition[0] if condition else None
-    return isinstance(node, Simple) and bool(node.words) and not _is_question(node)
-
-
-def _names(gaps: Sequence[Gap]) -> str:
-    return ", ".join(dict.fromkeys(gap.written for gap in gaps)) or "nothing says otherwise"
-
-
 def _without(ran: Ran, when: str, belief: str) -> Ran:
     conditions_ = tuple(one for one in ran.conditions if one != when)
     return replace(ran, conditions=conditions_, beliefs=(*ran.beliefs, *([belief] if belief else [])))
-
-
-def _locals(node: object) -> set[str]:
-    if isinstance(node, Simple):
-        first = node.words[0] if node.words else None
-        if not isinstance(first, TreeWord) or first.plain not in ("local", "declare", "typeset"):
-            return set()
-        return {item.name if isinstance(item, Assign) else str(item.plain) for item in node.words[1:]}
-    if isinstance(node, (list, tuple)):
-        return set().union(*(_locals(item) for item in node)) if node else set()
-    if hasattr(node, "__dataclass_fields__"):
-        return set().union(*(_locals(getattr(node, name)) for name in node.__dataclass_fields__))
-    return set()
-
-
-def _globs(node: For) -> bool:
-    return any(any(char in (word.plain or "") for char in "*?") for word in node.words or ())
-
-
-_BUILTINS: dict[str, Callable[[Walk, Simple, list[Field], State], Truth]] = {
-    **dict.fromkeys(("export", "readonly", "local", "declare", "typeset"), Walk._declare),
-    "exit": Walk._end,
-    "return": Walk._return,
-    **dict.fromkeys(("cd", "pushd"), Walk._cd),
-    **dict.fromkeys(("read", "mapfile", "readarray"), Walk._read),
-    **dict.fromkeys(("[", "test"), Walk._test),
-    **dict.fromkeys(("source", "."), Walk._source),
-    "set": Walk._set,
-    "shift": Walk._shift,
-    "unset": Walk._unset,
-    "printf": Walk._printf,
-    "let": Walk._let,
-    "eval": Walk._eval,
-    **dict.fromkeys(
-        ("trap", "break", "continue", "wait", "popd", "umask", "ulimit", "shopt"),
-        lambda walk, node, words, state: Truth(True),
-    ),
-}
 
 
 def commands(
