@@ -108,27 +108,27 @@ class _Reader:
         return int(value**exponent)
 
     def unary(self) -> int:
-        token = self.next()
-        if token in ("-", "+", "!", "~"):
+        part = self.next()
+        if part in ("-", "+", "!", "~"):
             value = self.unary()
-            return {"-": -value, "+": value, "!": int(not value), "~": ~value}[token]
-        if token in _STEPS:
+            return {"-": -value, "+": value, "!": int(not value), "~": ~value}[part]
+        if part in _STEPS:
             name = self.next()
-            value = self.read(name) + _STEPS[token]
+            value = self.read(name) + _STEPS[part]
             self.write(name, value)
             return value
-        if token in "(":
+        if part == "(":
             value = self.comma()
             if self.next() != ")":
                 raise NoNumber("(")
             return value
-        if token[:1].isdigit():
-            return _number(token)
-        if not re.match(r"[A-Za-z_]", token):
-            raise NoNumber(token)
-        value = self.read(token)
+        if part[:1].isdigit():
+            return _number(part)
+        if not re.match(r"[A-Za-z_]", part):
+            raise NoNumber(part)
+        value = self.read(part)
         if self.peek() in _STEPS:
-            self.write(token, value + _STEPS[self.next()])
+            self.write(part, value + _STEPS[self.next()])
         return value
 
 
