@@ -59,6 +59,7 @@ class Container:
     notes: list[str] = field(default_factory=list)
     listed: bool = False
     directory: str | None = None
+    host_network: bool = False
 
 
 def container_of(words: Sequence[Word]) -> tuple[int, Container] | None:
@@ -108,6 +109,8 @@ def _run(words: Sequence[Word]) -> Container:
             word = words[at] if at < len(words) else Word("")
         _option(container, name, word, devices)
         at += 1
+    if container.host_network:
+        container.ports = []
     if devices and not container.gpus:
         container.gpus = ",".join(devices)
     if at < len(words):
@@ -138,6 +141,9 @@ def _option(container: Container, name: str, word: Word, devices: list[str]) -> 
         container.mounts += mount_of(text)
     elif name == "--mount":
         container.mounts += _long_mount(text)
+    elif name in ("--network", "--net") and text == "host":
+        # The engine discards what is published then.
+        container.host_network = True
     elif name in ("-w", "--workdir"):
         container.directory = text
 

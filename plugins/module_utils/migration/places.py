@@ -76,7 +76,7 @@ class Places:
         if not self.start.ports:
             return inside
         own = str(_PORT if inside is None else inside)
-        for host, container in self.start.ports:
+        for host, container in (pair for given in self.start.ports for pair in _each(*given)):
             if container == own:
                 if not host:
                     self.notes.append(
@@ -97,6 +97,15 @@ class Places:
 def _within(path: str, mount: Mount) -> bool:
     target = mount.target.rstrip("/")
     return target != "" and (path == target or path.startswith(f"{target}/"))
+
+
+def _each(host: str, container: str) -> list[tuple[str, str]]:
+    """`8000-8003:9000-9003` as pairs."""
+    ranges = [re.fullmatch(r"(\d+)-(\d+)", text) for text in (host, container)]
+    if ranges[0] is None or ranges[1] is None:
+        return [(host, container)]
+    first, last, inner = int(ranges[0][1]), int(ranges[0][2]), int(ranges[1][1])
+    return [(str(first + step), str(inner + step)) for step in range(min(last - first, 1000) + 1)]
 
 
 def visible(outer: str, inner: str) -> str:

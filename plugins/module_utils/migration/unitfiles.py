@@ -20,6 +20,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.shell.values import
 _PREFIXES = "-@:+!|"
 _SPECIFIER = re.compile(r"%[A-Za-z]")
 _NAME = re.compile(r"\$\{([A-Za-z_]\w*)\}|\$([A-Za-z_]\w*)")
+_SHELL = re.compile(r"(&|&&|\|\|?|[0-9&]?>>?(&?[0-9-]|/\S+)?|<|;|#.*)$")
 # Keys of a quadlet and the option of `podman run` that each stands for.
 _KEYS = {
     "Environment": "--env",
@@ -59,6 +60,7 @@ def of_unit(text: str, read: Callable[[str], str | None]) -> Iterator[Start]:
         command = line.lstrip(_PREFIXES)
         words = _command(command, env, line[: len(line) - len(command)])
         said = [f"{s} is a specifier that systemd replaces" for s in dict.fromkeys(_specifiers(line))]
+        words = _until_shell(words, said)
         for start in of_words(words, {name: Word(value) for name, value in env.items()}):
             yield replace(
                 start,
@@ -82,6 +84,16 @@ def _environment(
         else:
             env.update(env_file(text))
     return env, notes
+
+
+def _until_shell(words: list[Word], notes: list[str]) -> list[Word]:
+    """systemd has no pipes, redirections or comments: what is one for a shell reaches vLLM as a word, and is left out here."""
+    at = next((index for index, word in enumerate(words) if _SHELL.match(word.text)), None)
+    if at is None or any(word.text.rpartition("/")[2] in ("sh", "bash") for word in words[:at]):
+        return words
+    rest = " ".join(word.text for word in words[at:])
+    notes.append(f"`{rest}` is a shell's and not systemd's, which hands it to the command as words: left out")
+    return words[:at]
 
 
 def _specifiers(line: str) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell import conditions
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.conditions import UNKNOWN, Truth
-from ansible_collections.baremetal.vllm.plugins.module_utils.shell.expand import fields
+from ansible_collections.baremetal.vllm.plugins.module_utils.shell.expand import fields, text_in, value_of
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.parse import parse
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.state import State
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.tree import Assign, ShellError, Simple
@@ -19,8 +19,10 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.shell.values import
     Gap,
     Piece,
     Variable,
+    gaps_of,
     known,
     text_of,
+    with_gaps,
 )
 
 if TYPE_CHECKING:
@@ -45,6 +47,8 @@ def _declare(walk: Walk, node: Simple, words: list[Field], state: State) -> Trut
         else:
             plain = [text_of(one) for one in fields([item], state)]
             names = [one for one in plain if re.fullmatch(r"[A-Za-z_]\w*", one)]
+            if "$(" in item.source or "`" in item.source:
+                names += _printed_settings(walk, item, node, state)
             for one in plain:
                 key, equals, value = one.partition("=")
                 if equals and re.fullmatch(r"[A-Za-z_]\w*", key):
@@ -57,6 +61,19 @@ def _declare(walk: Walk, node: Simple, words: list[Field], state: State) -> Trut
         if exports:
             state.exported.update(names)
     return Truth(True)
+
+
+def _printed_settings(walk: Walk, item: TreeWord, node: Simple, state: State) -> list[str]:
+    """`export $(grep -v '^#' .env | xargs)`: the settings of a file beside the script; any other is told."""
+    match = re.search(r"(?:grep|cat|sed)\b[^|]*?([\w./-]*env[\w.-]*)\"?\s*(?:\||\)|`)", item.source)
+    text = walk.read(match[1]) if match else None
+    if text is None:
+        walk.notes.append(f"Line {node.line} sets what {item.source} prints: these variables are not here")
+        return []
+    found = re.findall(r"^\s*(?:export\s+)?([A-Za-z_]\w*)=(.*?)\s*$", text, re.M)
+    for name, value in found:
+        state.set_text(name, value.strip("\"'"), node.line)
+    return [name for name, _ in found]
 
 
 def _set(walk: Walk, node: Simple, words: list[Field], state: State) -> Truth:
@@ -116,6 +133,23 @@ def _cd(walk: Walk, node: Simple, words: list[Field], state: State) -> Truth:
 
 
 def _read(walk: Walk, node: Simple, words: list[Field], state: State) -> Truth:
+    bodies = [redirect for redirect in node.redirects if redirect.body is not None or redirect.op == "<<<"]
+    names = [text_of(word) for word in words[1:] if re.fullmatch(r"[A-Za-z_]\w*", text_of(word))]
+    if bodies and text_of(words[0]) == "read" and names:
+        body = bodies[-1]
+        field = value_of(body.target, state) if body.op == "<<<" else text_in(body.body or "", state, node.line)
+        if body.op != "<<<" and not body.expands:
+            field = (Piece(body.body or ""),)
+        whole = any(
+            text_of(word) == "-d" or (text_of(word).endswith("d") and text_of(word)[:1] == "-") for word in words
+        )
+        # Another separator than blanks is not followed.
+        if known(field) and (whole or not any(assign.name == "IFS" for assign in node.assigns)):
+            text = text_of(field).strip() if whole else text_of(field).split("\n")[0]
+            parts = [text] if len(names) == 1 else text.split(None, len(names) - 1)
+            for name, part in zip(names, [*parts, *[""] * len(names)]):
+                state.set(name, Variable((with_gaps(part.strip(), gaps_of(field), f"${name}"),), line=node.line))
+            return Truth(True)
     for word in words[1:]:
         if re.fullmatch(r"[A-Za-z_]\w*", text_of(word)):
             gap = Gap(f"${text_of(word)}", f"read in line {node.line}")

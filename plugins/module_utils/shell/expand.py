@@ -250,7 +250,7 @@ def _param(part: Param, state: State) -> Field:
         return _field(inner)
     if part.op.lstrip(":") in ("-", "=", "?", "+") and part.op != ":":
         return _default(part, variable, state)
-    field = _field(variable)
+    field = _field(variable, _between(state) if part.index == "*" else " ")
     if part.op == "":
         return field
     if not known(field):
@@ -287,12 +287,18 @@ def _variable(part: Param, state: State) -> Variable | None:
         return Variable(((Piece(part.source, Gap(part.source)),),))
 
 
-def _field(variable: Variable | None) -> Field:
+def _between(state: State) -> str:
+    """What joins the items of "${A[*]}": the first character of IFS."""
+    given = state.variables.get("IFS")
+    return text_of(given.fields[0])[:1] if given is not None and given.fields else " "
+
+
+def _field(variable: Variable | None, between: str = " ") -> Field:
     if variable is None:
         return ()
     joined: list[Piece] = []
     for index, field in enumerate(variable.fields):
-        joined += [Piece(" ")] * bool(index) + list(field)
+        joined += [Piece(between)] * bool(index) + list(field)
     return tuple(piece._replace(quoted=False) for piece in joined)
 
 
@@ -404,6 +410,17 @@ def _print_one(node: Node, state: State) -> Field | None:
         left = _print_one(node.left, state)
         right = _print_one(node.right, state) if left is not None and node.op == "&&" else ()
         return None if left is None or right is None else (*left, *right)
+    if (
+        isinstance(node, Simple)
+        and not node.words
+        and node.assigns
+        and all(isinstance(one.value, Word) for one in node.assigns)
+    ):
+        # $(IFS=,; echo "${A[*]}")
+        for one in node.assigns:
+            if isinstance(one.value, Word):
+                state.set(one.name, Variable((value_of(one.value, state),)))
+        return ()
     if isinstance(node, Pipeline) or not isinstance(node, Simple) or node.assigns:
         return None
     if any(redirect.op not in ("<<", "<<-", "<<<", ">", ">&", "&>") for redirect in node.redirects):

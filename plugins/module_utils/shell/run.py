@@ -6,6 +6,7 @@ can be afterwards is told (values.merged). Commands are taken to succeed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -40,6 +41,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.shell.tree import (
     Node,
     Pipeline,
     Script,
+    ShellError,
     Simple,
     Test,
     While,
@@ -418,6 +420,8 @@ class Walk:
         function = state.functions.get(name)
         if function is not None and self.depth < DEPTH:
             return self._call(function, words[1:], node, state)
+        if (script := self._script(words)) is not None:
+            return self._other(script, node, words, state)
         env = self.environment(state)
         inner = state.copy()
         for assign in node.assigns:
@@ -449,6 +453,46 @@ class Walk:
             )
         )
         return Truth(True) if name in ("true", ":") else Truth(False) if name == "false" else UNKNOWN
+
+    def _script(self, words: list[Field]) -> int | None:
+        """Which word is a script beside this one that the command runs; None where none is."""
+        texts = [text_of(word) for word in words]
+        at = 0
+        while at < len(texts) and texts[at] in ("nohup", "setsid", "exec", "time", "command"):
+            at += 1
+        if at < len(texts) and texts[at].rpartition("/")[2] in ("bash", "sh"):
+            at += 1
+            while at < len(texts) and re.fullmatch(r"-[eux]+|--|-l", texts[at]):
+                at += 1
+        elif at >= len(texts) or not re.search(r"^\.{0,2}/|\.sh$", texts[at]):
+            return None
+        if at >= len(texts) or texts[at].startswith("-") or self.depth >= DEPTH or self.read(texts[at]) is None:
+            return None
+        return at
+
+    def _other(self, at: int, node: Simple, words: list[Field], state: State) -> Truth:
+        """A script beside this one: it gets the exported variables and its words."""
+        path = text_of(words[at])
+        inner = state.copy()
+        for assign in node.assigns:
+            self.assign(assign, inner)
+            inner.exported.add(assign.name)
+        inner.variables = {name: value for name, value in inner.variables.items() if name in inner.exported}
+        inner.functions, inner.all_exported = {}, False
+        inner.given = [word for word in words[at + 1 :] if not is_absent(word)]
+        try:
+            script = parse(self.read(path) or "")
+        except ShellError as error:
+            raise ShellError(node.line, f"{path}, which is run there, is no shell script ({error})") from error
+        self.depth += 1
+        before, own, self.remarks = len(self.found), self.remarks, []
+        self.script(script, inner)
+        self.remarks = own
+        self.depth -= 1
+        for index, ran in enumerate(self.found[before:], before):
+            note = f"Line {node.line} runs {path}: the lines named here are of that file"
+            self.found[index] = replace(ran, remarks=(note, *ran.remarks))
+        return UNKNOWN
 
     def environment(self, state: State) -> dict[str, Word]:
         found = {}

@@ -207,6 +207,10 @@ spec: {ports: [{port: 80}]}
         "",
         ["The port 80%20"],
     ),
+    ("[Service]\nExecStart=/x/vllm serve Org/A --port 8001 >> /var/log/x 2>&1 &\n", [{"model": "Org/A", "port": 8001}], "", [">> /var/log/x 2>&1 &` is a shell's"]),
+    ("[Service]\nExecStart=/x/vllm serve Org/A --seed 1 # one\n", [{"model": "Org/A", "args": {"seed": 1}}], "", ["`# one` is a shell's"]),
+    ("docker run --network host -p 1:2 vllm/vllm-openai:v0.11.0 Org/A --port 8001", [{"port": 8001}], "0.11.0", []),
+    ("docker run -p 9000-9003:8000-8003 vllm/vllm-openai:v0.11.0 Org/A --port 8001", [{"port": 9001}], "0.11.0", []),
     ("[Service]\nExecStart=/bin/bash -lc 'exec vllm serve Org/A --port 8044 2>&1 | tee x'\n", [{"port": 8044}], "", []),
 ]  # fmt: skip
 
@@ -301,6 +305,18 @@ def test_files_beside_are_read_and_no_others(tmp_path: Path) -> None:
     start = str(tmp_path / "start.sh")
     (found,) = read_commands("set -a; source ./x.env\nvllm serve $A", None, start)
     assert (found.entry["model"], found.entry["env"]) == ("Org/A", {"A": "Org/A", "B": "2 3"})
+    for text in ("export $(grep -v '^#' x.env | xargs)", "set -o allexport; . ./x.env"):
+        (found,) = read_commands(f"{text}\nvllm serve Org/B --seed ${{#B}}", None, start)
+        assert (found.entry["env"]["A"], found.entry["args"]) == (
+            "Org/A # the model" if "grep" in text else "Org/A",
+            {"seed": 3},
+        )
+    (found,) = read_commands("export $(python settings.py)\nvllm serve Org/B", None, start)
+    assert "Line 1 sets what $(python settings.py) prints" in told([found])
+    (tmp_path / "serve.sh").write_text('exec vllm serve "$1" --port "${PORT:-1}" --seed "${SEED:-4}"\n')
+    (found,) = read_commands("export PORT=8009; SEED=5\nnohup bash serve.sh Org/C &", None, start)
+    assert (found.entry["model"], found.entry["port"], found.entry["args"]) == ("Org/C", 8009, {"seed": 4})
+    assert "Line 2 runs serve.sh" in told([found])
     (found,) = read_commands("source /etc/x.env\nvllm serve $A", None, start)
     assert "Line 1 reads /etc/x.env" in told([found])
     compose = "services: \n  c:\n    extends: {file: common.yml, service: e}\n    env_file: [x.env, /etc/y.env]\n    command: ['${SIZE}/m']\n"

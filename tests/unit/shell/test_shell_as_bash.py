@@ -101,6 +101,9 @@ SCRIPTS = [
     "exec 3>&1; vllm a; exec vllm b; vllm never",
     "vllm a; exit; vllm never",
     "eval 'vllm x'; A=y; eval \"vllm $A\"; eval vllm '$A'",
+    "read -r -d '' A <<'END'\n{\"a\": [1,\n 2]}\nEND\nvllm \"$A\"",
+    'read -r a b <<< "x y z"; vllm $a "$b"',
+    'A=(0 2 3); X=$(IFS=,; echo "${A[*]}"); vllm $X ${#A[@]}; export X; vllm "${A[*]}"',
     # Here-documents are text.
     "cat > /dev/null <<END\nvllm not\nA=2\nEND\nA=${A:-1}; vllm $A",
     "cat > /dev/null <<-'END'\n\tvllm not\n\tEND\nvllm a",
