@@ -210,18 +210,12 @@ class _Parser:
         for gap in word.gaps:
             if place.lstrip("-") in SECRET:
                 continue
-            what = "is" if gap.why else "which only the shell knows"
-            todo = (
-                "that is taken here"
-                if gap.taken and gap.why
-                else "its default is taken here"
-                if gap.taken
-                else "write its value"
-            )
-            if gap.why:
-                self.parsed.note(f"{place} holds {gap.written}, which {what} {gap.why}: {todo}")
-            else:
-                self.parsed.note(f"{place} holds {gap.written}, {what}: {todo}")
+            where = f" (line {word.line})" if word.line > 1 else ""
+            what = f"which is {gap.why}" if gap.why else f"which only the shell knows{where}"
+            todo = "write its value"
+            if gap.taken:
+                todo = "that is taken here" if gap.why else "its default is taken here"
+            self.parsed.note(f"{place} holds {gap.written}, {what}: {todo}")
 
 
 def _why(gap: Gap) -> str:

@@ -143,10 +143,13 @@ def _read(walk: Walk, node: Simple, words: list[Field], state: State) -> Truth:
         whole = any(
             text_of(word) == "-d" or (text_of(word).endswith("d") and text_of(word)[:1] == "-") for word in words
         )
-        # Another separator than blanks is not followed.
-        if known(field) and (whole or not any(assign.name == "IFS" for assign in node.assigns)):
+        separators = [
+            text_of(value_of(a.value, state)) for a in node.assigns if a.name == "IFS" and isinstance(a.value, TreeWord)
+        ]
+        if known(field) and (whole or separators in ([], [""]) or (len(separators) == 1 and len(separators[0]) == 1)):
             text = text_of(field).strip() if whole else text_of(field).split("\n")[0]
-            parts = [text] if len(names) == 1 else text.split(None, len(names) - 1)
+            between = separators[0] if separators and separators[0].strip() else None
+            parts = [text] if len(names) == 1 else text.split(between, len(names) - 1)
             for name, part in zip(names, [*parts, *[""] * len(names)]):
                 state.set(name, Variable((with_gaps(part.strip(), gaps_of(field), f"${name}"),), line=node.line))
             return Truth(True)

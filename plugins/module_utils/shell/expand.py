@@ -142,7 +142,8 @@ def _many(part: Part, state: State) -> list[Field] | None:
         variable = state.get(part.name) if part.index in ("@", "*") else None
         if variable is None or not variable.array or any(open_gaps(field) for field in variable.fields[-1:]):
             return None
-        return [(Piece(str(index), None, part.quoted),) for index in range(len(variable.fields))]
+        names = variable.keys or [str(index) for index in range(len(variable.fields))]
+        return [(Piece(name, None, part.quoted),) for name in names]
     if part.name in ("@", "*") and (part.name == "@" or not part.quoted):
         items = state.arguments()
         if part.op == ":" and state.given is not None:
@@ -279,6 +280,9 @@ def _variable(part: Param, state: State) -> Variable | None:
         if variable is not None and part.index is None and variable.array:
             return Variable(variable.fields[:1])
         return variable
+    if variable.keys:
+        key = text_of(value_of(Word(pieces_of(part.index), 0, part.index), state)).strip("\"'")
+        return Variable((variable.fields[variable.keys.index(key)],)) if key in variable.keys else None
     try:
         return Variable((variable.fields[number_of(part.index, state, [])],))
     except IndexError:

@@ -60,9 +60,11 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.shell.values import
     text_of,
     word_of,
 )
+from ansible_collections.baremetal.vllm.plugins.module_utils.shell.words import Reader, pieces_of
 
 # Rounds of a loop that are followed, and commands of a script.
 ROUNDS, COMMANDS = 64, 5000
+_KEYED = re.compile(r"\[([^\]]+)\]=")
 # Set and not exported, these are a mistake, and no variable of the script.
 _SEEN = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
 
@@ -531,8 +533,34 @@ class Walk:
             state.exported.discard(assign.name)
         return truth if isinstance(function.body, Group) else UNKNOWN
 
+    def _keyed(self, assign: Assign, state: State) -> None:
+        """`A=([name]=value …)`."""
+        if not assign.append:
+            state.set(assign.name, Variable((), True, assign.line))
+        for word in assign.value if isinstance(assign.value, tuple) else ():
+            match = _KEYED.match(word.source)
+            item = Reader(word.source[match.end() :], word.line).word() if match else None
+            value = value_of(item, state) if item is not None else ()
+            if match is not None:
+                self._put(assign.name, match[1], value, assign.line, state)
+
+    def _put(self, name: str, key: str, value: Field, line: int, state: State) -> None:
+        old = state.variables.get(name)
+        keys = list(old.keys) if old is not None else []
+        items = list(old.fields) if old is not None and old.keys else []
+        text = text_of(value_of(TreeWord(pieces_of(key, line), line, key), state)).strip("\"'")
+        if text in keys:
+            items[keys.index(text)] = value
+        else:
+            keys.append(text)
+            items.append(value)
+        state.set(name, Variable(tuple(items), True, line, tuple(keys)))
+
     def assign(self, assign: Assign, state: State) -> None:
         old = state.variables.get(assign.name)
+        if isinstance(assign.value, tuple) and assign.value and all(_KEYED.match(word.source) for word in assign.value):
+            self._keyed(assign, state)
+            return
         if isinstance(assign.value, tuple):
             items = tuple(fields(assign.value, state))
             if assign.append and old is not None:
@@ -542,7 +570,9 @@ class Walk:
         value = value_of(assign.value, state)
         if assign.index is not None:
             base = list(old.fields) if old is not None and old.array else []
-            if assign.index.strip().isdigit():
+            if (old is not None and old.keys) or not re.fullmatch(r"[\d\s$]+", assign.index):
+                self._put(assign.name, assign.index, value, assign.line, state)
+            elif assign.index.strip().isdigit():
                 index = int(assign.index)
                 base += [()] * (index + 1 - len(base)) if index < ROUNDS else []
                 if index < len(base):

@@ -45,11 +45,12 @@ class Word(NamedTuple):
 
 @dataclass(frozen=True)
 class Variable:
-    """`fields`: the items of an array, one for plain text. `line`: where it was set last."""
+    """`fields`: the items of an array, one for plain text. `line`: where it was set last. `keys`: of an array by names."""
 
     fields: tuple[Field, ...]
     array: bool = False
     line: int = 0
+    keys: tuple[str, ...] = ()
 
 
 def text_of(field: Iterable[Piece]) -> str:

@@ -104,6 +104,9 @@ SCRIPTS = [
     "read -r -d '' A <<'END'\n{\"a\": [1,\n 2]}\nEND\nvllm \"$A\"",
     'read -r a b <<< "x y z"; vllm $a "$b"',
     'A=(0 2 3); X=$(IFS=,; echo "${A[*]}"); vllm $X ${#A[@]}; export X; vllm "${A[*]}"',
+    'for e in "a:1" "b:2"; do IFS=: read -r m p <<< "$e"; vllm "$m" --port 800$p; done',
+    'declare -A P=([a]=8030 [b]="80 31"); P[c]=3; for m in a b c; do vllm $m "${P[$m]}"; done; vllm ${#P[@]} "${P[b]}"',
+    'for e in "a|x y" "b|z"; do vllm "${e%%|*}" ${e##*|}; done',
     # Here-documents are text.
     "cat > /dev/null <<END\nvllm not\nA=2\nEND\nA=${A:-1}; vllm $A",
     "cat > /dev/null <<-'END'\n\tvllm not\n\tEND\nvllm a",
