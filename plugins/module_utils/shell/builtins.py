@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell import conditions
+from ansible_collections.baremetal.vllm.plugins.module_utils.shell.assigning import assign
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.conditions import UNKNOWN, Truth
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.expand import fields, text_in, value_of
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.parse import parse
@@ -42,7 +43,7 @@ def _declare(walk: Walk, node: Simple, words: list[Field], state: State) -> Trut
         return Truth(True)
     for item in node.words[1:]:
         if isinstance(item, Assign):
-            walk.assign(item, state)
+            assign(item, state)
             names = [item.name]
         else:
             plain = [text_of(one) for one in fields([item], state)]

@@ -43,7 +43,7 @@ _ORPHAN = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\n)+[ \t]*(?=--?[A-Za-z])")
 def parse(text: str, line: int = 1) -> Script:
     """The whole of a script, whose first line is `line`. Raises ShellError, with the line, where bash would not parse it."""
     parser = _Parser(text, line)
-    body = parser.list(())
+    body = parser.nodes(())
     parser.gap()
     if parser.at < len(parser.text):
         raise parser.fail(parser.at, f"{parser.rest()!r} is out of place")
@@ -129,7 +129,7 @@ class _Parser(Reader):
             raise self.fail(self.at, f"{word} is missing before {self.rest()!r}")
         self.at += len(word)
 
-    def list(self, ends: tuple[str, ...]) -> list[Node]:
+    def nodes(self, ends: tuple[str, ...]) -> list[Node]:
         """Commands up to one of the words or operators that end the list."""
         found: list[Node] = []
         while True:
@@ -195,7 +195,7 @@ class _Parser(Reader):
             return counted
         if operator == "(":
             self.at += 1
-            body = self.list((")",))
+            body = self.nodes((")",))
             if not self.take(")"):
                 raise self.fail(start, "( is never closed by )")
             return Group(tuple(body), True, self._redirects())
@@ -232,7 +232,7 @@ class _Parser(Reader):
 
     def _braces(self) -> Node:
         self.at += 1
-        body = self.list(("}",))
+        body = self.nodes(("}",))
         self.expect("}")
         return Group(tuple(body), False, self._redirects())
 
@@ -242,15 +242,15 @@ class _Parser(Reader):
         while word in ("if", "elif"):
             self.at += len(word)
             begin = self.at
-            condition = tuple(self.list(("then",)))
+            condition = tuple(self.nodes(("then",)))
             source = self.text[begin : self.at].strip().rstrip(";").strip()
             self.expect("then")
-            branches.append((condition, tuple(self.list(("elif", "else", "fi"))), source))
+            branches.append((condition, tuple(self.nodes(("elif", "else", "fi"))), source))
             self.gap(newlines=True)
             word = self.reserved()
         if word == "else":
             self.at += 4
-            otherwise = tuple(self.list(("fi",)))
+            otherwise = tuple(self.nodes(("fi",)))
         self.expect("fi")
         self._redirects()
         return If(tuple(branches), otherwise, line)
@@ -259,13 +259,13 @@ class _Parser(Reader):
         line, word = self.line, self.reserved()
         self.at += len(word)
         begin = self.at
-        condition = tuple(self.list(("do",)))
+        condition = tuple(self.nodes(("do",)))
         source = self.text[begin : self.at].strip().rstrip(";").strip()
         return While(condition, self._do(), word == "until", source, line)
 
     def _do(self) -> tuple[Node, ...]:
         self.expect("do")
-        body = tuple(self.list(("done",)))
+        body = tuple(self.nodes(("done",)))
         self.expect("done")
         self._redirects()
         return body
@@ -316,7 +316,7 @@ class _Parser(Reader):
         if subject is None:
             raise self.fail(self.at, "case has no word")
         self.expect("in")
-        items = []
+        items: list[tuple[tuple[Word, ...], tuple[Node, ...]]] = []
         while True:
             self.gap(newlines=True)
             if self.reserved() == "esac":
@@ -335,7 +335,7 @@ class _Parser(Reader):
                     break
             if not self.take(")"):
                 raise self.fail(self.at, ") is missing behind a pattern of a case")
-            body = self.list((";;", "esac"))
+            body = self.nodes((";;", "esac"))
             items.append((tuple(patterns), tuple(body)))
             if self.operator() in (";;", ";&", ";;&"):
                 self.at += len(self.operator())

@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell import conditions
+from ansible_collections.baremetal.vllm.plugins.module_utils.shell.assigning import assign
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.builtins import BUILTINS, DEPTH
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.conditions import UNKNOWN, Truth, both, either
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.expand import fields, text_in, value_of
@@ -29,7 +31,6 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.shell.questions imp
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.state import State, join
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.tree import (
     AndOr,
-    Assign,
     Background,
     Case,
     CountedFor,
@@ -60,11 +61,9 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.shell.values import
     text_of,
     word_of,
 )
-from ansible_collections.baremetal.vllm.plugins.module_utils.shell.words import Reader, pieces_of
 
 # Rounds of a loop that are followed, and commands of a script.
 ROUNDS, COMMANDS = 64, 5000
-_KEYED = re.compile(r"\[([^\]]+)\]=")
 # Set and not exported, these are a mistake, and no variable of the script.
 _SEEN = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
 
@@ -291,7 +290,7 @@ class Walk:
             said = "|".join(pattern.source for pattern in patterns)
             ways.append(
                 (
-                    lambda way, body=body: self.nodes(body, way),
+                    partial(self.nodes, body),
                     f"if {node.subject.source} is {said} (line {node.line})",
                     belief,
                 )
@@ -388,12 +387,10 @@ class Walk:
 
     def _simple(self, node: Simple, state: State) -> Truth:
         if not node.words:
-            for assign in node.assigns:
-                self.assign(assign, state)
+            for one in node.assigns:
+                assign(one, state)
             return (
-                UNKNOWN
-                if any("$(" in source_of(assign) or "`" in source_of(assign) for assign in node.assigns)
-                else Truth(True)
+                UNKNOWN if any("$(" in source_of(one) or "`" in source_of(one) for one in node.assigns) else Truth(True)
             )
         expanded = fields([word for word in node.words if isinstance(word, TreeWord)], state)
         words = [item for item in expanded if not is_absent(item)]
@@ -426,9 +423,9 @@ class Walk:
             return self._other(script, node, words, state)
         env = self.environment(state)
         inner = state.copy()
-        for assign in node.assigns:
-            self.assign(assign, inner)
-            env[assign.name] = _env_word(inner.get(assign.name), assign.line)
+        for one in node.assigns:
+            assign(one, inner)
+            env[one.name] = _env_word(inner.get(one.name), one.line)
         body = None
         for redirect in node.redirects:
             if redirect.body is not None:
@@ -476,9 +473,9 @@ class Walk:
         """A script beside this one: it gets the exported variables and its words."""
         path = text_of(words[at])
         inner = state.copy()
-        for assign in node.assigns:
-            self.assign(assign, inner)
-            inner.exported.add(assign.name)
+        for one in node.assigns:
+            assign(one, inner)
+            inner.exported.add(one.name)
         inner.variables = {name: value for name, value in inner.variables.items() if name in inner.exported}
         inner.functions, inner.all_exported = {}, False
         inner.given = [word for word in words[at + 1 :] if not is_absent(word)]
@@ -510,9 +507,9 @@ class Walk:
         conditions_before = state.conditions
         locals_before = dict(state.variables)
         self.depth += 1
-        for assign in node.assigns:
-            self.assign(assign, state)
-            state.exported.add(assign.name)
+        for one in node.assigns:
+            assign(one, state)
+            state.exported.add(one.name)
         self.returns.append([])
         truth = self.node(function.body, state)
         self.depth -= 1
@@ -529,67 +526,9 @@ class Walk:
                 state.variables[name] = locals_before[name]
             else:
                 state.variables.pop(name, None)
-        for assign in node.assigns:
-            state.exported.discard(assign.name)
+        for one in node.assigns:
+            state.exported.discard(one.name)
         return truth if isinstance(function.body, Group) else UNKNOWN
-
-    def _keyed(self, assign: Assign, state: State) -> None:
-        """`A=([name]=value …)`."""
-        if not assign.append:
-            state.set(assign.name, Variable((), True, assign.line))
-        for word in assign.value if isinstance(assign.value, tuple) else ():
-            match = _KEYED.match(word.source)
-            item = Reader(word.source[match.end() :], word.line).word() if match else None
-            value = value_of(item, state) if item is not None else ()
-            if match is not None:
-                self._put(assign.name, match[1], value, assign.line, state)
-
-    def _put(self, name: str, key: str, value: Field, line: int, state: State) -> None:
-        old = state.variables.get(name)
-        keys = list(old.keys) if old is not None else []
-        items = list(old.fields) if old is not None and old.keys else []
-        text = text_of(value_of(TreeWord(pieces_of(key, line), line, key), state)).strip("\"'")
-        if text in keys:
-            items[keys.index(text)] = value
-        else:
-            keys.append(text)
-            items.append(value)
-        state.set(name, Variable(tuple(items), True, line, tuple(keys)))
-
-    def assign(self, assign: Assign, state: State) -> None:
-        old = state.variables.get(assign.name)
-        if isinstance(assign.value, tuple) and assign.value and all(_KEYED.match(word.source) for word in assign.value):
-            self._keyed(assign, state)
-            return
-        if isinstance(assign.value, tuple):
-            items = tuple(fields(assign.value, state))
-            if assign.append and old is not None:
-                items = (*old.fields, *items)
-            state.set(assign.name, Variable(items, True, assign.line))
-            return
-        value = value_of(assign.value, state)
-        if assign.index is not None:
-            base = list(old.fields) if old is not None and old.array else []
-            if (old is not None and old.keys) or not re.fullmatch(r"[\d\s$]+", assign.index):
-                self._put(assign.name, assign.index, value, assign.line, state)
-            elif assign.index.strip().isdigit():
-                index = int(assign.index)
-                base += [()] * (index + 1 - len(base)) if index < ROUNDS else []
-                if index < len(base):
-                    base[index] = value
-                state.set(assign.name, Variable(tuple(base), True, assign.line))
-            else:
-                gap = Gap(f"${{{assign.name}[@]}}", f"an array by names (line {assign.line})")
-                state.set(assign.name, Variable(((Piece(gap.written, gap),),), True, assign.line))
-            return
-        if assign.append:
-            if old is not None and old.array:
-                first = (*(old.fields[0] if old.fields else ()), *value)
-                state.set(assign.name, Variable((first, *old.fields[1:]), True, assign.line))
-                return
-            current = state.get(assign.name)
-            value = (*(current.fields[0] if current is not None and current.fields else ()), *value)
-        state.set(assign.name, Variable((value,), False, assign.line))
 
 
 def _may_start(ran: Ran) -> bool:

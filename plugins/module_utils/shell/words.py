@@ -31,7 +31,9 @@ class Reader:
     """A position in a text, and the words from there on."""
 
     def __init__(self, text: str, line: int = 1) -> None:
-        self.text, self.at, self._first = text, 0, line
+        self.text: str = text
+        self.at: int = 0
+        self._first = line
 
     @property
     def line(self) -> int:
