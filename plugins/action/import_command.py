@@ -41,21 +41,27 @@ class ActionModule(ActionBase):
                 raise AnsibleActionFail(f"{role}: {given[role]} is not a release in the catalogue. Known are: {known}.")
         try:
             text = given["command"] or Path(given["file"]).read_text(encoding="utf-8")
-            found = read_commands(text, given["release"])
+            found = read_commands(text, given["release"], given["file"])
         except (OSError, UnicodeDecodeError) as error:
             raise AnsibleActionFail(f"file: {given['file']} cannot be read: {error}") from error
         except Unread as error:
             raise AnsibleActionFail(f"{given['file'] or 'command'}: {error}.") from error
-        entries = []
+        entries: list[dict[str, Any]] = []
         for entry, notes, release in found:
             spoken = load.release(release) if release else None
+            if spoken is not None and "args" in entry:
+                # Typed before the rules of a move are asked: `--x.y=True` is true.
+                entry = {**entry, "args": mended_args(entry["args"], spoken)}
             if given["to"]:
                 moved = move_entry(entry.get("args", {}), entry.get("env", {}), given["to"], release or None)
                 entry = {key: value for key, value in entry.items() if key not in ("args", "env")}
                 entry.update({key: part for key, part in (("args", moved.args), ("env", moved.env)) if part})
                 notes = [*notes, *told(moved)]
-            elif spoken is not None and "args" in entry:
-                entry = {**entry, "args": mended_args(entry["args"], spoken)}
             display.display(imported(entry, notes))
             entries.append({"entry": entry, "notes": notes})
+        nameless = [found["entry"]["name"] for found in entries if "model" not in found["entry"]]
+        if nameless:
+            raise AnsibleActionFail(
+                f"Not whole: no model is named in the entry {', '.join(nameless)}. Write its `model`."
+            )
         return {"changed": False, "entries": entries}

@@ -8,10 +8,13 @@ DOCUMENTATION = r"""
 module: import_command
 short_description: Turn a vllm serve command into an entry of the inventory
 description:
-  - Reads a C(vllm serve) command, or a file that holds one (a shell script, a systemd unit, a C(docker run) line, a compose
-    file, C(python -m vllm.entrypoints.openai.api_server)), and prints an entry of C(vllm_models) as YAML to paste.
+  - Reads a C(vllm serve) command, or a file that holds one (a shell script, a systemd unit, a quadlet, a C(docker run) line, a
+    compose file, a Kubernetes manifest, C(python -m vllm.entrypoints.openai.api_server)), and prints an entry of
+    C(vllm_models) as YAML to paste.
+  - A script is followed as bash would run it; nothing of it is run. Files beside it that it reads are read, others are named.
   - Options are read as vLLM's own parser reads them. What the toolkit decides itself moves to its own keys.
   - Secrets are not shown, only where they belong. What only a running shell could know is said, not guessed.
+  - Fails, after printing, where an entry has no model; fails with the line where the text cannot be read.
 version_added: "0.1.0"
 author: The baremetal.vllm contributors (@baremetal-vllm)
 options:

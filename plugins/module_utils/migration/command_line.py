@@ -6,11 +6,17 @@ import re
 from typing import Any, NamedTuple
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue import load
-from ansible_collections.baremetal.vllm.plugins.module_utils.migration.entry import Maker
-from ansible_collections.baremetal.vllm.plugins.module_utils.migration.invocation import invocations
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import normal
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.plainness import SECRET_NAME
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.config_file import with_config
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.entry import SECRET_VARIABLES, SECRETS, Maker
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.invocation import Beside, clean, invocations
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.parse import parse
-from ansible_collections.baremetal.vllm.plugins.module_utils.migration.shell import Unclosed
-from ansible_collections.baremetal.vllm.plugins.module_utils.migration.starts import Invocation
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.places import Places
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.start import Start
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.yamltext import Unreadable
+from ansible_collections.baremetal.vllm.plugins.module_utils.shell.tree import ShellError
+from ansible_collections.baremetal.vllm.plugins.module_utils.shell.values import Word
 
 
 class Command(NamedTuple):
@@ -25,42 +31,77 @@ class Unread(ValueError):
     """A text from which no command can be read."""
 
 
-def read_command(text: str, release: str | None = None) -> tuple[dict[str, Any], list[str]]:
+def read_command(text: str, release: str | None = None, file: str | None = None) -> tuple[dict[str, Any], list[str]]:
     """The first start of vLLM in a text: the entry, and what to know about it.
 
-    `release`: whose spelling the command has. Without it an image's tag says, else every known release is asked.
-    Raises Unread where the text starts no vLLM, or its quotes do not match.
+    `release`: whose spelling the command has. Without it an image's tag says, else every known release is asked. `file`: where
+    the text is from, so that files beside it are found. Raises Unread where the text starts no vLLM, or cannot be read.
     """
-    first = read_commands(text, release)[0]
+    first = read_commands(text, release, file)[0]
     return first.entry, first.notes
 
 
-def read_commands(text: str, release: str | None = None) -> list[Command]:
+def read_commands(text: str, release: str | None = None, file: str | None = None) -> list[Command]:
     """The same for every start of vLLM in the text."""
+    beside = Beside(file)
     try:
-        found = invocations(text)
-        if not found and text.lstrip().startswith("-"):
+        found = invocations(text, beside)
+        if not found and text.lstrip("\ufeff \t\r\n").startswith("-") and not text.lstrip().startswith("---"):
             # Options alone, as in the `args` of a container.
-            found = invocations(f"vllm serve {text}")
-    except Unclosed as error:
+            found = invocations("vllm serve " + text.lstrip("\ufeff \t\r\n"), beside)
+        if not found:
+            raise Unread(_nothing(text))
+        return [_command(one, release, beside) for one in found]
+    except (ShellError, Unreadable) as error:
         raise Unread(f"The text cannot be read: {error}") from error
-    if not found and re.search(r"^apiVersion\s*:", text, re.M):
-        raise Unread(
-            "Nothing here starts vLLM; a Kubernetes manifest is not read: give its command and args in one line"
-        )
-    if not found:
-        raise Unread(
-            "Nothing here starts vLLM: `vllm serve MODEL …` or `python -m vllm.entrypoints.openai.api_server …`"
-        )
-    return [_command(one, release) for one in found]
 
 
-def _command(found: Invocation, release: str | None) -> Command:
+def _nothing(text: str) -> str:
+    """Why no start was found, with the lines that may be meant."""
+    lines = [
+        number
+        for number, line in enumerate(clean(text).split("\n"), 1)
+        if re.search(r"vllm\s+serve|vllm\.entrypoints", line) and not line.lstrip().startswith("#")
+    ]
+    said = "Nothing here starts vLLM: `vllm serve MODEL …` or `python -m vllm.entrypoints.openai.api_server …`"
+    if lines:
+        where = ", ".join(map(str, lines[:5]))
+        said += f". What stands in line {where} is text to the command there: give it by itself, in a file of its own"
+    return said
+
+
+def _command(found: Start, release: str | None, beside: Beside) -> Command:
     version = release or found.release
     known = load.release(version) if version else None
-    parsed = parse(found.words, known)
-    notes = [*found.notes, *parsed.notes]
-    if found.release and not release:
-        notes.insert(0, f"The image is of vLLM {found.release}: its options are read as that release reads them")
-    entry = Maker(parsed.args, notes).make(parsed.positional, found.env, found.devices)
-    return Command(entry, list(dict.fromkeys(notes)), known.version if known else "")
+    notes = [*found.notes]
+    words = with_config(
+        found.words, lambda path: beside.read(_outside(path, found)), found.module, version or None, notes
+    )
+    parsed = parse(words, known)
+    notes += parsed.notes
+    if found.release and not release and known is not None:
+        what = "The image is of" if found.container else "The command asks for"
+        notes.insert(0, f"{what} vLLM {found.release}: its options are read as that release reads them")
+    elif found.release and not release:
+        notes.insert(
+            0, f"vLLM {found.release} is no release that is known here: its options are read as any release does"
+        )
+    entry = Maker(parsed.args, notes).make(parsed.positional, found)
+    return Command(entry, _without_secrets(list(dict.fromkeys(notes)), found), known.version if known else "")
+
+
+def _outside(path: str, found: Start) -> str:
+    """A path of a container as the host, and the directory of the file, has it."""
+    return str(Places(found, []).on_host(path))
+
+
+def _without_secrets(notes: list[str], found: Start) -> list[str]:
+    """Notes in which no key or token stands, not even as a default."""
+    secrets = {word.text for name, word in found.env.items() if name in SECRET_VARIABLES or SECRET_NAME.search(name)}
+    for word, following in zip(found.words, [*found.words[1:], Word("")]):
+        name, sign, value = word.text.partition("=")
+        if normal(name) in SECRETS:
+            secrets.add(value if sign else following.text)
+    for secret in sorted((one for one in secrets if len(one) > 3 and not one.startswith("$")), key=len, reverse=True):
+        notes = [note.replace(secret, "…") for note in notes]
+    return notes

@@ -11,6 +11,9 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.flags.extras import
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import OWNED, written_by
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.plainness import is_secret
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.places import Places, visible
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.start import Start
+from ansible_collections.baremetal.vllm.plugins.module_utils.shell.values import Word
 
 # Secrets on the command line and in the environment, and what holds them here.
 SECRETS = {"api-key": "vllm_api_key", "hf-token": "vllm_hf_token"}
@@ -36,18 +39,22 @@ class Maker:
     def __init__(self, args: Mapping[str, Any], notes: list[str]) -> None:
         self.args, self.notes = dict(args), notes
         self.keys: dict[str, Any] = {}
+        # What the server was asked to load: clients ask for it by that name.
+        self.asked = ""
 
-    def make(self, positional: list[str], env: Mapping[str, str], devices: str) -> dict[str, Any]:
-        """The entry, its keys in the order in which one writes them. `devices`: GPUs as the command names them."""
+    def make(self, positional: list[str], start: Start) -> dict[str, Any]:
+        """The entry, its keys in the order in which one writes them."""
+        self.places = Places(start, self.notes)
         for option, variable in SECRETS.items():
             if self.args.pop(option, None) is not None:
                 self.notes.append(f"--{option} is a secret and not shown: put it into a vault as {variable}")
         self._source(positional)
         self._names()
-        self._environment(env, devices)
+        self._environment(start.env, start.gpus)
         self._port()
         self._adapters()
         self._set_aside()
+        self.args = self.places.on_host(self.args)
         self.keys["kind"] = self._kind()
         self.keys["args"] = self.args
         return {key: self.keys[key] for key in ORDER if self.keys.get(key)}
@@ -60,19 +67,20 @@ class Maker:
             return
         if len(set(given)) > 1:
             self.notes.append(f"More than one model is named ({', '.join(given)}): the first is taken")
-        model = self.keys["model"] = given[0]
+        self.asked = given[0]
+        model = self.keys["model"] = self.places.model(given[0])
         if isinstance(revision, str) and _COMMIT.fullmatch(revision):
             self.keys["revision"] = revision
-        elif not model.startswith(("/", ".")) and "$" not in model:
+        elif not model.startswith(("/", ".", "~")) and model.count("/") < 2 and not re.search(r"[$<>{}]", model):
             said = f"{revision!r} can move" if revision else "none is given"
             self.notes.append(f"Add `revision`, the 40-digit commit of {model}: {said}")
-        if model.startswith("."):
+        if model.startswith((".", "~")) or (model.count("/") > 1 and not model.startswith("/") and "$" not in model):
             self.notes.append("The model's path is relative: write the absolute one")
 
     def _names(self) -> None:
         served = self.args.pop("served-model-name", None)
         # vLLM's own name for a model is what it was asked to load.
-        names = served if isinstance(served, list) else [served or self.keys.get("model", "model")]
+        names = served if isinstance(served, list) else [served or self.asked or "model"]
         first = str(names[0])
         name = _UNFIT.sub("-", first.rstrip("/").rpartition("/")[2]).strip("-._") or "model"
         self.keys["name"] = name
@@ -80,14 +88,25 @@ class Maker:
         if first != name:
             self.notes.append(f"Clients asked for {first}: it stays an alias")
 
-    def _environment(self, env: Mapping[str, str], devices: str) -> None:
+    def _environment(self, env: Mapping[str, Word], devices: str) -> None:
         kept: dict[str, str] = {}
-        for name, value in env.items():
-            problems = Problems()
+        for name, word in env.items():
+            problems, value = Problems(), word.text
+            unknown = [gap for gap in word.gaps if not gap.taken]
+            if unknown and name not in SECRET_VARIABLES and name not in UNIT:
+                shown = f"which is {unknown[0].why}" if unknown[0].why else "which only the shell knows"
+                self.notes.append(f"{name} is {value}, {shown}: left out")
+                continue
+            if unknown and name in SECRET_VARIABLES:
+                self.notes.append(f"{name} is {value}, which only the shell knows: left out")
+            for gap in word.gaps:
+                if gap.taken and name not in SECRET_VARIABLES:
+                    why = gap.why and f", which is {gap.why}"
+                    self.notes.append(f"{name} holds {gap.written}{why}: its default is taken here")
             if name in SECRET_VARIABLES:
                 self.notes.append(f"{name} is a secret and not shown: put it into a vault as {SECRET_VARIABLES[name]}")
             elif name in VISIBLE:
-                devices = value
+                devices = visible(devices, value)
             elif name in UNIT:
                 self.notes.append(f"{name} is left out: the unit has its own")
             else:
@@ -102,17 +121,19 @@ class Maker:
         self._gpus(devices)
 
     def _gpus(self, devices: str) -> None:
-        text = devices.strip("\"'").replace("device=", "").strip("\"'")
+        text = re.sub(r"\s", "", devices.strip("\"'").replace("device=", "").strip("\"'"))
         if _INDICES.fullmatch(text):
             self.keys["gpus"] = [int(index) for index in text.split(",")]
+        elif re.fullmatch(r"count=[1-9]\d*", text):
+            self.keys["gpus"] = int(text[6:])
         elif text and text != "all":
             self.notes.append(f"The GPUs are given as {text}: write their indices, or a count, as `gpus`")
 
     def _port(self) -> None:
-        port = self.args.pop("port", None)
+        port = self.places.port(self.args.pop("port", None))
         if isinstance(port, int) and 1024 <= port <= 65535:
             self.keys["port"] = port
-        elif port is not None and "$" not in str(port):
+        elif port is not None and not re.search(r"[$<>]", str(port)):
             self.notes.append(f"The port {port} is left out: write one from 1024 to 65535 as `port`, or none")
 
     def _adapters(self) -> None:
@@ -122,7 +143,7 @@ class Maker:
         adapters: dict[str, Any] = {}
         for item in given if isinstance(given, list) else [given]:
             whole = item if isinstance(item, Mapping) else dict(zip(("name", "path"), str(item).split("=", 1)))
-            name, path = str(whole.get("name")), str(whole.get("path"))
+            name, path = str(whole.get("name")), str(self.places.on_host(str(whole.get("path"))))
             adapters[name] = {"model": path}
             if not path.startswith("/"):
                 self.notes.append(f"Add `revision` to the adapter {name}, the 40-digit commit of {path}")
@@ -136,10 +157,7 @@ class Maker:
 
     def _set_aside(self) -> None:
         for option, value in list(self.args.items()):
-            if option == "config":
-                self.notes.append(f"--config names a file of further options, {value}: they are not here")
-                del self.args[option]
-            elif option in OWNED:
+            if option in OWNED:
                 self.notes.append(f"--{option} is left out: {written_by(option)}")
                 del self.args[option]
             elif is_secret(str(value)):

@@ -1,64 +1,115 @@
-"""Where a text starts vLLM: scripts, systemd units, `docker run` lines, compose files."""
+"""Where a text starts vLLM: scripts, systemd units, quadlets, `docker run` lines, compose files, Kubernetes manifests."""
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator
+import stat
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.migration.compose import of_service, services
-from ansible_collections.baremetal.vllm.plugins.module_utils.migration.shell import Word, assignment, commands
-from ansible_collections.baremetal.vllm.plugins.module_utils.migration.starts import Invocation, of_command
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.compose import of_compose
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.manifest import of_manifest
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.start import Start
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.starts import of_walk
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.unitfiles import is_unit, of_unit
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.yamltext import Unreadable, load_all
+from ansible_collections.baremetal.vllm.plugins.module_utils.shell.parse import parse
+from ansible_collections.baremetal.vllm.plugins.module_utils.shell.run import Walk
+from ansible_collections.baremetal.vllm.plugins.module_utils.shell.state import State
 
-_SETTING = re.compile(r"^\s*(ExecStart|Environment|EnvironmentFile)\s*=\s*(.*)$")
-# What systemd allows before the path of a command.
-_PREFIXES = "-@:+!"
-
-
-def invocations(text: str) -> list[Invocation]:
-    """Every start of vLLM in a text. Raises shell.Unclosed."""
-    composed = services(text)
-    if composed:
-        return [found for service in composed for found in of_service(service)]
-    unit = re.search(r"^\s*ExecStart\s*=", text, re.M)
-    return list(_of_unit(text) if unit else _of_script(text))
-
-
-def _of_script(text: str) -> Iterator[Invocation]:
-    exported: dict[str, str] = {}
-    notes: list[str] = []
-    for words in commands(text):
-        if words[0].text == "export":
-            for word in words[1:]:
-                pair = assignment(word)
-                if pair and not word.unknown:
-                    exported[pair[0]] = pair[1]
-                elif pair:
-                    notes.append(f"{pair[0]} is exported as {pair[1]}, which only the shell knows: left out")
-            continue
-        yield from of_command(words, exported, tuple(notes))
+_FENCE = re.compile(r"^[ \t]*```.*$", re.M)
+_LARGEST = 1 << 20
 
 
-def _of_unit(text: str) -> Iterator[Invocation]:
-    joined = re.sub(r"\\\r?\n", " ", text)
-    settings = [match for line in joined.splitlines() if (match := _SETTING.match(line))]
-    env: dict[str, str] = {}
-    notes: list[str] = []
-    for name, value in (match.groups() for match in settings):
-        if name == "EnvironmentFile":
-            notes.append(f"The unit reads further variables from {value.lstrip('-')}: they are not here")
-        elif name == "Environment":
-            for words in commands(value):
-                env.update(dict(filter(None, map(assignment, words))))
-    for name, value in (match.groups() for match in settings):
-        if name != "ExecStart":
-            continue
-        text = value.lstrip(_PREFIXES).replace("$$", "\\$").replace("%%", "\0")
-        specifiers = sorted(set(re.findall(r"%[A-Za-z]", text)))
-        for words in commands("\n".join([*(f"{k}={_quoted(v)}" for k, v in env.items()), text])):
-            words = [Word(word.text.replace("\0", "%"), word.unknown) for word in words]
-            told = [*notes, *(f"{s} is a specifier that systemd replaces" for s in specifiers)]
-            yield from of_command(words, env, tuple(told))
+class Beside:
+    """Files beside the one that was given. A file elsewhere is another machine's, and is not read."""
+
+    def __init__(self, file: str | None) -> None:
+        self.file = os.path.abspath(file) if file else ""
+        self.directory = os.path.dirname(self.file)
+
+    def read(self, path: str) -> str | None:
+        """The text of a plain file that a relative path, or one into the same directory, names; None for all else."""
+        if not self.file or not path or "$" in path:
+            return None
+        whole = os.path.normpath(os.path.join(self.directory, path))
+        if os.path.isabs(path) and not whole.startswith(self.directory.rstrip("/") + "/"):
+            return None
+        try:
+            found = os.stat(whole)
+            if not stat.S_ISREG(found.st_mode) or found.st_size > _LARGEST:
+                return None
+            return clean(Path(whole).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, ValueError):
+            return None
 
 
-def _quoted(value: str) -> str:
-    return "'" + value.replace("'", "'\\''") + "'"
+def clean(text: str) -> str:
+    """Without what editors and pages add: a byte-order mark, carriage returns, fences of Markdown, no-break spaces."""
+    text = text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n").replace("\u00a0", " ")
+    if len(_FENCE.findall(text)) >= 2:
+        text = _FENCE.sub("", text)
+    # The prompt of a page that shows a command.
+    return re.sub(r"^[ \t]*[$>] (?=\S)", "", text, flags=re.M) if re.match(r"\s*[$>] \S", text) else text
+
+
+def invocations(text: str, beside: Beside) -> list[Start]:
+    """Every start of vLLM in a text. Raises shell.tree.ShellError and yamltext.Unreadable, with the line."""
+    text = clean(text)
+    if (found := _of_yaml(text, beside)) is not None:
+        return found
+    if is_unit(text):
+        return list(of_unit(text, beside.read))
+    return _of_script(text, beside)
+
+
+def _of_yaml(text: str, beside: Beside) -> list[Start] | None:
+    """Starts in a compose file or a manifest; None where the text is neither."""
+    looks = re.search(r"^(services|apiVersion|kind)\s*:", text, re.M)
+    if looks is None and not text.lstrip().startswith("{"):
+        return None
+    try:
+        documents = load_all(text)
+    except Unreadable as error:
+        if looks is None or not re.search(r"^(services\s*:\s*($|[#{])|apiVersion\s*:\s*\S+\s*$)", text, re.M):
+            return None
+        what = "a compose file" if looks[1] == "services" else "a Kubernetes manifest"
+        raise Unreadable(f"it looks like {what} and is no YAML ({error})") from error
+    known = [
+        document
+        for document in documents
+        if isinstance(document, Mapping) and {"services", "apiVersion", "kind"} & set(document)
+    ]
+    if not known:
+        return None
+    found: list[Start] = []
+    for document in known:
+        found += _of_document(document, beside)
+    return found
+
+
+def _of_document(document: Mapping[str, Any], beside: Beside) -> list[Start]:
+    if isinstance(document.get("services"), Mapping):
+        return list(of_compose(document, beside.read))
+    return list(of_manifest(document))
+
+
+def _of_script(text: str, beside: Beside) -> list[Start]:
+    walk, state = Walk(beside.read), State(script=beside.file)
+    walk.script(parse(text), state)
+    found = of_walk(walk)
+    if found:
+        return found
+    # A library of functions that nothing here calls.
+    for function in list(state.functions.values()):
+        before = len(walk.found)
+        inner = state.copy()
+        inner.dead = False
+        walk.node(function.body, inner)
+        starts = of_walk(Walk(walk.read, walk.found[before:], walk.notes, walk.remarks))
+        note = f"The function {function.name} (line {function.line}) starts it, and nothing here calls it"
+        found += [replace(start, notes=(note, *start.notes)) for start in starts]
+    return found

@@ -13,15 +13,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model import Option, Release
-from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import normal, numbers
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import SECRET, normal, numbers
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.known import every, find
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.merge import Store
-from ansible_collections.baremetal.vllm.plugins.module_utils.migration.shell import Word, default_of
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.spelled import Name, identify
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.typed import json_or_text, typed
+from ansible_collections.baremetal.vllm.plugins.module_utils.shell.values import Gap, Word
 
 _NUMBER = re.compile(r"-\d+|-\d*\.\d+")
 _LEVEL = re.compile(r"-O=?(.+)")
+# `"<path/to/template>"`; `<think>` and the like are tokens of models.
+_PLACE = re.compile(r"<(?!think|/|tool|start|end|bos|eos|pad)[A-Za-z][\w ./-]*>|(?i:your[-_]\w[\w-]*)")
+# Names of variables that hold options, and no value of one.
+_FURTHER = re.compile(r"(?i)arg|opt|extra|flag|param|further|more|@")
 
 
 @dataclass
@@ -50,8 +54,7 @@ class _Parser:
             if word.text == "--":
                 self.parsed.positional += [self._next().text for _ in range(self.at, len(self.words))]
             elif not _is_option(word.text):
-                self._unexplained(word, "the model")
-                self.parsed.positional.append(word.text)
+                self._positional(word)
             else:
                 self._option(word)
         for option, store in self.dotted.items():
@@ -60,6 +63,21 @@ class _Parser:
                 self.parsed.note(f"--{option} is given as a whole and by keys: vLLM takes only the keys")
             self.parsed.args[option] = tree
         return self.parsed
+
+    def _positional(self, word: Word) -> None:
+        """The model comes first; what stands alone behind it, and is not known, is further words."""
+        named = any(re.match(r"--model(=|$)", other.text) for other in self.words)
+        if (word.loose and (self.parsed.positional or named or _FURTHER.search(word.text))) or not word.text:
+            self._further(word)
+        elif word.text in ("...", "…"):
+            self.parsed.note(f"{word.text} stands for words that are left out: they are not here")
+        else:
+            self._unexplained(word, "the model")
+            self.parsed.positional.append(word.text)
+
+    def _further(self, word: Word) -> None:
+        for gap in word.gaps:
+            self.parsed.note(f"{gap.written} may hold further words of the command{_why(gap)}: they are not here")
 
     def _next(self) -> Word:
         self.at += 1
@@ -85,7 +103,7 @@ class _Parser:
         if found.how == "is an abbreviation":
             self.parsed.note(f"{head} is an abbreviation of --{found.option}")
         spec = self._spec(found.option)
-        given = Word(value, word.unknown) if sign else None
+        given = word._replace(text=value, loose=False) if sign else None
         if keys:
             self._key(found.option, keys, given)
         elif found.off or spec.arity == "flag":
@@ -136,7 +154,11 @@ class _Parser:
         words = [given] if given is not None else []
         if given is None and spec.arity == "list":
             while self._follows():
-                words.append(self._next())
+                word = self._next()
+                if word.loose and words and _FURTHER.search(word.text):
+                    self._further(word)
+                else:
+                    words.append(word)
         elif given is None and self._follows():
             words.append(self._next())
         if not words:
@@ -169,7 +191,7 @@ class _Parser:
 
     def _stranger(self, name: str, keys: str, sign: str, value: str, word: Word) -> None:
         """An option of no known release: its value is whatever follows."""
-        words = [Word(value, word.unknown)] if sign else []
+        words = [word._replace(text=value, loose=False)] if sign else []
         while not sign and self._follows():
             words.append(self._next())
         self.parsed.note(f"--{name} is an option of no known release: a plug-in's, or a mistake")
@@ -183,9 +205,21 @@ class _Parser:
         self.parsed.args[option] = value
 
     def _unexplained(self, word: Word, place: str) -> None:
-        for unknown in word.unknown:
-            todo = "its default is taken here" if default_of(unknown) is not None else "write its value"
-            self.parsed.note(f"{place} holds {unknown}, which only the shell knows: {todo}")
+        if not word.gaps and _PLACE.fullmatch(word.text):
+            self.parsed.note(f"{place} is {word.text}, which looks like a place to fill in")
+        for gap in word.gaps:
+            if place.lstrip("-") in SECRET:
+                continue
+            where = f" (line {word.line})" if word.line > 1 else ""
+            what = f"which is {gap.why}" if gap.why else f"which only the shell knows{where}"
+            todo = "write its value"
+            if gap.taken:
+                todo = "that is taken here" if gap.why else "its default is taken here"
+            self.parsed.note(f"{place} holds {gap.written}, {what}: {todo}")
+
+
+def _why(gap: Gap) -> str:
+    return f" ({gap.why})" if gap.why else ""
 
 
 def parse(words: Sequence[Word], release: Release | None) -> Parsed:

@@ -1,132 +1,365 @@
-"""Where one command starts vLLM, whatever it is wrapped in: env, sudo, a shell, `docker run`."""
+"""Where a command starts vLLM, whatever it is wrapped in: env, sudo, numactl, a shell, ssh, tmux, `docker run`."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.migration.shell import Word, assignment, commands
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.docker import Container, container_of
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.images import release_named, release_of
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.start import Mount, Start
+from ansible_collections.baremetal.vllm.plugins.module_utils.shell.run import Ran, Walk, commands
+from ansible_collections.baremetal.vllm.plugins.module_utils.shell.state import State
+from ansible_collections.baremetal.vllm.plugins.module_utils.shell.tree import ShellError
+from ansible_collections.baremetal.vllm.plugins.module_utils.shell.values import Piece, Variable, Word
 
 SERVER = "vllm.entrypoints.openai.api_server"
 COMMAND_LINE = "vllm.entrypoints.cli.main"
-_IMAGE = re.compile(r"(?:[\w.:/-]*/)?vllm[\w.-]*(?::(?P<tag>[\w.-]+))?(?:@sha256:[0-9a-f]+)?")
-_RELEASE = re.compile(r"v?(\d+\.\d+\.\d+(?:\.post\d+)?)")
-_ENGINES = ("docker", "podman", "nerdctl")
-# Options of `docker run` and `podman run` that say something about vLLM, and those whose value may look like its image.
-_ENVIRONMENT = ("-e", "--env")
-_TAKE_A_WORD = (
-    *("-v", "--volume", "--entrypoint", "--name", "-h", "--hostname", "--network", "--net", "-w", "--workdir"),
-    *("-l", "--label", "-u", "--user", "--runtime"),
-)
-_SHELLS = ("sh", "bash")
+SHELLS = ("sh", "bash", "dash", "zsh", "ksh")
 # `-c`, `-lc`, `-ec`: the text after it is run.
-_RUNS_TEXT = re.compile(r"-[a-z]*c")
+_RUNS_TEXT = re.compile(r"-[a-zA-Z]*c")
+_ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.S)
+# Commands whose words are text to them, and that run none of it.
+_TALK = frozenset(
+    [
+        "echo",
+        "printf",
+        "cat",
+        "grep",
+        "egrep",
+        "fgrep",
+        "pgrep",
+        "pkill",
+        "killall",
+        "kill",
+        "ps",
+        "which",
+        "type",
+        "man",
+        "logger",
+        "tee",
+        "sed",
+        "awk",
+        "ls",
+        "cp",
+        "mv",
+        "rm",
+        "tail",
+        "head",
+        "git",
+        "curl",
+        "wget",
+        "pip",
+        "pip3",
+        "apt",
+        "apt-get",
+        "dnf",
+        "yum",
+        "systemctl",
+        "journalctl",
+        "alias",
+        "true",
+        "false",
+        ":",
+        "[",
+        "test",
+    ]
+)
+_SSH_TAKE = frozenset(
+    [
+        "-b",
+        "-c",
+        "-D",
+        "-E",
+        "-e",
+        "-F",
+        "-I",
+        "-i",
+        "-J",
+        "-L",
+        "-l",
+        "-m",
+        "-O",
+        "-o",
+        "-p",
+        "-Q",
+        "-R",
+        "-S",
+        "-W",
+        "-w",
+    ]
+)
+_TMUX_TAKE = frozenset(["-t", "-s", "-n", "-c", "-x", "-y", "-F", "-e", "-N", "-f", "-L", "-S"])
+_MEANT = re.compile(r"(--?[A-Za-z][\w.-]*)[ \t]+(\S.*)", re.S)
+# Options of env, sudo and systemd-run behind which a variable is set.
+_ALONE = ("-E", "-i", "-H", "-S", "-n", "-A", "-P", "-b", "-", "--", "--preserve-env", "--login", "--setenv")
+# What these do to a process, a unit of ours does not do by itself.
+_SHAPES = {
+    "numactl": "NUMAPolicy= and NUMAMask=",
+    "taskset": "CPUAffinity=",
+    "nice": "Nice=",
+    "ionice": "IOSchedulingClass=",
+    "chrt": "CPUSchedulingPolicy=",
+    "timeout": "RuntimeMaxSec=",
+    "prlimit": "Limit…=",
+}
 
 
-@dataclass(frozen=True)
-class Invocation:
-    """`words`: what follows `vllm serve`; `release`: what the image's tag says; `notes`: what was found on the way."""
-
-    words: list[Word]
-    env: dict[str, str] = field(default_factory=dict)
-    release: str = ""
-    devices: str = ""
-    notes: tuple[str, ...] = ()
-
-
-def of_command(words: list[Word], env: Mapping[str, str], notes: tuple[str, ...]) -> Iterator[Invocation]:
-    """Starts of vLLM in one command; where it runs an image of vLLM, its tag says the release."""
-    image = _image(words)
-    release = release_of(words[image].text) if image is not None else ""
-    for found in _started(words, image, dict(env), notes):
-        yield replace(found, release=found.release or release or "")
+def of_walk(walk: Walk) -> list[Start]:
+    """Every start among the commands that a script comes by."""
+    found = [start for ran in walk.found for start in of_ran(ran)]
+    likely = [start for start in found if not start.passed_over]
+    if likely:
+        left = [start for start in found if start.passed_over]
+        lines = sorted({start.line for start in left if start.line not in {one.line for one in likely}})
+        note = [f"Line {line} starts a server on another way through the script: it is not here" for line in lines]
+        found = [replace(start, notes=(*start.notes, *note)) for start in likely]
+    return [replace(start, notes=(*walk.notes, *start.notes)) for start in found]
 
 
-def release_of(image: str) -> str | None:
-    """The release that an image's tag says, "" where it says none; None where the image is not vLLM's."""
-    match = _IMAGE.fullmatch(image)
-    if match is None:
-        return None
-    release = _RELEASE.match(match["tag"] or "")
-    return release[1] if release else ""
+def of_ran(ran: Ran) -> Iterator[Start]:
+    """Starts of vLLM in one command that a shell comes by."""
+    notes = [*ran.remarks]
+    if ran.conditions:
+        notes.append(f"Line {ran.line} is reached {' and '.join(ran.conditions)}")
+    notes += [f"Line {ran.line}: {belief}" for belief in ran.beliefs]
+    for gap in ran.further:
+        notes.append(f"{gap.written} may hold further words of the command{f': {gap.why}' if gap.why else ''}")
+    for start in of_words(ran.words, ran.env, ran.input, ran.line):
+        yield replace(
+            start,
+            notes=(*notes, *start.notes),
+            line=ran.line,
+            directory=start.directory or ran.directory,
+            passed_over=ran.passed_over,
+        )
 
 
-def served(words: list[Word]) -> list[Word]:
-    """What follows an image: `serve MODEL` is for an entrypoint that is `vllm` itself."""
-    return words[1:] if words and words[0].text == "serve" else words
+def of_words(
+    words: Sequence[Word], env: Mapping[str, Word], given: str | None = None, line: int = 0
+) -> Iterator[Start]:
+    """Starts of vLLM in the words of one command. `given`: its here-document."""
+    name = _base(words[0].text) if words else ""
+    if name in _TALK:
+        return
+    at = next((index for index in range(len(words)) if _serves(words, index)), None)
+    container = container_of(words)
+    if container is not None and (at is None or at > container[0]):
+        before = _before(words[: container[0]], dict(env), ())
+        yield from (replace(one, notes=(*before.notes, *one.notes)) for one in of_container(container[1]))
+        return
+    text = _text(words)
+    if text is not None and (at is None or text[1] <= at):
+        outer = _before(words[: text[1]], {} if text[2] else dict(env), ())
+        found = list(of_text(text[0], outer.env, line, outer.notes, outer.release))
+        if not found and given is not None:
+            # `ssh host bash -s` gets its commands from the here-document.
+            found = list(of_text(Word(given), outer.env, line + 1, outer.notes, outer.release))
+        yield from found
+        return
+    if at is not None:
+        start = _before(words[: at + 1], dict(env), tuple(_prefixes(words[:at])))
+        module = words[at].text != "serve"
+        yield replace(start, words=tuple(words[at + 1 :]), module=module)
+        return
+    if given is not None and any(_base(word.text) in (*SHELLS, "ssh") for word in words):
+        yield from of_text(Word(given), {} if name == "ssh" else env, line + 1, (), "")
 
 
-def _started(words: list[Word], image: int | None, env: dict[str, str], notes: tuple[str, ...]) -> Iterator[Invocation]:
-    for index, word in enumerate(words):
-        before, after = words[:index], words[index + 1 :]
-        if _runs_server(word.text, before, after):
-            yield _found(after, env, before[:-1] if word.text == "serve" else before, notes)
-            return
-        if _RUNS_TEXT.fullmatch(word.text) and after and _is_shell(before, image):
-            outer = _found([], env, before, notes)
-            for inner in commands(after[0].text):
-                for found in of_command(inner, outer.env, outer.notes):
-                    yield replace(found, devices=found.devices or outer.devices)
-            return
-    if image is not None:
-        yield _found(served(words[image + 1 :]), env, words[:image], notes)
+def of_text(text: Word, env: Mapping[str, Word], line: int, notes: tuple[str, ...], release: str) -> Iterator[Start]:
+    """Starts in a text that a shell runs. A text that is no shell's is told."""
+    taken = tuple(
+        f"{gap.written} stands in the text of line {line}: its default is taken here" for gap in text.gaps if gap.taken
+    )
+    state = State()
+    for name, word in env.items():
+        gap = next(iter(word.gaps), None)
+        state.set(name, Variable(((Piece(word.text, gap),),)))
+        state.exported.add(name)
+    try:
+        walk = commands(text.text, state, line=max(line, 1))
+    except ShellError as error:
+        if "vllm" in text.text:
+            raise ShellError(line, f"the text that is run there cannot be read ({error})") from error
+        return
+    for start in of_walk(walk):
+        yield replace(start, notes=(*notes, *taken, *start.notes), release=start.release or release)
 
 
-def _runs_server(text: str, before: list[Word], after: list[Word]) -> bool:
-    """Whether options of the server follow this word: `vllm serve`, `-m MODULE`, `-m vllm.entrypoints.cli.main serve`."""
-    last = [word.text for word in before[-2:]]
-    if text == "serve" and after:
-        return last[-1:] != [] and (last[-1].rpartition("/")[2] == "vllm" or last == ["-m", COMMAND_LINE])
-    return (text == SERVER and last[-1:] == ["-m"]) or text.endswith("vllm/entrypoints/openai/api_server.py")
+def of_container(container: Container) -> Iterator[Start]:
+    """Starts of vLLM in a container: by its command, or by the entrypoint of vLLM's own image."""
+    release = release_of(container.image)
+    notes = list(container.notes)
+    command = _meant(container.command, notes) if container.listed else container.command
+    entrypoint = container.entrypoint
+    if entrypoint is not None and len(entrypoint) == 1 and " " in entrypoint[0].text:
+        entrypoint = [Word(part) for part in shlex.split(entrypoint[0].text)]
+    words = [*(entrypoint or []), *command]
+    found = list(of_words(words, container.env)) if words else []
+    if not found and not entrypoint and release is not None and _are_options(command):
+        rest = command[1:] if command[0].text == "serve" else command
+        found = [Start(tuple(rest), container.env)]
+    for start in found:
+        gpus, said = start.gpus or container.gpus, notes
+        visible = container.env.get("NVIDIA_VISIBLE_DEVICES")
+        if not gpus and visible is not None and visible.text not in ("void", "none", ""):
+            gpus = visible.text
+        yield replace(
+            start,
+            env={name: word for name, word in start.env.items() if name != "NVIDIA_VISIBLE_DEVICES"},
+            release=start.release or release or "",
+            gpus=gpus,
+            ports=tuple(container.ports),
+            mounts=tuple(container.mounts),
+            notes=(*said, *start.notes),
+            container=True,
+            directory=container.directory,
+        )
 
 
-def _is_shell(before: list[Word], image: int | None) -> bool:
-    """Whether `-c` behind these words is a shell's: right after it, or after an image whose entrypoint it is."""
-    names = [word.text.rpartition("=")[2].rpartition("/")[2] for word in before]
-    if image is not None and image == len(before) - 1:
-        return any(name in _SHELLS for name in names[:image])
-    return bool(names) and names[-1] in _SHELLS
+def _are_options(command: Sequence[Word]) -> bool:
+    """Whether an image of vLLM gets options or a model, and not another program."""
+    if not command:
+        return False
+    first = command[0].text
+    return first.startswith("-") or first == "serve" or "/" in first[1:] or "$" in first or first.startswith("/models")
 
 
-def _found(words: list[Word], env: dict[str, str], before: list[Word], notes: tuple[str, ...]) -> Invocation:
-    """An invocation, with the variables that the words before it set."""
-    devices = ""
-    said = list(notes)
-    container = _is_container([word.text for word in before])
-    for index, word in enumerate(before):
-        option, sign, value = word.text.partition("=")
-        following = before[index + 1] if index + 1 < len(before) else Word("")
-        setting = word
-        if option in _ENVIRONMENT:
-            setting = Word(value, word.unknown) if sign else following
-        elif option.startswith("--env="):
-            setting = Word(word.text[6:], word.unknown)
-        elif option == "--gpus":
-            devices = value if sign else following.text
-        pair = assignment(setting)
-        # `--security-opt seccomp=unconfined` is an option's value, and no variable.
-        of_option = container and setting is word and index > 0 and before[index - 1].text.startswith("-")
-        if pair is None or (word.text.startswith("-") and setting is word) or of_option:
+def _meant(command: Sequence[Word], notes: list[str]) -> list[Word]:
+    """An item `--dtype auto` of a list is one word, which vLLM refuses; it is read as two."""
+    found: list[Word] = []
+    for index, word in enumerate(command):
+        match = _MEANT.fullmatch(word.text)
+        after_text = index > 0 and command[index - 1].text.startswith("-") and command[index - 1].text.endswith("c")
+        if match is None or after_text or "=" in match[1]:
+            found.append(word)
             continue
-        if setting.unknown:
-            said.append(f"{pair[0]} is {pair[1]}, which only the shell knows: left out")
-        else:
-            env[pair[0]] = pair[1]
-    return Invocation(words, env, devices=devices, notes=tuple(said))
+        try:
+            parts = shlex.split(word.text) if "{" not in word.text else [match[1], match[2].strip("'")]
+        except ValueError:
+            parts = [match[1], match[2]]
+        notes.append(f"The item `{word.text}` is one word, with which vLLM would not start: it is read as {len(parts)}")
+        found += [Word(part, word.gaps) for part in parts]
+    return found
 
 
-def _is_container(texts: list[str]) -> bool:
-    """Whether these words are a `docker run`, or the like."""
-    return "run" in texts and any(text.rpartition("/")[2] in _ENGINES for text in texts)
+def _base(text: str) -> str:
+    return text.rpartition("/")[2]
 
 
-def _image(words: list[Word]) -> int | None:
-    """The place of vLLM's image in a `docker run` or `podman run`."""
-    texts = [word.text for word in words]
-    if not _is_container(texts):
-        return None
-    for index in range(texts.index("run") + 1, len(texts)):
-        if _IMAGE.fullmatch(texts[index]) and texts[index - 1] not in _TAKE_A_WORD:
-            return index
+def _serves(words: Sequence[Word], index: int) -> bool:
+    """Whether options of the server follow this word: `vllm serve`, `-m MODULE`, `-m vllm.entrypoints.cli.main serve`."""
+    text = words[index].text
+    before = [word.text for word in words[max(index - 2, 0) : index]]
+    if text == "serve" and before:
+        return re.fullmatch(r"vllm([@=]=?[\w.]+)?", _base(before[-1])) is not None or before == ["-m", COMMAND_LINE]
+    return (text == SERVER and before[-1:] == ["-m"]) or text.endswith("vllm/entrypoints/openai/api_server.py")
+
+
+def _text(words: Sequence[Word]) -> tuple[Word, int, bool] | None:
+    """A text that a shell is given to run, where its words begin, and whether it runs elsewhere, without our variables."""
+    for index, word in enumerate(words):
+        name = _base(word.text)
+        rest = words[index + 1 :]
+        if name in (*SHELLS, "su", "runuser"):
+            for offset, option in enumerate(rest[:-1]):
+                if _RUNS_TEXT.fullmatch(option.text) or option.text == "--command":
+                    return rest[offset + 1], index, name not in SHELLS
+                if not option.text.startswith(("-", "+")) and name in SHELLS:
+                    break
+        elif name in ("ssh", "autossh", "sshpass") and name != "sshpass":
+            host = _behind(rest, _SSH_TAKE)
+            if host is not None and rest[host + 1 :]:
+                return _joined(rest[host + 1 :]), index, True
+        elif name in ("tmux", "byobu"):
+            text = _tmux(rest)
+            return None if text is None else (text, index, False)
+        elif name == "screen" and any(one.text == "stuff" for one in rest[:-1]):
+            at = next(offset for offset, one in enumerate(rest) if one.text == "stuff")
+            return Word(re.sub(r"(\\n|\^M|\\r|\s)+$", "", rest[at + 1].text), rest[at + 1].gaps), index, False
+        elif name == "watch" and len(rest) and " " in rest[-1].text:
+            return rest[-1], index, False
     return None
+
+
+def _behind(words: Sequence[Word], take: frozenset[str]) -> int | None:
+    """The first word that is no option and no option's value."""
+    at = 0
+    while at < len(words):
+        text = words[at].text
+        if not text.startswith("-") or text == "-":
+            return at
+        at += 2 if text in take else 1
+    return None
+
+
+def _joined(words: Sequence[Word]) -> Word:
+    return Word(" ".join(word.text for word in words), tuple(gap for word in words for gap in word.gaps))
+
+
+def _tmux(words: Sequence[Word]) -> Word | None:
+    """What tmux types or runs: `send-keys -t NAME 'text' C-m`, `new-session -d -s NAME 'text'`."""
+    verb = _behind(words, _TMUX_TAKE)
+    if verb is None:
+        return None
+    rest, name = words[verb + 1 :], words[verb].text
+    first = _behind(rest, _TMUX_TAKE)
+    if first is None:
+        return None
+    keys = [word for word in rest[first:] if word.text not in ("C-m", "Enter", "KPEnter", "C-c", "C-j", ";", "--")]
+    if not keys:
+        return None
+    if name in ("send-keys", "send"):
+        return Word("".join(word.text if word.text != "Space" else " " for word in keys), keys[0].gaps)
+    return keys[0] if len(keys) == 1 else Word(" ".join(_quoted(word.text) for word in keys), keys[0].gaps)
+
+
+def _quoted(text: str) -> str:
+    return text if re.fullmatch(r"[\w@%+=:,./-]+", text) else "'" + text.replace("'", "'\\''") + "'"
+
+
+def _before(words: Sequence[Word], env: dict[str, Word], notes: tuple[str, ...]) -> Start:
+    """A start without its words: the variables that the words before it set, and what they do beside."""
+    said, release = list(notes), ""
+    mounts: list[Mount] = []
+    for index, word in enumerate(words):
+        name = _base(word.text)
+        if name in _SHAPES:
+            until = next((i for i in range(index + 1, len(words)) if _ends_wrapper(words[i].text)), len(words))
+            text = " ".join(one.text for one in words[index:until])
+            said.append(f"`{text}` is left out: {_SHAPES[name]} in a drop-in of the unit does that")
+        match = _ASSIGNMENT.fullmatch(word.text)
+        of_option = index > 0 and words[index - 1].text.startswith("-") and words[index - 1].text not in _ALONE
+        if match is not None and not of_option and not release_named(word.text):
+            env[match[1]] = Word(match[2], word.gaps)
+        elif word.text in ("-u", "--unset") and index and _base(words[0].text) == "env" and index + 1 < len(words):
+            env.pop(words[index + 1].text, None)
+        release = release_named(word.text) or release
+        if name in ("singularity", "apptainer"):
+            mounts += _binds(words[index + 1 :])
+    return Start((), env, release, notes=tuple(said), mounts=tuple(mounts), container=bool(mounts))
+
+
+def _binds(words: Sequence[Word]) -> list[Mount]:
+    """`-B source[:target[:options]],…` of singularity and apptainer."""
+    found: list[Mount] = []
+    for index, word in enumerate(words):
+        name, sign, value = word.text.partition("=")
+        if name in ("-B", "--bind"):
+            text = value if sign else words[index + 1].text if index + 1 < len(words) else ""
+            for part in text.split(","):
+                source, _, rest = part.partition(":")
+                found.append(Mount(source, rest.partition(":")[0] or source))
+    return found
+
+
+def _prefixes(words: Sequence[Word]) -> list[str]:
+    """What may stand before the command, and nobody knows."""
+    gaps = dict.fromkeys(gap for word in words if not _ASSIGNMENT.fullmatch(word.text) for gap in word.gaps)
+    return [f"{gap.written} stands before the command{gap.why and f': {gap.why}'}" for gap in gaps if not gap.taken]
+
+
+def _ends_wrapper(text: str) -> bool:
+    return _base(text) in (*_SHAPES, "vllm", "python", "python3", "uv", "env", "sudo", "nohup") or "/" in text

@@ -319,7 +319,11 @@ WRONG: list[tuple[str, str]] = [
     ("echo hello", "Nothing here starts vLLM"),
     ("", "Nothing here starts vLLM"),
     ("vllm bench serve", "Nothing here starts vLLM"),
-    ("apiVersion: v1\nkind: Pod\n", "a Kubernetes manifest is not read"),
+    ("apiVersion: v1\nkind: Pod\n", "Nothing here starts vLLM"),
+    ("apiVersion: v1\nkind: Pod\nspec: [\n", "looks like a Kubernetes manifest and is no YAML .line"),
+    ("echo one\nvllm serve 'a/b", "line 2: the quote ' is never closed"),
+    ("if true; then vllm serve a/b\n", "line 2: fi is missing"),
+    ("echo vllm serve a/b", "in line 1 is text"),
     ("vllm serve 'a/b", "is never closed"),
     ("services:\n  a: [", "is no YAML"),
 ]

@@ -125,6 +125,10 @@ def test_import_says_what_it_cannot_read(run: Any, tmp_path: Path) -> None:
     said = run("import", command="echo hello")
     assert said.returncode != 0
     assert "Nothing here starts vLLM" in " ".join(said.stdout.split())
+    nameless = run("import", command="vllm serve --max-model-len 8k")
+    assert nameless.returncode != 0
+    assert "max-model-len: 8k" in nameless.stdout
+    assert "no model is named" in " ".join(nameless.stdout.split())
     missing = run("import", file=str(tmp_path / "none.sh"))
     assert missing.returncode != 0
     assert "cannot be read" in " ".join(missing.stdout.split())
@@ -137,3 +141,18 @@ def test_import_writes_numbers_as_numbers_without_a_release_to_move_to(run: Any)
     lines = [line for line in ended.stdout.splitlines() if line.startswith(("vllm_models:", " "))]
     entry = yaml.safe_load("\n".join(lines))["vllm_models"]["b"]
     assert entry["args"] == {"eplb-config": {"window_size": 1000, "log_balancedness": False}}
+
+
+def test_import_types_what_is_joined_by_dots_before_it_moves_it(run: Any) -> None:
+    command = "vllm serve a/b --attention_config.use_fp4_indexer_cache=True"
+    ended = run("import", command=command, release="0.28.0", to="0.33.0")
+    assert ended.returncode == 0, ended.stdout
+    assert "indexer_kv_dtype: mxfp4" in ended.stdout
+
+
+def test_import_reads_files_beside_the_one_that_is_given(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "options.yaml").write_text("max-num-seqs: 7\n")
+    (tmp_path / "start.sh").write_bytes(b"\xef\xbb\xbfM=a/b\r\nvllm serve $M --config options.yaml\r\n")
+    ended = run("import", file="start.sh", release="0.33.0")
+    assert ended.returncode == 0, ended.stdout
+    assert "args: {max-num-seqs: 7}" in ended.stdout

@@ -16,7 +16,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems 
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration import fates
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.command_line import read_command
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.move import move, move_entry
-from ansible_collections.baremetal.vllm.plugins.module_utils.migration.shell import Word, tokens
+from ansible_collections.baremetal.vllm.plugins.module_utils.shell.run import commands
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -153,9 +153,9 @@ def test_whatever_is_written_is_moved_or_told(args: Any, env: Any, to: str) -> N
 @settings(max_examples=300, deadline=None)
 @given(parts=st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12), max_size=5))
 def test_words_are_read_as_a_shell_reads_them(parts: list[str]) -> None:
-    read = tokens(shlex.join(parts))
-    assert [token.text for token in read] == shlex.split(shlex.join(parts)) == parts
-    assert not any(isinstance(token, Word) and token.unknown for token in read)
+    (ran,) = commands(f"vllm {shlex.join(parts)}").found
+    assert [word.text for word in ran.words[1:]] == shlex.split(shlex.join(parts)) == parts
+    assert not any(word.gaps for word in ran.words)
 
 
 @settings(max_examples=400, deadline=None)

@@ -1,0 +1,39 @@
+"""One start of vLLM, as scripts, units, containers and manifests lead to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ansible_collections.baremetal.vllm.plugins.module_utils.shell.values import Word
+
+
+@dataclass(frozen=True)
+class Mount:
+    """`named`: the source is a volume of the container engine or the cluster, and no directory of the host."""
+
+    source: str
+    target: str
+    named: bool = False
+
+
+@dataclass(frozen=True)
+class Start:
+    """One start of vLLM. `words`: what follows `vllm serve`; `release`: what the image's tag or a requirement says.
+
+    `gpus`: "" where nothing says it, `all`, a count (`count=2`), or what names them (`0,1`). `ports`: (host, container)
+    pairs that are published. `module`: started as a Python module, not by `vllm serve`.
+    """
+
+    words: tuple[Word, ...]
+    env: Mapping[str, Word] = field(default_factory=dict)
+    release: str = ""
+    gpus: str = ""
+    notes: tuple[str, ...] = ()
+    line: int = 0
+    module: bool = False
+    container: bool = False
+    ports: tuple[tuple[str, str], ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    directory: str | None = None
+    passed_over: bool = False
