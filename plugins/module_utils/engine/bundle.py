@@ -59,7 +59,8 @@ def for_index(target: Target, lock_path: Path, directory: Path, arguments: Seque
         build = build_for(target.release, target.accelerator, target.indexes, target.build)
         if build and build.bundled:
             with told_for_rocm(build, "vllm_engine_index_urls", target):
-                own = bundled_wheel(target, build, local, directory / ".rocm")
+                index = dict(zip(arguments, arguments[1:])).get("--default-index", "")
+                own = bundled_wheel(target, build, local, directory / ".rocm", index)
             files.append((own, f"wheels/{own.name}"))
         if not lock_path.exists():
             asked = request(target)
