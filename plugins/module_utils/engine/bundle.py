@@ -67,7 +67,8 @@ def for_index(
         build = build_for(target.release, target.accelerator, target.indexes, target.build)
         if build and build.bundled:
             with told_for_rocm(build, "vllm_engine_index_urls", target):
-                own = bundled_wheel(target, build, local, directory / ".rocm")
+                index = dict(zip(arguments, arguments[1:])).get("--default-index", "")
+                own = bundled_wheel(target, build, local, directory / ".rocm", index)
             files.append((own, f"wheels/{own.name}"))
         if not lock_path.exists():
             lock_path.parent.mkdir(parents=True, exist_ok=True)

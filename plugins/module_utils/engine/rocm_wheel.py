@@ -22,10 +22,11 @@ NAME = "rocm"
 _PATH = "/usr/bin:/bin"
 
 
-def bundled_wheel(target: Target, build: Build, directory: Path, scratch: Path) -> Path:
+def bundled_wheel(target: Target, build: Build, directory: Path, scratch: Path, default_index: str = "") -> Path:
     """Return the wheel of `rocm` in `directory`, made unless it is there. Raises ToolError and WheelError.
 
-    What is built has the hash that its index says, and the wheel is written so that every control node gets the same bytes.
+    `default_index` is asked for what its build needs, where that is not pip's own. What is built has the hash that its index
+    says, and the wheel is written so that every control node gets the same bytes.
     """
     made = directory / f"{NAME}-{build.rocm}-py3-none-any.whl"
     if made.exists():
@@ -34,8 +35,9 @@ def bundled_wheel(target: Target, build: Build, directory: Path, scratch: Path) 
     wanted, found = scratch / "in.txt", scratch / "out.txt"
     wanted.write_text(f"{NAME}=={build.rocm}\n")
     found.unlink(missing_ok=True)
+    own = ["--default-index", default_index] if default_index else []
     what = f"building {NAME} {build.rocm}"
-    uv_compile(target, wanted, found, ["--no-deps", "--no-binary", NAME], f"finding {NAME} {build.rocm}")
+    uv_compile(target, wanted, found, ["--no-deps", "--no-binary", NAME, *own], f"finding {NAME} {build.rocm}")
     command = [
         sys.executable,
         "-m",
@@ -47,6 +49,7 @@ def bundled_wheel(target: Target, build: Build, directory: Path, scratch: Path) 
         "--no-deps",
     ]
     command += ["--no-binary", NAME, "--require-hashes", "-r", str(found), "--wheel-dir", str(scratch)]
+    command += ["--index-url", default_index] if default_index else []
     for index in target.indexes:
         command += ["--extra-index-url", index]
     run(command, what, {"PATH": _PATH})

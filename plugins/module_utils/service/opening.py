@@ -24,6 +24,8 @@ POLICY, COMMENT = "vllm-", "baremetal.vllm "
 _LIMIT = 60.0
 # The virtual router protocol, by which keepalived's tell each other that they live.
 VRRP = "vrrp"
+# By its number firewalld knows it on hosts without /etc/protocols too.
+_VRRP_NUMBER = 112
 
 
 _PORTS = re.compile(r"(?m)(?:(?<=\s)|(?<=\")|^)(\d{1,5})(?:[-:](\d{1,5}))?(?=/tcp|\"|\s+(?:\(v6\)\s+)?ALLOW)")
@@ -81,7 +83,7 @@ def policy_text(opening: Opening) -> str:
         '  <egress-zone name="HOST"/>',
     ]
     for source, port in opening.rules:
-        what = f'<protocol value="{VRRP}"/>' if port == VRRP else f'<port port="{port}" protocol="tcp"/>'
+        what = f'<protocol value="{_VRRP_NUMBER}"/>' if port == VRRP else f'<port port="{port}" protocol="tcp"/>'
         family = "ipv6" if ":" in source else "ipv4"
         rule = f'<rule family="{family}"><source address="{source}"/>' if source else "<rule>"
         lines.append(f"  {rule}{what}<accept/></rule>")

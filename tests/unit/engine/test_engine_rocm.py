@@ -217,18 +217,23 @@ def test_an_index_that_answers_404_is_an_error_that_says_what_to_write(tmp_path:
         prepared(target(f"{index.url}/other"), tmp_path / "other")
 
 
-def test_hosts_that_ask_an_index_get_a_lock_of_the_build_or_none(tmp_path: Path, index: Index) -> None:
+def test_hosts_that_ask_an_index_get_a_lock_of_the_build_or_none(
+    tmp_path: Path, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # vllm_engine_index_url stands in for it.
+    own = ["--default-index", f"{index.url}/simple"]
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")
     asked, kept = target(f"{index.url}/rocm/0.33.0/rocm100"), tmp_path / "vllm.lock"
-    packed, digest = bundle.for_index(asked, kept, tmp_path / "state", [])
+    packed, digest = bundle.for_index(asked, kept, tmp_path / "state", own)
     assert digest == lock.digest(kept.read_text())
     with tarfile.open(packed) as archive:
         assert "wheels/rocm-10.0.0-py3-none-any.whl" in archive.getnames()
         archive.extractall(tmp_path / "host", filter="data")
-    sync(asked, tmp_path / "host", tmp_path / "site", "--index", *asked.indexes)
+    sync(asked, tmp_path / "host", tmp_path / "site", "--index", *asked.indexes, *own)
     assert (tmp_path / "site" / "torch-2.13.0+rocm10.0.0.dist-info").is_dir()
     none = tmp_path / "none.lock"
     with pytest.raises(ToolError, match=r"vllm_engine_index_urls: .* has no vllm 0\.33\.0\+rocm72"):
-        bundle.for_index(target(f"{index.url}/rocm/0.33.0/rocm72", build="rocm72"), none, tmp_path / "none", [])
+        bundle.for_index(target(f"{index.url}/rocm/0.33.0/rocm72", build="rocm72"), none, tmp_path / "none", own)
     assert not none.exists()
 
 

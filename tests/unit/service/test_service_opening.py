@@ -190,7 +190,7 @@ def test_the_door_is_open_to_everybody_and_to_the_other_gateways_vrrp() -> None:
     policy = ElementTree.fromstring(opening.policy_text(DOOR).encode())
     clients, peers = policy.findall("rule")
     assert (clients.get("family"), clients.find("source"), clients.find("port").get("port")) == (None, None, "443")
-    assert (peers.find("source").get("address"), peers.find("protocol").get("value")) == ("10.0.0.6", "vrrp")
+    assert (peers.find("source").get("address"), peers.find("protocol").get("value")) == ("10.0.0.6", "112")
 
 
 def test_what_firewalld_refuses_is_taken_back_and_the_port_named(tools: Path) -> None:
