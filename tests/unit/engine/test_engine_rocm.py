@@ -438,7 +438,14 @@ ASKED: dict[str, Any] = {
         "glibc": None,
         "exclude": None,
     },
-    **{"extra_requirements": [], "index_urls": [], "rocm": None, "lab_torchvision": False, "lock": None},
+    **{
+        "extra_requirements": [],
+        "index_urls": [],
+        "kernels_index": "",
+        "rocm": None,
+        "lab_torchvision": False,
+        "lock": None,
+    },
 }
 
 
