@@ -29,6 +29,7 @@ with contextlib.redirect_stdout(sys.stderr):
     from vllm.engine.arg_utils import EngineArgs
     from vllm.model_executor.layers.attention_layer_base import AttentionLayerBase
     from vllm.model_executor.model_loader.utils import initialize_model
+    from vllm.platforms import current_platform
     from vllm.usage.usage_lib import UsageContext
     from vllm.utils.torch_utils import set_default_torch_dtype
     from vllm.v1.core import kv_cache_utils
@@ -54,6 +55,8 @@ def measure(directory: Path, wanted: dict[str, Any]) -> dict[str, Any]:
         parallel_state._TP.world_size = wanted["tensor"]
         with set_default_torch_dtype(config.model_config.dtype), torch.device("meta"):
             model = initialize_model(config)
+        # Of a model whose layers keep a state, blocks grow until one holds it, once the layers are there.
+        current_platform.update_block_size_for_backend(config)
         parallel_state._TP.world_size = 1
         specs = {}
         for name, layer in get_layers_from_vllm_config(config, AttentionLayerBase).items():

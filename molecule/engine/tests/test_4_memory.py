@@ -27,14 +27,16 @@ RELEASE = "0.32.0"
 ENGINE = f"/opt/vllm/{RELEASE}"
 # Kernels for these exist on GPUs alone; without the quantisation, the layers keep the same.
 PLAIN = ("deepseek-ai/DeepSeek-V3", "openai/gpt-oss-120b")
-# An encoder keeps nothing; what layers with a state take is not worked out.
-LEFT_OUT = ("BAAI/bge-m3", "ai21labs/AI21-Jamba-1.5-Mini", "Qwen/Qwen3-Next-80B-A3B-Instruct")
+# An encoder keeps nothing.
+LEFT_OUT = ("BAAI/bge-m3",)
+# The block that holds a state is found from the real number of GPUs, which is one here.
+STATES = ("ai21labs/AI21-Jamba-1.5-Mini", "Qwen/Qwen3-Next-80B-A3B-Instruct")
 # As many GPUs as divide the heads of all.
 WANTED = [
     (name, tensor, dtype)
     for name in sorted(CONFIGS.keys() - set(LEFT_OUT))
     for tensor, dtype in ((1, "auto"), (2, "auto"), (4, "fp8_e4m3"))
-    if tensor == 1 or not (name.startswith("tiiuae/falcon") or (tensor == 4 and name in PLAIN))
+    if tensor == 1 or not (name in STATES or name.startswith("tiiuae/falcon") or (tensor == 4 and name in PLAIN))
 ]
 
 

@@ -56,8 +56,8 @@ def cache_needed(facts: ModelFacts, setting: Setting, length: int) -> int:
 
 
 def _with_state(facts: ModelFacts, state: State, setting: Setting, length: int) -> int:
-    """The same where layers keep a state: blocks grow until one holds a state, and each request has one for each group of
-    such layers (`_align_hybrid_block_size`, vllm/platforms/interface.py; verify_and_update_config in models/config.py before)."""
+    """The same where layers keep a state: blocks grow until one holds a state, and each request has one or two for each
+    group of such layers (`_align_hybrid_block_size`, vllm/platforms/interface.py, models/config.py before)."""
     page = max(_page(cache, setting) for cache in facts.caches)
     bits = state.window * setting.state_element + state.recurrent * (
         setting.state_bits or state.bits or setting.state_element
@@ -67,7 +67,7 @@ def _with_state(facts: ModelFacts, state: State, setting: Setting, length: int) 
         (max(stages(cache.layers, setting.pipeline)), _blocks(cache, setting, length, block, False))
         for cache in facts.caches
     ]
-    kinds.append((max(stages(state.layers, setting.pipeline)), 1))
+    kinds.append((max(stages(state.layers, setting.pipeline)), setting.states))
     counts = [layers for layers, _ in kinds]
     group = max(counts) if max(counts) < min(counts) * 1.5 else min(counts)
     return sum(-(-layers // group) * blocks for layers, blocks in kinds) * group * block * page // 8

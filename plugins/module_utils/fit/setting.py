@@ -46,6 +46,9 @@ _GRAPHS_COUNT_SINCE = (0, 21)
 # Up to 0.16 top-k and top-p sort, unless FlashInfer, which its wheels did not bring, is there and asked for.
 _NOT_SORTED_SINCE, _FLASHINFER = (0, 17), "VLLM_USE_FLASHINFER_SAMPLER"
 _STATE_BITS = {"float32": 32, **dict.fromkeys(("float16", "bfloat16"), 16)}
+# Models whose layers keep a state reuse what requests have in common unless told otherwise (is_prefix_caching_supported,
+# vllm/config/model.py); where they do, a request has the state before its last block beside its own (MambaSpec).
+_STATES_REUSED_SINCE, _STATES_TWO_SINCE = (0, 26), (0, 16)
 # No model has more layers to give to stages.
 _MOST_STAGES = 1024
 
@@ -58,7 +61,8 @@ class Setting:
     `memory_most`: what its driver states, more than which it cannot be.
     `batched` tokens and `seqs` requests of one step; `graphs`: how many are captured, `graphs_count`: their estimate comes
     off the budget; `items`: pictures and the like that a request may bring; `generation`: the GPU's major compute
-    capability, 0 unknown; `sorting`: the sampler sorts the logits; `version` None: a release that the catalogue does not know."""
+    capability, 0 unknown; `sorting`: the sampler sorts the logits; `states`: what a request keeps of each layer
+    with a state; `version` None: a release that the catalogue does not know."""
 
     memory: int
     share: float
@@ -89,6 +93,7 @@ class Setting:
     generation: int = 0
     sorting: bool = False
     state_bits: int = 0
+    states: int = 1
     memory_most: int = 0
     version: tuple[int, ...] | None = None
 
@@ -160,9 +165,17 @@ def read_setting(
         sorting=version is not None
         and version < _NOT_SORTED_SINCE
         and env.get(_FLASHINFER) not in ("1", "True", "true"),
+        states=2 if _reused(args, version) else 1,
         state_bits=_STATE_BITS.get(str(args.get("mamba-ssm-cache-dtype")), 0),
         version=version,
     )
+
+
+def _reused(args: Mapping[str, Any], version: tuple[int, ...] | None) -> bool:
+    written = args.get("enable-prefix-caching")
+    if written is None:
+        return version is None or version >= _STATES_REUSED_SINCE
+    return written is True and (version is None or version >= _STATES_TWO_SINCE)
 
 
 def _graphs_count(env: Mapping[str, str], version: tuple[int, ...] | None) -> bool:

@@ -469,3 +469,22 @@ def test_eight_thousand_services_take_a_fraction_of_a_second() -> None:
         args = {"tensor-parallel-size": 4, "max-model-len": 1024 * (1 + i % 16)}
         check_fit("vllm_models.x", args, facts, fit(facts, args, memory, NEW), "H100-80GB", Problems(), f"gpu{i}")
     assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize(
+    ("release_name", "written", "states"),
+    [
+        ("0.32.0", {}, 2),
+        ("0.32.0", {"enable-prefix-caching": False}, 1),
+        ("0.24.0", {}, 1),
+        ("0.24.0", {"enable-prefix-caching": True}, 2),
+        ("0.14.0", {"enable-prefix-caching": True}, 1),
+    ],
+)
+def test_requests_that_share_a_beginning_keep_two_states(
+    release_name: str, written: dict[str, Any], states: int
+) -> None:
+    # Four groups of twelve layers, three of which keep states; blocks of 1,152 tokens, as vLLM 0.32.0 itself lays them out.
+    facts = read_config(CONFIGS["Qwen/Qwen3-Next-80B-A3B-Instruct"])
+    found = fit(facts, {"block-size": 1152, **written}, None, release(release_name))
+    assert found.needed == 12 * 1152 * 2 * 2 * 256 * 2 * (228 + 3 * states)
