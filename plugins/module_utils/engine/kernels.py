@@ -197,6 +197,6 @@ def environment(release: str, accelerator: str, record: Mapping[str, Any]) -> di
         told = {CUDA_HOME[0]: str(record["compiler"])}
         # With a CUDA_HOME DeepGEMM can be imported, and ends the engine where it lacks this tool (csrc/jit/kernel_runtime.hpp).
         return told if record.get("cuobjdump") else {**told, DEEP_GEMM: "0"}
-    # DeepGEMM compiles every kernel at run time. Without a toolkit it could not be imported, so vLLM did without it; from 0.32.0 on
-    # it looks for one when it first compiles (third-party/deep_jit, in cmake/external_projects/deepgemm.cmake).
+    # DeepGEMM compiles every kernel at run time. Without a toolkit it could not be imported, so vLLM did without it; from 0.32.0
+    # on it looks for one when it first compiles (third-party/deep_jit, in cmake/external_projects/deepgemm.cmake).
     return {DEEP_GEMM: "0"} if record.get("jit_cache") else {SAMPLER: "0", DEEP_GEMM: "0"}
