@@ -56,16 +56,17 @@ class ActionModule(ActionBase):
         )
         models = plain(given.get("models"))
         menu = read_menu(models, Problems())
+        hosts = _declared(variables, given["group"], (*HOST_KEYS, *ENGINE_KEYS), HOST_PREFIXES)
         outcome = plan_fleet(
             Inventory(
                 models=models,
-                hosts=_declared(variables, given["group"], HOST_KEYS, HOST_PREFIXES),
+                hosts=hosts,
                 gateways=_declared(variables, given["gateway_group"], GATEWAY_KEYS, (GATEWAY_PREFIX,)),
                 match=pattern_matcher(self._loader, variables["groups"]),
                 digests=_digests(menu),
                 facts=_facts(menu),
                 adapters=_adapters(menu),
-                locks=locks_of(_declared(variables, given["group"], ENGINE_KEYS, ())),
+                locks=locks_of(hosts),
                 address=given["address"],
                 keyed=given["keyed"],
                 unchecked=plain(given.get("unchecked_releases")),

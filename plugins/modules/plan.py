@@ -10,9 +10,12 @@ short_description: Plan what every host of the fleet shall run
 description:
   - Resolves C(vllm_models) for the whole fleet on the control node, contacting no host.
   - Refuses with every problem at once, each naming its inventory key and what to write instead.
-  - Reads each host's C(vllm_accelerator), C(vllm_version), C(gpu_count), C(gpu_name) or C(gpu_memory_gib), and
-    C(nvidia_driver_version) from the inventory. On a host with several kinds of GPU the two in the middle are lists, by index.
+  - Reads each host's C(vllm_accelerator), C(vllm_version), C(gpu_count), C(gpu_name) or C(gpu_memory_gib),
+    C(vllm_engine_kernels_index), and C(nvidia_driver_version) from the inventory. On a host with several kinds of GPU C(gpu_name)
+    and C(gpu_memory_gib) are lists, by index.
   - Checks C(args) and C(env) against the options of exactly the vLLM release that the host shall run.
+  - Reads the locks that engines for V(cuda) may be installed from, where they are on the control node, and says what is lost
+    where one brings neither FlashInfer's compiled kernels nor a compiler; refuses one whose kernels do not go together.
   - Says what a model needs of its GPUs where its C(config.json) is at hand, in C(push_from), at the path of C(model), or in
     the control node's cache of the Hugging Face hub.
 version_added: "0.1.0"

@@ -120,6 +120,7 @@ def _without_passwords(text: str) -> str:
 
 
 def _reason(text: str) -> str:
-    """The last sentence of what a tool said, on one line."""
+    """What a tool said, on one line: of a chain of causes the last one."""
     lines = [line.strip(" ╰─▶│\t") for line in text.splitlines() if line.strip()]
-    return " ".join(lines[1:] or lines)[:240]
+    causes = [line for line in lines if line.lower().startswith(("cause:", "caused by:"))]
+    return " ".join(causes[-1:] or lines[1:] or lines)[:240]

@@ -11,7 +11,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems 
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import Host
 
 KEY = "vllm_engine_kernels_index"
-_ANEW = "prepare the engine's lock anew (ansible-playbook baremetal.vllm.wheelhouse -e wheelhouse_update=true)"
+_COMMAND = "ansible-playbook baremetal.vllm.wheelhouse -e wheelhouse_update=true"
 
 
 def check_kernels(
@@ -27,12 +27,17 @@ def check_kernels(
     """
     wrong = kernels.index_error(declared.get(KEY))
     if wrong:
-        problems.add(KEY, wrong, f"Write {kernels.INDEX}, a mirror of it, or {kernels.NONE}", host.name)
+        problems.add(KEY, f"{wrong} ({HOSTS})", f"Write {kernels.INDEX}, a mirror of it, or {kernels.NONE}", host.name)
     if not services or not kernels.wanted(host.release, host.accelerator):
         return
     for path, held in locks.items():
         for sentence in kernels.mismatches(held):
-            problems.add(KEY, f"in {path}, {sentence} ({HOSTS})", f"Correct it, or {_ANEW}", host.name)
+            problems.add(
+                KEY,
+                f"in {path}, {sentence} ({HOSTS})",
+                f"Correct it, or prepare the engine's lock anew ({_COMMAND})",
+                host.name,
+            )
         lacking = kernels.lacking(held)
         decided = [
             s for s in services if any(name in s["environment"] for name in (kernels.SAMPLER, *kernels.CUDA_HOME))
@@ -42,7 +47,7 @@ def check_kernels(
                 KEY,
                 f"the engine from {path} cannot have FlashInfer's kernels: {lacking}. Where a host ({HOSTS}) has no CUDA toolkit"
                 f" of its own, {kernels.LOSS}{_on_blackwell(host, services)}",
-                f"Name an index that has them, and {_ANEW}",
+                f"Prepare the engine's lock anew ({_COMMAND}): it then brings them, or a compiler",
                 host.name,
             )
 

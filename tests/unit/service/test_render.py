@@ -60,7 +60,6 @@ def test_devices_follow_the_accelerator(accelerator: str, devices: list[str]) ->
 
 RDMA = ["char-infiniband_verbs rw", "/dev/infiniband/rdma_cm rw"]
 CONNECTOR = {"kv-transfer-config": {"kv_connector": "NixlConnector", "kv_role": "kv_both"}}
-TWO_HOSTS = {"nnodes": 2, "node-rank": 0, "master-addr": "192.0.2.1", "tensor-parallel-size": 16}
 
 
 @pytest.mark.parametrize(
@@ -72,7 +71,6 @@ TWO_HOSTS = {"nnodes": 2, "node-rank": 0, "master-addr": "192.0.2.1", "tensor-pa
         ({"data-parallel-size": 8, "data-parallel-size-local": 8}, False),
         ({"distributed-executor-backend": "mp"}, False),
         (CONNECTOR, True),
-        (TWO_HOSTS, True),
         ({"tensor-parallel-size": 8, "distributed-executor-backend": "ray"}, True),
         ({"data-parallel-size": 16, "data-parallel-size-local": 8}, True),
     ],
