@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.migration.start import Mount
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.start import FURTHER, Mount
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.values import Word
 
 ENGINES = ("docker", "podman", "nerdctl", "docker.io")
@@ -85,7 +85,7 @@ def _run(words: Sequence[Word]) -> Container:
         if text == "--":
             at += 1
             break
-        if words[at].loose:
+        if words[at].loose and FURTHER.search(text):
             container.notes.append(f"{text} holds further options of the container, which only the shell knows")
             at += 1
             continue

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.values import Word
+
+# Names of variables that hold options, and no value of one.
+FURTHER = re.compile(r"(?i)arg|opt|extra|flag|param|further|more|@")
 
 
 @dataclass(frozen=True)

@@ -171,7 +171,9 @@ def of_words(
 def of_text(text: Word, env: Mapping[str, Word], line: int, notes: tuple[str, ...], release: str) -> Iterator[Start]:
     """Starts in a text that a shell runs. A text that is no shell's is told."""
     taken = tuple(
-        f"{gap.written} stands in the text of line {line}: its default is taken here" for gap in text.gaps if gap.taken
+        f"{gap.written} stands in the text of line {line}{gap.why and f', which is {gap.why}'}: that is taken here"
+        for gap in text.gaps
+        if gap.taken
     )
     state = State()
     for name, word in env.items():
@@ -357,7 +359,7 @@ def _binds(words: Sequence[Word]) -> list[Mount]:
 
 def _prefixes(words: Sequence[Word]) -> list[str]:
     """What may stand before the command, and nobody knows."""
-    gaps = dict.fromkeys(gap for word in words if not _ASSIGNMENT.fullmatch(word.text) for gap in word.gaps)
+    gaps = dict.fromkeys(gap for word in words if word.loose for gap in word.gaps)
     return [f"{gap.written} stands before the command{gap.why and f': {gap.why}'}" for gap in gaps if not gap.taken]
 
 

@@ -71,6 +71,8 @@ SCRIPTS: list[tuple[str, list[dict[str, Any]], list[str]]] = [
     ("vllm serve $A --model Org/A", [{"model": "Org/A"}], ["$A may hold further words"]),
     ("vllm serve Org/A > >(tee log) 2>&1", [{"model": "Org/A", "args": None}], []),
     ("```bash\n$ vllm serve Org/A \\\n    --seed 1\n```\n", [{"args": {"seed": 1}}], []),
+    ('M=a/b\nwhile [[ $# -gt 0 ]]; do case $1 in --model) M="$2"; shift 2 ;; *) exit 1 ;; esac; done\nC="vllm serve $M"\neval $C', [{"model": "a/b"}], ['$2 if $1 is --model (line 2)']),
+    ("$HOME/bin/vllm serve Org/A", [{"model": "Org/A"}], []),
     ("f() { vllm serve Org/A; }\n", [{"model": "Org/A"}], ["The function f (line 1) starts it, and nothing here calls it"]),
 ]  # fmt: skip
 
@@ -119,6 +121,7 @@ CONTAINERS: list[tuple[str, list[dict[str, Any]], str, list[str]]] = [
     ("docker run --gpus '\"device=0,1\",\"capabilities=utility\"' me/vllm-openai:0.11.0-x Org/A", [{"gpus": [0, 1]}], "0.11.0", []),
     ("docker run rocm/vllm:rocm6.4.1_vllm_0.9.1_20250702 bash -c 'vllm serve Org/A -tp 8'", [{"model": "Org/A"}], "0.9.1", []),
     ("docker run vllm/vllm-openai:v0.6.3 --model Org/A", [{"model": "Org/A"}], "", ["no release that is known here"]),
+    ("docker run --gpus all --entrypoint=/bin/bash $IMAGE -lc 'vllm serve Org/A'", [{"model": "Org/A"}], "", []),
     ("docker run $MORE vllm/vllm-openai:v0.11.0 --model Org/A", [{"model": "Org/A"}], "0.11.0", ["$MORE holds further options"]),
     (
         """services:
