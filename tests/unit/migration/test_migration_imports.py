@@ -299,6 +299,14 @@ def test_options_of_a_file_come_before_those_of_the_command(
     assert said in told([found])
 
 
+def test_a_file_of_options_is_read_by_itself(tmp_path: Path) -> None:
+    text = "model: Org/A\nserved-model-name: [a, b]\nport: 8005\nmax_num_seqs: 9\nenforce-eager: true\n"
+    (tmp_path / "options.yaml").write_text(text)
+    (found,) = read_commands(text, "0.33.0", str(tmp_path / "options.yaml"))
+    assert agree({"name": "a", "model": "Org/A", "port": 8005, "aliases": ["b"]}, found.entry)
+    assert found.entry["args"] == {"max-num-seqs": 9, "enforce-eager": True}
+
+
 def test_files_beside_are_read_and_no_others(tmp_path: Path) -> None:
     (tmp_path / "x.env").write_text("A=Org/A # the model\nexport B='2 3'\n")
     (tmp_path / "common.yml").write_text(
