@@ -126,7 +126,6 @@ class _Service:
             [self._port(port) for port in _list(service.get("ports"))],
             [mount for volume in _list(service.get("volumes")) for mount in self._mount(volume)],
             self.notes,
-            listed=isinstance(command, (list, tuple)),
             directory=service.get("working_dir"),
         )
         replicas = self._at("deploy", "replicas")

@@ -47,7 +47,7 @@ _CDI = re.compile(r"(?:nvidia|amd)\.com/gpu=([\w:-]+)")
 
 @dataclass
 class Container:
-    """`entrypoint` None: the image's own. `listed`: the command is a list, each of its items one word."""
+    """`entrypoint` None: the image's own. `gpus`: see Start."""
 
     image: str
     entrypoint: list[Word] | None = None
@@ -57,7 +57,6 @@ class Container:
     ports: list[tuple[str, str]] = field(default_factory=list)
     mounts: list[Mount] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    listed: bool = False
     directory: str | None = None
     host_network: bool = False
 

@@ -92,7 +92,7 @@ _SSH_TAKE = frozenset(
     ]
 )
 _TMUX_TAKE = frozenset(["-t", "-s", "-n", "-c", "-x", "-y", "-F", "-e", "-N", "-f", "-L", "-S"])
-_MEANT = re.compile(r"(--?[A-Za-z][\w.-]*)[ \t]+(\S.*)", re.S)
+_MEANT = re.compile(r"(--?[A-Za-z][\w.-]*|(?:\S*/)?vllm|serve|python3?)[ \t]+(\S.*)", re.S)
 # Options of env, sudo and systemd-run behind which a variable is set.
 _ALONE = ("-E", "-i", "-H", "-S", "-n", "-A", "-P", "-b", "-", "--", "--preserve-env", "--login", "--setenv")
 # What these do to a process, a unit of ours does not do by itself.
@@ -194,14 +194,11 @@ def of_container(container: Container) -> Iterator[Start]:
     """Starts of vLLM in a container: by its command, or by the entrypoint of vLLM's own image."""
     release = release_of(container.image)
     notes = list(container.notes)
-    command = _meant(container.command, notes) if container.listed else container.command
-    entrypoint = container.entrypoint
-    if entrypoint is not None and len(entrypoint) == 1 and " " in entrypoint[0].text:
-        entrypoint = [Word(part) for part in shlex.split(entrypoint[0].text)]
-    words = [*(entrypoint or []), *command]
+    # An empty entrypoint leaves the command alone to say what is run.
+    words = _meant([*(container.entrypoint or []), *container.command], notes)
     found = list(of_words(words, container.env)) if words else []
-    if not found and not entrypoint and release is not None and _are_options(command):
-        rest = command[1:] if command[0].text == "serve" else command
+    if not found and not container.entrypoint and release is not None and _are_options(words):
+        rest = words[1:] if words[0].text == "serve" else words
         found = [Start(tuple(rest), container.env)]
     for start in found:
         gpus, said = start.gpus or container.gpus, notes
@@ -226,7 +223,7 @@ def _are_options(command: Sequence[Word]) -> bool:
     if not command:
         return False
     first = command[0].text
-    return first.startswith("-") or first == "serve" or "/" in first[1:] or "$" in first or first.startswith("/models")
+    return " " not in first and (first.startswith("-") or first == "serve" or "/" in first or "$" in first)
 
 
 def _meant(command: Sequence[Word], notes: list[str]) -> list[Word]:

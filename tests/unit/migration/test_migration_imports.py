@@ -122,6 +122,8 @@ CONTAINERS: list[tuple[str, list[dict[str, Any]], str, list[str]]] = [
     ("docker run rocm/vllm:rocm6.4.1_vllm_0.9.1_20250702 bash -c 'vllm serve Org/A -tp 8'", [{"model": "Org/A"}], "0.9.1", []),
     ("docker run vllm/vllm-openai:v0.6.3 --model Org/A", [{"model": "Org/A"}], "", ["no release that is known here"]),
     ("docker run --gpus all --entrypoint=/bin/bash $IMAGE -lc 'vllm serve Org/A'", [{"model": "Org/A"}], "", []),
+    ("docker run vllm/vllm-openai:v0.11.0 '--model Org/A --port 8001'", [{"model": "Org/A", "port": 8001}], "0.11.0", ["is one word"]),
+    ("apiVersion: v1\nkind: Pod\nspec: {containers: [{image: vllm/vllm-openai:v0.11.0, command: [vllm serve Org/A --port 8001]}]}", [{"port": 8001}], "0.11.0", ["is one word"]),
     ("docker run $MORE vllm/vllm-openai:v0.11.0 --model Org/A", [{"model": "Org/A"}], "0.11.0", ["$MORE holds further options"]),
     (
         """services:
