@@ -25,8 +25,8 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.shell.questions imp
     locals_of,
     names_of,
     presumed,
-    shown,
     source_of,
+    source_text,
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.state import State, join
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.tree import (
@@ -185,7 +185,7 @@ class Walk:
                     state,
                     [
                         (lambda way: None, "as it is", ""),
-                        (lambda way: self._run(node.right, way), f"if `{shown(node.left)}` fails", ""),
+                        (lambda way: self._run(node.right, way), f"if `{source_text(node.left)}` fails", ""),
                     ],
                     0,
                 )

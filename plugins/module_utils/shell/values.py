@@ -132,8 +132,8 @@ def merged(name: str, ways: Sequence[tuple[Variable | None, str]], taken: int | 
     fields = [_items(value) for value in values]
     common = _common(fields)
     written = f"${{{name}[@]}}" if array else f"${name}"
-    told = "; ".join(_told(items[common:], when, written) for items, (_, when) in zip(fields, ways))
-    gap = Gap(written, told, taken is not None)
+    alternatives = "; ".join(_alternative(items[common:], when, written) for items, (_, when) in zip(fields, ways))
+    gap = Gap(written, alternatives, taken is not None)
     if taken is not None:
         rest = fields[taken][common:]
         marked = tuple(
@@ -191,7 +191,7 @@ def _common(fields: Sequence[tuple[Field, ...]]) -> int:
     return count
 
 
-def _told(items: Sequence[Field], when: str, written: str) -> str:
+def _alternative(items: Sequence[Field], when: str, written: str) -> str:
     """What a variable is on one way; what was said of it before is not lost."""
     gaps = [gap for item in items for gap in gaps_of(item)]
     before = list(dict.fromkeys(gap.why for gap in gaps if gap.why and gap.written == written))
