@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue import load
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import normal
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.plainness import SECRET_NAME
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.compose import env_file
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.config_file import with_config
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.entry import SECRET_VARIABLES, SECRETS, Maker
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.invocation import Beside, clean, invocations
@@ -71,6 +73,7 @@ def _nothing(text: str) -> str:
 
 
 def _command(found: Start, release: str | None, beside: Beside) -> Command:
+    found = _with_env_files(found, beside)
     version = release or found.release
     known = load.release(version) if version else None
     notes = [*found.notes]
@@ -88,6 +91,19 @@ def _command(found: Start, release: str | None, beside: Beside) -> Command:
         )
     entry = Maker(parsed.args, notes).make(parsed.positional, found)
     return Command(entry, _without_secrets(list(dict.fromkeys(notes)), found), known.version if known else "")
+
+
+def _with_env_files(found: Start, beside: Beside) -> Start:
+    """`--env-file`: what the command itself sets comes later and wins."""
+    env: dict[str, Word] = {}
+    notes: list[str] = []
+    for path in found.env_files:
+        text = beside.read(path)
+        if text is None:
+            notes.append(f"Further variables stand in {path}: they are not here")
+        else:
+            env.update({name: Word(value) for name, value in env_file(text).items()})
+    return replace(found, env={**env, **found.env}, notes=(*notes, *found.notes))
 
 
 def _outside(path: str, found: Start) -> str:

@@ -59,6 +59,7 @@ class Container:
     notes: list[str] = field(default_factory=list)
     directory: str | None = None
     host_network: bool = False
+    env_files: list[str] = field(default_factory=list)
 
 
 def container_of(words: Sequence[Word]) -> tuple[int, Container] | None:
@@ -127,7 +128,7 @@ def _option(container: Container, name: str, word: Word, devices: list[str]) -> 
         else:
             container.notes.append(f"{key} comes from the environment of whoever starts it: left out")
     elif name == "--env-file":
-        container.notes.append(f"Further variables stand in {text}: they are not here")
+        container.env_files.append(text)
     elif name == "--entrypoint":
         container.entrypoint = [word] if text else []
     elif name == "--gpus":

@@ -215,6 +215,7 @@ def of_container(container: Container) -> Iterator[Start]:
             notes=(*said, *start.notes),
             container=True,
             directory=container.directory,
+            env_files=tuple(container.env_files),
         )
 
 

@@ -330,6 +330,10 @@ def test_files_beside_are_read_and_no_others(tmp_path: Path) -> None:
     (found,) = read_commands("export PORT=8009; SEED=5\nnohup bash serve.sh Org/C &", None, start)
     assert (found.entry["model"], found.entry["port"], found.entry["args"]) == ("Org/C", 8009, {"seed": 4})
     assert "Line 2 runs serve.sh" in told([found])
+    run = "docker run --env-file ./x.env --env-file /etc/y.env -e B=4 vllm/vllm-openai:v0.11.0 Org/D"
+    (found,) = read_commands(run, None, start)
+    assert found.entry["env"] == {"A": "Org/A", "B": "4"}
+    assert "Further variables stand in /etc/y.env" in told([found])
     (found,) = read_commands("source /etc/x.env\nvllm serve $A", None, start)
     assert "Line 1 reads /etc/x.env" in told([found])
     compose = "services: \n  c:\n    extends: {file: common.yml, service: e}\n    env_file: [x.env, /etc/y.env]\n    command: ['${SIZE}/m']\n"
