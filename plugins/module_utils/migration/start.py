@@ -26,7 +26,8 @@ class Start:
     """One start of vLLM. `words`: what follows `vllm serve`; `release`: what the image's tag or a requirement says.
 
     `gpus`: "" where nothing says it, `all`, a count (`count=2`), or what names them (`0,1`). `ports`: (host, container)
-    pairs that are published. `env_files`: files with variables that come before `env`. `module`: started as a Python module, not by `vllm serve`.
+    pairs that are published. `env_files`: files with variables that come before `env`. `module`: started as a Python
+    module, not by `vllm serve`. `passed_over`: as the script stands alone, another way is gone.
     """
 
     words: tuple[Word, ...]

@@ -44,16 +44,6 @@ _RESERVED = frozenset(
 _ORPHAN = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\n)+[ \t]*(?=--?[A-Za-z])")
 
 
-def parse(text: str, line: int = 1) -> Script:
-    """The whole of a script, whose first line is `line`. Raises ShellError, with the line, where bash would not parse it."""
-    parser = _Parser(text, line)
-    body = parser.nodes(())
-    parser.gap()
-    if parser.at < len(parser.text):
-        raise parser.fail(parser.at, f"{parser.rest()!r} is out of place")
-    return Script(tuple(body), parser.remarks)
-
-
 class _Parser(Reader):
     def __init__(self, text: str, line: int) -> None:
         super().__init__(text, line)
@@ -465,3 +455,13 @@ class _Parser(Reader):
                 items.append(word)
         value = self.word() or Word((), line, "")
         return Assign(match[1], value, line, append, match[2])
+
+
+def parse(text: str, line: int = 1) -> Script:
+    """The whole of a script, whose first line is `line`. Raises ShellError, with the line, where bash would not parse it."""
+    parser = _Parser(text, line)
+    body = parser.nodes(())
+    parser.gap()
+    if parser.at < len(parser.text):
+        raise parser.fail(parser.at, f"{parser.rest()!r} is out of place")
+    return Script(tuple(body), parser.remarks)

@@ -30,9 +30,11 @@ MEANT = re.compile(r"\\[ \t]+(?:#[^\n]*)?(?=\n|\Z)")
 class Reader:
     """A position in a text, and the words from there on."""
 
+    text: str
+    at: int
+
     def __init__(self, text: str, line: int = 1) -> None:
-        self.text: str = text
-        self.at: int = 0
+        self.text, self.at = text, 0
         self._first = line
 
     @property
