@@ -51,8 +51,8 @@ class Beside:
 
 
 def clean(text: str) -> str:
-    """Without what editors and pages add: a byte-order mark, carriage returns, fences of Markdown, no-break spaces."""
-    text = text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n").replace("\u00a0", " ")
+    """Without what editors and pages add: a byte-order mark, carriage returns, fences of Markdown."""
+    text = text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     if len(_FENCE.findall(text)) >= 2:
         text = _FENCE.sub("", text)
     # The prompt of a page that shows a command.

@@ -45,6 +45,8 @@ _ORPHAN = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\n)+[ \t]*(?=--?[A-Za-z])")
 
 
 class _Parser(Reader):
+    at: int
+
     def __init__(self, text: str, line: int) -> None:
         super().__init__(text, line)
         self.remarks: list[tuple[int, str]] = []
@@ -58,6 +60,9 @@ class _Parser(Reader):
         while self.at < len(self.text):
             char = self.text[self.at]
             if char in " \t":
+                self.at += 1
+            elif char == "\u00a0":
+                self.remarks.append((self.line, "a no-break space, as pages have them, is read as a blank"))
                 self.at += 1
             elif self.text.startswith("\\\n", self.at):
                 self.at += 2

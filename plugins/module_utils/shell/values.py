@@ -6,9 +6,12 @@ text with `taken` where a default, or the way without arguments, says what it is
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
+
+_BLANK = (" ", "\t", "\n")
 
 
 class Gap(NamedTuple):
@@ -103,8 +106,9 @@ def split(field: Field) -> list[Field]:
         if piece.quoted or _is_open(piece):
             found[-1].append(piece)
             continue
-        parts = piece.text.split()
-        if piece.text[:1].isspace() and found[-1]:
+        # What a shell splits at, and no other space.
+        parts = re.findall(r"[^ \t\n]+", piece.text)
+        if piece.text[:1] in _BLANK and found[-1]:
             found.append([])
         if not parts and piece.gap is not None:
             found[-1].append(piece)
@@ -112,7 +116,7 @@ def split(field: Field) -> list[Field]:
             if index:
                 found.append([])
             found[-1].append(Piece(part, piece.gap))
-        if parts and piece.text[-1:].isspace():
+        if parts and piece.text[-1:] in _BLANK:
             found.append([])
     return [tuple(pieces) for pieces in found if pieces]
 

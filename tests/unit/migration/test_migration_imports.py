@@ -73,6 +73,7 @@ SCRIPTS: list[tuple[str, list[dict[str, Any]], list[str]]] = [
     ("```bash\n$ vllm serve Org/A \\\n    --seed 1\n```\n", [{"args": {"seed": 1}}], []),
     ('M=a/b\nwhile [[ $# -gt 0 ]]; do case $1 in --model) M="$2"; shift 2 ;; *) exit 1 ;; esac; done\nC="vllm serve $M"\neval $C', [{"model": "a/b"}], ['$2 while [[ $# -gt 0 ]] (line 2)']),
     ("$HOME/bin/vllm serve Org/A", [{"model": "Org/A"}], []),
+    ("vllm serve\u00a0Org/A --seed 1 --response-role 'a\u00a0b'", [{"args": {"seed": 1, "response-role": "a\u00a0b"}}], ["Line 1: a no-break space"]),
     ("f() { vllm serve Org/A; }\n", [{"model": "Org/A"}], ["The function f (line 1) starts it, and nothing here calls it"]),
 ]  # fmt: skip
 
