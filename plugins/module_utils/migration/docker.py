@@ -115,12 +115,15 @@ def _run(words: Sequence[Word]) -> Container:
         container.gpus = ",".join(devices)
     if at < len(words):
         container.image = words[at].text
+        container.notes += defaults_in("the image", words[at])
         container.command = list(words[at + 1 :])
     return container
 
 
 def _option(container: Container, name: str, word: Word, devices: list[str]) -> None:
     text = word.text
+    if name not in ("-e", "--env"):
+        container.notes += defaults_in(name, word)
     if name in ("-e", "--env"):
         key, sign, value = text.partition("=")
         if sign:
@@ -146,6 +149,15 @@ def _option(container: Container, name: str, word: Word, devices: list[str]) -> 
         container.host_network = True
     elif name in ("-w", "--workdir"):
         container.directory = text
+
+
+def defaults_in(place: str, word: Word) -> list[str]:
+    """What is told of a value for which defaults are taken."""
+    return [
+        f"{place} holds {gap.written}{gap.why and f', which is {gap.why}'}: its default is taken here"
+        for gap in word.gaps
+        if gap.taken
+    ]
 
 
 def gpus_of(text: str) -> str:

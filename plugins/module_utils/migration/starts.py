@@ -334,6 +334,10 @@ def _before(words: Sequence[Word], env: dict[str, Word], notes: tuple[str, ...])
         of_option = index > 0 and words[index - 1].text.startswith("-") and words[index - 1].text not in _ALONE
         if match is not None and not of_option and not release_named(word.text):
             env[match[1]] = Word(match[2], word.gaps)
+        elif word.text in ("-i", "-", "--ignore-environment") and any(
+            _base(one.text) == "env" for one in words[:index]
+        ):
+            env.clear()
         elif word.text in ("-u", "--unset") and index and _base(words[0].text) == "env" and index + 1 < len(words):
             env.pop(words[index + 1].text, None)
         release = release_named(word.text) or release

@@ -74,6 +74,7 @@ SCRIPTS: list[tuple[str, list[dict[str, Any]], list[str]]] = [
     ('M=a/b\nwhile [[ $# -gt 0 ]]; do case $1 in --model) M="$2"; shift 2 ;; *) exit 1 ;; esac; done\nC="vllm serve $M"\neval $C', [{"model": "a/b"}], ['$2 while [[ $# -gt 0 ]] (line 2)']),
     ("$HOME/bin/vllm serve Org/A", [{"model": "Org/A"}], []),
     ("vllm serve\u00a0Org/A --seed 1 --response-role 'a\u00a0b'", [{"args": {"seed": 1, "response-role": "a\u00a0b"}}], ["Line 1: a no-break space"]),
+    ("export X=1\nenv -i Y=2 vllm serve Org/A", [{"env": {"Y": "2", "X": None}}], []),
     ("f() { vllm serve Org/A; }\n", [{"model": "Org/A"}], ["The function f (line 1) starts it, and nothing here calls it"]),
 ]  # fmt: skip
 
@@ -125,6 +126,8 @@ CONTAINERS: list[tuple[str, list[dict[str, Any]], str, list[str]]] = [
     ("docker run --gpus all --entrypoint=/bin/bash $IMAGE -lc 'vllm serve Org/A'", [{"model": "Org/A"}], "", []),
     ("docker run vllm/vllm-openai:v0.11.0 '--model Org/A --port 8001'", [{"model": "Org/A", "port": 8001}], "0.11.0", ["is one word"]),
     ("apiVersion: v1\nkind: Pod\nspec: {containers: [{image: vllm/vllm-openai:v0.11.0, command: [vllm serve Org/A --port 8001]}]}", [{"port": 8001}], "0.11.0", ["is one word"]),
+    ('docker run -p "${P:-9000}":8000 "vllm/vllm-openai:${V:-v0.11.0}" Org/A', [{"port": 9000}], "0.11.0", ["-p holds ${P:-9000}", "the image holds ${V:-v0.11.0}"]),
+    ("services:\n  a: {image: 'vllm/vllm-openai:${V:-v0.11.0}', ports: ['${P:-9000}:8000'], command: [Org/A]}", [{"port": 9000}], "0.11.0", ["image holds ${V:-v0.11.0}", "ports holds ${P:-9000}"]),
     ("docker run $MORE vllm/vllm-openai:v0.11.0 --model Org/A", [{"model": "Org/A"}], "0.11.0", ["$MORE holds further options"]),
     (
         """services:
