@@ -12,6 +12,7 @@ from typing import Any, Optional
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.docker import (
     Container,
+    defaults_in,
     gpus_of,
     mount_of,
     port_of,
