@@ -54,9 +54,19 @@ def clean(text: str) -> str:
     """Without what editors and pages add: a byte-order mark, carriage returns, fences of Markdown."""
     text = text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     if len(_FENCE.findall(text)) >= 2:
-        text = _FENCE.sub("", text)
+        text = _fenced(text)
     # The prompt of a page that shows a command.
     return re.sub(r"^[ \t]*[$>] (?=\S)", "", text, flags=re.M) if re.match(r"\s*[$>] \S", text) else text
+
+
+def _fenced(text: str) -> str:
+    """The code of a Markdown page; its prose is left as empty lines, so that lines keep their numbers."""
+    kept, inside = [], False
+    for line in text.split("\n"):
+        fence = _FENCE.fullmatch(line) is not None
+        inside ^= fence
+        kept.append(line if inside and not fence else "")
+    return "\n".join(kept)
 
 
 def invocations(text: str, beside: Beside) -> list[Start]:
