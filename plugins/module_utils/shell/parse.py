@@ -50,6 +50,8 @@ class _Parser(Reader):
     def __init__(self, text: str, line: int) -> None:
         super().__init__(text, line)
         self.remarks: list[tuple[int, str]] = []
+        # Redirections of the loop that was read last.
+        self._behind: list[Redirect] = []
         self._waiting: list[tuple[Redirect, str, bool, list[Redirect]]] = []
 
     def rest(self) -> str:
@@ -260,13 +262,14 @@ class _Parser(Reader):
         begin = self.at
         condition = tuple(self.nodes(("do",)))
         source = self.text[begin : self.at].strip().rstrip(";").strip()
-        return While(condition, self._do(), word == "until", source, line)
+        body = self._do()
+        return While(condition, body, word == "until", source, line, self._behind)
 
     def _do(self) -> tuple[Node, ...]:
         self.expect("do")
         body = tuple(self.nodes(("done",)))
         self.expect("done")
-        self._redirects()
+        self._behind = self._redirects()
         return body
 
     def _for(self) -> Node:

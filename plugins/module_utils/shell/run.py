@@ -305,6 +305,13 @@ class Walk:
     # ---- loops
 
     def _while(self, node: While, state: State) -> Truth:
+        if (lines := self._lines(node, state)) is not None:
+            for line in lines[:ROUNDS]:
+                self.nodes(line, state)
+                self.nodes(node.body, state)
+                if state.dead:
+                    break
+            return UNKNOWN
         endless = (
             len(node.condition) == 1
             and isinstance(node.condition[0], (Simple, Counting))
@@ -328,6 +335,26 @@ class Walk:
             if state.dead or before == state.variables:
                 return UNKNOWN
         return UNKNOWN
+
+    def _lines(self, node: While, state: State) -> list[tuple[Node]] | None:
+        """`while read …; do …; done <<END`: the `read` of each line; None for every other loop."""
+        asked = node.condition[-1] if len(node.condition) == 1 else None
+        given = [redirect for redirect in node.redirects if redirect.body is not None or redirect.op == "<<<"]
+        if not given or not isinstance(asked, Simple) or not asked.words:
+            return None
+        first = asked.words[0]
+        if not isinstance(first, TreeWord) or first.plain != "read":
+            return None
+        body = given[-1]
+        text = value_of(body.target, state) if body.op == "<<<" else (Piece(body.body or ""),)
+        if body.op != "<<<" and body.expands:
+            text = text_in(body.body or "", state, node.line)
+        if not known(text):
+            return None
+        return [
+            (replace(asked, redirects=[replace(body, op="<<", body=f"{line}\n", expands=False)]),)
+            for line in text_of(text).splitlines()
+        ]
 
     def _maybe(self, node: While, state: State, truth: Truth) -> None:
         taken = 1 if truth.holds is False else None
