@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue import load
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import normal
-from ansible_collections.baremetal.vllm.plugins.module_utils.flags.plainness import SECRET_NAME
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.plainness import SECRET_NAME, is_secret
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.compose import env_file
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.config_file import with_config
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.entry import SECRET_VARIABLES, SECRETS, Maker
@@ -19,6 +19,11 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.migration.start imp
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.yamltext import Unreadable
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.tree import ShellError
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.values import Word
+
+_GIVEN = re.compile(
+    r"(--(?:api|hf)[-_](?:key|token)[= ]|\b[A-Z_]*(?:API_KEY|TOKEN|PASSWORD|SECRET)=)(?!is a secret\b|[$\s:])[^\s;`]+"
+)
+_TOKEN = re.compile(r"[^\s`'\"(){};,:=]+")
 
 
 class Command(NamedTuple):
@@ -120,4 +125,6 @@ def _without_secrets(notes: list[str], found: Start) -> list[str]:
             secrets.add(value if sign else following.text)
     for secret in sorted((one for one in secrets if len(one) > 3 and not one.startswith("$")), key=len, reverse=True):
         notes = [note.replace(secret, "…") for note in notes]
-    return notes
+    # What a branch or a default would have put there, too.
+    notes = [_GIVEN.sub(r"\1…", note) for note in notes]
+    return [_TOKEN.sub(lambda match: "…" if is_secret(match[0]) else match[0], note) for note in notes]

@@ -76,6 +76,8 @@ SCRIPTS: list[tuple[str, list[dict[str, Any]], list[str]]] = [
     ("vllm serve\u00a0Org/A --seed 1 --response-role 'a\u00a0b'", [{"args": {"seed": 1, "response-role": "a\u00a0b"}}], ["Line 1: a no-break space"]),
     ("export X=1\nenv -i Y=2 vllm serve Org/A", [{"env": {"Y": "2", "X": None}}], []),
     ("Don't forget:\n```bash\nvllm serve Org/A \\\n  --seed $S\n```\nIt's up.\n", [{"model": "Org/A"}], ["knows (line 3)"]),
+    ('O="--seed 1"\n[ -n "$X" ] && O="$O --hf-token hf_geheimgeheimgeheim --api-key geheim2"\nvllm serve Org/A $O', [{"args": {"seed": 1}}], ["--hf-token …"]),
+    ('[ "$K" = sk-geheimgeheimgeheim ] && K=geheim3 || exit 1\nexport HF_TOKEN=${T:-geheim4}\nvllm serve Org/A --api-key $K', [{"model": "Org/A"}], []),
     ("f() { vllm serve Org/A; }\n", [{"model": "Org/A"}], ["The function f (line 1) starts it, and nothing here calls it"]),
 ]  # fmt: skip
 
