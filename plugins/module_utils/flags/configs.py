@@ -24,6 +24,8 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems 
 
 # Dataclasses that vLLM also makes from a name (vllm/config/quantization.py: QuantizationConfigArgs._coerce_spec).
 _NAMED = ("QuantSpec", "QuantKey")
+# Dataclasses whose lists may be one text with commas (vllm/config/kernel.py: a validator "before", 0.20.0 to 0.33.0).
+_COMMAS = ("IrOpPriorityConfig",)
 # From here on vLLM's dataclasses are pydantic's, which read numbers and truth values from text; before, text stays text.
 _LAX = "0.9.1"
 
@@ -38,6 +40,7 @@ def check_config(at: str, name: str, config: Config, value: Any, release: Releas
         problems.add(f"{at}.{key}", f"is missing, and vLLM {release.version} needs it", f"Write a value for `{key}`")
     good = not missing
     for key, item in value.items():
+        item = item.replace(" ", "").split(",") if config.name in _COMMAS and isinstance(item, str) else item
         field = config.fields.get(key)
         if field is not None:
             good &= _check_field(f"{at}.{key}", f"{name}.{key}", field, item, release, problems)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue import load
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import normal
-from ansible_collections.baremetal.vllm.plugins.module_utils.flags.plainness import SECRET_NAME
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.plainness import SECRET_NAME, is_secret
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.compose import env_file
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.config_file import with_config
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.entry import SECRET_VARIABLES, SECRETS, Maker
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.invocation import Beside, clean, invocations
@@ -17,6 +19,11 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.migration.start imp
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.yamltext import Unreadable
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.tree import ShellError
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.values import Word
+
+_GIVEN = re.compile(
+    r"(--(?:api|hf)[-_](?:key|token)[= ]|\b[A-Z_]*(?:API_KEY|TOKEN|PASSWORD|SECRET)=)(?!is a secret\b|[$\s:])[^\s;`]+"
+)
+_TOKEN = re.compile(r"[^\s`'\"(){};,:=]+")
 
 
 class Command(NamedTuple):
@@ -71,6 +78,7 @@ def _nothing(text: str) -> str:
 
 
 def _command(found: Start, release: str | None, beside: Beside) -> Command:
+    found = _with_env_files(found, beside)
     version = release or found.release
     known = load.release(version) if version else None
     notes = [*found.notes]
@@ -90,6 +98,19 @@ def _command(found: Start, release: str | None, beside: Beside) -> Command:
     return Command(entry, _without_secrets(list(dict.fromkeys(notes)), found), known.version if known else "")
 
 
+def _with_env_files(found: Start, beside: Beside) -> Start:
+    """`--env-file`: what the command itself sets comes later and wins."""
+    env: dict[str, Word] = {}
+    notes: list[str] = []
+    for path in found.env_files:
+        text = beside.read(path)
+        if text is None:
+            notes.append(f"Further variables stand in {path}: they are not here")
+        else:
+            env.update({name: Word(value) for name, value in env_file(text).items()})
+    return replace(found, env={**env, **found.env}, notes=(*notes, *found.notes))
+
+
 def _outside(path: str, found: Start) -> str:
     """A path of a container as the host, and the directory of the file, has it."""
     return str(Places(found, []).on_host(path))
@@ -104,4 +125,6 @@ def _without_secrets(notes: list[str], found: Start) -> list[str]:
             secrets.add(value if sign else following.text)
     for secret in sorted((one for one in secrets if len(one) > 3 and not one.startswith("$")), key=len, reverse=True):
         notes = [note.replace(secret, "…") for note in notes]
-    return notes
+    # What a branch or a default would have put there, too.
+    notes = [_GIVEN.sub(r"\1…", note) for note in notes]
+    return [_TOKEN.sub(lambda match: "…" if is_secret(match[0]) else match[0], note) for note in notes]

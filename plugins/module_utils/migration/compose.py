@@ -12,6 +12,7 @@ from typing import Any, Optional
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.docker import (
     Container,
+    defaults_in,
     gpus_of,
     mount_of,
     port_of,
@@ -118,7 +119,7 @@ class _Service:
         entrypoint, command = service.get("entrypoint"), service.get("command")
         env = self._environment()
         container = Container(
-            self._text(service.get("image", "")).text,
+            self._noted("image", service.get("image", "")),
             None if entrypoint is None else self._words(entrypoint),
             self._words(command),
             env,
@@ -126,7 +127,6 @@ class _Service:
             [self._port(port) for port in _list(service.get("ports"))],
             [mount for volume in _list(service.get("volumes")) for mount in self._mount(volume)],
             self.notes,
-            listed=isinstance(command, (list, tuple)),
             directory=service.get("working_dir"),
         )
         replicas = self._at("deploy", "replicas")
@@ -208,14 +208,20 @@ class _Service:
 
     def _port(self, port: Any) -> tuple[str, str]:
         if isinstance(port, Mapping):
-            return self._text(port.get("published", "")).text, self._text(port.get("target", "")).text
-        return port_of(self._text(port).text)
+            return self._noted("ports", port.get("published", "")), self._noted("ports", port.get("target", ""))
+        return port_of(self._noted("ports", port))
 
     def _mount(self, volume: Any) -> list[Mount]:
         if isinstance(volume, Mapping):
             source, target = (self._text(volume.get(key, "")).text for key in ("source", "target"))
             return [Mount(source, target, named=volume.get("type", "volume") != "bind")] if target else []
         return mount_of(self._text(volume).text)
+
+    def _noted(self, place: str, value: Any) -> str:
+        """A value of which it is told where a default is taken."""
+        word = self._text(value)
+        self.notes += defaults_in(place, word)
+        return word.text
 
 
 def _shown(text: str) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.migration.start import Mount
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.start import FURTHER, Mount
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.values import Word
 
 ENGINES = ("docker", "podman", "nerdctl", "docker.io")
@@ -47,7 +47,7 @@ _CDI = re.compile(r"(?:nvidia|amd)\.com/gpu=([\w:-]+)")
 
 @dataclass
 class Container:
-    """`entrypoint` None: the image's own. `listed`: the command is a list, each of its items one word."""
+    """`entrypoint` None: the image's own. `gpus`: see Start."""
 
     image: str
     entrypoint: list[Word] | None = None
@@ -57,9 +57,9 @@ class Container:
     ports: list[tuple[str, str]] = field(default_factory=list)
     mounts: list[Mount] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    listed: bool = False
     directory: str | None = None
     host_network: bool = False
+    env_files: list[str] = field(default_factory=list)
 
 
 def container_of(words: Sequence[Word]) -> tuple[int, Container] | None:
@@ -85,7 +85,7 @@ def _run(words: Sequence[Word]) -> Container:
         if text == "--":
             at += 1
             break
-        if words[at].loose:
+        if words[at].loose and FURTHER.search(text):
             container.notes.append(f"{text} holds further options of the container, which only the shell knows")
             at += 1
             continue
@@ -115,12 +115,15 @@ def _run(words: Sequence[Word]) -> Container:
         container.gpus = ",".join(devices)
     if at < len(words):
         container.image = words[at].text
+        container.notes += defaults_in("the image", words[at])
         container.command = list(words[at + 1 :])
     return container
 
 
 def _option(container: Container, name: str, word: Word, devices: list[str]) -> None:
     text = word.text
+    if name not in ("-e", "--env"):
+        container.notes += defaults_in(name, word)
     if name in ("-e", "--env"):
         key, sign, value = text.partition("=")
         if sign:
@@ -128,7 +131,7 @@ def _option(container: Container, name: str, word: Word, devices: list[str]) -> 
         else:
             container.notes.append(f"{key} comes from the environment of whoever starts it: left out")
     elif name == "--env-file":
-        container.notes.append(f"Further variables stand in {text}: they are not here")
+        container.env_files.append(text)
     elif name == "--entrypoint":
         container.entrypoint = [word] if text else []
     elif name == "--gpus":
@@ -146,6 +149,15 @@ def _option(container: Container, name: str, word: Word, devices: list[str]) -> 
         container.host_network = True
     elif name in ("-w", "--workdir"):
         container.directory = text
+
+
+def defaults_in(place: str, word: Word) -> list[str]:
+    """What is told of a value for which defaults are taken."""
+    return [
+        f"{place} holds {gap.written}{gap.why and f', which is {gap.why}'}: its default is taken here"
+        for gap in word.gaps
+        if gap.taken
+    ]
 
 
 def gpus_of(text: str) -> str:

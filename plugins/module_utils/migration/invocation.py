@@ -10,8 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import normal
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.compose import of_compose
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.manifest import of_manifest
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.spelled import identify
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.start import Start
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.starts import of_walk
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.unitfiles import is_unit, of_unit
@@ -19,6 +21,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.migration.yamltext 
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.parse import parse
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.run import Walk
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.state import State
+from ansible_collections.baremetal.vllm.plugins.module_utils.shell.values import Word
 
 _FENCE = re.compile(r"^[ \t]*```.*$", re.M)
 _LARGEST = 1 << 20
@@ -48,12 +51,22 @@ class Beside:
 
 
 def clean(text: str) -> str:
-    """Without what editors and pages add: a byte-order mark, carriage returns, fences of Markdown, no-break spaces."""
-    text = text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n").replace("\u00a0", " ")
+    """Without what editors and pages add: a byte-order mark, carriage returns, fences of Markdown."""
+    text = text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     if len(_FENCE.findall(text)) >= 2:
-        text = _FENCE.sub("", text)
+        text = _fenced(text)
     # The prompt of a page that shows a command.
     return re.sub(r"^[ \t]*[$>] (?=\S)", "", text, flags=re.M) if re.match(r"\s*[$>] \S", text) else text
+
+
+def _fenced(text: str) -> str:
+    """The code of a Markdown page; its prose is left as empty lines, so that lines keep their numbers."""
+    kept, inside = [], False
+    for line in text.split("\n"):
+        fence = _FENCE.fullmatch(line) is not None
+        inside ^= fence
+        kept.append(line if inside and not fence else "")
+    return "\n".join(kept)
 
 
 def invocations(text: str, beside: Beside) -> list[Start]:
@@ -61,6 +74,8 @@ def invocations(text: str, beside: Beside) -> list[Start]:
     text = clean(text)
     if (found := _of_yaml(text, beside)) is not None:
         return found
+    if (start := _of_options(text, beside)) is not None:
+        return [start]
     if is_unit(text):
         return list(of_unit(text, beside.read))
     return _of_script(text, beside)
@@ -89,6 +104,21 @@ def _of_yaml(text: str, beside: Beside) -> list[Start] | None:
     for document in known:
         found += _of_document(document, beside)
     return found
+
+
+def _of_options(text: str, beside: Beside) -> Start | None:
+    """A file of options as `--config` takes it, given by itself."""
+    if not beside.file.endswith((".yaml", ".yml")):
+        return None
+    try:
+        document = next(iter(load_all(text)), None)
+    except Unreadable:
+        return None
+    if not isinstance(document, Mapping) or "model" not in document:
+        return None
+    if not all(isinstance(key, str) and identify(normal(key), ()) is not None for key in document):
+        return None
+    return Start((Word("--config"), Word(os.path.basename(beside.file))))
 
 
 def _of_document(document: Mapping[str, Any], beside: Beside) -> list[Start]:

@@ -67,7 +67,6 @@ def _container(given: Mapping[str, Any], pod: Mapping[str, Any]) -> Container:
         hosts,
         _mounts(given, pod),
         notes,
-        listed=True,
         directory=given.get("workingDir"),
     )
 

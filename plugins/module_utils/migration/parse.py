@@ -17,6 +17,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import 
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.known import every, find
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.merge import Store
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.spelled import Name, identify
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.start import FURTHER
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.typed import json_or_text, typed
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.values import Gap, Word
 
@@ -24,8 +25,6 @@ _NUMBER = re.compile(r"-\d+|-\d*\.\d+")
 _LEVEL = re.compile(r"-O=?(.+)")
 # `"<path/to/template>"`; `<think>` and the like are tokens of models.
 _PLACE = re.compile(r"<(?!think|/|tool|start|end|bos|eos|pad)[A-Za-z][\w ./-]*>|(?i:your[-_]\w[\w-]*)")
-# Names of variables that hold options, and no value of one.
-_FURTHER = re.compile(r"(?i)arg|opt|extra|flag|param|further|more|@")
 
 
 @dataclass
@@ -67,7 +66,7 @@ class _Parser:
     def _positional(self, word: Word) -> None:
         """The model comes first; what stands alone behind it, and is not known, is further words."""
         named = any(re.match(r"--model(=|$)", other.text) for other in self.words)
-        if (word.loose and (self.parsed.positional or named or _FURTHER.search(word.text))) or not word.text:
+        if (word.loose and (self.parsed.positional or named or FURTHER.search(word.text))) or not word.text:
             self._further(word)
         elif word.text in ("...", "…"):
             self.parsed.note(f"{word.text} stands for words that are left out: they are not here")
@@ -155,7 +154,7 @@ class _Parser:
         if given is None and spec.arity == "list":
             while self._follows():
                 word = self._next()
-                if word.loose and words and _FURTHER.search(word.text):
+                if word.loose and words and FURTHER.search(word.text):
                     self._further(word)
                 else:
                     words.append(word)

@@ -8,9 +8,11 @@ from typing import Any
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model import Release
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.check import read_arguments
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.extras import Extras
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import normal
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.relations import check_relations
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.change import Change
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.known import data
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.mending import mended_args
 
 
@@ -31,8 +33,23 @@ def take_out(args: Mapping[str, Any], release: Release, extras: Extras) -> tuple
         if not wrong:
             return good, changes
         for raw, reasons in wrong.items():
+            reasons += _lacks(raw, good, release)
             value = good.pop(raw)
             changes.append(Change(raw, "gone", "", value, note=f"Left out, for its value {'; '.join(reasons)}"))
+
+
+def _lacks(raw: str, args: Mapping[str, Any], release: Release) -> list[str]:
+    """What else is wrong with an option that is left out, so that whoever writes it again knows all of it."""
+    option, value = normal(raw), data(args[raw])
+    if not isinstance(value, Mapping):
+        return []
+    problems = Problems()
+    check_relations("", {option: value}, release, problems)
+    return [
+        f"{problem.key[1:]} {problem.reason}. {problem.remedy}"
+        for problem in sorted(problems.found)
+        if problem.key.startswith(f".{option}.")
+    ]
 
 
 def conflicts(args: Mapping[str, Any], release: Release, extras: Extras) -> list[Change]:

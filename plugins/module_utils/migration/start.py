@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.values import Word
+
+# Names of variables that hold options, and no value of one.
+FURTHER = re.compile(r"(?i)arg|opt|extra|flag|param|further|more|@")
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,8 @@ class Start:
     """One start of vLLM. `words`: what follows `vllm serve`; `release`: what the image's tag or a requirement says.
 
     `gpus`: "" where nothing says it, `all`, a count (`count=2`), or what names them (`0,1`). `ports`: (host, container)
-    pairs that are published. `module`: started as a Python module, not by `vllm serve`.
+    pairs that are published. `env_files`: files with variables that come before `env`. `module`: started as a Python
+    module, not by `vllm serve`. `passed_over`: as the script stands alone, another way is gone.
     """
 
     words: tuple[Word, ...]
@@ -36,4 +41,5 @@ class Start:
     ports: tuple[tuple[str, str], ...] = ()
     mounts: tuple[Mount, ...] = ()
     directory: str | None = None
+    env_files: tuple[str, ...] = ()
     passed_over: bool = False

@@ -92,7 +92,7 @@ _SSH_TAKE = frozenset(
     ]
 )
 _TMUX_TAKE = frozenset(["-t", "-s", "-n", "-c", "-x", "-y", "-F", "-e", "-N", "-f", "-L", "-S"])
-_MEANT = re.compile(r"(--?[A-Za-z][\w.-]*)[ \t]+(\S.*)", re.S)
+_MEANT = re.compile(r"(--?[A-Za-z][\w.-]*|(?:\S*/)?vllm|serve|python3?)[ \t]+(\S.*)", re.S)
 # Options of env, sudo and systemd-run behind which a variable is set.
 _ALONE = ("-E", "-i", "-H", "-S", "-n", "-A", "-P", "-b", "-", "--", "--preserve-env", "--login", "--setenv")
 # What these do to a process, a unit of ours does not do by itself.
@@ -171,7 +171,9 @@ def of_words(
 def of_text(text: Word, env: Mapping[str, Word], line: int, notes: tuple[str, ...], release: str) -> Iterator[Start]:
     """Starts in a text that a shell runs. A text that is no shell's is told."""
     taken = tuple(
-        f"{gap.written} stands in the text of line {line}: its default is taken here" for gap in text.gaps if gap.taken
+        f"{gap.written} stands in the text of line {line}{gap.why and f', which is {gap.why}'}: that is taken here"
+        for gap in text.gaps
+        if gap.taken
     )
     state = State()
     for name, word in env.items():
@@ -192,14 +194,11 @@ def of_container(container: Container) -> Iterator[Start]:
     """Starts of vLLM in a container: by its command, or by the entrypoint of vLLM's own image."""
     release = release_of(container.image)
     notes = list(container.notes)
-    command = _meant(container.command, notes) if container.listed else container.command
-    entrypoint = container.entrypoint
-    if entrypoint is not None and len(entrypoint) == 1 and " " in entrypoint[0].text:
-        entrypoint = [Word(part) for part in shlex.split(entrypoint[0].text)]
-    words = [*(entrypoint or []), *command]
+    # An empty entrypoint leaves the command alone to say what is run.
+    words = _meant([*(container.entrypoint or []), *container.command], notes)
     found = list(of_words(words, container.env)) if words else []
-    if not found and not entrypoint and release is not None and _are_options(command):
-        rest = command[1:] if command[0].text == "serve" else command
+    if not found and not container.entrypoint and release is not None and _are_options(words):
+        rest = words[1:] if words[0].text == "serve" else words
         found = [Start(tuple(rest), container.env)]
     for start in found:
         gpus, said = start.gpus or container.gpus, notes
@@ -216,6 +215,7 @@ def of_container(container: Container) -> Iterator[Start]:
             notes=(*said, *start.notes),
             container=True,
             directory=container.directory,
+            env_files=tuple(container.env_files),
         )
 
 
@@ -224,7 +224,7 @@ def _are_options(command: Sequence[Word]) -> bool:
     if not command:
         return False
     first = command[0].text
-    return first.startswith("-") or first == "serve" or "/" in first[1:] or "$" in first or first.startswith("/models")
+    return " " not in first and (first.startswith("-") or first == "serve" or "/" in first or "$" in first)
 
 
 def _meant(command: Sequence[Word], notes: list[str]) -> list[Word]:
@@ -334,6 +334,10 @@ def _before(words: Sequence[Word], env: dict[str, Word], notes: tuple[str, ...])
         of_option = index > 0 and words[index - 1].text.startswith("-") and words[index - 1].text not in _ALONE
         if match is not None and not of_option and not release_named(word.text):
             env[match[1]] = Word(match[2], word.gaps)
+        elif word.text in ("-i", "-", "--ignore-environment") and any(
+            _base(one.text) == "env" for one in words[:index]
+        ):
+            env.clear()
         elif word.text in ("-u", "--unset") and index and _base(words[0].text) == "env" and index + 1 < len(words):
             env.pop(words[index + 1].text, None)
         release = release_named(word.text) or release
@@ -357,7 +361,7 @@ def _binds(words: Sequence[Word]) -> list[Mount]:
 
 def _prefixes(words: Sequence[Word]) -> list[str]:
     """What may stand before the command, and nobody knows."""
-    gaps = dict.fromkeys(gap for word in words if not _ASSIGNMENT.fullmatch(word.text) for gap in word.gaps)
+    gaps = dict.fromkeys(gap for word in words if word.loose for gap in word.gaps)
     return [f"{gap.written} stands before the command{gap.why and f': {gap.why}'}" for gap in gaps if not gap.taken]
 
 

@@ -185,6 +185,11 @@ def _let(walk: Walk, node: Simple, words: list[Field], state: State) -> Truth:
 
 def _eval(walk: Walk, node: Simple, words: list[Field], state: State) -> Truth:
     text = " ".join(text_of(word) for word in words[1:])
+    # The text is read anew, so what is not certain of it is told here.
+    expanded = fields([word for word in node.words[1:] if isinstance(word, TreeWord)], state)
+    for gap in dict.fromkeys(gap for field in expanded for gap in gaps_of(field) if gap.taken and "vllm" in text):
+        why = gap.why and f", which is {gap.why}"
+        walk.notes.append(f"{gap.written} stands in what line {node.line} evaluates{why}: that is taken here")
     if walk.depth >= DEPTH:
         return UNKNOWN
     walk.depth += 1

@@ -85,7 +85,7 @@ def fields_of(word: Word, state: State) -> list[Field]:
         if isinstance(part, (Lit, Hole)) or part.quoted:
             found[-1] = (*found[-1], *piece)
             continue
-        begins = text_of(piece)[:1].isspace()
+        begins = text_of(piece)[:1] in (" ", "\t", "\n")
         parts = split(piece)
         if not parts and whole:
             found.pop()
@@ -95,7 +95,7 @@ def fields_of(word: Word, state: State) -> list[Field]:
         if parts:
             found[-1] = (*found[-1], *parts[0])
             found += parts[1:]
-            if text_of(piece)[-1:].isspace():
+            if text_of(piece)[-1:] in (" ", "\t", "\n"):
                 found.append(())
     return [field for field in found if field]
 

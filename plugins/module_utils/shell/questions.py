@@ -70,11 +70,11 @@ def is_command(node: Node) -> bool:
     )
 
 
-def shown(node: Node) -> str:
+def source_text(node: Node) -> str:
     if isinstance(node, AndOr):
-        return f"{shown(node.left)} {node.op} {shown(node.right)}"[:80]
+        return f"{source_text(node.left)} {node.op} {source_text(node.right)}"[:80]
     if isinstance(node, Pipeline):
-        return ("! " if node.negated else "") + " | ".join(map(shown, node.commands))[:80]
+        return ("! " if node.negated else "") + " | ".join(map(source_text, node.commands))[:80]
     text = getattr(node, "source", "") or "the command before it"
     return " ".join(text.split())[:60]
 
@@ -82,7 +82,7 @@ def shown(node: Node) -> str:
 def condition_of(node: Node, fails: bool) -> str:
     line = getattr(node, "line", 0)
     where = f" (line {line})" if line else ""
-    return f"{'unless' if fails else 'if'} {shown(node)}{where}"
+    return f"{'unless' if fails else 'if'} {source_text(node)}{where}"
 
 
 def is_question(node: Node) -> bool:

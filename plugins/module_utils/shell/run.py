@@ -16,17 +16,17 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.shell.assigning imp
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.builtins import BUILTINS, DEPTH
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.conditions import UNKNOWN, Truth, both, either
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.expand import fields, text_in, value_of
+from ansible_collections.baremetal.vllm.plugins.module_utils.shell.loops import follow_counted, follow_for, follow_while
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.parse import parse
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.questions import (
     condition_of,
-    has_pattern,
     is_command,
     is_question,
     locals_of,
     names_of,
     presumed,
-    shown,
     source_of,
+    source_text,
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.state import State, join
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.tree import (
@@ -34,7 +34,6 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.shell.tree import (
     Background,
     Case,
     CountedFor,
-    Counting,
     For,
     Function,
     Group,
@@ -51,19 +50,17 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.shell.tree import W
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.values import (
     Field,
     Gap,
-    Piece,
     Variable,
     Word,
     gaps_of,
     is_absent,
     known,
-    open_gaps,
     text_of,
     word_of,
 )
 
-# Rounds of a loop that are followed, and commands of a script.
-ROUNDS, COMMANDS = 64, 5000
+# Commands of a script that are followed.
+COMMANDS = 5000
 # Set and not exported, these are a mistake, and no variable of the script.
 _SEEN = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
 
@@ -130,11 +127,11 @@ class Walk:
         if isinstance(node, If):
             return self._if(node, state)
         if isinstance(node, While):
-            return self._while(node, state)
+            return follow_while(self, node, state)
         if isinstance(node, For):
-            return self._for(node, state)
+            return follow_for(self, node, state)
         if isinstance(node, CountedFor):
-            return self._counted(node, state)
+            return follow_counted(self, node, state)
         if isinstance(node, Case):
             return self._case(node, state)
         if isinstance(node, Function):
@@ -181,11 +178,11 @@ class Walk:
             if node.op == "&&":
                 asked = Truth(True)
             else:
-                self._ways(
+                self.ways(
                     state,
                     [
                         (lambda way: None, "as it is", ""),
-                        (lambda way: self._run(node.right, way), f"if `{shown(node.left)}` fails", ""),
+                        (lambda way: self._run(node.right, way), f"if `{source_text(node.left)}` fails", ""),
                     ],
                     0,
                 )
@@ -222,11 +219,9 @@ class Walk:
             return
         taken = None if truth.holds is None else (0 if truth.holds else 1)
         belief = f"`{unless if taken else when}` is taken to hold ({names_of(truth.gaps)})" if taken is not None else ""
-        self._ways(state, [(yes, when, belief), (no, unless, belief)], taken)
+        self.ways(state, [(yes, when, belief), (no, unless, belief)], taken)
 
-    def _ways(
-        self, state: State, ways: Sequence[tuple[Callable[[State], object], str, str]], taken: int | None
-    ) -> None:
+    def ways(self, state: State, ways: Sequence[tuple[Callable[[State], object], str, str]], taken: int | None) -> None:
         gone: list[tuple[State, str]] = []
         begins: list[int] = []
         for go, when, _ in ways:
@@ -299,88 +294,7 @@ class Walk:
             ways.append((lambda way: None, f"if {node.subject.source} is nothing of that (line {node.line})", belief))
             decided = decided or ([len(ways) - 1] if known(subject) else [])
         if ways:
-            self._ways(state, ways, decided[0] if known(subject) and decided else None)
-        return UNKNOWN
-
-    # ---- loops
-
-    def _while(self, node: While, state: State) -> Truth:
-        endless = (
-            len(node.condition) == 1
-            and isinstance(node.condition[0], (Simple, Counting))
-            and node.source in ("true", ":", "((1))", "(( 1 ))", "[ 1 ]", "false")
-        )
-        if endless:
-            self._round(node.body, state, node.line)
-            return UNKNOWN
-        for _ in range(ROUNDS):
-            truth = self.nodes(node.condition, state)
-            truth = truth.negated() if node.until else truth
-            if presumed(node.condition[-1:]):
-                truth = UNKNOWN
-            if truth.holds is False and not truth.gaps:
-                return UNKNOWN
-            if truth.holds is None or truth.gaps:
-                self._maybe(node, state, truth)
-                return UNKNOWN
-            before = dict(state.variables)
-            self.nodes(node.body, state)
-            if state.dead or before == state.variables:
-                return UNKNOWN
-        return UNKNOWN
-
-    def _maybe(self, node: While, state: State, truth: Truth) -> None:
-        taken = 1 if truth.holds is False else None
-        word = "until" if node.until else "while"
-        self._ways(
-            state,
-            [
-                (lambda way: self._round(node.body, way, node.line), f"{word} {node.source} (line {node.line})", ""),
-                (
-                    lambda way: None,
-                    f"without line {node.line}",
-                    f"the loop of line {node.line} is passed over ({names_of(truth.gaps)})",
-                ),
-            ],
-            taken,
-        )
-
-    def _round(self, body: Sequence[Node], state: State, line: int) -> None:
-        """The first round of a loop of which nobody knows how many there are."""
-        self.nodes(body, state)
-        if state.dead:
-            state.dead = False
-
-    def _for(self, node: For, state: State) -> Truth:
-        items = state.arguments() if node.words is None else fields(node.words, state)
-        if any(is_absent(item) or open_gaps(item) for item in items) or has_pattern(node):
-            written = " ".join(word.source for word in node.words or ()) or '"$@"'
-            state.set(
-                node.name,
-                Variable(
-                    ((Piece(f"${node.name}", Gap(f"${node.name}", f"each of {written} in turn (line {node.line})")),),),
-                    line=node.line,
-                ),
-            )
-            self._round(node.body, state, node.line)
-            return UNKNOWN
-        for item in items[:ROUNDS]:
-            state.set(node.name, Variable((tuple(piece._replace(quoted=False) for piece in item),), line=node.line))
-            self.nodes(node.body, state)
-            if state.dead:
-                break
-        return UNKNOWN
-
-    def _counted(self, node: CountedFor, state: State) -> Truth:
-        conditions.counting(node.start, state)
-        for _ in range(ROUNDS):
-            truth = conditions.counting(node.condition, state) if node.condition.strip() else Truth(True)
-            if truth.holds is False:
-                return UNKNOWN
-            self.nodes(node.body, state)
-            if state.dead or truth.holds is None:
-                return UNKNOWN
-            conditions.counting(node.step, state)
+            self.ways(state, ways, decided[0] if known(subject) and decided else None)
         return UNKNOWN
 
     # ---- commands

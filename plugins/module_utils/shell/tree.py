@@ -158,6 +158,7 @@ class While:
     until: bool
     source: str
     line: int
+    redirects: list[Redirect] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,12 @@ text with `taken` where a default, or the way without arguments, says what it is
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
+
+_BLANK = (" ", "\t", "\n")
 
 
 class Gap(NamedTuple):
@@ -103,8 +106,9 @@ def split(field: Field) -> list[Field]:
         if piece.quoted or _is_open(piece):
             found[-1].append(piece)
             continue
-        parts = piece.text.split()
-        if piece.text[:1].isspace() and found[-1]:
+        # What a shell splits at, and no other space.
+        parts = re.findall(r"[^ \t\n]+", piece.text)
+        if piece.text[:1] in _BLANK and found[-1]:
             found.append([])
         if not parts and piece.gap is not None:
             found[-1].append(piece)
@@ -112,7 +116,7 @@ def split(field: Field) -> list[Field]:
             if index:
                 found.append([])
             found[-1].append(Piece(part, piece.gap))
-        if parts and piece.text[-1:].isspace():
+        if parts and piece.text[-1:] in _BLANK:
             found.append([])
     return [tuple(pieces) for pieces in found if pieces]
 
@@ -131,12 +135,18 @@ def merged(name: str, ways: Sequence[tuple[Variable | None, str]], taken: int | 
     array = any(value.array for value in present)
     fields = [_items(value) for value in values]
     common = _common(fields)
-    told = "; ".join(_told(items[common:], when) for items, (_, when) in zip(fields, ways))
     written = f"${{{name}[@]}}" if array else f"${name}"
-    gap = Gap(written, told, taken is not None)
+    alternatives = "; ".join(_alternative(items[common:], when, written) for items, (_, when) in zip(fields, ways))
+    gap = Gap(written, alternatives, taken is not None)
     if taken is not None:
         rest = fields[taken][common:]
-        marked = tuple((*((Piece(piece.text, piece.gap or gap, piece.quoted)) for piece in item),) for item in rest)
+        marked = tuple(
+            (
+                *(piece if piece.gap is not None else piece._replace(gap=gap) for piece in item),
+                *([Piece("", gap)] if all(piece.gap is not None for piece in item) else []),
+            )
+            for item in rest
+        )
         # Every word of the rest knows of the gap, and an empty rest too.
         marked = marked or ((Piece("", gap),),)
         return _variable((*fields[taken][:common], *marked), array, line)
@@ -185,14 +195,14 @@ def _common(fields: Sequence[tuple[Field, ...]]) -> int:
     return count
 
 
-def _told(items: Sequence[Field], when: str) -> str:
-    """What a variable is on one way; what it could be before is not said anew."""
-    gaps = [gap for item in items for gap in open_gaps(item)]
-    if len(items) == 1 and len(items[0]) == 1 and gaps:
-        if gaps[0].why:
-            return gaps[0].why
-        if gaps[0].outside and not gaps[0].written[1:2].isdigit() and gaps[0].written[1:2] != "{":
-            return f"{gaps[0].written} of whoever starts it, or nothing, {when}"
+def _alternative(items: Sequence[Field], when: str, written: str) -> str:
+    """What a variable is on one way; what was said of it before is not lost."""
+    gaps = [gap for item in items for gap in gaps_of(item)]
+    before = list(dict.fromkeys(gap.why for gap in gaps if gap.why and gap.written == written))
+    if before:
+        return "; ".join(before)
+    if len(items) == 1 and gaps and gaps[0].outside and gaps[0].written == written:
+        return f"{written} of whoever starts it, or nothing, {when}"
     return f"{_shown(items)} {when}"
 
 

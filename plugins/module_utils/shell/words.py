@@ -16,7 +16,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.shell.tree import (
 )
 
 # Ends a word that stands outside of quotes.
-_META = " \t\n;&|()<>"
+_META = " \t\n;&|()<>\u00a0"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*#?$!-]")
 _LETTERS = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9@*#?$!-]")
 # `<your_port>` of a guide. `<in >out` and `<a 2>b` are redirections, and so is `<a>b`.
@@ -30,9 +30,11 @@ MEANT = re.compile(r"\\[ \t]+(?:#[^\n]*)?(?=\n|\Z)")
 class Reader:
     """A position in a text, and the words from there on."""
 
+    text: str
+    at: int
+
     def __init__(self, text: str, line: int = 1) -> None:
-        self.text: str = text
-        self.at: int = 0
+        self.text, self.at = text, 0
         self._first = line
 
     @property

@@ -176,6 +176,12 @@ def test_text_and_yaml_are_checked_alike(written: Any, tell: Any) -> None:
     assert tell("0.33.0", {"compilation-config": written}).problems == []
 
 
+@pytest.mark.parametrize("version", ["0.20.0", "0.33.0"])
+@pytest.mark.parametrize("priority", ["native", "vllm_c, native", ["vllm_c", "native"]])
+def test_a_priority_is_a_list_or_a_text_with_commas(version: str, priority: Any, tell: Any) -> None:
+    assert tell(version, {"ir-op-priority": {"rms_norm": priority}}).problems == []
+
+
 def test_dotted_keys_become_one_json_text(tell: Any) -> None:
     args = {
         "compilation_config.mode": 3,

@@ -71,6 +71,13 @@ SCRIPTS: list[tuple[str, list[dict[str, Any]], list[str]]] = [
     ("vllm serve $A --model Org/A", [{"model": "Org/A"}], ["$A may hold further words"]),
     ("vllm serve Org/A > >(tee log) 2>&1", [{"model": "Org/A", "args": None}], []),
     ("```bash\n$ vllm serve Org/A \\\n    --seed 1\n```\n", [{"args": {"seed": 1}}], []),
+    ('M=a/b\nwhile [[ $# -gt 0 ]]; do case $1 in --model) M="$2"; shift 2 ;; *) exit 1 ;; esac; done\nC="vllm serve $M"\neval $C', [{"model": "a/b"}], ['$2 while [[ $# -gt 0 ]] (line 2)']),
+    ("$HOME/bin/vllm serve Org/A", [{"model": "Org/A"}], []),
+    ("vllm serve\u00a0Org/A --seed 1 --response-role 'a\u00a0b'", [{"args": {"seed": 1, "response-role": "a\u00a0b"}}], ["Line 1: a no-break space"]),
+    ("export X=1\nenv -i Y=2 vllm serve Org/A", [{"env": {"Y": "2", "X": None}}], []),
+    ("Don't forget:\n```bash\nvllm serve Org/A \\\n  --seed $S\n```\nIt's up.\n", [{"model": "Org/A"}], ["knows (line 3)"]),
+    ('O="--seed 1"\n[ -n "$X" ] && O="$O --hf-token hf_geheimgeheimgeheim --api-key geheim2"\nvllm serve Org/A $O', [{"args": {"seed": 1}}], ["--hf-token …"]),
+    ('[ "$K" = sk-geheimgeheimgeheim ] && K=geheim3 || exit 1\nexport HF_TOKEN=${T:-geheim4}\nvllm serve Org/A --api-key $K', [{"model": "Org/A"}], []),
     ("f() { vllm serve Org/A; }\n", [{"model": "Org/A"}], ["The function f (line 1) starts it, and nothing here calls it"]),
 ]  # fmt: skip
 
@@ -119,6 +126,11 @@ CONTAINERS: list[tuple[str, list[dict[str, Any]], str, list[str]]] = [
     ("docker run --gpus '\"device=0,1\",\"capabilities=utility\"' me/vllm-openai:0.11.0-x Org/A", [{"gpus": [0, 1]}], "0.11.0", []),
     ("docker run rocm/vllm:rocm6.4.1_vllm_0.9.1_20250702 bash -c 'vllm serve Org/A -tp 8'", [{"model": "Org/A"}], "0.9.1", []),
     ("docker run vllm/vllm-openai:v0.6.3 --model Org/A", [{"model": "Org/A"}], "", ["no release that is known here"]),
+    ("docker run --gpus all --entrypoint=/bin/bash $IMAGE -lc 'vllm serve Org/A'", [{"model": "Org/A"}], "", []),
+    ("docker run vllm/vllm-openai:v0.11.0 '--model Org/A --port 8001'", [{"model": "Org/A", "port": 8001}], "0.11.0", ["is one word"]),
+    ("apiVersion: v1\nkind: Pod\nspec: {containers: [{image: vllm/vllm-openai:v0.11.0, command: [vllm serve Org/A --port 8001]}]}", [{"port": 8001}], "0.11.0", ["is one word"]),
+    ('docker run -p "${P:-9000}":8000 "vllm/vllm-openai:${V:-v0.11.0}" Org/A', [{"port": 9000}], "0.11.0", ["-p holds ${P:-9000}", "the image holds ${V:-v0.11.0}"]),
+    ("services:\n  a: {image: 'vllm/vllm-openai:${V:-v0.11.0}', ports: ['${P:-9000}:8000'], command: [Org/A]}", [{"port": 9000}], "0.11.0", ["image holds ${V:-v0.11.0}", "ports holds ${P:-9000}"]),
     ("docker run $MORE vllm/vllm-openai:v0.11.0 --model Org/A", [{"model": "Org/A"}], "0.11.0", ["$MORE holds further options"]),
     (
         """services:
@@ -296,6 +308,14 @@ def test_options_of_a_file_come_before_those_of_the_command(
     assert said in told([found])
 
 
+def test_a_file_of_options_is_read_by_itself(tmp_path: Path) -> None:
+    text = "model: Org/A\nserved-model-name: [a, b]\nport: 8005\nmax_num_seqs: 9\nenforce-eager: true\n"
+    (tmp_path / "options.yaml").write_text(text)
+    (found,) = read_commands(text, "0.33.0", str(tmp_path / "options.yaml"))
+    assert agree({"name": "a", "model": "Org/A", "port": 8005, "aliases": ["b"]}, found.entry)
+    assert found.entry["args"] == {"max-num-seqs": 9, "enforce-eager": True}
+
+
 def test_files_beside_are_read_and_no_others(tmp_path: Path) -> None:
     (tmp_path / "x.env").write_text("A=Org/A # the model\nexport B='2 3'\n")
     (tmp_path / "common.yml").write_text(
@@ -317,6 +337,10 @@ def test_files_beside_are_read_and_no_others(tmp_path: Path) -> None:
     (found,) = read_commands("export PORT=8009; SEED=5\nnohup bash serve.sh Org/C &", None, start)
     assert (found.entry["model"], found.entry["port"], found.entry["args"]) == ("Org/C", 8009, {"seed": 4})
     assert "Line 2 runs serve.sh" in told([found])
+    run = "docker run --env-file ./x.env --env-file /etc/y.env -e B=4 vllm/vllm-openai:v0.11.0 Org/D"
+    (found,) = read_commands(run, None, start)
+    assert found.entry["env"] == {"A": "Org/A", "B": "4"}
+    assert "Further variables stand in /etc/y.env" in told([found])
     (found,) = read_commands("source /etc/x.env\nvllm serve $A", None, start)
     assert "Line 1 reads /etc/x.env" in told([found])
     compose = "services: \n  c:\n    extends: {file: common.yml, service: e}\n    env_file: [x.env, /etc/y.env]\n    command: ['${SIZE}/m']\n"

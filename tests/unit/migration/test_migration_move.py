@@ -370,6 +370,18 @@ def test_what_the_plan_decides_is_told_with_what_decides_it(option: str, said: s
     assert "nothing" not in change.note
 
 
+def test_what_is_left_out_is_told_with_all_that_is_wrong_of_it() -> None:
+    args, changes = move(
+        {"kv-transfer-config": {"kv_connector": "NixlConnector", "enable_permute_local_kv": "maybe"}},
+        "0.33.0",
+        "0.33.0",
+    )
+    assert args == {}
+    (note,) = (change.note for change in changes if change.kind == "gone")
+    assert "is not true or false" in note
+    assert "kv-transfer-config.kv_role is missing, and kv_connector needs it" in note
+
+
 def test_a_combination_that_is_left_is_told() -> None:
     moved, changes = move({"enable-auto-tool-choice": True, "tool-call-parser": "minimax"}, "0.33.0", "0.20.0")
     assert moved == {"enable-auto-tool-choice": True}

@@ -107,6 +107,8 @@ SCRIPTS = [
     'for e in "a:1" "b:2"; do IFS=: read -r m p <<< "$e"; vllm "$m" --port 800$p; done',
     'declare -A P=([a]=8030 [b]="80 31"); P[c]=3; for m in a b c; do vllm $m "${P[$m]}"; done; vllm ${#P[@]} "${P[b]}"',
     'for e in "a|x y" "b|z"; do vllm "${e%%|*}" ${e##*|}; done',
+    "while IFS=, read -r m p; do vllm $m --port $p; done <<END\na/b,8001\nc/d,8002\nEND\nvllm z",
+    'A=1; while read -r m; do vllm $m$A; done <<< "$A"',
     # Here-documents are text.
     "cat > /dev/null <<END\nvllm not\nA=2\nEND\nA=${A:-1}; vllm $A",
     "cat > /dev/null <<-'END'\n\tvllm not\n\tEND\nvllm a",
