@@ -176,9 +176,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine import installed
 from ansible_collections.baremetal.vllm.plugins.module_utils.service import (
     around,
-    engine_settings,
     generations,
-    nodes,
+    host_units,
     observe,
     upkeep,
 )
@@ -208,9 +207,7 @@ def units(asked: dict[str, Any]) -> dict[str, Any]:
     names = [unit["unit"] for unit in asked["units"]]
     identity, written = secrets(asked["secrets_path"], asked["secrets_digest"])
     sight = observe.observe(names, identity, names if asked["restart_replaced"] else ())
-    resolved, doubts = nodes.resolve(asked["units"], sight.texts)
-    running = {unit for unit, state in sight.states.items() if state.running}
-    resolved = engine_settings.resolve(resolved, sight.texts, running)
+    resolved, doubts = host_units.resolve(asked["units"], sight)
     planned = [Planned(unit["unit"], unit["text"], unit["digest"]) for unit in resolved]
     files = [HostFile(f["path"], f["content"], int(f["mode"], 8)) for f in asked["files"]]
     kept = generations.read_generations(observe.GENERATIONS)

@@ -138,10 +138,9 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.baremetal.vllm.plugins.module_utils.service import (
     back,
-    engine_settings,
     generations,
     host,
-    nodes,
+    host_units,
     observe,
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.decide import Planned, decide_all
@@ -185,9 +184,7 @@ def apply(module: AnsibleModule) -> dict[str, Any]:
         )
     sight = observe.observe([unit["unit"] for unit in units], identity, module.params["restart_replaced"])
     observed, texts = sight.observed, sight.texts
-    units, doubts = nodes.resolve(units, texts)
-    running = {unit for unit, state in sight.states.items() if state.running}
-    units = engine_settings.resolve(units, texts, running)
+    units, doubts = host_units.resolve(units, sight)
     if doubts and not module.check_mode:
         module.fail_json(msg="\n".join(doubts))
     for doubt in doubts:

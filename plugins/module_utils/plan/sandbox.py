@@ -34,6 +34,7 @@ _LOCAL_CONNECTORS = {
     *("ExampleConnector", "ExampleHiddenStatesConnector", "SharedStorageConnector"),
     *("ECExampleConnector", "ECSharedStorageConnector"),
 }
+_EVENTS = "kv-events-config"
 # Options that are written only where ranks or peers are elsewhere.
 _ELSEWHERE = (
     *("master-addr", "node-rank", "headless", "data-parallel-address", "data-parallel-start-rank"),
@@ -66,9 +67,6 @@ def spans(args: Mapping[str, Any]) -> str:
         named = as_mapping(args.get(option)).get(key)
         if named is not None and named not in _LOCAL_CONNECTORS:
             return option
-    events = as_mapping(args.get("kv-events-config"))
-    if events.get("enable_kv_cache_events") is True and events.get("publisher") != "null":
-        return "kv-events-config"
     for option in ("distributed-executor-backend", "data-parallel-backend"):
         if args.get(option) == "ray":
             return option
@@ -77,7 +75,27 @@ def spans(args: Mapping[str, Any]) -> str:
     local, size = whole(args.get("data-parallel-size-local")), whole(args.get("data-parallel-size")) or 1
     if local is not None and local < size:
         return "data-parallel-size-local"
-    return next((option for option in _ELSEWHERE if args.get(option) not in (None, False, "")), "")
+    named = (option for option in _ELSEWHERE if _elsewhere(option, args.get(option)))
+    return next(named, "") or (_EVENTS if _publishes(args) else "")
+
+
+def moves_tensors(args: Mapping[str, Any]) -> bool:
+    """Whether GPUs of an engine exchange data with other hosts' (over RDMA, over NVLink between hosts); published events of a
+    KV cache are small, and take TCP."""
+    return spans(args) not in ("", _EVENTS)
+
+
+def _elsewhere(option: str, value: Any) -> bool:
+    """Whether a value is written that says that something is elsewhere: neither an address of the host itself nor vLLM's own
+    0. Only of data-parallel-rank 0 is no default: it is the first of several engines."""
+    if value is None or value is False or value == "" or _address_is_loopback(str(value)):
+        return False
+    return whole(value) != 0 or option == "data-parallel-rank"
+
+
+def _publishes(args: Mapping[str, Any]) -> bool:
+    events = as_mapping(args.get(_EVENTS))
+    return events.get("enable_kv_cache_events") is True and events.get("publisher") != "null"
 
 
 def loopback(args: Mapping[str, Any]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.flags.words import 
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import whole
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import Host
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import Entry
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.sandbox import loopback, spans
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.sandbox import loopback, moves_tensors, spans
 
 ENGINES = "/opt/vllm"
 CACHE = "/var/cache/vllm"
@@ -49,19 +49,6 @@ def derived_arguments(
     return derived
 
 
-def leaves_host(args: Mapping[str, Any]) -> bool:
-    """Whether an engine's GPUs talk to other hosts: it spans several (`nnodes` above 1, a Ray cluster, data parallel ranks
-    elsewhere), or moves its KV cache through a connector. `args` are vLLM's options as planned.
-
-    Source: vllm/config/parallel.py and vllm/engine/arg_utils.py of 0.33.0.
-    """
-    spread = (whole(args.get("nnodes")) or 1) > 1
-    ray = "ray" in (args.get("distributed-executor-backend"), args.get("data-parallel-backend"))
-    ranks, local = (whole(args.get(f"data-parallel-size{part}")) for part in ("", "-local"))
-    elsewhere = args.get("data-parallel-rank") is not None or (local is not None and local < (ranks or 1))
-    return spread or ray or elsewhere or bool(args.get("kv-transfer-config"))
-
-
 def service(
     host: Host,
     entry: Entry,
@@ -91,7 +78,7 @@ def service(
         "address": address,
         "port": port,
         "gpus": list(gpus),
-        "outward": leaves_host(args),
+        "outward": moves_tensors(args),
         "memory": memory,
         "after": list(after),
         "served_names": names,

@@ -19,8 +19,6 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.service.unitfile im
 )
 
 _BEFORE = re.compile(rf'^Environment="{DIGEST}=', re.MULTILINE)
-# Whoever names a compiler, or says what to sample with, has decided.
-_DECIDED = (kernels.SAMPLER, *kernels.CUDA_HOME)
 
 
 def resolve(
@@ -45,7 +43,8 @@ def resolve(
         serves = unit["unit"] in running and bool(before.command) and before.command[0] == command
         if found["guessed"] and serves:
             added = {name: value for name, value in added.items() if before.environment.get(name) == value}
-        if any(name in planned.environment for name in _DECIDED):
+        # Whoever names a compiler has it, under either name; every other word of the operator's stands for itself.
+        if any(name in planned.environment for name in kernels.CUDA_HOME):
             added = {}
         added = {name: value for name, value in added.items() if name not in planned.environment}
         resolved.append(_with(unit, added) if added else dict(unit))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.service import nodes, observe
+from ansible_collections.baremetal.vllm.plugins.module_utils.service import host_units, observe
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.decide import Planned, decide_all
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.systemd import SystemdError
 
@@ -23,7 +23,7 @@ def steps_of(units: Sequence[Mapping[str, Any]] | None) -> dict[str, dict[str, s
         return {}
     verbs: dict[str, str] = {}
     if units is not None:
-        resolved, _ = nodes.resolve(units, sight.texts)
+        resolved, _ = host_units.resolve(units, sight)
         planned = [Planned(unit["unit"], unit["text"], unit["digest"]) for unit in resolved]
         verbs = {step.unit: step.verb for step in decide_all(planned, sight.observed, list(sight.texts))}
     return {unit: {"verb": verbs.get(unit, ""), "active": state.active} for unit, state in sight.states.items()}

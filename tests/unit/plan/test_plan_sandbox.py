@@ -41,6 +41,8 @@ def warnings(outcome: Outcome) -> list[str]:
         {"data-parallel-size": 2, "data-parallel-size-local": 2},
         {"kv-transfer-config": {"kv_connector": "OffloadingConnector", "kv_role": "kv_both"}},
         {"kv-events-config": {"enable_kv_cache_events": False}},
+        {"data-parallel-size": 2, "data-parallel-address": "127.0.0.1"},
+        {"node-rank": 0},
     ],
 )
 def test_an_engine_of_one_host_keeps_its_inner_sockets_on_loopback(args: dict[str, Any]) -> None:
@@ -57,6 +59,8 @@ def test_an_engine_of_one_host_keeps_its_inner_sockets_on_loopback(args: dict[st
     ("args", "option"),
     [
         ({"kv-transfer-config": NIXL}, "kv-transfer-config"),
+        ({"data-parallel-size": 2, "data-parallel-size-local": 1, "data-parallel-rank": 0}, "data-parallel-size-local"),
+        ({"data-parallel-size": 2, "data-parallel-rank": 0}, "data-parallel-rank"),
         ({"kv-transfer-config": '{"kv_connector": "MooncakeConnector", "kv_role": "kv_producer"}'}, "kv-transfer-config"),
         ({"kv-events-config": {"enable_kv_cache_events": True}}, "kv-events-config"),
         ({"data-parallel-size": 4, "data-parallel-size-local": 2, "data-parallel-address": "10.0.0.1"}, "data-parallel-size-local"),

@@ -61,7 +61,9 @@ def told(unit: dict[str, str]) -> dict[str, str]:
         ({**NOTHING, "jit_cache": "0.7.2.post1+cu130"}, {}, {DEEP_GEMM: "0"}),
         ({}, {}, {}),
         # The operator's word is the last one.
-        (NOTHING, {SAMPLER: "1"}, {SAMPLER: "1"}),
+        (NOTHING, {SAMPLER: "1"}, {SAMPLER: "1", DEEP_GEMM: "0"}),
+        # What many write by hand on hosts without a toolkit takes no compiler away.
+        (COMPILER, {SAMPLER: "0"}, {SAMPLER: "0", HOME: "/opt/vllm/0.33.0/cuda"}),
         (NOTHING, {HOME: "/srv/cuda"}, {HOME: "/srv/cuda"}),
         (COMPILER, {HOME: "/srv/cuda"}, {HOME: "/srv/cuda"}),
         ({**COMPILER, "cuobjdump": False}, {DEEP_GEMM: "1"}, {HOME: "/opt/vllm/0.33.0/cuda", DEEP_GEMM: "1"}),

@@ -71,6 +71,11 @@ CONNECTOR = {"kv-transfer-config": {"kv_connector": "NixlConnector", "kv_role": 
         ({"data-parallel-size": 8, "data-parallel-size-local": 8}, False),
         ({"distributed-executor-backend": "mp"}, False),
         (CONNECTOR, True),
+        # A connector to the host's own memory goes nowhere, and events of a cache are no tensors.
+        ({"kv-transfer-config": {"kv_connector": "OffloadingConnector", "kv_role": "kv_both"}}, False),
+        ({"kv-events-config": {"enable_kv_cache_events": True}}, False),
+        ({"ec-transfer-config": {"ec_connector": "ECMooncakeConnector", "ec_role": "ec_consumer"}}, True),
+        ({"data-parallel-size": 2, "data-parallel-rank": 0}, True),
         ({"tensor-parallel-size": 8, "distributed-executor-backend": "ray"}, True),
         ({"data-parallel-size": 16, "data-parallel-size-local": 8}, True),
     ],
