@@ -49,4 +49,4 @@ def test_a_unit_that_runs_with_its_engines_kernels_is_kept(
     seen = Observed(installed["text"], state, installed["digest"], True, installed["text"], began)
     sight = observe.Sight({drawn.unit: seen}, {drawn.unit: installed["text"]}, {drawn.unit: state}, True)
     monkeypatch.setattr(observe, "observe", lambda names, identity: sight)
-    assert steps.steps_of([planned]) == {drawn.unit: {"verb": "keep", "active": True}}
+    assert steps.steps_of([planned]) == {drawn.unit: {"verb": "keep", "active": "active"}}
