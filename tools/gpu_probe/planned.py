@@ -59,7 +59,7 @@ def checks(request: Mapping[str, Any]) -> dict[str, Any]:
     declared = build(Declared, planned.plan["hosts"][HOST]["host"]) if planned.plan else None
     return {
         "variables": variables(request),
-        "known": [bool(known_gpus.find(gpu["name"])) for gpu in request["facts"]["gpus"]],
+        "known": [bool(known_gpus.candidates(gpu["name"])) for gpu in request["facts"]["gpus"]],
         "findings": as_dicts(judge(request, declared, HOST)),
         "problems": [str(problem) for problem in planned.problems],
         "warnings": [str(problem) for problem in planned.warnings],

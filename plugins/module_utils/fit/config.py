@@ -84,6 +84,18 @@ def whole_number(part: Mapping[str, Any], name: str) -> int | None:
     return None
 
 
+def expert_count(part: Mapping[str, Any]) -> int:
+    """Routed experts of one layer, 0 for none. Any of the names may have a list, one number for each kind of token or layer,
+    of which the first counts (`get_num_experts`, vllm/transformers_utils/model_arch_config_convertor.py of 0.33.0)."""
+    for alias in _ALIASES["num_experts"]:
+        value = part.get(alias)
+        for each in value if isinstance(value, list) else [value]:
+            count = whole_number({"num_experts": each}, "num_experts")
+            if count:
+                return count
+    return 0
+
+
 def head_size(part: Mapping[str, Any]) -> int | None:
     """Elements of one attention head: written, else the hidden size over the heads."""
     written = whole_number(part, "head_dim")

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.config import (
+    expert_count,
     head_size,
     kv_heads,
     types,
@@ -80,7 +81,7 @@ def _latent_attention(part: Mapping[str, Any], hidden: int, heads: int) -> int:
 
 def _experts(part: Mapping[str, Any]) -> tuple[int, int]:
     """How many routed experts a layer has, and the width of one."""
-    count = whole_number(part, "num_experts") or 0
+    count = expert_count(part)
     return count, whole_number(part, "moe_intermediate_size") or whole_number(part, "intermediate_size") or 0
 
 

@@ -12,6 +12,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.fit import estimate
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.attention import Cache, Layout, read_layout
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.config import (
     dtype_name,
+    expert_count,
     head_size,
     kv_heads,
     language_part,
@@ -125,7 +126,7 @@ def read_config(config: Mapping[str, Any]) -> ModelFacts:
         caches=layout.caches,
         sure=layout.sure,
         encoder=layout.encoder,
-        experts=whole_number(part, "num_experts") or 0,
+        experts=expert_count(part),
         quantisation=read_quantisation(config, part),
         tied=part.get("tie_word_embeddings") is True,
         unknown=layout.unknown,

@@ -123,7 +123,7 @@ def refuses_half(facts: ModelFacts, release: Release) -> bool:
 
 def _experts(asked: _Asked) -> Iterator[_Broken]:
     # ModelConfig._verify_with_expert_parallelism: every release from 0.8.5 on.
-    held = asked.facts.experts or asked.part.get("block_configs") or isinstance(asked.part.get("moe_num_experts"), list)
+    held = asked.facts.experts or asked.part.get("block_configs")
     if asked.args.get("enable-expert-parallel") is True and not held and asked.facts.layers:
         yield _Broken("args.enable-expert-parallel", "needs a model with experts, and this one has none", "Remove it")
 

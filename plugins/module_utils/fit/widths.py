@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.fit.config import types, whole_number
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.config import expert_count, types, whole_number
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ def read_widths(part: Mapping[str, Any]) -> Widths:
     """The widths of the language model's part of a config; a feed-forward that is not written is four times the hidden size."""
     hidden = whole_number(part, "hidden_size") or 0
     dense = whole_number(part, "intermediate_size")
-    experts = whole_number(part, "num_experts")
+    experts = expert_count(part)
     latent = bool(part.get("kv_lora_rank")) and part.get("model_type") in types("latent")
     rope, plain = whole_number(part, "qk_rope_head_dim") or 0, whole_number(part, "qk_nope_head_dim") or 0
     return Widths(

@@ -130,15 +130,24 @@ def _model(declared: Declared, facts: Facts) -> Iterable[Finding]:
             others.append((name, gpu))
     if others and declared.gpus:
         told = "; ".join(f"{gpu_label(gpu)} is a {gpu.name}, declared as {name}" for name, gpu in others)
-        names = ", ".join(f'"{gpu.name}"' for gpu in facts.gpus)
+        names = ", ".join(f'"{_to_write(gpu)}"' for gpu in facts.gpus)
         yield Finding("other-gpu", told, f"Write gpu_name: [{names}], in the order of nvidia-smi")
     elif others:
         told = "; ".join(f"{gpu_label(gpu)} is a {gpu.name}" for _, gpu in others)
-        remedy = f'Write gpu_name: "{others[0][1].name}": what fits and what runs is computed for the declared one'
+        remedy = (
+            f'Write gpu_name: "{_to_write(others[0][1])}": what fits and what runs is computed for the declared one'
+        )
         if len({gpu.name for gpu in facts.gpus}) > 1:
-            names = ", ".join(f'"{gpu.name}"' for gpu in facts.gpus)
+            names = ", ".join(f'"{_to_write(gpu)}"' for gpu in facts.gpus)
             remedy = f"Write gpu_name: [{names}]: what fits and what runs is then computed for each"
         yield Finding("other-gpu", f"gpu_name is {declared.gpu_name}, and {told}", remedy)
+
+
+def _to_write(gpu: Gpu) -> str:
+    """The driver's name; where it says the same for two sizes, the name of the one whose memory is there."""
+    known, memory = catalogue.candidates(gpu.name), gpu.memory or 0
+    fitting = [one.name for one in known if one.memory * _NOMINAL_ROOM <= memory <= one.memory]
+    return fitting[0] if len(known) > 1 and len(fitting) == 1 else gpu.name
 
 
 def _is(wanted: catalogue.Gpu, gpu: Gpu) -> bool:

@@ -3,7 +3,8 @@
 An engine starts only where `gpu-memory-utilization` of the GPU's memory is free, also where `kv-cache-memory-bytes` sizes
 its cache (`request_memory`, vllm/v1/worker/utils.py of 0.33.0, called in `Worker.init_device`). That, and nothing softer, is
 refused here: by the memory that nvidia-smi counts, which is a little more than CUDA's own total, so that what is refused
-cannot start.
+cannot start. In a container or a guest with a vGPU the tool lists our own engines without a name, or not at all: what could be
+theirs then counts as free once they stop, and that this is not known is told (gpu-room-unknown).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.plan.shares import 
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.options import read_command
 
 # What `findings` can be named.
-NAMES = ("gpu-occupied", "gpu-orphan", "gpu-memory-unseen", "gpu-no-room")
+NAMES = ("gpu-occupied", "gpu-orphan", "gpu-memory-unseen", "gpu-no-room", "gpu-room-unknown")
 _MIB, _GIB = 2**20, 2**30
 # Installed with this collection's roles; what they keep on a GPU counts, and is nobody's surprise.
 _COMPANIONS = (
@@ -94,7 +95,8 @@ def _share(written: str) -> float | None:
 def findings(
     facts: Facts, holders: Sequence[Holder], units: Mapping[str, Unit], planned: Sequence[Demand] = ()
 ) -> list[Finding]:
-    """gpu-occupied, gpu-orphan and gpu-memory-unseen (told), and gpu-no-room for what cannot start beside them.
+    """gpu-occupied, gpu-orphan and gpu-memory-unseen (told), gpu-no-room for what cannot start beside them, and gpu-room-unknown
+    (told) for what can start only if the memory that nobody can be named for is our own.
 
     `units`: those of this collection that are installed or planned. A running unit that stays as it is asks for nothing.
     """
@@ -222,8 +224,10 @@ def _room(
     coming = [demand for demand in planned if gpu.index in demand.gpus and _starts(demand.unit, units)]
     if not coming:
         return
+    hidden = _hidden(holders, units)
     exclusive = [holder for holder in strangers if "C" in holder.kind] if "xclusive" in gpu.compute_mode else []
-    if exclusive:
+    # Our own engine, seen from a container, is a stranger that /proc does not have; and a GPU in this mode has one process.
+    if exclusive and not (hidden and not any(holder.found for holder in exclusive)):
         yield Finding(
             "gpu-no-room",
             f"{gpu_label(gpu)} is in compute mode {gpu.compute_mode} and has a process already, "
@@ -237,29 +241,56 @@ def _room(
     beside = _beside(gpu, gpu.memory_used, holders, strangers)
     if free is None or not beside:
         return
+    perhaps = _nameless(gpu, gpu.memory_used, holders) if hidden else 0
+    unknown = []
     for demand in coming:
-        asked = int(gpu.memory * demand.share)
-        if asked > free:
+        asked, most = int(gpu.memory * demand.share), free + perhaps
+        if asked > most:
             key = f"vllm_models.{demand.model}.args.{OPTION}"
             yield Finding(
                 "gpu-no-room",
                 f"vllm_models.{demand.model} asks {asked // _MIB} MiB of {gpu_label(gpu)} at its start "
-                f"({OPTION} {demand.share:g} of {gpu.memory // _MIB} MiB), and {max(0, free) // _MIB} MiB are left for it "
+                f"({OPTION} {demand.share:g} of {gpu.memory // _MIB} MiB), and {max(0, most) // _MIB} MiB are left for it "
                 f"beside {beside}",
-                _instead(key, free / gpu.memory),
+                _instead(key, most / gpu.memory),
             )
+        elif asked > free:
+            unknown.append(demand)
         free -= asked if demand.takes is None else min(asked, demand.takes)
+    if unknown:
+        yield Finding(
+            "gpu-room-unknown",
+            f"whether {_names(unknown)} can start on {gpu_label(gpu)} is not known: {perhaps // _MIB} MiB are held by processes "
+            f"that cannot be named, and {', '.join(hidden)} runs and is not listed",
+            "Nothing has to be done where that memory is its own; else see docs/gpus.md for who else may hold it",
+            fatal=False,
+        )
+
+
+def _hidden(holders: Sequence[Holder], units: Mapping[str, Unit]) -> list[str]:
+    """Units of ours that a deployment stops, that answer, and of which no process is listed on any GPU."""
+    listed = {holder.unit for holder in holders if _runs_in(holder, units)}
+    return [name for name, unit in units.items() if unit.active == "active" and _stops(unit) and name not in listed]
+
+
+def _nameless(gpu: Gpu, used: int, holders: Sequence[Holder]) -> int:
+    """Bytes in use that no process of this host can be named for: they may be our own."""
+    return max(0, used - sum(h.memory[str(gpu.index)] or 0 for h in holders if _holds(h, gpu) and h.found))
 
 
 def _starts(unit: str, units: Mapping[str, Unit]) -> bool:
     return unit in units and units[unit].verb in ("start", "restart", "wait")
 
 
+def _stops(unit: Unit) -> bool:
+    return unit.verb not in ("keep", "")
+
+
 def _free(gpu: Gpu, total: int, used: int, holders: Sequence[Holder], units: Mapping[str, Unit]) -> int | None:
     """Bytes that are free once the units of ours that stop have stopped; None where their part is not known."""
     freed = 0
     for holder in holders:
-        if _holds(holder, gpu) and _runs_in(holder, units) and units[holder.unit].verb not in ("keep", ""):
+        if _holds(holder, gpu) and _runs_in(holder, units) and _stops(units[holder.unit]):
             held = holder.memory[str(gpu.index)]
             if held is None:
                 return None

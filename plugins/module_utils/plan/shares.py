@@ -2,25 +2,29 @@
 
 Every engine asks at its start that `gpu-memory-utilization` times the GPU's memory be free, also where
 `kv-cache-memory-bytes` then sizes its cache (`request_memory` in vllm/v1/worker/utils.py of 0.33.0, called from
-`Worker.init_device`). It looks when its own CUDA context is there already, and those of the engines before it: so the shares of
-one GPU add up to less than 1, one share alone too, and each sharer needs one.
+`Worker.init_device`). It looks when its own CUDA context is there already, and beside what the engines before it hold, which is
+not their shares: a pooling model has no KV cache, and `kv-cache-memory-bytes` makes it smaller than the share. So one share
+is below 1, those of engines that fill them add up to 1 at most, and beyond that the order of the starts decides.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.overhead import CONTEXT, CONTEXT_LEAST
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import HOSTS, Problems
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import Host
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import Entry
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import RUNNER, Entry
 
 OPTION = "gpu-memory-utilization"
+_CACHE = "kv-cache-memory-bytes"
 # Less than this holds no model, whatever the GPU: on 80 GB it is what CUDA's own context and libraries take.
 LEAST = 0.02
 # What contexts leave of a GPU whose memory is not declared: of one with 16 GiB, and without doubt.
 _USUAL, _MOST = 0.97, 0.9999
+# 0.6 + 0.3 + 0.1 is a little more than 1 to a computer.
+_ROUNDING = 1e-9
 
 
 def share(
@@ -37,6 +41,7 @@ def share(
     """
     written = {e.name: _number(args[OPTION]) for e, args in entries if _number(args.get(OPTION)) is not None}
     spelled = {e.name: getattr(args, "written", {}).get(OPTION, OPTION) for e, args in entries}
+    lean = {e.name for e, args in entries if RUNNER.get(e.kind) == "pooling" or args.get(_CACHE) is not None}
     on_gpu: dict[int, list[str]] = {}
     for entry, _ in entries:
         for gpu in placed.get(entry.name, ()):
@@ -44,7 +49,9 @@ def share(
     derived: dict[str, float] = {}
     for gpu, names in on_gpu.items():
         given = {name: written[name] or 0 for name in names if name in written}
-        _check(host, gpu, names, given, spelled, problems)
+        _check_alone(host, gpu, given, spelled, problems)
+        if len(given) > 1:
+            _check_sum(host, gpu, len(names), given, lean, spelled, problems)
         silent = [name for name in names if name not in written]
         if len(names) < 2 or not silent:
             continue
@@ -62,33 +69,49 @@ def share(
     return derived
 
 
-def _check(
+def _check_alone(
+    host: Host, gpu: int, given: Mapping[str, float], spelled: Mapping[str, str], problems: Problems
+) -> None:
+    """Each share against what one context leaves: more than that is free for no engine, whoever else is there."""
+    usual, most = _room(host, gpu, 1)
+    remedy = f"Write {_below(usual)} or less"
+    for name, value in given.items():
+        if value > usual + _ROUNDING:
+            key = f"vllm_models.{name}.args.{spelled[name]}"
+            reason = f"{value:g} of a GPU is never free at the start on {HOSTS}: its own CUDA context is there before vLLM looks"
+            _tell(key, reason, remedy, value > most + _ROUNDING, host, problems)
+
+
+def _check_sum(
     host: Host,
     gpu: int,
-    names: Sequence[str],
+    engines: int,
     given: Mapping[str, float],
+    lean: Collection[str],
     spelled: Mapping[str, str],
     problems: Problems,
 ) -> None:
-    """What the written shares of one GPU add up to, against what the contexts of its engines leave."""
-    if not given:
+    """What the written shares of one GPU add up to. `lean`: models that hold less than their share once they run."""
+    total, filled = sum(given.values()), sum(value for name, value in given.items() if name not in lean)
+    usual, _ = _room(host, gpu, engines)
+    if total <= usual + _ROUNDING:
         return
-    total, last = sum(given.values()), list(given)[-1]
-    usual, most = _room(host, gpu, len(names))
-    if total <= usual + 1e-9:
-        return
-    key = f"vllm_models.{last}.args.{spelled[last]}"
-    contexts = "its own CUDA context is" if len(names) == 1 else "the CUDA contexts of its engines are"
-    if len(given) == 1:
-        reason = f"{total:g} of a GPU is never free at the start on {HOSTS}: {contexts} there before vLLM looks"
-        remedy = f"Write {_below(usual)} or less"
-    else:
-        listed = ", ".join(f"{name} {value:g}" for name, value in given.items())
-        reason = (
-            f"the shares of GPU {gpu} on {HOSTS} add up to {total:g} ({listed}), and {contexts} there before vLLM looks"
+    last = list(given)[-1]
+    listed = ", ".join(f"{name} {value:g}" for name, value in given.items())
+    reason = (
+        f"the shares of GPU {gpu} on {HOSTS} add up to {total:g} ({listed}), and the CUDA contexts of its engines are there "
+        "before vLLM looks"
+    )
+    if any(name in lean for name in given):
+        reason += (
+            "; what each asks for must be free beside what those before it hold, so the order of their starts decides"
         )
-        remedy = f"Lower them so that they add up to {_below(usual)} at most, or place one of the models elsewhere"
-    if total > most + 1e-9:
+    remedy = f"Lower them so that they add up to {_below(usual)} at most, or place one of the models elsewhere"
+    _tell(f"vllm_models.{last}.args.{spelled[last]}", reason, remedy, filled > 1 + _ROUNDING, host, problems)
+
+
+def _tell(key: str, reason: str, remedy: str, refused: bool, host: Host, problems: Problems) -> None:
+    if refused:
         problems.add(key, reason, remedy, host.name)
     else:
         problems.warn(key, f"may not be free: {reason}", remedy, host.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -60,14 +61,21 @@ TABLE = yaml.safe_load((Path(__file__).parents[3] / "data" / "gpus.yml").read_te
         ("NVIDIA GeForce RTX 4080 SUPER", "RTX 4080"),
         ("NVIDIA GeForce RTX 4070", "RTX 4070"),
         ("NVIDIA GeForce RTX 4070 Ti SUPER", "RTX 4070 Ti SUPER"),
-        ("NVIDIA GeForce RTX 3080", "RTX 3080"),
+        ("NVIDIA GeForce RTX 3080 Ti", "RTX 3080 Ti"),
+        ("RTX 3080 10 GB", "RTX 3080 10GB"),
+        ("3060 12GB", "RTX 3060 12GB"),
+        ("RTX 4060 Ti 8G", "RTX 4060 Ti 8GB"),
+        ("5060 Ti 16GB", "RTX 5060 Ti 16GB"),
+        ("A2000 6GB", "RTX A2000 6GB"),
+        ("Jetson AGX Orin 32GB", "AGX Orin 32GB"),
+        ("Orin 64GB", "AGX Orin 64GB"),
         ("NVIDIA GeForce RTX 3060 Ti", "RTX 3060 Ti"),
-        ("3080", "RTX 3080"),
         ("RTX 4090 48GB", "RTX 4090 48GB"),
         ("NVIDIA RTX PRO 4000 Blackwell", "RTX PRO 4000 Blackwell"),
         ("NVIDIA RTX PRO 5000 Blackwell", "RTX PRO 5000 Blackwell"),
         ("NVIDIA H20-3e", "H20-3e"),
-        ("NVIDIA Thor", "Thor"),
+        ("AGX Thor", "Thor T5000"),
+        ("Jetson T4000", "Thor T4000"),
         ("AMD Radeon 8060S", "Radeon 8060S"),
     ],
 )
@@ -84,6 +92,19 @@ def test_a_gpu_is_found_under_every_spelling(written: str, name: str) -> None:
         ("V100", {"V100-16GB", "V100-32GB"}),
         ("H100", {"H100-80GB", "H100-96GB", "H100-NVL-94GB"}),
         ("GH200", {"GH200-96GB", "GH200-144GB"}),
+        # What the driver says for both sizes, and none of their relatives (RTX 3060 Ti).
+        ("NVIDIA GeForce RTX 3060", {"RTX 3060 8GB", "RTX 3060 12GB"}),
+        ("3060", {"RTX 3060 8GB", "RTX 3060 12GB"}),
+        ("NVIDIA GeForce RTX 3080", {"RTX 3080 10GB", "RTX 3080 12GB"}),
+        ("3080", {"RTX 3080 10GB", "RTX 3080 12GB"}),
+        ("NVIDIA GeForce RTX 4060 Ti", {"RTX 4060 Ti 8GB", "RTX 4060 Ti 16GB"}),
+        ("4060ti", {"RTX 4060 Ti 8GB", "RTX 4060 Ti 16GB"}),
+        ("RTX 5060 Ti", {"RTX 5060 Ti 8GB", "RTX 5060 Ti 16GB"}),
+        ("NVIDIA RTX A2000", {"RTX A2000 6GB", "RTX A2000 12GB"}),
+        ("AGX Orin", {"AGX Orin 32GB", "AGX Orin 64GB"}),
+        ("Orin NX", {"Orin NX 8GB", "Orin NX 16GB"}),
+        ("Orin Nano", {"Orin Nano 4GB", "Orin Nano 8GB"}),
+        ("NVIDIA Thor", {"Thor T4000", "Thor T5000"}),
         ("RTX 6000", {"Quadro RTX 6000", "RTX 6000 Ada", "RTX PRO 6000 Blackwell"}),
     ],
 )
@@ -145,10 +166,24 @@ def test_amd_gpus_have_an_architecture_and_no_cuda_capability() -> None:
 
 @pytest.mark.parametrize("entry", TABLE, ids=lambda entry: entry["name"])
 def test_every_entry_answers_to_each_of_its_names(entry: dict[str, Any]) -> None:
-    for name in (entry["name"], *entry.get("also", [])):
-        found = find(name)
-        assert found is not None, name
-        assert found.name == entry["name"]
+    found = find(entry["name"])
+    assert found is not None
+    assert found.name == entry["name"]
+    for name in entry.get("also", []):
+        # A name that leaves the memory open is in every entry that it may mean.
+        sharers = {other["name"] for other in TABLE if name in (other["name"], *other.get("also", []))}
+        assert {gpu.name for gpu in candidates(name)} == sharers, name
+
+
+def test_a_name_without_its_size_may_mean_every_size() -> None:
+    bare: dict[str, set[str]] = {}
+    for entry in TABLE:
+        sizeless = re.sub(r"[ -]?\d+GB$", "", entry["name"])
+        if sizeless != entry["name"]:
+            bare.setdefault(sizeless, set()).add(entry["name"])
+    for name, sized in bare.items():
+        found = {gpu.name for gpu in candidates(name)}
+        assert found >= sized or len(sized) == 1, (name, found)
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,8 @@ def told(
     ("config", "args", "version", "key", "words"),
     [
         (DENSE, {"enable-expert-parallel": True}, "0.8.5", "args.enable-expert-parallel", "Remove it"),
+        ({**DENSE, "num_experts": []}, {"enable-expert-parallel": True}, "0.33.0", "args.enable-expert-parallel", "Remove it"),
+        ({**DENSE, "num_experts": [0]}, {"enable-expert-parallel": True}, "0.33.0", "args.enable-expert-parallel", "Remove it"),
         (DENSE, {"tensor-parallel-size": 4, "decode-context-parallel-size": 2}, "0.33.0", "args.decode-context", "above"),
         (DENSE, {"tensor-parallel-size": 8, "decode-context-parallel-size": 4}, "0.11.2", "args.decode-context", "Write 2 or less"),
         (
@@ -107,6 +109,9 @@ def test_what_vllm_refuses_is_refused_with_its_key_and_what_to_write(
         # Its experts stand in blocks, and their number in a list, as ERNIE has it.
         ({**DENSE, "block_configs": [{"block_type": "moe"}]}, {"enable-expert-parallel": True}, "0.33.0"),
         ({**DENSE, "moe_num_experts": [64, 64]}, {"enable-expert-parallel": True}, "0.33.0"),
+        ({**DENSE, "num_experts": [64, 32]}, {"enable-expert-parallel": True}, "0.33.0"),
+        ({**DENSE, "n_routed_experts": [0, 64]}, {"enable-expert-parallel": True}, "0.33.0"),
+        ({**DENSE, "num_local_experts": [8]}, {"enable-expert-parallel": True}, "0.33.0"),
         (DENSE, {"tensor-parallel-size": 8, "decode-context-parallel-size": 2}, "0.33.0"),
         # Nothing is asked of latent caches.
         (

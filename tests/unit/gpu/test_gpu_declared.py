@@ -67,6 +67,14 @@ def test_another_model_is_named_with_what_to_write() -> None:
     assert 'gpu_name: "NVIDIA H100 80GB HBM3"' in finding.remedy
 
 
+def test_a_name_of_two_sizes_is_told_with_the_size_that_is_there() -> None:
+    read = facts(report("rtx3080-windows-536.40.xml"))
+    (finding,) = compare(Declared("cuda", gpu_count=1, gpu_name="RTX 3070"), read)
+    assert finding.name == "other-gpu"
+    assert 'gpu_name: "RTX 3080 10GB"' in finding.remedy
+    assert compare(Declared("cuda", gpu_count=1, gpu_name="RTX 3080 10GB"), read) == []
+
+
 def test_the_right_driver_is_named() -> None:
     (finding,) = compare(replace(RIGHT, release="0.33.0", driver=""), READ, BUS)
     assert "driver 565.57.01 cannot run vLLM 0.33.0" in finding.message

@@ -49,6 +49,7 @@ def named(found: list[Finding]) -> list[str]:
 
 
 NEW, RESTARTED, KEPT = Unit("start", "inactive"), Unit("restart", "active"), Unit("keep", "active")
+FOREIGN = Holder(31, kind="C", memory={"0": 73 * GIB})
 MIG, SPARE = gpu(60 * GIB, mig="enabled"), gpu(1 * GIB)
 
 CASES = {
@@ -92,7 +93,7 @@ CASES = {
     "the exporter of this collection": (
         gpu(500 * MIB), [holder(9, 400 * MIB, unit="nvidia-dcgm.service")], {QWEN: NEW}, [demand()], []),
     "memory that the tool does not tell": (
-        gpu(79 * GIB), [docker(None)], {QWEN: RESTARTED}, [demand()], ["gpu-no-room", "gpu-occupied"]),
+        gpu(79 * GIB), [docker(None)], {QWEN: NEW}, [demand()], ["gpu-no-room", "gpu-occupied"]),
     "our own part of it is not told": (
         gpu(79 * GIB), [ours(held=None), docker()], {QWEN: RESTARTED}, [demand()], ["gpu-occupied"]),
     "a GPU that is shared with the system": (
@@ -103,6 +104,25 @@ CASES = {
     "Exclusive_Process, and only a desktop": (
         gpu(GIB, mode="Exclusive_Process"), [holder(1, 300 * MIB, kind="G")], {QWEN: NEW}, [demand(0.8)], ["gpu-occupied"]),
     "Exclusive_Process, and our own": (gpu(74 * GIB, mode="Exclusive_Process"), [ours()], {QWEN: RESTARTED}, [demand()], []),
+    # In a container and in a guest with a vGPU our engines are listed without a name, or not at all.
+    "our own engine, that is not listed": (
+        gpu(74 * GIB), [], {QWEN: RESTARTED}, [demand()], ["gpu-memory-unseen", "gpu-room-unknown"]),
+    "our own engine, listed by the PID of another namespace": (
+        gpu(74 * GIB), [FOREIGN], {QWEN: RESTARTED}, [demand()], ["gpu-occupied", "gpu-room-unknown"]),
+    "the same in Exclusive_Process": (
+        gpu(74 * GIB, mode="Exclusive_Process"), [FOREIGN], {QWEN: RESTARTED}, [demand()], ["gpu-occupied", "gpu-room-unknown"]),
+    "ours is not listed and makes room for another": (
+        gpu(74 * GIB), [], {QWEN: NEW, "vllm-old.service": Unit("remove", "active")}, [demand()],
+        ["gpu-memory-unseen", "gpu-room-unknown"]),
+    "what is not listed may be ours, and a stranger has too much all the same": (
+        gpu(79 * GIB), [docker()], {QWEN: RESTARTED}, [demand()], ["gpu-no-room", "gpu-occupied", "gpu-memory-unseen"]),
+    "what is not listed is not ours, which is": (
+        gpu(79 * GIB), [ours(held=41 * GIB)], {QWEN: RESTARTED}, [demand()], ["gpu-no-room", "gpu-memory-unseen"]),
+    "ours is not listed and stays": (
+        gpu(74 * GIB), [], {QWEN: KEPT, BGE: NEW}, [demand(0.3, BGE)], ["gpu-no-room", "gpu-memory-unseen"]),
+    # One that tries to start again and again has no process, and what is in its way is another's.
+    "ours starts still and is not listed": (
+        gpu(74 * GIB), [], {QWEN: Unit("wait", "activating")}, [demand()], ["gpu-no-room", "gpu-memory-unseen"]),
     # Shares that cannot start for what the driver keeps are the plan's business: nobody is in the way.
     "the whole GPU, and nobody on it": (gpu(4 * MIB), [], {QWEN: NEW}, [demand(1.0)], []),
 }  # fmt: skip
@@ -129,6 +149,13 @@ def test_the_refusal_names_who_is_there_the_key_and_what_would_fit() -> None:
     ):
         assert words in str(refused)
     assert "docker update --restart=no old-vllm, docker stop old-vllm" in told.remedy
+
+
+def test_room_that_is_not_known_is_told_with_the_unit_that_may_hold_it() -> None:
+    found = findings(facts(gpu(74 * GIB)), [], {QWEN: RESTARTED}, [demand()])
+    assert "75776 MiB are held by processes that cannot be named, and vllm-qwen.service runs and is not listed" in str(
+        found[1]
+    )
 
 
 def test_the_server_of_mps_is_named_with_its_own_way_to_end() -> None:

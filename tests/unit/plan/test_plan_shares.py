@@ -31,11 +31,15 @@ def host(gpu: str = "") -> Host:
     return Host("gpu1", "cuda", "0.33.0", 8, find(gpu) if gpu else None)
 
 
-def told(written: list[Any], gpu: str = "") -> tuple[list[str], list[str]]:
-    """What is refused and what is warned of, of models with these shares (None: none written) on one GPU."""
+def told(written: list[Any], gpu: str = "", kind: str = "chat", **first: Any) -> tuple[list[str], list[str]]:
+    """What is refused and what is warned of, of models with these shares (None: none written) on one GPU. `kind` and further
+    options are the first one's."""
     problems = Problems()
     entries = [
-        (Entry(name, Source("/m"), "chat"), {} if value is None else {SHARE: value})
+        (
+            Entry(name, Source("/m"), "chat" if name != "a" else kind),
+            ({} if value is None else {SHARE: value}) | (first if name == "a" else {}),
+        )
         for name, value in zip("abc", written)
     ]
     share(host(gpu), entries, {entry.name: [0] for entry, _ in entries}, 0.92, problems)
@@ -78,8 +82,13 @@ def test_written_shares_beyond_the_whole_gpu_are_refused() -> None:
         # Of a smaller GPU a context is a greater part.
         ([0.995], "T4", True, False),
         ([0.98], "T4", False, True),
-        ([0.5, 0.5], "", True, False),
-        ([0.5, 0.5], "H100-80GB", True, False),
+        # vLLM looks at what the first one holds, which is seldom all of its share.
+        ([0.5, 0.5], "", False, True),
+        ([0.5, 0.5], "H100-80GB", False, True),
+        ([0.6, 0.3, 0.1], "", False, True),
+        ([0.5, 0.51], "H100-80GB", True, False),
+        # Beside others one share is bounded all the same.
+        ([0.995, 0.5], "H100-80GB", True, True),
         ([0.5, 0.495], "H100-80GB", False, True),
         ([0.5, 0.48], "H100-80GB", False, False),
         ([0.4, 0.4, 0.19], "", False, True),
@@ -94,6 +103,28 @@ def test_a_share_that_contexts_leave_no_room_for_is_told(
     found = told(written, gpu)
     assert (bool(found[0]), bool(found[1])) == (refused, warned), found
     assert all("gpu-memory-utilization: " in text for text in (*found[0], *found[1]))
+
+
+@pytest.mark.parametrize(
+    ("written", "kind", "options", "refused", "warned"),
+    [
+        ([0.5, 0.9], "embedding", {}, False, True),
+        ([0.9, 0.5], "rerank", {}, False, True),
+        ([0.9, 0.5], "chat", {"kv-cache-memory-bytes": "4G"}, False, True),
+        ([0.3, 0.6], "embedding", {}, False, False),
+        # It still needs its share once, and the others fill theirs.
+        ([1.0, 0.3], "embedding", {}, True, True),
+        ([0.1, 0.6, 0.6], "embedding", {}, True, False),
+        ([0.9, 0.5], "chat", {}, True, False),
+        ([0.9, 0.5], "chat", {"kv-cache-memory-bytes": None}, True, False),
+    ],
+)
+def test_a_model_that_holds_less_than_its_share_is_warned_of(
+    written: list[Any], kind: str, options: dict[str, Any], refused: bool, warned: bool
+) -> None:
+    found = told(written, "H100-80GB", kind, **options)
+    assert (bool(found[0]), bool(found[1])) == (refused, warned), found
+    assert all("the order of their starts decides" in text for text in found[1] if "add up" in text)
 
 
 def test_a_whole_gpu_is_refused_with_what_to_write() -> None:
