@@ -55,7 +55,7 @@ def test_a_half_finished_engine_is_built_afresh_and_the_endpoint_proven() -> Non
     marker = json.loads(target.file(f"{ENGINE}/.complete.json").content_string)
     assert (marker["release"], marker["accelerator"]) == ("0.32.0", "cpu")
     assert target.check_output("%s/bin/vllm --version 2>/dev/null | tail -1", ENGINE).startswith("0.32.0")
-    assert "13/13" in run.text
+    assert "14/14" in run.text
     assert show(target, "vllm-offline-embedding.service", "ActiveState")["ActiveState"] == "active"
 
 
