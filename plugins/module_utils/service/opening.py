@@ -9,6 +9,7 @@ the zones' rules; ufw gets rules with a comment of ours (ufw(8)). Either is foun
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import shlex
@@ -54,11 +55,10 @@ class Opening:
 
     @property
     def rules(self) -> list[tuple[str, str]]:
-        """Each rule as (source, port), "" from anybody; the port is VRRP where the protocol is."""
-        return [
-            *((source, str(port)) for port in self.ports for source in self.sources or ("",)),
-            *((peer, VRRP) for peer in self.peers),
-        ]
+        """Each rule once as (source, port), "" from anybody; the port is VRRP where the protocol is."""
+        sources = [plain(source) for source in self.sources] or [""]
+        rules = [(source, str(port)) for port in self.ports for source in sources]
+        return list(dict.fromkeys([*rules, *((plain(peer), VRRP) for peer in self.peers)]))
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,22 @@ class Change:
     before: str = ""
     after: str = ""
     warning: str = ""
+
+
+def plain(source: str) -> str:
+    """A source in the one form that ufw shows it in, whichever it was written in: "" for anybody, no length for one address, no
+    bits of a host for a network. Without it a rule that is there would be added and taken away in turn.
+
+    >>> [plain(source) for source in ("0.0.0.0/0", "::/0", "10.0.0.5/32", "10.0.0.5/24", "FD00:0::/64")]
+    ['', '', '10.0.0.5', '10.0.0.0/24', 'fd00::/64']
+    """
+    try:
+        network = ipaddress.ip_network(source, strict=False)
+    except ValueError:
+        return source
+    if network.prefixlen == 0:
+        return ""
+    return str(network.network_address) if network.prefixlen == network.max_prefixlen else str(network)
 
 
 def policy_text(opening: Opening) -> str:
@@ -120,7 +136,7 @@ def ufw_rules(shown: str, name: str) -> list[tuple[str, str]]:
             port = port or rule[rule.index("port") + 1]
         else:
             source, port = "any", rule[0].partition("/")[0]
-        found.append(("" if source == "any" else source, port))
+        found.append(("" if source == "any" else plain(source), port))
     return found
 
 

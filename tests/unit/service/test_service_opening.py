@@ -14,7 +14,7 @@ ENGINES = Opening("engines", (8001, 8002), ("10.0.0.5", "fd00::/64"))
 DOOR = Opening("gateway", (443,), (), ("10.0.0.6",))
 # ufw 0.36.2 as it was seen in the lab: rules are shown in its own words, and one that is there is skipped.
 UFW = r"""
-import pathlib, sys
+import ipaddress, pathlib, sys
 home = pathlib.Path(__file__).parent
 rules = home / "ufw.rules"
 words = [word for word in sys.argv[1:] if word != "--force"]
@@ -25,7 +25,11 @@ def shown(rest):
         at = rest.index("comment")
         rest, comment = rest[:at], f" comment '{rest[at + 1]}'"
     pairs = dict(zip(rest[::2], rest[1::2]))
-    source, port = pairs["from"], rest[rest.index("port") + 1] if "port" in rest else ""
+    source = pairs["from"]
+    if source != "any":
+        network = ipaddress.ip_network(source, strict=False)
+        source = "any" if network.prefixlen == 0 else str(network).replace("/32", "").replace("/128", "")
+    port = rest[rest.index("port") + 1] if "port" in rest else ""
     if not port:
         return f"ufw allow from {source} proto {pairs['proto']}" + comment
     if source == "any":
@@ -41,6 +45,8 @@ elif words[0] == "--dry-run":
 elif words[0] == "allow":
     if (home / "ufw.broken").exists():
         sys.exit("ERROR: problem running iptables")
+    if shown(words[1:]) in kept:
+        sys.exit(print("Skipping adding existing rule"))
     rules.write_text("\n".join([*kept, shown(words[1:])]) + "\n")
 elif words[:2] == ["delete", "allow"]:
     line = shown(words[2:])
@@ -128,6 +134,33 @@ def test_ufw_lets_the_sources_in_once_and_by_no_other_name(tools: Path) -> None:
         "ufw allow from 10.9.9.9 to any port 8001 proto tcp",
         "ufw allow 22/tcp comment 'ssh'",
     ]
+
+
+@pytest.mark.parametrize(
+    "sources",
+    [
+        ("0.0.0.0/0",),
+        ("::/0",),
+        ("0.0.0.0/0", "::/0"),
+        ("10.0.0.5/32", "10.0.0.5"),
+        ("10.0.0.5/24", "fd00:0:0::1/64"),
+        ("0.0.0.0/0", "10.0.0.5"),
+    ],
+)
+def test_a_source_that_ufw_writes_in_another_way_is_opened_once_and_stays(
+    tools: Path, sources: tuple[str, ...]
+) -> None:
+    put(tools, "ufw", UFW)
+    (tools / "ufw.status").write_text("active")
+    asked = Opening("engines", (8001,), sources)
+    opening.apply("engines", asked)
+    kept = (tools / "ufw.rules").read_text()
+    for _ in range(2):
+        assert steps(asked) == []
+        opening.apply("engines", asked)
+        assert (tools / "ufw.rules").read_text() == kept
+    opening.apply("engines", None)
+    assert (tools / "ufw.rules").read_text().strip() == ""
 
 
 def test_ufw_that_is_off_opens_nothing_and_gives_back_what_is_there(tools: Path) -> None:
