@@ -35,7 +35,7 @@ def shown(rest):
     if source == "any":
         return f"ufw allow {port}/tcp" + comment
     return f"ufw allow from {source} to any port {port} proto tcp" + comment
-if words == ["status"]:
+if words in (["status"], ["status", "verbose"]):
     print("Status: " + (home / "ufw.status").read_text())
 elif words == ["show", "added"]:
     print("Added user rules (see 'ufw status' for running firewall):")
@@ -72,11 +72,16 @@ elif word == "--reload":
 elif word in ("--list-all-zones", "--list-all-policies"):
     listing = home / word[2:]
     print(listing.read_text() if listing.exists() else "public (active)\\n  services: ssh\\n  ports: ")
+elif word == "--get-default-zone":
+    print("public")
 elif word.startswith("--info-policy="):
     sys.exit(0 if loaded.exists() and word.partition("=")[2] in loaded.read_text().split() else 112)
 else:
     sys.exit(f"no such stand-in: {word}")
 """
+
+
+BOUND = "public (active)\n  target: default\n  interfaces: eth0\n  services: ssh\n  rich rules: \n"
 
 
 @pytest.fixture
@@ -298,6 +303,26 @@ def test_no_ports_is_nothing_to_let_in(tools: Path) -> None:
             [443],
         ),
         ("public\n  ports: 18001/tcp 80010/tcp 800/tcp\n", "mine\n  ports: 443/tcp\n", [8001]),
+        # Rules that name no port, of what is bound to something.
+        ("public (active)\n  target: ACCEPT\n  interfaces: eth0\n", "", []),
+        ("public\n  target: ACCEPT\n  interfaces: \n  sources: \n", "", []),
+        ("trusted (active)\n  target: ACCEPT\n  interfaces: \n  sources: 10.0.0.0/8\n", "", []),
+        ("internal (active)\n  target: default\n  interfaces: eth1\n  protocols: tcp\n", "", []),
+        (f'{BOUND}\trule family="ipv4" source address="10.0.0.0/8" accept\n', "", []),
+        (f'{BOUND}\trule family="ipv4" source address="10.0.0.0/8" protocol value="tcp" accept\n', "", []),
+        ("", "mine (active)\n  target: ACCEPT\n  ingress-zones: ANY\n  egress-zones: HOST\n", []),
+        # The same of nobody: of nothing, of this host itself, of containers, of what is only passed on.
+        ("trusted\n  target: ACCEPT\n  interfaces: \n  sources: \n", "", [443, 8001]),
+        ("trusted (active)\n  target: ACCEPT\n  interfaces: lo\n  sources: \n", "", [443, 8001]),
+        ("docker (active)\n  target: ACCEPT\n  interfaces: docker0\n", "", [443, 8001]),
+        ("", "docker-forwarding (active)\n  target: ACCEPT\n  egress-zones: docker\n", [443, 8001]),
+        (f'{BOUND}\trule family="ipv4" source address="10.0.0.0/8" drop\n', "", [443, 8001]),
+        (f'{BOUND}\trule service name="ssh" accept\n\trule protocol value="112" accept\n', "", [443, 8001]),
+        (
+            "",
+            'ours (active)\n  target: CONTINUE\n  egress-zones: HOST\n\trule icmp-type name="x" accept\n',
+            [443, 8001],
+        ),
     ],
 )
 def test_ports_that_firewalld_says_nothing_of(tools: Path, zones: str, policies: str, closed: list[int]) -> None:
@@ -315,6 +340,22 @@ def test_ports_that_firewalld_says_nothing_of(tools: Path, zones: str, policies:
         ("To                         Action      From\n22/tcp                     ALLOW       Anywhere\n", [443, 8001]),
         ("443                        ALLOW       Anywhere\n8001/tcp (v6)              ALLOW       Anywhere (v6)\n", []),
         ("8000:8100/tcp              ALLOW       10.0.0.0/8\n443/udp                    ALLOW       Anywhere\n", [443]),
+        ("80,443/tcp (Nginx Full)    ALLOW IN    Anywhere\n10.0.0.7 8001/tcp on eth0  LIMIT IN    10.0.0.0/8\n", []),
+        ("80,443/udp                 ALLOW IN    Anywhere\n", [443, 8001]),
+        # Rules that name no port.
+        ("Anywhere                   ALLOW IN    10.0.0.0/8\n", []),
+        ("Anywhere (v6) on eth1      ALLOW IN    Anywhere (v6)\n", []),
+        ("Anywhere/tcp               ALLOW IN    10.0.0.0/8/tcp\n", []),
+        ("10.0.0.7                   ALLOW IN    10.0.0.0/8\n", []),
+        ("fd00::7                    ALLOW IN    fd00::/64\n", []),
+        ("Default: allow (incoming), allow (outgoing), disabled (routed)\n", []),
+        # The same of nobody who would be let in here.
+        ("Default: deny (incoming), allow (outgoing), allow (routed)\n", [443, 8001]),
+        ("Anywhere                   DENY IN     10.0.0.0/8\n", [443, 8001]),
+        ("Anywhere                   ALLOW OUT   Anywhere\n8001/tcp    ALLOW FWD   Anywhere\n", [443, 8001]),
+        ("Anywhere on lo             ALLOW IN    Anywhere\n", [443, 8001]),
+        ("Anywhere/vrrp              ALLOW IN    10.0.0.6/vrrp\n", [443, 8001]),
+        ("Anywhere/udp               ALLOW IN    Anywhere/udp\n", [443, 8001]),
     ],
 )
 def test_ports_that_ufw_says_nothing_of(tools: Path, listed: str, closed: list[int]) -> None:
