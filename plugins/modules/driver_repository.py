@@ -97,16 +97,7 @@ def obtain(module: AnsibleModule, key: dict[str, Any]) -> bytes:
     return fetched
 
 
-def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "files": {"type": "list", "elements": "dict", "default": []},
-            "remove": {"type": "list", "elements": "path", "default": []},
-            "key": {"type": "dict", "no_log": False},
-            "update": {"type": "list", "elements": "str", "default": []},
-        },
-        supports_check_mode=True,
-    )
+def converge(module: AnsibleModule) -> None:
     asked = module.params
     files = [HostFile(f["path"], f["content"], int(f["mode"], 8)) for f in asked["files"]]
     differing = [file for file in files if file.differs()]
@@ -141,6 +132,22 @@ def main() -> None:
                     msg=f"The package lists could not be read ({' '.join(asked['update'])}):\n{text}", rc=rc
                 )
     module.exit_json(changed=bool(written), written=written, diff=diff)
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "files": {"type": "list", "elements": "dict", "default": []},
+            "remove": {"type": "list", "elements": "path", "default": []},
+            "key": {"type": "dict", "no_log": False},
+            "update": {"type": "list", "elements": "str", "default": []},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        converge(module)
+    except OSError as error:
+        module.fail_json(msg=f"{error.filename or 'a file of this host'}: {error.strerror}")
 
 
 if __name__ == "__main__":

@@ -61,7 +61,8 @@ options:
   restart_replaced:
     description:
       - Whether a unit whose process still uses libraries that an update has replaced counts as one to be restarted. RV(units)
-        names them in any case.
+        names them in any case. One under which the NVIDIA driver was replaced never counts: it would not start again before the
+        kernel's module is exchanged.
     type: bool
     default: false
   rocm:
@@ -119,7 +120,8 @@ steps:
   elements: dict
 units:
   description: Every installed unit as it is - state, since when, restarts, release, GPUs, port, weights, drop-ins, drift,
-    and C(replaced), the programs and libraries that were replaced under its processes.
+    C(replaced), the programs and libraries that were replaced under its processes, and C(replaced_driver), those of them that
+    are the NVIDIA driver's and of another version than the module in the kernel.
   returned: when the host was read
   type: dict
 endpoints:

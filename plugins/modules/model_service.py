@@ -55,7 +55,8 @@ options:
   restart_replaced:
     description:
       - Units that are restarted although they are as planned, where their processes still use libraries that an update has
-        replaced. Those of M(baremetal.vllm.host_state) that somebody has drained, so that no other one is restarted.
+        replaced. Those of M(baremetal.vllm.host_state) that somebody has drained, so that no other one is restarted. Not
+        those under which the NVIDIA driver was replaced, which would not start again.
     type: list
     elements: str
     default: []

@@ -107,13 +107,67 @@ def _link(path: Path, target: Path) -> None:
     path.symlink_to(os.path.relpath(target, path.parent))
 
 
-def _homes(engine: Path) -> list[str]:
-    """Where a compiler may be, the engine's own first."""
+def _homes(engine: Path, doubts: list[str] | None = None) -> list[str]:
+    """Where a compiler may be, the engine's own first. One of the host's counts only where it is of the engine's CUDA: a kernel
+    that another major version's nvcc made wants that one's runtime library, which no proof without a GPU loads. Those that are
+    passed over are added to `doubts`.
+    """
+    own = str(engine / kernels.HOME)
+    homes = [own] if os.access(os.path.join(own, "bin", "nvcc"), os.X_OK) else []
+    cuda = cuda_of(engine)
+    for home in _of_host():
+        found = _nvcc_version(home)
+        if found and cuda and found.partition(".")[0] == cuda.partition(".")[0]:
+            homes.append(home)
+        elif doubts is not None:
+            its = f"CUDA {found}" if found else "an unknown CUDA"
+            doubts.append(
+                f"{home}/bin/nvcc is of {its}, and the engine of {f'CUDA {cuda}' if cuda else 'an unknown one'}"
+            )
+    return homes
+
+
+def _of_host() -> list[str]:
+    """Toolkits of the host's own: the one that PATH finds, then where FlashInfer looks."""
     nvcc = shutil.which("nvcc", path=SYSTEM_PATH)
-    own = [str(engine / kernels.HOME)]
-    of_host = [os.path.dirname(os.path.dirname(os.path.realpath(nvcc)))] if nvcc else []
-    listed = [*own, *of_host, DEFAULT_HOME]
-    return [home for home in dict.fromkeys(listed) if os.access(os.path.join(home, "bin", "nvcc"), os.X_OK)]
+    named = [os.path.dirname(os.path.dirname(os.path.realpath(nvcc)))] if nvcc else []
+    listed = dict.fromkeys([*named, DEFAULT_HOME])
+    return [home for home in listed if os.access(os.path.join(home, "bin", "nvcc"), os.X_OK)]
+
+
+def _nvcc_version(home: str) -> str:
+    """The CUDA that an nvcc says it is of, such as 12.9; '' where it does not."""
+    try:
+        done = subprocess.run(
+            [os.path.join(home, "bin", "nvcc"), "--version"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            errors="replace",
+            timeout=60,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    found = re.search(r"\brelease (\d+\.\d+)", done.stdout)
+    return found[1] if found else ""
+
+
+def cuda_of(engine: Path) -> str:
+    """Return the CUDA that an engine's torch is built for, such as 13.0; '' where nothing installed tells."""
+    return kernels.cuda_of({name: version_of(engine, name.replace("-", "_")) for name in kernels.CUDA_NAMES})
+
+
+def gone(home: str) -> bool:
+    """Tell whether a toolkit that was proved has no nvcc any more. One that this user may not look into is there."""
+    try:
+        os.stat(os.path.join(home, "bin", "nvcc"))
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _run(engine: Path, scratch: Path, code: str, arguments: Sequence[str] = (), home: str = "") -> str:
@@ -188,7 +242,8 @@ def prove(engine: Path, scratch: Path) -> dict[str, Any]:
         lay_toolkit(engine)
     except (OSError, subprocess.CalledProcessError) as error:
         doubts.append(f"the engine's CUDA packages could not be laid out ({error})")
-    homes = _homes(engine)
+    passed_over: list[str] = []
+    homes = _homes(engine, passed_over)
     try:
         record.update(json.loads(_run(engine, scratch, _ASK, home=homes[0] if homes else "").strip().splitlines()[-1]))
     except (ProofError, ValueError, IndexError, OSError) as error:
@@ -200,7 +255,8 @@ def prove(engine: Path, scratch: Path) -> dict[str, Any]:
             break
         except (ProofError, OSError) as error:
             doubts.append(f"{home}/bin/nvcc cannot compile FlashInfer's kernels: {error}")
-    if not homes:
+    doubts += passed_over
+    if not homes and not passed_over:
         doubts.append("there is no nvcc")
     if record["jit_cache"] and not record["compiler"]:
         record["why"] = (

@@ -82,7 +82,7 @@ def read(pins: Iterable[Pinned]) -> Kernels:
         flashinfer=versions.get(FLASHINFER, ""),
         cubin=versions.get(CUBIN, ""),
         jit_cache=versions.get(JIT_CACHE, ""),
-        cuda=_cuda(versions),
+        cuda=cuda_of(versions),
         nvcc=_series(versions.get(NVCC, "") or versions.get(f"{NVCC}-cu12", "")),
     )
 
@@ -91,8 +91,13 @@ def _series(version: str) -> str:
     return ".".join(version.split(".")[:2]) if version else ""
 
 
-def _cuda(versions: Mapping[str, str]) -> str:
-    """The CUDA of an engine: as torch's local version has it, else that of the runtime library which torch pins."""
+# Of these distributions an engine's CUDA is read.
+CUDA_NAMES = ("torch", "nvidia-cuda-runtime", "nvidia-cuda-runtime-cu12")
+
+
+def cuda_of(versions: Mapping[str, str]) -> str:
+    """Return the CUDA of an engine, such as 13.0, from versions by distribution ('' where they do not tell): as torch's local
+    version has it, else that of the runtime library which torch pins."""
     label = re.search(r"\+cu(\d+)$", versions.get("torch", ""))
     if label:
         return f"{label[1][:-1]}.{label[1][-1]}"

@@ -35,6 +35,7 @@ class Difference:
     drop_ins: tuple[Mapping[str, Any], ...] = ()
     drift: tuple[str, ...] = ()
     replaced: tuple[str, ...] = ()
+    replaced_driver: tuple[str, ...] = ()
 
 
 FACTS = ("release", "kind", "gpus", "address", "port", "weights")
@@ -73,6 +74,7 @@ def compare_host(host: str, services: Sequence[Mapping[str, Any]], found: Mappin
                 drop_ins=tuple(seen.get("drop_ins", ())),
                 drift=tuple(seen.get("drift", ())),
                 replaced=tuple(seen.get("replaced", ())),
+                replaced_driver=tuple(seen.get("replaced_driver", ())),
             )
         )
     return differences

@@ -58,7 +58,11 @@ def _of_engine(engine: Path) -> dict[str, Any]:
     if not kernels.wanted(release, accelerator):
         return {"environment": {}, "guessed": False}
     if isinstance(marker.get("kernels"), dict):
-        return {"environment": kernels.environment(release, accelerator, marker["kernels"]), "guessed": False}
+        record = marker["kernels"]
+        # A toolkit of the host's may go after the proof, and its name would keep FlashInfer and DeepGEMM from all others.
+        if record.get("compiler") and kernel_proof.gone(str(record["compiler"])):
+            record = {**record, "compiler": "", "cuobjdump": False}
+        return {"environment": kernels.environment(release, accelerator, record), "guessed": False}
     looked = kernel_proof.look(engine)
     # A compiler of the host's own is found without being named.
     environment = {} if looked["compiler"] else kernels.environment(release, accelerator, looked)

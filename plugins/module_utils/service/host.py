@@ -148,10 +148,11 @@ def watch(pending: Mapping[str, int], seen: Mapping[str, str], wait: float) -> l
 
 def _put_back(unit: str, text: str) -> bool:
     """Whether a unit is another one now; not where the file was this, or cannot be written."""
-    if text == (UNITS / unit).read_text():
-        return False
+    file = HostFile(str(UNITS / unit), text, 0o644)
     try:
-        HostFile(str(UNITS / unit), text, 0o644).write()
+        if file.current() == text:
+            return False
+        file.write()
     except OSError:
         return False
     return True

@@ -37,7 +37,8 @@ class HostFile:
     def write(self) -> None:
         """Replace the file whole; its content is never readable under a wider mode, not for an instant.
 
-        Raises OSError with the file's own name, also of a full disk; the file from before is whole then.
+        Raises OSError with the file's own name, also of a full disk; the file from before is whole then. Raises LabelError, which
+        is one too, where the new file is there and SELinux's tool could not give it its type.
         """
         path = Path(self.path)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700 if self.secret else 0o755)

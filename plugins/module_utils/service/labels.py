@@ -11,6 +11,7 @@ What is asked for lies in files that need no tool to be read; what is changed go
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -26,8 +27,17 @@ NOTE = "var/lib/vllm/selinux.json"
 _LIMIT = 300.0
 
 
-class LabelError(Exception):
-    """A tool of SELinux that failed, with what it said."""
+class LabelError(OSError):
+    """A tool of SELinux that failed: its command as `filename`, what it said as `strerror`.
+
+    A file that got no type was not written as it should be, so that whoever can go on without a file can without its type.
+    """
+
+    def __init__(self, command: Sequence[str], said: str) -> None:
+        super().__init__(errno.EIO, said, " ".join(command))
+
+    def __str__(self) -> str:
+        return f"{self.filename}: {self.strerror}"
 
 
 @dataclass(frozen=True)
@@ -202,6 +212,6 @@ def _run(command: Sequence[str]) -> None:
     try:
         done = subprocess.run(list(command), capture_output=True, text=True, check=False, timeout=_LIMIT)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise LabelError(f"{' '.join(command)}: {error}") from error
+        raise LabelError(command, str(error)) from error
     if done.returncode != 0:
-        raise LabelError(f"{' '.join(command)}: {' '.join((done.stderr or done.stdout).split())}")
+        raise LabelError(command, " ".join((done.stderr or done.stdout).split()) or f"status {done.returncode}")

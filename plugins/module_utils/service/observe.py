@@ -18,7 +18,12 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.service import gene
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.decide import Observed
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.options import origin, read_command
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.render import MARK
-from ansible_collections.baremetal.vllm.plugins.module_utils.service.replaced import processes, replaced
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.replaced import (
+    driver_ahead,
+    loaded_driver,
+    processes,
+    replaced,
+)
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.secrets import IDENTITY
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.unitdiff import gpus_of, kind_of
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.unitfile import (
@@ -62,7 +67,8 @@ def foreign_units(units: Sequence[str]) -> list[str]:
 def observe(units: Sequence[str], identity: str | None, fresh: Collection[str] = ()) -> Sight:
     """Every planned unit as found. `identity` is that of the planned secrets, None where it cannot be known.
 
-    Units in `fresh` shall not go on with libraries that were replaced under them; of others these are not asked here.
+    Units in `fresh` shall not go on with libraries that were replaced under them; of others these are not asked here. Those
+    under which the driver was replaced go on in any case: they would not start again.
     """
     texts = installed_units()
     states = systemd.show([*units, *texts])
@@ -76,7 +82,7 @@ def observe(units: Sequence[str], identity: str | None, fresh: Collection[str] =
         whole = whole and environment is not None
         earlier = [generation.texts[unit] for generation in kept if unit in generation.texts]
         seen = _observed(texts.get(unit), states[unit], environment, identity, earlier)
-        observed[unit] = replace(seen, replaced=tuple(outdated(states[unit]))) if unit in fresh else seen
+        observed[unit] = replace(seen, replaced=tuple(renewable(states[unit]))) if unit in fresh else seen
     return Sight(observed, texts, states, whole)
 
 
@@ -103,6 +109,13 @@ def _observed(
 def outdated(state: systemd.State) -> list[str]:
     """Paths of programs and libraries that were replaced under a unit's processes."""
     return replaced(processes(state.control_group, state.main_pid))
+
+
+def renewable(state: systemd.State) -> list[str]:
+    """The same where a restart takes the new ones up; nothing where the driver's are among them, and the kernel has not
+    followed."""
+    paths = outdated(state)
+    return [] if driver_ahead(paths, loaded_driver()) else paths
 
 
 def older(state: systemd.State, path: Path) -> bool:
@@ -166,6 +179,7 @@ def facts(unit: str, text: str | None, state: systemd.State) -> dict[str, Any]:
         drift.append("unit file edited by hand")
     if older(state, UNITS / unit):
         drift.append("process older than its unit file")
+    old = outdated(state)
     return {
         **held,
         "state": f"{state.active} ({state.sub})",
@@ -178,5 +192,6 @@ def facts(unit: str, text: str | None, state: systemd.State) -> dict[str, Any]:
         "port": int(port) if port.isdecimal() else None,
         "weights": origin(" ".join(command.model)),
         "drift": drift,
-        "replaced": outdated(state),
+        "replaced": old,
+        "replaced_driver": driver_ahead(old, loaded_driver()),
     }

@@ -9,14 +9,16 @@ the zones' rules; ufw gets rules with a comment of ours (ufw(8)). Either is foun
 
 from __future__ import annotations
 
+import ipaddress
 import os
-import re
 import shlex
 import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from ansible_collections.baremetal.vllm.plugins.module_utils.service import firewall_lists
 
 POLICIES = Path("/etc/firewalld/policies")
 # Of everything that is ours: policies are vllm-NAME, comments "baremetal.vllm NAME".
@@ -26,11 +28,6 @@ _LIMIT = 60.0
 VRRP = "vrrp"
 # By its number firewalld knows it on hosts without /etc/protocols too.
 _VRRP_NUMBER = 112
-
-
-_PORTS = re.compile(r"(?m)(?:(?<=\s)|(?<=\")|^)(\d{1,5})(?:[-:](\d{1,5}))?(?=/tcp|\"|\s+(?:\(v6\)\s+)?ALLOW)")
-# firewalld's own services at ports that a gateway may have.
-_SERVICES = {80: "http", 443: "https"}
 
 
 class OpeningError(Exception):
@@ -54,11 +51,10 @@ class Opening:
 
     @property
     def rules(self) -> list[tuple[str, str]]:
-        """Each rule as (source, port), "" from anybody; the port is VRRP where the protocol is."""
-        return [
-            *((source, str(port)) for port in self.ports for source in self.sources or ("",)),
-            *((peer, VRRP) for peer in self.peers),
-        ]
+        """Each rule once as (source, port), "" from anybody; the port is VRRP where the protocol is."""
+        sources = [plain(source) for source in self.sources] or [""]
+        rules = [(source, str(port)) for port in self.ports for source in sources]
+        return list(dict.fromkeys([*rules, *((plain(peer), VRRP) for peer in self.peers)]))
 
 
 @dataclass(frozen=True)
@@ -71,6 +67,22 @@ class Change:
     before: str = ""
     after: str = ""
     warning: str = ""
+
+
+def plain(source: str) -> str:
+    """A source in the one form that ufw shows it in, whichever it was written in: "" for anybody, no length for one address, no
+    bits of a host for a network. Without it a rule that is there would be added and taken away in turn.
+
+    >>> [plain(source) for source in ("0.0.0.0/0", "::/0", "10.0.0.5/32", "10.0.0.5/24", "FD00:0::/64")]
+    ['', '', '10.0.0.5', '10.0.0.0/24', 'fd00::/64']
+    """
+    try:
+        network = ipaddress.ip_network(source, strict=False)
+    except ValueError:
+        return source
+    if network.prefixlen == 0:
+        return ""
+    return str(network.network_address) if network.prefixlen == network.max_prefixlen else str(network)
 
 
 def policy_text(opening: Opening) -> str:
@@ -120,7 +132,7 @@ def ufw_rules(shown: str, name: str) -> list[tuple[str, str]]:
             port = port or rule[rule.index("port") + 1]
         else:
             source, port = "any", rule[0].partition("/")[0]
-        found.append(("" if source == "any" else source, port))
+        found.append(("" if source == "any" else plain(source), port))
     return found
 
 
@@ -144,31 +156,25 @@ def ufw_runs() -> bool:
 
 
 def held_closed(ports: Sequence[int]) -> dict[str, list[int]]:
-    """Of these ports, by firewall those that no rule of it speaks of. Raises OpeningError where it cannot be asked.
+    """Of these ports, by firewall those that no rule of it lets anybody in to. Raises OpeningError where it cannot be asked.
 
     Whom a rule lets in is for the one who wrote it to say; that there is none is what nobody sees on the host itself.
     """
     found = {}
     try:
         if firewalld_runs():
-            text = "".join(_tool(["firewall-cmd", word]).stdout for word in ("--list-all-zones", "--list-all-policies"))
-            services = {
-                match for line in re.findall(r"^\s*services: (.*)$", text, re.MULTILINE) for match in line.split()
-            }
-            known = [port for port, service in _SERVICES.items() if service in services]
-            found["firewalld"] = [port for port in ports if port not in known and not _spoken_of(port, text)]
+            words = ("--list-all-zones", "--list-all-policies", "--get-default-zone")
+            zones, policies, default = (_tool(["firewall-cmd", word]).stdout for word in words)
+            found["firewalld"] = [
+                port for port in ports if not firewall_lists.firewalld(port, zones, policies, default.strip())
+            ]
         if ufw_runs():
-            text = _tool(["ufw", "status"]).stdout
-            found["ufw"] = [port for port in ports if not _spoken_of(port, text)]
+            # Only verbose tells the default, and an application's ports beside its name.
+            status = _tool(["ufw", "status", "verbose"]).stdout
+            found["ufw"] = [port for port in ports if not firewall_lists.ufw(port, status)]
     except OpeningError as error:
         raise OpeningError(f"{error}, so nobody knows whether it lets in port {', '.join(map(str, ports))}") from error
     return {firewall: closed for firewall, closed in found.items() if closed}
-
-
-def _spoken_of(port: int, text: str) -> bool:
-    """Whether a port, or a range that holds it, stands in a listing: 8001/tcp, 8000-8100/tcp, 8000:8100/tcp, port="8001",
-    and ufw's lines that begin with it."""
-    return any(int(first) <= port <= int(last or first) for first, last in _PORTS.findall(text))
 
 
 def look(name: str, opening: Opening | None) -> list[Change]:

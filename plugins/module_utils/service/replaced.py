@@ -6,17 +6,24 @@ with ` (deleted)`. dpkg and rpm replace files by renaming new ones over them.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
 PROC = Path("/proc")
 CGROUPS = Path("/sys/fs/cgroup")
+MODULE = Path("/sys/module/nvidia/version")
 # Where packages and engines put what runs. All else that is mapped and gone was never a library: shared memory, code that
 # was made at run time, a temporary file.
 _PLACES = ("/usr/", "/lib", "/bin/", "/sbin/", "/opt/")
 # What dpkg and rpm may have renamed an old file to before they removed it.
 _ASIDE = re.compile(r"(\.dpkg-(tmp|old)|;[0-9a-f]{8})$")
+# A library of NVIDIA's driver, which has the driver's version in its name and serves the kernel's module of that version only
+# (https://docs.nvidia.com/deploy/cuda-compatibility/). The container toolkit's libraries have versions of their own, below 100.
+_DRIVER = re.compile(r"(lib(?:cuda|cudadebugger|nvcuvid|nvoptix|nvidia-[\w-]+|\w+_nvidia)\.so)\.\d{3,}\.\d+(?:\.\d+)?")
+# Packages of CUDA's forward compatibility: a libcuda that is made for an earlier module.
+_COMPAT = "/compat/"
 # Kept in the JSON in full; beyond these a line only counts them.
 SHOWN = 3
 
@@ -43,6 +50,29 @@ def replaced(pids: Iterable[int]) -> list[str]:
         except OSError:
             continue
     return sorted(found)
+
+
+def loaded_driver() -> str:
+    """The version of the NVIDIA module in the kernel, such as 535.154.05; "" where there is none."""
+    try:
+        return MODULE.read_text().strip()
+    except OSError:
+        return ""
+
+
+def driver_ahead(paths: Iterable[str], loaded: str) -> list[str]:
+    """Of replaced paths those of NVIDIA's driver in whose place there is none of the version `loaded` in the kernel.
+
+    A process that starts now finds libraries of another driver, or none, and CUDA fails in it: the one that goes on with the
+    removed files is the last one until the module is exchanged.
+    """
+    found = []
+    for path in paths:
+        folder, _, name = path.rpartition("/")
+        library = _DRIVER.fullmatch(name)
+        if library and _COMPAT not in path and not (loaded and os.path.exists(f"{folder}/{library[1]}.{loaded}")):
+            found.append(path)
+    return found
 
 
 def processes(control_group: str, main: int) -> list[int]:

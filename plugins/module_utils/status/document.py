@@ -81,9 +81,18 @@ def fleet_problems(fleet: Fleet) -> list[str]:
 
 def notices(fleet: Fleet) -> list[str]:
     """What is no fault of the fleet, and is better known before it becomes one."""
-    lines, restart = [], False
+    lines, restart, drivers = [], False, []
     for host in fleet.hosts:
-        old = [endpoint for endpoint in host.endpoints if endpoint.replaced]
+        held = [endpoint for endpoint in host.endpoints if endpoint.replaced_driver]
+        old = [endpoint for endpoint in host.endpoints if endpoint.replaced and endpoint not in held]
+        if held:
+            drivers.append(host.name)
+            files = told({path for endpoint in held for path in endpoint.replaced_driver})
+            models = ", ".join(endpoint.model for endpoint in held)
+            lines.append(
+                f"{host.name}: {models}: an update replaced the NVIDIA driver's libraries ({files}) under the running process,"
+                " and the kernel has the module from before: CUDA would fail in a restarted engine"
+            )
         if old:
             restart = True
             files = told({path for endpoint in old for path in endpoint.replaced})
@@ -92,6 +101,11 @@ def notices(fleet: Fleet) -> list[str]:
         lines += [f"{host.name}: {line}" for line in _upkeep(host.upkeep)]
     if restart:
         lines.append("rollout.yml -e rollout_restart_replaced=true restarts these engines, host by host")
+    if drivers:
+        lines.append(
+            f"driver.yml --limit {','.join(drivers)} brings the kernel's module to these libraries (anew, or by a reboot with"
+            " -e nvidia_driver_reboot=true); until then no rollout restarts these engines for libraries"
+        )
     for gateway in fleet.gateways:
         for unit, paths in gateway.replaced.items():
             verb = "reload" if unit.startswith("haproxy") else "restart"

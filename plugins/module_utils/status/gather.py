@@ -20,7 +20,7 @@ class Endpoint:
     `since`: ISO 8601 by the host's clock, `seconds` the age of its process, both None where nothing runs; `health`:
     `ANSWERS`, `FAILS` or `NOT_ASKED`, with `why` and how many seconds the request took; `gateways`: what each gateway
     makes of it; `drift`: how it differs from the plan, one line each; `replaced`: paths of programs and libraries that an
-    update replaced under it.
+    update replaced under it; `replaced_driver`: those of the driver's among them that the module in the kernel is not of.
     """
 
     host: str
@@ -39,6 +39,7 @@ class Endpoint:
     drift: tuple[str, ...]
     drop_ins: tuple[str, ...] = ()
     replaced: tuple[str, ...] = ()
+    replaced_driver: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -187,6 +188,7 @@ def _endpoint(
         drift=tuple(_drift(difference)),
         drop_ins=tuple(item["path"] for item in difference.drop_ins),
         replaced=difference.replaced,
+        replaced_driver=difference.replaced_driver,
     )
 
 

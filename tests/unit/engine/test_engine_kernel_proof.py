@@ -31,11 +31,19 @@ def gen_jit_spec(name, sources):
     assert os.environ["FLASHINFER_CUDA_ARCH_LIST"]
     return Spec(name, sources)
 """
-NVCC = '#!/bin/sh\n{says}\nexec c++ -x c++ -fPIC -c /dev/null -o "$4"\n'
+NVCC = '#!/bin/sh\n[ "$1" != --version ] || exec echo "Cuda compilation tools, release {release}, V{release}.88"\n{says}\nexec c++ -x c++ -fPIC -c /dev/null -o "$4"\n'
 
 
-def lay(engine: Path, *, nvcc: str = "", compiled: bool = False, runtime: bool = True) -> Path:
-    """An engine with the stand-ins; `nvcc` is what its nvcc does first."""
+def lay(
+    engine: Path,
+    *,
+    nvcc: str = "",
+    compiled: bool = False,
+    runtime: bool = True,
+    cuda: str = "13.0",
+    release: str = "13.0",
+) -> Path:
+    """An engine with the stand-ins; `nvcc` is what its nvcc does first, `cuda` that of its torch, `release` that of its nvcc."""
     site = engine / f"lib/python3.{sys.version_info[1]}/site-packages"
     jit = site / "flashinfer" / "jit"
     jit.mkdir(parents=True)
@@ -50,6 +58,7 @@ def lay(engine: Path, *, nvcc: str = "", compiled: bool = False, runtime: bool =
         (jit / "compiled").touch()
     for name, version in (
         ("flashinfer_python", "0.7.2.post1"),
+        *([("torch", "2.11.0"), ("nvidia_cuda_runtime", f"{cuda}.96")] if cuda else []),
         *([("flashinfer_jit_cache", "0.7.2.post1+cu130")] * compiled),
     ):
         info = site / f"{name}-{version}.dist-info"
@@ -59,7 +68,7 @@ def lay(engine: Path, *, nvcc: str = "", compiled: bool = False, runtime: bool =
     for directory in ("bin", "include", "lib", "nvvm"):
         (packages / directory).mkdir(parents=True)
     if nvcc:
-        (packages / "bin" / "nvcc").write_text(NVCC.format(says=nvcc))
+        (packages / "bin" / "nvcc").write_text(NVCC.format(says=nvcc, release=release))
         (packages / "bin" / "nvcc").chmod(0o755)
     if runtime:
         empty = ["c++", "-shared", "-x", "c++", os.devnull, "-o", str(packages / "lib" / "libcudart.so.13")]
@@ -146,11 +155,29 @@ def test_a_cuobjdump_is_one_whose_words_deepgemm_reads(tmp_path: Path, line: str
     assert proved(engine, tmp_path)["cuobjdump"] is usable
 
 
-def test_the_hosts_own_compiler_comes_after_the_engines(tmp_path: Path) -> None:
-    engine = lay(tmp_path / "0.33.0", nvcc="exit 1")
-    host = lay(tmp_path / "elsewhere", nvcc=":")
+@pytest.mark.parametrize(
+    ("cuda", "release", "taken"),
+    [("13.0", "13.0", True), ("13.0", "13.2", True), ("13.0", "12.9", False), ("", "13.0", False), ("13.0", "", False)],
+)
+def test_the_hosts_own_compiler_comes_after_the_engines_where_it_is_of_its_cuda(
+    tmp_path: Path, cuda: str, release: str, taken: bool
+) -> None:
+    engine = lay(tmp_path / "0.33.0", nvcc="exit 1", cuda=cuda)
+    host = lay(tmp_path / "elsewhere", nvcc=":", release=release)
     (tmp_path / "usr-local-cuda").symlink_to(kernel_proof.lay_toolkit(host) or "")
-    assert proved(engine, tmp_path)["compiler"] == str(tmp_path / "usr-local-cuda")
+    record = proved(engine, tmp_path)
+    assert record["compiler"] == (str(tmp_path / "usr-local-cuda") if taken else "")
+    assert kernel_proof.look(engine)["compiler"] == record["compiler"]
+    assert ("/usr-local-cuda/bin/nvcc is of " in record["why"]) is not taken
+
+
+def test_a_toolkit_without_its_nvcc_is_gone(tmp_path: Path) -> None:
+    home = kernel_proof.lay_toolkit(lay(tmp_path / "0.33.0", nvcc=":"))
+    assert home is not None
+    assert not kernel_proof.gone(str(home))
+    next((tmp_path / "0.33.0").rglob("nvidia/cu13/bin/nvcc")).unlink()
+    assert kernel_proof.gone(str(home))
+    assert kernel_proof.gone(str(tmp_path / "none"))
 
 
 def test_compiled_kernels_do_without_a_compiler_and_deepgemm_does_not(tmp_path: Path) -> None:

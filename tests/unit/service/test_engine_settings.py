@@ -20,6 +20,13 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.service.unitfile im
 SAMPLER, HOME, DEEP_GEMM = "VLLM_USE_FLASHINFER_SAMPLER", "CUDA_HOME", "VLLM_USE_DEEP_GEMM"
 NOTHING: dict[str, Any] = {"flashinfer": "0.7.2.post1", "cubin": "", "jit_cache": "", "compiler": "", "why": "x"}
 COMPILER = {**NOTHING, "compiler": "/opt/vllm/0.33.0/cuda", "cuobjdump": True}
+GONE = kernel_proof.gone
+
+
+@pytest.fixture(autouse=True)
+def toolkits_that_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the paths named here none is on this machine."""
+    monkeypatch.setattr(kernel_proof, "gone", lambda home: False)
 
 
 def installed_engine(
@@ -80,6 +87,25 @@ def test_a_unit_is_told_what_its_engine_proved(
     assert not edited(resolved["text"])
     if told(planned) == expected:
         assert resolved == planned
+
+
+@pytest.mark.parametrize(
+    ("jit_cache", "expected"), [("", {SAMPLER: "0", DEEP_GEMM: "0"}), ("0.7.2.post1+cu130", {DEEP_GEMM: "0"})]
+)
+def test_a_compiler_that_was_proved_and_is_gone_is_none(
+    unit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jit_cache: str, expected: dict[str, str]
+) -> None:
+    monkeypatch.setattr(kernel_proof, "gone", GONE)
+    nvcc = tmp_path / "cuda" / "bin" / "nvcc"
+    nvcc.parent.mkdir(parents=True)
+    nvcc.touch()
+    record = {**COMPILER, "jit_cache": jit_cache, "compiler": str(tmp_path / "cuda")}
+    planned = sent(unit, installed_engine(tmp_path, record))
+    (there,) = engine_settings.resolve([planned], {}, ())
+    assert told(there) == {HOME: str(tmp_path / "cuda")}
+    nvcc.unlink()
+    (gone,) = engine_settings.resolve([planned], {}, ())
+    assert told(gone) == expected
 
 
 def test_what_was_written_once_stays_and_restarts_nobody(unit: Any, tmp_path: Path) -> None:
@@ -148,9 +174,9 @@ def test_an_engine_from_before_on_a_host_with_its_own_toolkit_needs_nothing(
 ) -> None:
     nvcc = tmp_path / "cuda" / "bin" / "nvcc"
     nvcc.parent.mkdir(parents=True)
-    nvcc.write_text("#!/bin/sh\n")
+    nvcc.write_text("#!/bin/sh\necho 'Cuda compilation tools, release 13.0, V13.0.88'\n")
     nvcc.chmod(0o755)
     monkeypatch.setattr(kernel_proof, "SYSTEM_PATH", str(tmp_path / "none"))
     monkeypatch.setattr(kernel_proof, "DEFAULT_HOME", str(tmp_path / "cuda"))
-    planned = sent(unit, before_records(tmp_path))
+    planned = sent(unit, before_records(tmp_path, "torch-2.11.0+cu130"))
     assert engine_settings.resolve([planned], {}, ()) == [planned]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.baremetal.vllm.plugins.module_utils.service import generations, host, systemd
+from ansible_collections.baremetal.vllm.plugins.module_utils.service import generations, host, labels, systemd
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.decide import Step
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.hostfile import HostFile
 
@@ -104,16 +104,31 @@ def test_nothing_is_stopped_where_a_unit_cannot_be_written(called: list[str], mo
     assert not any("vllm-old" in call or "restart" in call for call in called), called
 
 
-def test_a_failed_unit_is_stopped_where_its_earlier_file_cannot_come_back(
-    called: list[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device", "/x"),
+        labels.LabelError(["restorecon", "-R", "/x"], "No such file or directory"),
+    ],
+)
+def test_a_failed_unit_is_stopped_where_its_earlier_file_cannot_come_back_and_the_others_are_seen_to(
+    called: list[str], monkeypatch: pytest.MonkeyPatch, error: OSError
 ) -> None:
-    generations.write_generation(host.GENERATIONS, [unit("earlier")])
+    units = [{**unit("earlier"), "unit": f"vllm-{name}.service"} for name in ("a", "gone", "b")]
+    generations.write_generation(host.GENERATIONS, units)
     generations.set_outcome(host.GENERATIONS, 1, "active")
-    (host.UNITS / "vllm-m.service").write_text("new")
+    for name in ("a", "b"):
+        (host.UNITS / f"vllm-{name}.service").write_text("new")
 
     def refuse(self: HostFile) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device", self.path)
+        if self.path.endswith("vllm-a.service"):
+            raise error
 
     monkeypatch.setattr(HostFile, "write", refuse)
-    assert host.restore(2, ["vllm-m.service"]) == {"vllm-m.service": "stopped"}
-    assert "systemctl stop vllm-m.service" in called
+    assert host.restore(2, [each["unit"] for each in units]) == {
+        "vllm-a.service": "stopped",
+        "vllm-gone.service": "restored",
+        "vllm-b.service": "restored",
+    }
+    assert "systemctl stop vllm-a.service" in called
+    assert "systemctl restart --no-block vllm-gone.service vllm-b.service" in called

@@ -96,6 +96,59 @@ def test_only_units_that_shall_be_fresh_are_looked_at_for_a_restart(
     assert {unit: each.replaced for unit, each in seen.items()} == {units[0]: (), units[1]: (str(program),)}
 
 
+DRIVER = [
+    ("libcuda.so.535.154.05", [], True),
+    ("libcuda.so.535.154.05", ["libcuda.so.535.183.01"], True),
+    ("libnvidia-ml.so.535.154.05", ["libnvidia-ml.so.535.183.01"], True),
+    ("libnvidia-ptxjitcompiler.so.550.40", [], True),
+    ("libnvcuvid.so.535.154.05", [], True),
+    # Installed anew, or the module has followed.
+    ("libcuda.so.535.154.05", ["libcuda.so.535.154.05"], False),
+    ("libcuda.so.525.60.13", ["libcuda.so.535.154.05"], False),
+    # Not the driver's, or not made for one module.
+    ("libnvidia-container.so.1.17.4", [], False),
+    ("libcudart.so.12.4.127", [], False),
+    ("compat/libcuda.so.550.54.15", [], False),
+    ("libc.so.6", [], False),
+]
+
+
+@pytest.mark.parametrize(("gone", "there", "ahead"), DRIVER)
+def test_a_driver_is_ahead_where_none_of_the_loaded_modules_version_is_left(
+    tmp_path: Path, gone: str, there: list[str], ahead: bool
+) -> None:
+    for name in there:
+        (tmp_path / name).touch()
+    path = f"{tmp_path}/{gone}"
+    assert replaced.driver_ahead([path], "535.154.05") == ([path] if ahead else [])
+
+
+def test_without_a_module_no_library_of_a_driver_serves(tmp_path: Path) -> None:
+    (tmp_path / "libcuda.so.535.183.01").touch()
+    path = f"{tmp_path}/libcuda.so.535.154.05"
+    assert replaced.driver_ahead([path], "") == [path]
+
+
+def test_a_unit_under_which_the_driver_was_replaced_is_never_restarted_for_libraries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replaced, "MODULE", tmp_path / "version")
+    monkeypatch.setattr(observe, "UNITS", tmp_path)
+    monkeypatch.setattr(observe, "GENERATIONS", tmp_path)
+    unit, libc, libcuda = "vllm-a.service", "/usr/lib/libc.so.6", f"{tmp_path}/libcuda.so.535.154.05"
+    show = systemd.parse_show(f"Id={unit}\nActiveState=active\nMainPID={os.getpid()}\n")
+    monkeypatch.setattr(systemd, "show", lambda names: show)
+    monkeypatch.setattr(observe, "replaced", lambda pids: [libc, libcuda])
+    (tmp_path / "version").write_text("535.154.05\n")
+    assert observe.observe([unit], "", [unit]).observed[unit].replaced == ()
+    told = observe.facts(unit, "[Service]\n", show[unit])
+    assert (told["replaced"], told["replaced_driver"]) == ([libc, libcuda], [libcuda])
+    # The module of the new libraries is loaded: an engine that still has the old ones is one like any other.
+    (tmp_path / "version").write_text("535.183.01\n")
+    (tmp_path / "libcuda.so.535.183.01").touch()
+    assert observe.observe([unit], "", [unit]).observed[unit].replaced == (libc, libcuda)
+
+
 @pytest.mark.parametrize(
     ("paths", "words"),
     [

@@ -144,3 +144,13 @@ def test_files_of_an_engine_get_the_types_of_the_policy(root: Path) -> None:
     (root / "opt/vllm/0.33.0").mkdir(parents=True)
     labels.restore(["/opt/vllm/0.33.0", "/opt/vllm/python"], root)
     assert calls(root) == ["restorecon -R /opt/vllm/0.33.0"]
+
+
+def test_a_restorecon_that_fails_is_an_error_of_a_file_in_words(root: Path) -> None:
+    """What every module that writes files makes a message of: `filename` and `strerror`."""
+    (root / "etc/systemd").mkdir(parents=True)
+    (root.parent / "bin" / "restorecon").write_text("#!/bin/sh\necho 'Operation not supported' >&2\nexit 255\n")
+    with pytest.raises(OSError, match="Operation not supported") as failed:
+        labels.restore(["/etc/systemd"], root)
+    assert (failed.value.filename, failed.value.strerror) == ("restorecon -R /etc/systemd", "Operation not supported")
+    assert str(failed.value) == "restorecon -R /etc/systemd: Operation not supported"

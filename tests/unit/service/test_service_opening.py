@@ -14,7 +14,7 @@ ENGINES = Opening("engines", (8001, 8002), ("10.0.0.5", "fd00::/64"))
 DOOR = Opening("gateway", (443,), (), ("10.0.0.6",))
 # ufw 0.36.2 as it was seen in the lab: rules are shown in its own words, and one that is there is skipped.
 UFW = r"""
-import pathlib, sys
+import ipaddress, pathlib, sys
 home = pathlib.Path(__file__).parent
 rules = home / "ufw.rules"
 words = [word for word in sys.argv[1:] if word != "--force"]
@@ -25,13 +25,17 @@ def shown(rest):
         at = rest.index("comment")
         rest, comment = rest[:at], f" comment '{rest[at + 1]}'"
     pairs = dict(zip(rest[::2], rest[1::2]))
-    source, port = pairs["from"], rest[rest.index("port") + 1] if "port" in rest else ""
+    source = pairs["from"]
+    if source != "any":
+        network = ipaddress.ip_network(source, strict=False)
+        source = "any" if network.prefixlen == 0 else str(network).replace("/32", "").replace("/128", "")
+    port = rest[rest.index("port") + 1] if "port" in rest else ""
     if not port:
         return f"ufw allow from {source} proto {pairs['proto']}" + comment
     if source == "any":
         return f"ufw allow {port}/tcp" + comment
     return f"ufw allow from {source} to any port {port} proto tcp" + comment
-if words == ["status"]:
+if words in (["status"], ["status", "verbose"]):
     print("Status: " + (home / "ufw.status").read_text())
 elif words == ["show", "added"]:
     print("Added user rules (see 'ufw status' for running firewall):")
@@ -41,6 +45,8 @@ elif words[0] == "--dry-run":
 elif words[0] == "allow":
     if (home / "ufw.broken").exists():
         sys.exit("ERROR: problem running iptables")
+    if shown(words[1:]) in kept:
+        sys.exit(print("Skipping adding existing rule"))
     rules.write_text("\n".join([*kept, shown(words[1:])]) + "\n")
 elif words[:2] == ["delete", "allow"]:
     line = shown(words[2:])
@@ -66,11 +72,16 @@ elif word == "--reload":
 elif word in ("--list-all-zones", "--list-all-policies"):
     listing = home / word[2:]
     print(listing.read_text() if listing.exists() else "public (active)\\n  services: ssh\\n  ports: ")
+elif word == "--get-default-zone":
+    print("public")
 elif word.startswith("--info-policy="):
     sys.exit(0 if loaded.exists() and word.partition("=")[2] in loaded.read_text().split() else 112)
 else:
     sys.exit(f"no such stand-in: {word}")
 """
+
+
+BOUND = "public (active)\n  target: default\n  interfaces: eth0\n  services: ssh\n  rich rules: \n"
 
 
 @pytest.fixture
@@ -128,6 +139,33 @@ def test_ufw_lets_the_sources_in_once_and_by_no_other_name(tools: Path) -> None:
         "ufw allow from 10.9.9.9 to any port 8001 proto tcp",
         "ufw allow 22/tcp comment 'ssh'",
     ]
+
+
+@pytest.mark.parametrize(
+    "sources",
+    [
+        ("0.0.0.0/0",),
+        ("::/0",),
+        ("0.0.0.0/0", "::/0"),
+        ("10.0.0.5/32", "10.0.0.5"),
+        ("10.0.0.5/24", "fd00:0:0::1/64"),
+        ("0.0.0.0/0", "10.0.0.5"),
+    ],
+)
+def test_a_source_that_ufw_writes_in_another_way_is_opened_once_and_stays(
+    tools: Path, sources: tuple[str, ...]
+) -> None:
+    put(tools, "ufw", UFW)
+    (tools / "ufw.status").write_text("active")
+    asked = Opening("engines", (8001,), sources)
+    opening.apply("engines", asked)
+    kept = (tools / "ufw.rules").read_text()
+    for _ in range(2):
+        assert steps(asked) == []
+        opening.apply("engines", asked)
+        assert (tools / "ufw.rules").read_text() == kept
+    opening.apply("engines", None)
+    assert (tools / "ufw.rules").read_text().strip() == ""
 
 
 def test_ufw_that_is_off_opens_nothing_and_gives_back_what_is_there(tools: Path) -> None:
@@ -265,6 +303,26 @@ def test_no_ports_is_nothing_to_let_in(tools: Path) -> None:
             [443],
         ),
         ("public\n  ports: 18001/tcp 80010/tcp 800/tcp\n", "mine\n  ports: 443/tcp\n", [8001]),
+        # Rules that name no port, of what is bound to something.
+        ("public (active)\n  target: ACCEPT\n  interfaces: eth0\n", "", []),
+        ("public\n  target: ACCEPT\n  interfaces: \n  sources: \n", "", []),
+        ("trusted (active)\n  target: ACCEPT\n  interfaces: \n  sources: 10.0.0.0/8\n", "", []),
+        ("internal (active)\n  target: default\n  interfaces: eth1\n  protocols: tcp\n", "", []),
+        (f'{BOUND}\trule family="ipv4" source address="10.0.0.0/8" accept\n', "", []),
+        (f'{BOUND}\trule family="ipv4" source address="10.0.0.0/8" protocol value="tcp" accept\n', "", []),
+        ("", "mine (active)\n  target: ACCEPT\n  ingress-zones: ANY\n  egress-zones: HOST\n", []),
+        # The same of nobody: of nothing, of this host itself, of containers, of what is only passed on.
+        ("trusted\n  target: ACCEPT\n  interfaces: \n  sources: \n", "", [443, 8001]),
+        ("trusted (active)\n  target: ACCEPT\n  interfaces: lo\n  sources: \n", "", [443, 8001]),
+        ("docker (active)\n  target: ACCEPT\n  interfaces: docker0\n", "", [443, 8001]),
+        ("", "docker-forwarding (active)\n  target: ACCEPT\n  egress-zones: docker\n", [443, 8001]),
+        (f'{BOUND}\trule family="ipv4" source address="10.0.0.0/8" drop\n', "", [443, 8001]),
+        (f'{BOUND}\trule service name="ssh" accept\n\trule protocol value="112" accept\n', "", [443, 8001]),
+        (
+            "",
+            'ours (active)\n  target: CONTINUE\n  egress-zones: HOST\n\trule icmp-type name="x" accept\n',
+            [443, 8001],
+        ),
     ],
 )
 def test_ports_that_firewalld_says_nothing_of(tools: Path, zones: str, policies: str, closed: list[int]) -> None:
@@ -282,6 +340,22 @@ def test_ports_that_firewalld_says_nothing_of(tools: Path, zones: str, policies:
         ("To                         Action      From\n22/tcp                     ALLOW       Anywhere\n", [443, 8001]),
         ("443                        ALLOW       Anywhere\n8001/tcp (v6)              ALLOW       Anywhere (v6)\n", []),
         ("8000:8100/tcp              ALLOW       10.0.0.0/8\n443/udp                    ALLOW       Anywhere\n", [443]),
+        ("80,443/tcp (Nginx Full)    ALLOW IN    Anywhere\n10.0.0.7 8001/tcp on eth0  LIMIT IN    10.0.0.0/8\n", []),
+        ("80,443/udp                 ALLOW IN    Anywhere\n", [443, 8001]),
+        # Rules that name no port.
+        ("Anywhere                   ALLOW IN    10.0.0.0/8\n", []),
+        ("Anywhere (v6) on eth1      ALLOW IN    Anywhere (v6)\n", []),
+        ("Anywhere/tcp               ALLOW IN    10.0.0.0/8/tcp\n", []),
+        ("10.0.0.7                   ALLOW IN    10.0.0.0/8\n", []),
+        ("fd00::7                    ALLOW IN    fd00::/64\n", []),
+        ("Default: allow (incoming), allow (outgoing), disabled (routed)\n", []),
+        # The same of nobody who would be let in here.
+        ("Default: deny (incoming), allow (outgoing), allow (routed)\n", [443, 8001]),
+        ("Anywhere                   DENY IN     10.0.0.0/8\n", [443, 8001]),
+        ("Anywhere                   ALLOW OUT   Anywhere\n8001/tcp    ALLOW FWD   Anywhere\n", [443, 8001]),
+        ("Anywhere on lo             ALLOW IN    Anywhere\n", [443, 8001]),
+        ("Anywhere/vrrp              ALLOW IN    10.0.0.6/vrrp\n", [443, 8001]),
+        ("Anywhere/udp               ALLOW IN    Anywhere/udp\n", [443, 8001]),
     ],
 )
 def test_ports_that_ufw_says_nothing_of(tools: Path, listed: str, closed: list[int]) -> None:

@@ -263,6 +263,7 @@ def test_who_changes_the_fleet_is_found_at_any_keeper(registered: Any, lock: Any
 
 
 LIBC = "/usr/lib/x86_64-linux-gnu/libc.so.6"
+LIBCUDA = "/usr/lib/x86_64-linux-gnu/libcuda.so.535.154.05"
 RESTARTED = "rollout.yml -e rollout_restart_replaced=true restarts these engines, host by host"
 UPKEEP = {"reboot_due": None, "reboots_itself": "", "low": {}}
 NOTICES: list[tuple[str, Any, Any, list[str]]] = [
@@ -272,6 +273,20 @@ NOTICES: list[tuple[str, Any, Any, list[str]]] = [
         with_(STATE, "units", "vllm-m.service", "replaced", value=[LIBC, "/opt/vllm/lib.so"]),
         GATEWAY,
         ["lab1: m: an update replaced lib.so, libc.so.6 under the running process", RESTARTED],
+    ),
+    (
+        "an engine with the driver's old libraries, whatever else is old",
+        with_(
+            with_(STATE, "units", "vllm-m.service", "replaced", value=[LIBC, LIBCUDA]),
+            "units", "vllm-m.service", "replaced_driver", value=[LIBCUDA],
+        ),
+        GATEWAY,
+        [
+            "lab1: m: an update replaced the NVIDIA driver's libraries (libcuda.so.535.154.05) under the running process, and the"
+            " kernel has the module from before: CUDA would fail in a restarted engine",
+            "driver.yml --limit lab1 brings the kernel's module to these libraries (anew, or by a reboot with"
+            " -e nvidia_driver_reboot=true); until then no rollout restarts these engines for libraries",
+        ],
     ),
     (
         "a gateway with old libraries",
