@@ -69,10 +69,12 @@ def test_another_model_is_named_with_what_to_write() -> None:
 
 def test_a_name_of_two_sizes_is_told_with_the_size_that_is_there() -> None:
     read = facts(report("rtx3080-windows-536.40.xml"))
+    gpu = replace(read.gpus[0], name="NVIDIA GeForce RTX 4060 Ti", memory=16380 * 2**20)
+    read = replace(read, gpus=(gpu,))
     (finding,) = compare(Declared("cuda", gpu_count=1, gpu_name="RTX 3070"), read)
     assert finding.name == "other-gpu"
-    assert 'gpu_name: "RTX 3080 10GB"' in finding.remedy
-    assert compare(Declared("cuda", gpu_count=1, gpu_name="RTX 3080 10GB"), read) == []
+    assert 'gpu_name: "RTX 4060 Ti 16GB"' in finding.remedy
+    assert compare(Declared("cuda", gpu_count=1, gpu_name="RTX 4060 Ti 16GB"), read) == []
 
 
 def test_the_right_driver_is_named() -> None:
