@@ -338,6 +338,18 @@ def test_a_wheelhouse_has_the_kernels_in_it(indexes: Indexes, tmp_path: Path, mo
     assert replace(target, accelerator="cpu").inputs_digest() == replace(elsewhere, accelerator="cpu").inputs_digest()
 
 
+# Of 0.33.0 for cuda and Python 3.12, as wheelhouses of before FlashInfer's index was asked have it in their manifests.
+BEFORE = "3c6466be15f95259c72d365b3e3f7464a6fe051d2b2760014a86511d0b7e0340"
+
+
+def test_a_wheelhouse_of_before_there_were_kernels_stays_good_unless_an_index_is_named() -> None:
+    target = Target("0.33.0", "cuda", "3.12")
+    assert target.inputs_digest() == BEFORE
+    assert (
+        len({replace(target, kernels_index=index).inputs_digest() for index in ("", "none", "https://m.example")}) == 3
+    )
+
+
 def test_a_lock_with_kernels_of_another_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given = tmp_path / "given.lock"
     given.write_text(lock.render_lock((*LOCK_0_33, *pins(flashinfer_cubin="0.6.13"))))
