@@ -26,6 +26,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.engine.sources impo
     build_for,
     default_wheelhouse,
     request,
+    wheelhouse_command,
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.suits import unsuited
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.tools import (
@@ -93,19 +94,23 @@ def acceptable(asked: Mapping[str, Any], arch: str) -> tuple[dict[str, dict[str,
     """The wheelhouses a host could be served from, and the digests of the locks that an installation may come from.
 
     `asked` has release and accelerator, and source, wheelhouse, lock and rocm as M(baremetal.vllm.engine_state) takes them.
-    No digest at all means any. Raises LockError for a lock of another release or accelerator.
+    No digest at all means any. A wheelhouse whose lock is of another release or accelerator is left out; raises LockError where
+    none is left, and for such a lock that is named.
     """
     release, accelerator, build = asked["release"], asked["accelerator"], str(asked.get("rocm") or "")
     if asked.get("source", "wheelhouse") == "wheelhouse":
         directory = Path(asked.get("wheelhouse") or default_wheelhouse()).expanduser()
         houses = find(directory, release, accelerator, arch)
-        for house in list(houses):
+        wrong = []
+        for house, manifest in list(houses.items()):
             pins = lock.parse_lock((Path(house) / LOCK).read_text(encoding="utf-8"))
             if why := unsuited(pins, release, accelerator):
-                remedy = "Prepare it anew (ansible-playbook baremetal.vllm.wheelhouse … -e wheelhouse_update=true)"
-                raise lock.LockError(f"the wheelhouse {house} does not suit: {why}. {remedy}")
+                wrong.append(f"the wheelhouse {house} does not suit: {why}. {_remade(Path(house), manifest, build)}")
             if unsuited(pins, release, accelerator, build):
                 del houses[house]
+        if wrong and not houses:
+            # Told only where nothing stands beside it: an older release of this collection left it under another name.
+            raise lock.LockError("; ".join(wrong))
         return houses, [manifest["lock_sha256"] for manifest in houses.values()]
     try:
         text = Path(asked["lock"]).read_text(encoding="utf-8") if asked.get("lock") else ""
@@ -116,6 +121,20 @@ def acceptable(asked: Mapping[str, Any], arch: str) -> tuple[dict[str, dict[str,
     if why := unsuited(lock.parse_lock(text), release, accelerator, build):
         raise lock.LockError(f"vllm_engine_lock: {asked['lock']} does not suit: {why}. {rocm.MADE_ANEW}")
     return {}, [lock.digest(text)]
+
+
+def _remade(house: Path, manifest: Mapping[str, Any], build: str) -> str:
+    """What to do about a finished wheelhouse that does not suit."""
+    command = wheelhouse_command(
+        manifest["release"],
+        manifest["accelerator"],
+        rocm=build,
+        python=str(manifest.get("python") or ""),
+        arch=manifest["arch"],
+        directory=house.parent,
+        update=True,
+    )
+    return f"Remove {house}, and prepare the wheelhouse anew: {command}"
 
 
 @contextmanager
