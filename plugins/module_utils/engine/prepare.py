@@ -11,9 +11,9 @@ import fcntl
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,10 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.rocm.builds import 
 MANIFEST = "manifest.json"
 LOCK = "requirements.lock"
 _BATCH = 12
+_NO_KERNELS = (
+    f"Name in vllm_engine_kernels_index (wheelhouse_kernels_index) a mirror of {kernels.INDEX} that can be reached, or have these"
+    f" files where pip looks; or write {kernels.NONE} there and resolve the lock anew (wheelhouse_update: true), without them"
+)
 # The lab's adaptation: the compiled part of the index's torchvision wants CUDA; only these two modules need that part.
 _LAB_LOCAL = "cpu.lab"
 _LAB_EMPTIED = ("torchvision/_meta_registrations.py", "torchvision/_autograd_registrations.py")
@@ -348,10 +352,24 @@ class Preparation:
         listed = self.directory / f".batch-{number}.txt"
         listed.write_text(lock.render_lock(tuple(batch)))
         arguments = ["--require-hashes", "-r", str(listed)]
+        what = f"fetching {', '.join(pin.name for pin in batch)}"
         if any(kernels.is_kernel(pin.name) for pin in batch):
-            arguments += [word for index in self.kernels_at for word in ("--extra-index-url", index)]
-        pip_download(self.target, self.wheels, arguments, f"fetching {', '.join(pin.name for pin in batch)}")
+            self.fetch_kernels(arguments, what)
+        else:
+            pip_download(self.target, self.wheels, arguments, what)
         listed.unlink()
+
+    def fetch_kernels(self, arguments: Sequence[str], what: str) -> None:
+        """Fetch compiled kernels; FlashInfer's own index is asked for what is nowhere else: waiting for it may be in vain."""
+        own = [word for index in self.kernels_at for word in ("--extra-index-url", index)]
+        if own and not self.target.kernels_index:
+            with suppress(ToolError):
+                pip_download(self.target, self.wheels, arguments, what)
+                return
+        try:
+            pip_download(self.target, self.wheels, [*arguments, *own], what)
+        except ToolError as error:
+            raise ToolError(f"{error}\n{_NO_KERNELS}") from error
 
     def fetch_uv(self) -> str:
         """Fetch the wheel that carries the uv binary for hosts, of this control node's version; returns its name."""
