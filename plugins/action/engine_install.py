@@ -12,7 +12,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine import bundle, kernels, sources
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine import bundle, sources
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.lock import LockError
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.tools import ToolError
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.wheels import WheelError
@@ -70,7 +70,6 @@ class ActionModule(ActionBase):
         with progress(f"{title}: 3 of 3, build, compile and import it"):
             indexes = _indexes(asked)
             arguments = {**asked, "bundle": remote, "lock_sha256": digest, "index_urls": list(indexes)}
-            arguments["kernels_index"] = asked.get("kernels_index") or kernels.INDEX
             answer: dict[str, Any] = self._execute_module(module_args=arguments, task_vars=task_vars)
         answer.setdefault("seconds", {})["send"] = round(sent, 1)
         return answer

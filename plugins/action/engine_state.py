@@ -62,11 +62,12 @@ class ActionModule(ActionBase):
             if not houses:
                 directory = Path(asked.get("wheelhouse") or sources.default_wheelhouse()).expanduser()
                 named = f"{release}-{asked.get('rocm') or accelerator}"
-                build = f" -e wheelhouse_rocm={asked['rocm']}" if asked.get("rocm") else ""
+                command = sources.wheelhouse_command(
+                    release, accelerator, rocm=asked.get("rocm") or "", arch=answer["arch"], directory=directory
+                )
                 raise RefusalError(
                     f"no finished wheelhouse {named}-py*-{answer['arch']} in {directory}. Prepare it:"
-                    f" ansible-playbook baremetal.vllm.wheelhouse -e wheelhouse_release={release}"
-                    f" -e wheelhouse_accelerator={accelerator}{build}, or set vllm_engine_source: index"
+                    f" {command}, or set vllm_engine_source: index"
                 )
             offers = [
                 pythons.Offer(path, manifest["python"], manifest["python_archive"]) for path, manifest in houses.items()

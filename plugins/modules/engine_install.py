@@ -46,6 +46,7 @@ options:
     description:
       - Where FlashInfer's compiled kernels are, for V(cuda). Empty for its own index, V(none) for nowhere.
       - Read by the action plugin for a lock that is resolved here, and by the host where the engine comes from an index.
+      - Where none is named the host asks FlashInfer's index only for what the other indexes do not have.
     type: str
     default: ""
   exclude:

@@ -77,6 +77,11 @@ _REMEDIES = (
     ("No space left", "the disk is full: free some space; nothing of this release is used before it is complete"),
 )
 
+_NO_KERNELS = (
+    f"name in vllm_engine_kernels_index a mirror of {kernels.INDEX} that this host reaches, or have these files on the index that"
+    f" it installs from; or write {kernels.NONE} there and remove the lock (vllm_engine_lock): the next one is made without them"
+)
+
 
 class BuildError(RuntimeError):
     """An installation that failed; the text is for the person at the terminal."""
@@ -88,7 +93,7 @@ class Job:
 
     `path` is the release's directory, whose parent holds all releases; `python` an absolute path, '' for the Python in
     the bundle, or a version for uv to fetch; `indexes` are asked by uv where `offline` is false, and `kernels_index` for
-    FlashInfer's compiled kernels.
+    FlashInfer's compiled kernels ('': its own index, for what no other has; 'none': no further one).
     """
 
     release: str
@@ -244,18 +249,14 @@ def install(job: Job, uv: Path) -> str:
             # uv itself knows where torch for CPU is.
             command += ["--torch-backend", "cpu"]
     _run([*command, str(locked)], f"installing vLLM {job.release}", environment)
-    for name, indexes in _kernels(job):
-        # By their hashes, so whichever index has them: FlashInfer's own, or the one that everything comes from.
-        command = [str(uv), "pip", "install", *options, "--no-deps", "--index-strategy", "unsafe-best-match"]
-        command += [word for index in indexes for word in ("--index", index)]
-        command += ["--default-index", job.default_index] if job.default_index else []
-        _run([*command, "-r", str(name)], "installing FlashInfer's compiled kernels", environment)
+    if not job.offline:
+        install_kernels(job, [str(uv), "pip", "install", *options, "--no-deps"], environment)
     asked = [str(job.path / "bin" / "python"), "-I", "-c", "import platform; print(platform.python_version())"]
     return _run(asked, "asking the new environment", {}).strip()
 
 
 def _without_kernels(job: Job, locked: Path) -> Path:
-    """Write the lock in two, and return the part without FlashInfer's compiled kernels: they have an index of their own."""
+    """Write the lock in two, and return the part without FlashInfer's compiled kernels: they may have an index of their own."""
     pins = lock.parse_lock(locked.read_text(encoding="utf-8"))
     own = [pin for pin in pins if kernels.is_kernel(pin.name)]
     if not own:
@@ -266,13 +267,42 @@ def _without_kernels(job: Job, locked: Path) -> Path:
     return rest
 
 
-def _kernels(job: Job) -> list[tuple[Path, list[str]]]:
-    """The lock of compiled kernels, where the engine comes from an index and has any, and the indexes that may have them."""
-    own = job.staging / "kernels.lock"
-    if job.offline or not own.exists():
-        return []
-    held = kernels.read(lock.parse_lock(own.read_text(encoding="utf-8")))
-    return [(own, [*kernels.index_urls(job.kernels_index, held.jit_cache), *job.indexes])]
+def install_kernels(job: Job, command: Sequence[str], environment: dict[str, str]) -> None:
+    """Install the compiled kernels of a lock, by their hashes, from whichever index has them. Raises BuildError.
+
+    A named index is asked first. FlashInfer's own is asked last: a host may reach none but the operator's, and where its lock
+    has kernels of no CUDA (flashinfer-cubin up to 0.6.13) the package index has them as well.
+    """
+    locked = job.staging / "kernels.lock"
+    if not locked.exists():
+        return
+    pins = lock.parse_lock(locked.read_text(encoding="utf-8"))
+    indexes = kernels.index_urls(job.kernels_index, kernels.read(pins).jit_cache)
+    usual = ["--index-strategy", "unsafe-best-match", *(word for index in job.indexes for word in ("--index", index))]
+    usual += ["--default-index", job.default_index] if job.default_index else []
+    # By their CUDA, such as 0.7.2+cu130: each kind lies in a directory of its own.
+    built = tuple(pin for pin in pins if "+" in pin.version)
+    plain = tuple(pin for pin in pins if pin not in built)
+    for some, own in ((plain, indexes[-1:]), (built, indexes[:1])):
+        if not some:
+            continue
+        listed = job.staging / "some-kernels.lock"
+        listed.write_text(lock.render_lock(some), encoding="utf-8")
+        # One after the other: uv gives up at an index that cannot be reached or refuses, whatever the others have.
+        attempts = [["--default-index", index] for index in own]
+        attempts.insert(len(attempts) if job.kernels_index else 0, usual)
+        _first_of([[*command, *index, "-r", str(listed)] for index in attempts], environment)
+
+
+def _first_of(commands: Sequence[Sequence[str]], environment: dict[str, str]) -> None:
+    failed = []
+    for command in commands:
+        try:
+            _run(command, "installing FlashInfer's compiled kernels", environment)
+            return
+        except BuildError as error:
+            failed.append(str(error))
+    raise BuildError("\n".join([*failed, f"What to do: {_NO_KERNELS}"]))
 
 
 def prove(job: Job) -> str:

@@ -11,9 +11,9 @@ import fcntl
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.engine.sources impo
     build_for,
     default_wheelhouse,
     request,
+    wheelhouse_command,
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.suits import unsuited
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.tools import (
@@ -40,6 +41,10 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.rocm.builds import 
 MANIFEST = "manifest.json"
 LOCK = "requirements.lock"
 _BATCH = 12
+_NO_KERNELS = (
+    f"Name in vllm_engine_kernels_index (wheelhouse_kernels_index) a mirror of {kernels.INDEX} that can be reached, or have these"
+    f" files where pip looks; or write {kernels.NONE} there and resolve the lock anew (wheelhouse_update: true), without them"
+)
 # The lab's adaptation: the compiled part of the index's torchvision wants CUDA; only these two modules need that part.
 _LAB_LOCAL = "cpu.lab"
 _LAB_EMPTIED = ("torchvision/_meta_registrations.py", "torchvision/_autograd_registrations.py")
@@ -93,19 +98,23 @@ def acceptable(asked: Mapping[str, Any], arch: str) -> tuple[dict[str, dict[str,
     """The wheelhouses a host could be served from, and the digests of the locks that an installation may come from.
 
     `asked` has release and accelerator, and source, wheelhouse, lock and rocm as M(baremetal.vllm.engine_state) takes them.
-    No digest at all means any. Raises LockError for a lock of another release or accelerator.
+    No digest at all means any. A wheelhouse whose lock is of another release or accelerator is left out; raises LockError where
+    none is left, and for such a lock that is named.
     """
     release, accelerator, build = asked["release"], asked["accelerator"], str(asked.get("rocm") or "")
     if asked.get("source", "wheelhouse") == "wheelhouse":
         directory = Path(asked.get("wheelhouse") or default_wheelhouse()).expanduser()
         houses = find(directory, release, accelerator, arch)
-        for house in list(houses):
+        wrong = []
+        for house, manifest in list(houses.items()):
             pins = lock.parse_lock((Path(house) / LOCK).read_text(encoding="utf-8"))
             if why := unsuited(pins, release, accelerator):
-                remedy = "Prepare it anew (ansible-playbook baremetal.vllm.wheelhouse … -e wheelhouse_update=true)"
-                raise lock.LockError(f"the wheelhouse {house} does not suit: {why}. {remedy}")
+                wrong.append(f"the wheelhouse {house} does not suit: {why}. {_remade(Path(house), manifest, build)}")
             if unsuited(pins, release, accelerator, build):
                 del houses[house]
+        if wrong and not houses:
+            # Told only where nothing stands beside it: an older release of this collection left it under another name.
+            raise lock.LockError("; ".join(wrong))
         return houses, [manifest["lock_sha256"] for manifest in houses.values()]
     try:
         text = Path(asked["lock"]).read_text(encoding="utf-8") if asked.get("lock") else ""
@@ -116,6 +125,20 @@ def acceptable(asked: Mapping[str, Any], arch: str) -> tuple[dict[str, dict[str,
     if why := unsuited(lock.parse_lock(text), release, accelerator, build):
         raise lock.LockError(f"vllm_engine_lock: {asked['lock']} does not suit: {why}. {rocm.MADE_ANEW}")
     return {}, [lock.digest(text)]
+
+
+def _remade(house: Path, manifest: Mapping[str, Any], build: str) -> str:
+    """What to do about a finished wheelhouse that does not suit."""
+    command = wheelhouse_command(
+        manifest["release"],
+        manifest["accelerator"],
+        rocm=build,
+        python=str(manifest.get("python") or ""),
+        arch=manifest["arch"],
+        directory=house.parent,
+        update=True,
+    )
+    return f"Remove {house}, and prepare the wheelhouse anew: {command}"
 
 
 @contextmanager
@@ -329,10 +352,24 @@ class Preparation:
         listed = self.directory / f".batch-{number}.txt"
         listed.write_text(lock.render_lock(tuple(batch)))
         arguments = ["--require-hashes", "-r", str(listed)]
+        what = f"fetching {', '.join(pin.name for pin in batch)}"
         if any(kernels.is_kernel(pin.name) for pin in batch):
-            arguments += [word for index in self.kernels_at for word in ("--extra-index-url", index)]
-        pip_download(self.target, self.wheels, arguments, f"fetching {', '.join(pin.name for pin in batch)}")
+            self.fetch_kernels(arguments, what)
+        else:
+            pip_download(self.target, self.wheels, arguments, what)
         listed.unlink()
+
+    def fetch_kernels(self, arguments: Sequence[str], what: str) -> None:
+        """Fetch compiled kernels; FlashInfer's own index is asked for what is nowhere else: waiting for it may be in vain."""
+        own = [word for index in self.kernels_at for word in ("--extra-index-url", index)]
+        if own and not self.target.kernels_index:
+            with suppress(ToolError):
+                pip_download(self.target, self.wheels, arguments, what)
+                return
+        try:
+            pip_download(self.target, self.wheels, [*arguments, *own], what)
+        except ToolError as error:
+            raise ToolError(f"{error}\n{_NO_KERNELS}") from error
 
     def fetch_uv(self) -> str:
         """Fetch the wheel that carries the uv binary for hosts, of this control node's version; returns its name."""

@@ -54,7 +54,8 @@ def check(pins: Sequence[lock.Pin], release: str, accelerator: str) -> None:
     wrong = kernels.mismatches(kernels.read(pins)) if kernels.wanted(release, accelerator) else []
     if wrong:
         raise ToolError(
-            f"{'; '.join(wrong)}. Resolve the lock anew (wheelhouse_update: true), or correct it and {_KEY}"
+            f"{'; '.join(wrong)}. Resolve the lock anew (wheelhouse_update: true; where hosts ask an index, remove the lock), or"
+            f" correct it and {_KEY}"
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -76,7 +77,9 @@ class Target:
         inputs = asdict(self)
         if not self.build:
             del inputs["build"]
-        if not kernels.wanted(self.release, self.accelerator):
+        # Unless one is named, a wheelhouse that was made before there were kernels in it stays good: another lock is refused on
+        # every host that runs the release.
+        if not self.kernels_index or not kernels.wanted(self.release, self.accelerator):
             del inputs["kernels_index"]
         return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
@@ -124,6 +127,29 @@ def build_for(release: str, accelerator: str, named: Sequence[str], rocm: str = 
 def oldest_glibc(accelerator: str, build: builds.Build | None) -> str:
     """Return the oldest glibc that an engine is for unless the operator says otherwise."""
     return build.glibc if build else GLIBC[accelerator]
+
+
+def wheelhouse_command(
+    release: str,
+    accelerator: str,
+    *,
+    rocm: str = "",
+    python: str = "",
+    arch: str = "",
+    directory: Path | None = None,
+    update: bool = False,
+) -> str:
+    """Return the command that prepares a wheelhouse, to be run as it stands but for the inventory's name.
+
+    `directory` holds the wheelhouse; what is left out, or is the default, is not written.
+    """
+    given = {"release": release, "accelerator": accelerator, "rocm": rocm, "python_version": python}
+    given["arch"] = "" if arch == Target.arch else arch
+    given["dir"] = shlex.quote(str(directory)) if directory and directory != default_wheelhouse() else ""
+    given["update"] = "true" if update else ""
+    # Quoted twice where needed: the shell takes one pair, Ansible's key=value the other.
+    words = [f"-e {shlex.quote(f'wheelhouse_{key}={value}')}" for key, value in given.items() if value]
+    return " ".join(["ansible-playbook baremetal.vllm.wheelhouse -i INVENTORY", *words])
 
 
 def default_wheelhouse() -> Path:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine import kernels
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine import kernels, sources
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.kernels import Kernels
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import HOSTS, Problems
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import Host
 
 KEY = "vllm_engine_kernels_index"
-_COMMAND = "ansible-playbook baremetal.vllm.wheelhouse -e wheelhouse_update=true"
+# Of the engine's directory in a wheelhouse: 0.33.0-cuda-py3.12-x86_64.
+_HOUSE = re.compile(r"-py(?P<python>\d+\.\d+)-(?P<arch>\w+)$")
 
 
 def check_kernels(
@@ -31,11 +34,12 @@ def check_kernels(
     if not services or not kernels.wanted(host.release, host.accelerator):
         return
     for path, held in locks.items():
+        anew = _anew(host, Path(path), declared)
         for sentence in kernels.mismatches(held):
             problems.add(
                 KEY,
                 f"in {path}, {sentence} ({HOSTS})",
-                f"Correct it, or prepare the engine's lock anew ({_COMMAND})",
+                f"Correct it, or {anew}",
                 host.name,
             )
         lacking = kernels.lacking(held)
@@ -47,9 +51,32 @@ def check_kernels(
                 KEY,
                 f"the engine from {path} cannot have FlashInfer's kernels: {lacking}. Where a host ({HOSTS}) has no CUDA toolkit"
                 f" of its own, {kernels.LOSS}{_on_blackwell(host, services)}",
-                f"Prepare the engine's lock anew ({_COMMAND}): it then brings them, or a compiler",
+                f"To have them, or a compiler, {anew}",
                 host.name,
             )
+
+
+def _anew(host: Host, path: Path, declared: Mapping[str, Any]) -> str:
+    """How a lock is made anew, and when that does any good."""
+    index = declared.get("vllm_engine_source") == "index"
+    if index:
+        how = f"remove {path}: it is resolved anew when {host.release} is next installed on a host"
+    else:
+        house = _HOUSE.search(path.parent.name)
+        command = sources.wheelhouse_command(
+            host.release,
+            host.accelerator,
+            python=house["python"] if house else "",
+            arch=house["arch"] if house else "",
+            directory=path.parent.parent,
+            update=True,
+        )
+        how = f"prepare the wheelhouse anew, with whatever else it was prepared with: {command}"
+    # Where nothing but the default lock of an index is asked for, any engine of the release will do.
+    refused = (
+        "" if index and not declared.get("vllm_engine_lock") else ", and its host is refused once the lock is another"
+    )
+    return f"{how}. Do so before {host.release} is in use, else for the next release: an engine in use is not rebuilt{refused}"
 
 
 def _on_blackwell(host: Host, services: Sequence[Mapping[str, Any]]) -> str:

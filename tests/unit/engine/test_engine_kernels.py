@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import threading
 from collections.abc import Iterator
@@ -9,8 +10,10 @@ from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from ansible_collections.baremetal.vllm.plugins.action import engine_install
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine import build, bundle, kernels, lock, prepare, wheels
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.kernels import Kernels
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.prepare import Options, Preparation
@@ -338,6 +341,18 @@ def test_a_wheelhouse_has_the_kernels_in_it(indexes: Indexes, tmp_path: Path, mo
     assert replace(target, accelerator="cpu").inputs_digest() == replace(elsewhere, accelerator="cpu").inputs_digest()
 
 
+# Of 0.33.0 for cuda and Python 3.12, as wheelhouses of before FlashInfer's index was asked have it in their manifests.
+BEFORE = "3c6466be15f95259c72d365b3e3f7464a6fe051d2b2760014a86511d0b7e0340"
+
+
+def test_a_wheelhouse_of_before_there_were_kernels_stays_good_unless_an_index_is_named() -> None:
+    target = Target("0.33.0", "cuda", "3.12")
+    assert target.inputs_digest() == BEFORE
+    assert (
+        len({replace(target, kernels_index=index).inputs_digest() for index in ("", "none", "https://m.example")}) == 3
+    )
+
+
 def test_a_lock_with_kernels_of_another_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given = tmp_path / "given.lock"
     given.write_text(lock.render_lock((*LOCK_0_33, *pins(flashinfer_cubin="0.6.13"))))
@@ -348,9 +363,12 @@ def test_a_lock_with_kernels_of_another_version_is_refused(tmp_path: Path, monke
         bundle.for_index(target, given, tmp_path / "locks", [])
 
 
-def test_a_host_takes_kernels_from_their_index_and_the_rest_from_its_own(indexes: Indexes, tmp_path: Path) -> None:
-    indexes.kernels()
-    resolved(indexes, tmp_path, f"{indexes.address}/whl")
+# Nothing listens there, so uv is refused, as behind a firewall; without retries it says so at once.
+DEAD = "http://127.0.0.1:9/whl"
+
+
+def installed_on_host(indexes: Indexes, tmp_path: Path, held: str, index: str) -> set[str]:
+    """What a host has after it installed a lock from the package index; `index` as vllm_engine_kernels_index has it."""
     job = build.Job(
         release="0.33.0",
         accelerator="cuda",
@@ -360,15 +378,117 @@ def test_a_host_takes_kernels_from_their_index_and_the_rest_from_its_own(indexes
         python=sys.executable,
         offline=False,
         default_index=f"{indexes.address}/simple",
-        kernels_index=f"{indexes.address}/whl",
+        kernels_index=index,
+        environment=("UV_HTTP_RETRIES=0",),
     )
     (job.staging / "wheels").mkdir(parents=True)
-    (job.staging / "requirements.lock").write_text((tmp_path / "out.lock").read_text())
+    (job.staging / "requirements.lock").write_text(held)
     build.install(job, Path(uv_binary()))
-    assert distributions(job) >= {
-        "vllm",
-        "torch",
-        "flashinfer_python",
-        "flashinfer_cubin",
-        "flashinfer_jit_cache_sm90a",
-    }
+    return distributions(job)
+
+
+def locked_with_kernels(indexes: Indexes, tmp_path: Path) -> str:
+    indexes.kernels()
+    resolved(indexes, tmp_path, f"{indexes.address}/whl")
+    return (tmp_path / "out.lock").read_text()
+
+
+ENGINE = {"vllm", "torch", "flashinfer_python", "flashinfer_cubin", "flashinfer_jit_cache_sm90a"}
+
+
+@pytest.mark.parametrize(
+    ("flashinfers", "named"),
+    [
+        pytest.param(DEAD, "ADDRESS/whl", id="from the index that is named"),
+        pytest.param("ADDRESS/whl", "", id="from FlashInfer's own"),
+    ],
+)
+def test_a_host_takes_kernels_from_their_index_and_the_rest_from_its_own(
+    indexes: Indexes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flashinfers: str, named: str
+) -> None:
+    monkeypatch.setattr(kernels, "INDEX", flashinfers.replace("ADDRESS", indexes.address))
+    held = locked_with_kernels(indexes, tmp_path)
+    assert installed_on_host(indexes, tmp_path, held, named.replace("ADDRESS", indexes.address)) >= ENGINE
+
+
+@pytest.mark.parametrize("index", ["", "none", DEAD])
+def test_a_host_that_reaches_its_own_index_alone_takes_kernels_from_there(
+    indexes: Indexes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, index: str
+) -> None:
+    held = locked_with_kernels(indexes, tmp_path)
+    for directory in (*(indexes.root / "whl/cu130").iterdir(), indexes.root / "whl/flashinfer-cubin"):
+        shutil.copytree(directory, indexes.root / "simple" / directory.name, dirs_exist_ok=True)
+    monkeypatch.setattr(kernels, "INDEX", DEAD)
+    assert installed_on_host(indexes, tmp_path, held, index) >= ENGINE
+
+
+def test_a_lock_of_before_flashinfers_index_is_installed_without_it(
+    indexes: Indexes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernels, "INDEX", DEAD)
+    # As 0.24.0's lock has it: kernels of the package index, and none that are built for one CUDA.
+    (wheel,) = (indexes.root / "simple/flashinfer-cubin").glob("*.whl")
+    pin = lock.Pin("flashinfer-cubin", "0.6.13", (wheels.sha256_of(wheel),))
+    assert "flashinfer_cubin" in installed_on_host(indexes, tmp_path, lock.render_lock((pin,)), "")
+
+
+@pytest.mark.parametrize("index", ["", "none", DEAD])
+def test_kernels_that_no_index_has_are_told_with_the_setting(
+    indexes: Indexes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, index: str
+) -> None:
+    monkeypatch.setattr(kernels, "INDEX", DEAD)
+    held = locked_with_kernels(indexes, tmp_path)
+    with pytest.raises(build.BuildError) as refused:
+        installed_on_host(indexes, tmp_path, held, index)
+    told = str(refused.value)
+    assert "installing FlashInfer's compiled kernels failed" in told
+    assert "What to do: name in vllm_engine_kernels_index a mirror" in told
+    assert (DEAD in told.partition("What to do")[0]) is (index != "none")
+
+
+@pytest.mark.parametrize(
+    ("index", "reached", "tried"),
+    [
+        ("", (True,), [[]]),
+        ("", (False, True), [[], ["OWN/cu130", "OWN"]]),
+        ("", (False, False), [[], ["OWN/cu130", "OWN"]]),
+        ("none", (True,), [[]]),
+        ("none", (False,), [[]]),
+        ("https://m.example", (True,), [["https://m.example/cu130", "https://m.example"]]),
+    ],
+)
+def test_a_wheelhouse_waits_for_flashinfers_index_only_where_nothing_else_has_its_kernels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, index: str, reached: tuple[bool, ...], tried: list[list[str]]
+) -> None:
+    asked: list[list[str]] = []
+
+    def download(target: Target, directory: Path, arguments: list[str], what: str) -> None:
+        asked.append([after for word, after in zip(arguments, arguments[1:]) if word == "--extra-index-url"])
+        if not reached[len(asked) - 1]:
+            raise ToolError(f"{what} failed")
+
+    monkeypatch.setattr(prepare, "pip_download", download)
+    preparation = Preparation(Target("0.33.0", "cuda", PYTHON, kernels_index=index), tmp_path, Options(), print)
+    preparation.kernels_at = kernels.index_urls(index, f"{FLASHINFER}+cu130")
+    batch = list(pins(flashinfer_jit_cache=f"{FLASHINFER}+cu130"))
+    if reached[-1]:
+        preparation.fetch_batch(0, batch)
+    else:
+        with pytest.raises(ToolError, match=r"flashinfer-jit-cache failed\nName in vllm_engine_kernels_index"):
+            preparation.fetch_batch(0, batch)
+    assert asked == [[url.replace("OWN", kernels.INDEX) for url in urls] for urls in tried]
+
+
+@pytest.mark.parametrize("index", ["", "none", "https://m.example"])
+def test_a_host_knows_whether_an_index_was_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, index: str) -> None:
+    packed = tmp_path / "bundle.tar"
+    packed.touch()
+    arguments = {"release": "0.33.0", "accelerator": "cuda", "path": "/opt/vllm/0.33.0", "kernels_index": index}
+    task = SimpleNamespace(args=arguments, async_val=0, check_mode=False, diff=False, action="")
+    connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir="/tmp", join_path=lambda *parts: "/".join(parts)))
+    action = engine_install.ActionModule(task, connection, None, None, None, None)
+    monkeypatch.setattr(action, "pack", lambda asked: (packed, "digest"))
+    monkeypatch.setattr(action, "_make_tmp_path", lambda: "/tmp/x")
+    monkeypatch.setattr(action, "_transfer_file", lambda local, remote: remote)
+    monkeypatch.setattr(action, "_execute_module", lambda module_args, task_vars: {"sent": module_args})
+    assert action.run(task_vars={})["sent"]["kernels_index"] == index

@@ -352,24 +352,35 @@ def test_a_lock_of_the_operators_is_looked_at_wherever_it_is_given(
     assert given.read_text() == CUDA_LOCK
 
 
-def test_a_wheelhouse_of_cuda_under_the_name_of_rocm_is_refused_and_another_build_passed_over(tmp_path: Path) -> None:
-    def house(name: str, pins: tuple[lock.Pin, ...]) -> None:
+def test_a_wheelhouse_of_cuda_under_the_name_of_rocm_and_another_build_are_passed_over(tmp_path: Path) -> None:
+    def house(name: str, pins: tuple[lock.Pin, ...]) -> Path:
         place = tmp_path / name
         place.mkdir()
         text = lock.render_lock(pins)
         (place / "requirements.lock").write_text(text)
         manifest = {"format": 1, "release": "0.33.0", "accelerator": "rocm", "arch": "x86_64", "files": {}}
         (place / "manifest.json").write_text(json.dumps({**manifest, "lock_sha256": lock.digest(text)}))
+        return place
 
-    house("0.33.0-rocm100-py3.12-x86_64", locked(*GOOD))
-    house("0.33.0-rocm72-py3.12-x86_64", locked("vllm==0.33.0+rocm72", "torch==2.11.0+git1"))
     asked: dict[str, Any] = {"release": "0.33.0", "accelerator": "rocm", "wheelhouse": str(tmp_path)}
-    assert len(prepare.acceptable(asked, "x86_64")[0]) == 2
-    only = prepare.acceptable({**asked, "rocm": "rocm72"}, "x86_64")[0]
-    assert list(only) == [str(tmp_path / "0.33.0-rocm72-py3.12-x86_64")]
-    house("0.33.0-rocm-py3.12-x86_64", locked("vllm==0.33.0"))
-    with pytest.raises(lock.LockError, match=r"0\.33\.0-rocm-py3\.12-x86_64 does not suit: .*wheelhouse_update=true"):
-        prepare.acceptable(asked, "x86_64")
+    old = house("0.33.0-rocm-py3.12-x86_64", locked("vllm==0.33.0"))
+    remedy = (
+        f". Remove {old}, and prepare the wheelhouse anew: ansible-playbook baremetal.vllm.wheelhouse -i INVENTORY"
+        f" -e wheelhouse_release=0.33.0 -e wheelhouse_accelerator=rocm -e wheelhouse_dir={tmp_path} -e wheelhouse_update=true"
+    )
+    # Alone it is refused, in the directory of all and named itself.
+    for directory in (tmp_path, old):
+        with pytest.raises(lock.LockError, match=r"0\.33\.0-rocm-py3\.12-x86_64 does not suit: ") as refused:
+            prepare.acceptable({**asked, "wheelhouse": str(directory)}, "x86_64")
+        assert str(refused.value).endswith(remedy)
+    newest = house("0.33.0-rocm100-py3.12-x86_64", locked(*GOOD))
+    houses, locks = prepare.acceptable(asked, "x86_64")
+    assert (list(houses), locks) == ([str(newest)], [lock.digest(lock.render_lock(locked(*GOOD)))])
+    other = house("0.33.0-rocm72-py3.12-x86_64", locked("vllm==0.33.0+rocm72", "torch==2.11.0+git1"))
+    assert list(prepare.acceptable(asked, "x86_64")[0]) == [str(newest), str(other)]
+    assert list(prepare.acceptable({**asked, "rocm": "rocm72"}, "x86_64")[0]) == [str(other)]
+    with pytest.raises(lock.LockError, match="-e wheelhouse_rocm=rocm74 -e wheelhouse_dir"):
+        prepare.acceptable({**asked, "rocm": "rocm74"}, "x86_64")
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine import lock
+from ansible.parsing.splitter import parse_kv
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine import lock, sources
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.at_hand import locks_of
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.kernels import Kernels
 
@@ -35,6 +37,54 @@ def test_what_is_lost_without_kernels_and_without_a_compiler(fleet: Any, held: K
     told = warned(fleet.plan({"a": fleet.chat}, locks={"gpu1": {PATH: held}}))
     assert len(told) == bool(said)
     assert all(part in told[0] for part in (said, PATH, "VLLM_USE_FLASHINFER_SAMPLER=0", "wheelhouse_update") if said)
+
+
+COMMAND = "ansible-playbook baremetal.vllm.wheelhouse -i INVENTORY -e wheelhouse_release=0.33.0 -e wheelhouse_accelerator=cuda"
+IN_USE = "Do so before 0.33.0 is in use, else for the next release: an engine in use is not rebuilt"
+REFUSED = f"{IN_USE}, and its host is refused once the lock is another."
+INDEX = {"vllm_engine_source": "index"}
+
+
+@pytest.mark.parametrize(
+    ("path", "more", "said"),
+    [
+        (
+            PATH,
+            {},
+            f"{COMMAND} -e wheelhouse_python_version=3.12 -e wheelhouse_dir=/srv/wheelhouse -e wheelhouse_update=true. {REFUSED}",
+        ),
+        (
+            "CACHE/baremetal-vllm/wheelhouse/0.33.0-cuda-py3.11-aarch64/requirements.lock",
+            {},
+            f"{COMMAND} -e wheelhouse_python_version=3.11 -e wheelhouse_arch=aarch64 -e wheelhouse_update=true. {REFUSED}",
+        ),
+        (
+            "/srv/locks/cuda.lock",
+            {**INDEX, "vllm_engine_lock": "/srv/locks/cuda.lock"},
+            f"remove /srv/locks/cuda.lock: it is resolved anew when 0.33.0 is next installed on a host. {REFUSED}",
+        ),
+        (
+            "/data/cuda.lock",
+            INDEX,
+            f"remove /data/cuda.lock: it is resolved anew when 0.33.0 is next installed on a host. {IN_USE}.",
+        ),
+    ],
+)
+def test_how_a_lock_is_made_anew(
+    fleet: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, more: dict[str, Any], said: str
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    path = path.replace("CACHE", str(tmp_path))
+    hosts = {"gpu1": {**fleet.gpu_host, **more}}
+    (told,) = warned(fleet.plan({"a": fleet.chat}, hosts, locks={"gpu1": {path: BARE}}))
+    assert told.endswith(said)
+    (told,) = fleet.told({"a": fleet.chat}, hosts, locks={"gpu1": {path: replace(BARE, cubin="0.6.13")}})
+    assert told.endswith(said)
+
+
+def test_the_command_for_a_directory_with_a_space_means_that_directory() -> None:
+    command = sources.wheelhouse_command("0.33.0", "cuda", directory=Path("/srv/a house"))
+    assert parse_kv(shlex.split(command)[-1]) == {"wheelhouse_dir": "/srv/a house"}
 
 
 @pytest.mark.parametrize("env", [{"VLLM_USE_FLASHINFER_SAMPLER": 0}, {"CUDA_HOME": "/usr/local/cuda"}])
