@@ -56,12 +56,15 @@ class ActionModule(ActionBase):
         )
         models = plain(given.get("models"))
         menu = read_menu(models, Problems())
-        hosts = _declared(variables, given["group"], (*HOST_KEYS, *ENGINE_KEYS), HOST_PREFIXES)
+        hosts, names = _declared(variables, given["group"], (*HOST_KEYS, *ENGINE_KEYS), HOST_PREFIXES)
+        gateways, gateway_names = _declared(variables, given["gateway_group"], GATEWAY_KEYS, (GATEWAY_PREFIX,))
         outcome = plan_fleet(
             Inventory(
                 models=models,
                 hosts=hosts,
-                gateways=_declared(variables, given["gateway_group"], GATEWAY_KEYS, (GATEWAY_PREFIX,)),
+                gateways=gateways,
+                names=names,
+                gateway_names=gateway_names,
                 match=pattern_matcher(self._loader, variables["groups"]),
                 digests=_digests(menu),
                 facts=_facts(menu),
@@ -100,13 +103,14 @@ class ActionModule(ActionBase):
 
 def _declared(
     variables: Mapping[str, Any], group: str, keys: tuple[str, ...], prefixes: tuple[str, ...]
-) -> dict[str, dict[str, Any]]:
-    """The variables of these names and prefixes of every host of a group."""
-    found = {}
+) -> tuple[dict[str, dict[str, Any]], dict[str, tuple[str, ...]]]:
+    """The variables of these names and prefixes of every host of a group, and the names of all that it has."""
+    found, names = {}, {}
     for host in variables["groups"].get(group, []):
         of_host = variables["hostvars"][host]
+        names[host] = tuple(plain(key) for key in of_host)
         found[host] = {key: plain(of_host[key]) for key in of_host if key in keys or key.startswith(prefixes)}
-    return found
+    return found, names
 
 
 def _digests(menu: Iterable[Entry]) -> dict[str, str]:
