@@ -23,6 +23,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems 
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.gateway import plan_gateway
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import Host, described, read_host, read_release
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.kernels import check_kernels
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.keys import check_keys
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.memory import Memory
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import Entry, read_menu
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.options import Options
@@ -69,6 +70,8 @@ class Inventory:
     locks: Mapping[str, Mapping[str, Kernels]] = field(default_factory=dict)
     address: str | None = None
     keyed: bool = False
+    # Only judged: it enters no plan, no message and no representation of this.
+    api_key: Any = field(default=None, repr=False)
     gateways: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     names: Mapping[str, Sequence[str]] = field(default_factory=dict)
     gateway_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -97,6 +100,7 @@ def plan_fleet(inventory: Inventory) -> Outcome:
     if not inventory.hosts:
         problems.add("gpu_hosts", "is an empty group", "Put at least one host into the inventory group gpu_hosts")
     check_variables(inventory.names, inventory.gateway_names, problems)
+    check_keys(inventory.api_key, inventory.hosts, inventory.gateways, problems)
     _refuse_same_names(menu, problems)
     hosts_of = _assign(menu, inventory, problems)
     extras = read_extras(inventory.extra_options, inventory.extra_choices, inventory.extra_env, problems)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import HOSTS, Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import HOSTS, Problems, some
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.gateway import GATEWAY_PREFIX
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import HOST_PREFIXES
 
@@ -36,6 +36,7 @@ def check_variables(
     `hosts` and `gateways`: by host of either group the names of all its variables. What is refused elsewhere (`nvidia_driver_*`
     of hosts, `gateway_*` of gateways) is not told twice.
     """
+    _check_gatewayless(hosts, gateways, problems)
     refused = {name for names in hosts.values() for name in names if name.startswith(HOST_PREFIXES)}
     refused.update(name for names in gateways.values() for name in names if name.startswith(GATEWAY_PREFIX))
     carriers: dict[str, dict[str, None]] = {}
@@ -50,6 +51,20 @@ def check_variables(
         remedy = f'Did you mean "{near}"' if near else "Take it out; begin the name of a variable of your own otherwise"
         for host in carrying:
             problems.warn(f"{HOSTS}.{name}", "is no variable of this collection, nothing reads it", remedy, host)
+
+
+def _check_gatewayless(
+    hosts: Mapping[str, Iterable[str]], gateways: Mapping[str, Iterable[str]], problems: Problems
+) -> None:
+    """Settings of a gateway, in a fleet that has none."""
+    set_of = {name for names in hosts.values() for name in names if name.startswith(GATEWAY_PREFIX)}
+    idle = sorted(set_of & known_variables())
+    if idle and not gateways:
+        problems.warn(
+            some(idle),
+            "set for hosts, and none of them is a gateway: clients reach the engines themselves",
+            "Put a host into the group gateways (or name another group with vllm_gateway_group), or take it out",
+        )
 
 
 def nearest(name: str) -> str:
