@@ -17,7 +17,12 @@ def fleet_gap(groups: Mapping[str, Sequence[str]], group: str, limit: str, limit
     if not fleet:
         there = "is empty" if group in groups else "is not in the inventory"
         others = [name for name in groups if name not in ("all", "ungrouped") and groups[name]]
-        known = f" {did_you_mean(group, others)}." if others else " The inventory has no hosts in groups: is -i right?"
+        if not others:
+            known = " The inventory has no hosts in groups: is -i right?"
+        elif len(others) > 10 and not did_you_mean(group, others).startswith("Did"):
+            known = f" Known are: {some(others)}."
+        else:
+            known = f" {did_you_mean(group, others)}."
         remedy = "Put the hosts into it, or name theirs: -e vllm_group=GROUP."
         return f"The group {group} {there}, so there is no host to plan for.{known} {remedy}"
     # A file of hosts (`@retry`) is read by Ansible alone.

@@ -53,6 +53,14 @@ def test_an_inventory_without_groups_is_asked_after() -> None:
     assert "is -i right?" in fleet_gap({"all": [], "ungrouped": []}, "gpu_hosts", "", [])
 
 
+def test_of_many_groups_a_few_are_named() -> None:
+    many = {f"rack{number}": ["h1"] for number in range(300)}
+    assert "Known are: rack0, rack1, rack2 and 297 more." in fleet_gap(
+        {**GROUPS, **many, "gpu_hosts": [], "gateways": []}, "spare", "", []
+    )
+    assert 'Did you mean "rack7".' in fleet_gap(many, "rakc7", "", [])
+
+
 def play(playbook: str, inventory: Path, *arguments: str) -> tuple[int, str]:
     done = subprocess.run(
         [Path(sys.executable).parent / "ansible-playbook", f"playbooks/{playbook}.yml", "-i", inventory, *arguments],
