@@ -86,7 +86,8 @@ catalogue: venv ## Add a vLLM release to the catalogue: make catalogue RELEASE=0
 	@$(BIN)/python tools/gpu_support.py $(RELEASE)
 	@$(MAKE) --no-print-directory docs
 
-docs: venv ## Generate docs/models.md from the example inventory, docs/options.md from data/
+docs: venv ## Generate docs/models.md from the example inventory, docs/options.md from data/, the list of our variables
+	@$(BIN)/python tools/variables.py
 	@$(BIN)/ansible-playbook -i inventories/example playbooks/plan.yml -e vllm_plan_document=docs/models.md
 	@$(BIN)/python tools/options_page.py
 

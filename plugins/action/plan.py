@@ -45,6 +45,7 @@ class ActionModule(ActionBase):
                 "gateway_group": {"type": "str", "default": "gateways"},
                 "address": {"type": "str"},
                 "keyed": {"type": "bool", "default": False},
+                "api_key": {"type": "raw", "no_log": True},
                 "show": {"type": "bool", "default": False},
                 "document": {"type": "path"},
                 "json": {"type": "path"},
@@ -56,12 +57,15 @@ class ActionModule(ActionBase):
         )
         models = plain(given.get("models"))
         menu = read_menu(models, Problems())
-        hosts = _declared(variables, given["group"], (*HOST_KEYS, *ENGINE_KEYS), HOST_PREFIXES)
+        hosts, names = _declared(variables, given["group"], (*HOST_KEYS, *ENGINE_KEYS), HOST_PREFIXES)
+        gateways, gateway_names = _declared(variables, given["gateway_group"], GATEWAY_KEYS, (GATEWAY_PREFIX,))
         outcome = plan_fleet(
             Inventory(
                 models=models,
                 hosts=hosts,
-                gateways=_declared(variables, given["gateway_group"], GATEWAY_KEYS, (GATEWAY_PREFIX,)),
+                gateways=gateways,
+                names=names,
+                gateway_names=gateway_names,
                 match=pattern_matcher(self._loader, variables["groups"]),
                 digests=_digests(menu),
                 facts=_facts(menu),
@@ -69,6 +73,7 @@ class ActionModule(ActionBase):
                 locks=locks_of(hosts),
                 address=given["address"],
                 keyed=given["keyed"],
+                api_key=plain(given.get("api_key")),
                 unchecked=plain(given.get("unchecked_releases")),
                 extra_options=plain(given.get("extra_options")),
                 extra_choices=plain(given.get("extra_choices")),
@@ -100,13 +105,14 @@ class ActionModule(ActionBase):
 
 def _declared(
     variables: Mapping[str, Any], group: str, keys: tuple[str, ...], prefixes: tuple[str, ...]
-) -> dict[str, dict[str, Any]]:
-    """The variables of these names and prefixes of every host of a group."""
-    found = {}
+) -> tuple[dict[str, dict[str, Any]], dict[str, tuple[str, ...]]]:
+    """The variables of these names and prefixes of every host of a group, and the names of all that it has."""
+    found, names = {}, {}
     for host in variables["groups"].get(group, []):
         of_host = variables["hostvars"][host]
+        names[host] = tuple(plain(key) for key in of_host)
         found[host] = {key: plain(of_host[key]) for key in of_host if key in keys or key.startswith(prefixes)}
-    return found
+    return found, names
 
 
 def _digests(menu: Iterable[Entry]) -> dict[str, str]:

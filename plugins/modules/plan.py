@@ -43,6 +43,11 @@ options:
     description: Whether an API key guards the endpoints.
     type: bool
     default: false
+  api_key:
+    description:
+      - The key itself, C(vllm_api_key), to be judged. It is no part of the plan and of no message.
+      - An example's placeholder is refused, so is a number; a short one is warned about.
+    type: raw
   show:
     description: Print the plan as a table.
     type: bool

@@ -23,6 +23,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems 
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.gateway import plan_gateway
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import Host, described, read_host, read_release
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.kernels import check_kernels
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.keys import check_keys
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.memory import Memory
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import Entry, read_menu
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.options import Options
@@ -41,6 +42,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.plan.service import
     service,
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.shares import share
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.variables import check_variables
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.weights import locate
 
 
@@ -49,7 +51,8 @@ class Inventory:
     """What the operator wrote, as plain data.
 
     `hosts`: host name to its variables; `match`: an Ansible host pattern to host names (of the whole inventory);
-    `gateways`: name to variables of the hosts of the gateway group;
+    `gateways`: name to variables of the hosts of the gateway group; `names`, `gateway_names`: by host of either group the
+    names of all its variables, ours or not;
     `digests`: pushed directory of the control node to the SHA-256 of its content, or to a sentence that says why not;
     `locks`: by host the locks on the control node that its engine may be installed from, with the kernels each holds;
     `facts`: by entry what its model's files say, or a sentence that says why nothing is known; `adapters`: by entry and
@@ -67,7 +70,11 @@ class Inventory:
     locks: Mapping[str, Mapping[str, Kernels]] = field(default_factory=dict)
     address: str | None = None
     keyed: bool = False
+    # Only judged: it enters no plan, no message and no representation of this.
+    api_key: Any = field(default=None, repr=False)
     gateways: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    names: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    gateway_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
     unchecked: Any = ()
     extra_options: Any = None
     extra_choices: Any = None
@@ -92,6 +99,8 @@ def plan_fleet(inventory: Inventory) -> Outcome:
     hosts = [host for host in read if host is not None]
     if not inventory.hosts:
         problems.add("gpu_hosts", "is an empty group", "Put at least one host into the inventory group gpu_hosts")
+    check_variables(inventory.names, inventory.gateway_names, problems)
+    check_keys(inventory.api_key, inventory.hosts, inventory.gateways, problems)
     _refuse_same_names(menu, problems)
     hosts_of = _assign(menu, inventory, problems)
     extras = read_extras(inventory.extra_options, inventory.extra_choices, inventory.extra_env, problems)

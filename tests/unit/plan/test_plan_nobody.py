@@ -1,0 +1,113 @@
+"""A run in which no host of the fleet takes part fails and says why; it used to end well."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.baremetal.vllm.plugins.filter.fleet import fleet_gap
+
+ROOT = Path(__file__).resolve().parents[3]
+GROUPS = {"all": ["h1", "h2", "gw1"], "ungrouped": [], "gpu_hosts": ["h1", "h2"], "gateways": ["gw1"], "spare": []}
+HOST = {"vllm_accelerator": "cpu", "vllm_version": "0.33.0", "vllm_models": {}, "vllm_api_key": "sk-0123456789abcdef"}
+
+
+@pytest.mark.parametrize(
+    ("group", "limit", "limited", "words"),
+    [
+        (
+            "gpu_host",
+            "",
+            [],
+            ["The group gpu_host is not in the inventory", 'Did you mean "gpu_hosts"', "-e vllm_group="],
+        ),
+        ("spare", "", [], ["The group spare is empty", "Known are: gateways, gpu_hosts"]),
+        (
+            "gpu_hosts",
+            "gw1",
+            ["gw1"],
+            ["--limit gw1 names no host of the group gpu_hosts (h1 and h2)", "--limit 'gw1,h1'"],
+        ),
+    ],
+)
+def test_why_nobody_takes_part(group: str, limit: str, limited: list[str], words: list[str]) -> None:
+    said = fleet_gap(GROUPS, group, limit, limited)
+    for word in words:
+        assert word in said
+
+
+@pytest.mark.parametrize(
+    ("limit", "limited"),
+    [("", []), ("h2", ["h2"]), ("gw1,h1", ["gw1", "h1"]), ("all", [*GROUPS["all"]]), ("@hosts.retry", [])],
+)
+def test_nothing_is_said_where_somebody_does(limit: str, limited: list[str]) -> None:
+    assert fleet_gap(GROUPS, "gpu_hosts", limit, limited) == ""
+
+
+def test_an_inventory_without_groups_is_asked_after() -> None:
+    assert "is -i right?" in fleet_gap({"all": [], "ungrouped": []}, "gpu_hosts", "", [])
+
+
+def test_of_many_groups_a_few_are_named() -> None:
+    many = {f"rack{number}": ["h1"] for number in range(300)}
+    assert "Known are: rack0, rack1, rack2 and 297 more." in fleet_gap(
+        {**GROUPS, **many, "gpu_hosts": [], "gateways": []}, "spare", "", []
+    )
+    assert 'Did you mean "rack7".' in fleet_gap(many, "rakc7", "", [])
+
+
+def play(playbook: str, inventory: Path, *arguments: str) -> tuple[int, str]:
+    done = subprocess.run(
+        [Path(sys.executable).parent / "ansible-playbook", f"playbooks/{playbook}.yml", "-i", inventory, *arguments],
+        cwd=ROOT,
+        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, " ".join((done.stdout + done.stderr).split())
+
+
+@pytest.mark.parametrize(
+    ("playbook", "arguments", "said"),
+    [
+        ("site", ["-e", "vllm_group=gpu_host"], "The group gpu_host is not in the inventory"),
+        ("site", ["--limit", "10.0.0.9"], "--limit 10.0.0.9 names no host of the group gpu_hosts (h1 and h2)"),
+        ("verify", ["--limit", "!h1:!h2"], "--limit !h1:!h2 names no host of the group gpu_hosts"),
+    ],
+)
+def test_every_playbook_that_plans_fails_without_a_host(
+    tmp_path: Path, playbook: str, arguments: list[str], said: str
+) -> None:
+    code, text = play(playbook, write(tmp_path), *arguments)
+    assert code != 0
+    assert said in text
+    assert "UNREACHABLE" not in text
+    assert text.count("fatal:") == 1
+
+
+def test_a_fleet_costs_no_task_and_no_line_of_the_recap(tmp_path: Path) -> None:
+    code, text = play("plan", write(tmp_path), "--limit", "h2,10.0.0.9")
+    assert code == 0
+    assert text.partition("PLAY RECAP")[2].split()[1:10] == [
+        *("h2", ":", "ok=1", "changed=0", "unreachable=0", "failed=0", "skipped=0", "rescued=0", "ignored=0"),
+    ]
+    assert text.count("=1 changed=0") == 1
+
+
+def write(folder: Path) -> Path:
+    """Two hosts and a gateway that nothing could connect to (no such user, no such key)."""
+    keys: dict[str, Any] = {"gateway_keys": {"team": "sk-fedcba9876543210"}}
+    inventory = {
+        "gpu_hosts": {"hosts": {"h1": {}, "h2": {}}, "vars": HOST},
+        "gateways": {"hosts": {"10.0.0.9": keys}},
+        "all": {"vars": {"ansible_ssh_executable": "/bin/false"}},
+    }
+    path = folder / "hosts.yml"
+    path.write_text(yaml.safe_dump(inventory))
+    return path
