@@ -59,7 +59,7 @@ class ActionModule(ActionBase):
                 "model": {"type": "str"},
                 "host": {"type": "str"},
                 "variant": {"type": "str", "default": ""},
-                "strategy": {"type": "str", "default": ""},
+                "spread": {"type": "str", "default": ""},
                 "features": {"type": "raw"},
                 "revision": {"type": "str", "default": "main"},
                 "offline": {"type": "bool", "default": False},
@@ -154,14 +154,14 @@ class _Asked:
         known = self._recipes.find(model)
         if known is not None:
             recipe, variant = known
-            return Wish(recipe, self._recipes.release, given["variant"] or variant, given["strategy"], features)
+            return Wish(recipe, self._recipes.release, given["variant"] or variant, given["spread"], features)
         try:
             found = self._look(model)
         except HubFailure as error:
             raise AnsibleActionFail(f"{self._stranger()} The hub was asked too: {error}.") from None
         recipe, kind, notes = own_recipe(found)
         note(notes)
-        return Wish(recipe, self._recipes.release, given["variant"], given["strategy"], features, kind)
+        return Wish(recipe, self._recipes.release, given["variant"], given["spread"], features, kind)
 
     def _stranger(self) -> str:
         model = self._given["model"]

@@ -28,7 +28,7 @@ options:
     description: A variant of the recipe. By default its own default where that fits, else the largest that does.
     type: str
     default: ""
-  strategy:
+  spread:
     description: How to spread it, C(single_node_tp), C(single_node_tep) or C(single_node_dep). By default as the recipe says.
     type: str
     default: ""

@@ -20,6 +20,7 @@ STRATEGIES: Mapping[str, tuple[str, ...]] = {
     "single_node_tep": ("--enable-expert-parallel",),
     "single_node_dep": ("--enable-expert-parallel",),
 }
+TENSOR = "--tensor-parallel-size"
 # Formats that only these GPUs compute in; a variant may say otherwise.
 _FORMATS = {"nvfp4": {"brand": "nvidia", "generation": "blackwell"}, "fp4": {"brand": "nvidia", "generation": "blackwell"}}
 _PLAIN = ("bf16", "fp16")
@@ -95,6 +96,9 @@ def judge(recipe: Recipe, variant: Variant, machine: Machine, release: str, stra
     """Whether one variant can be served on the machine by `release`."""
     if machine.refused({word: recipe.hardware.get(word, "") for word in machine.ids}):
         return Refusal(variant.name, f"is marked as unsupported on {machine.gpu or 'a CPU'} in the recipe")
+    known_here = any(recipe.hardware.get(word) == "verified" for word in machine.ids)
+    if machine.generation == "cpu" and not known_here and not set(machine.ids) & set(variant.hardware):
+        return Refusal(variant.name, "is not for CPUs in the recipe")
     # A format that any GPU has can be tried where the recipe's authors had other hardware.
     tried = not variant.hardware or any(word in variant.hardware for word in machine.words)
     if not tried and (variant.precision not in _PLAIN or _foreign(variant)):
@@ -147,11 +151,19 @@ def size(recipe: Recipe, variant: Variant, machine: Machine, strategy: str) -> i
             return f"needs {gb} GB of GPU memory, and takes {own} GPUs in the recipe, which have {_gb(each * own)} here"
         return max(own, floor)
     shared = recipe.by_strategy.get(strategy)
-    wanted = (machine.of(shared.tp) if shared else None) or 1
+    wanted = (machine.of(shared.tp) if shared else None) or _stated(recipe, variant, machine) or 1
     gpus = max(_power(min(wanted, machine.count)), floor, 1)
     while gpus < most and gb > each * gpus:
         gpus *= 2
     return gpus
+
+
+def _stated(recipe: Recipe, variant: Variant, machine: Machine) -> int:
+    """The tensor parallel size that a recipe writes among its arguments, the last of several; 0 where it writes none."""
+    parts = (recipe.part, variant.part, machine.exact(variant.on), machine.broad(recipe.on), machine.broad(variant.on))
+    words = [word for part in parts if part for word in part.args]
+    sizes = [after for word, after in zip(words, words[1:]) if word == TENSOR and after.isdigit()]
+    return int(sizes[-1]) if sizes else 0
 
 
 def _floor(recipe: Recipe, machine: Machine, strategy: str) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.recipes.choose import STRATEGIES, Choice
+from ansible_collections.baremetal.vllm.plugins.module_utils.recipes.choose import STRATEGIES, TENSOR, Choice
 from ansible_collections.baremetal.vllm.plugins.module_utils.recipes.machine import Machine
 from ansible_collections.baremetal.vllm.plugins.module_utils.recipes.model import Feature, Part, Recipe, Strategy
 
@@ -46,7 +46,19 @@ def compose(recipe: Recipe, choice: Choice, machine: Machine, more: Iterable[str
     for part in parts:
         command.words += part.args
         command.env.update(part.env)
+    if choice.strategy == "single_node_tp":
+        # What a recipe writes for the GPUs that its authors had is counted already.
+        command.words = _without(TENSOR, command.words)
+    flag = _SIZE.get(choice.strategy, TENSOR)
+    if choice.gpus > 1 and flag not in command.words:
+        command.words += [flag, str(choice.gpus)]
     return command
+
+
+def _without(option: str, words: list[str]) -> list[str]:
+    """Words without an option and its value."""
+    at = {place for place, word in enumerate(words) if word == option}
+    return [word for place, word in enumerate(words) if place not in at and place - 1 not in at]
 
 
 def _parts(recipe: Recipe, choice: Choice, machine: Machine) -> Iterator[Part]:
@@ -55,9 +67,7 @@ def _parts(recipe: Recipe, choice: Choice, machine: Machine) -> Iterator[Part]:
     yield recipe.part
     yield variant.part
     yield machine.exact(variant.on) or _NONE
-    flag = _SIZE.get(choice.strategy, "--tensor-parallel-size")
-    size = (flag, str(choice.gpus)) if choice.gpus > 1 else ()
-    yield Part((*STRATEGIES[choice.strategy], *size))
+    yield Part(STRATEGIES[choice.strategy])
     yield own.part
     instead = machine.broad(own.on)
     if instead is not None:

@@ -9,9 +9,11 @@ from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue import load
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.entry import ORDER, Maker
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.mending import mended_args
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.move import move_entry
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.parse import parse
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.report import told
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.sentence import flow
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.start import Start
 from ansible_collections.baremetal.vllm.plugins.module_utils.recipes.choose import Choice
 from ansible_collections.baremetal.vllm.plugins.module_utils.recipes.compose import Command
@@ -35,15 +37,17 @@ class Draft:
 def draft(recipe: Recipe, choice: Choice, command: Command, machine: Machine, written_for: str, release: str) -> Draft:
     """The entry for one choice, as `release` takes it. `written_for`: the release whose options the recipe's are."""
     notes: list[str] = []
-    parsed = parse([Word(word) for word in command.words], load.release(written_for))
-    notes += parsed.notes
-    args = _templates(parsed.args, notes)
+    known = load.release(written_for)
+    parsed = parse([Word(word) for word in command.words], known)
+    # Later parts of a recipe are meant to replace earlier ones.
+    notes += [note for note in parsed.notes if not note.endswith("the last one counts")]
+    args = _on_host(parsed.args, choice.variant.model, notes)
     env = {name: Word(value) for name, value in command.env.items()}
     made = Maker(args, notes).make(parsed.positional, Start((), env))
     # The maker guesses from a command alone, and knows no revision.
-    notes = [note for note in notes if not note.startswith(("`kind`", "Add `revision`"))]
+    notes = [note for note in notes if not note.startswith(("`kind`", "Add `revision`", "Clients asked"))]
     if load.release(release) is not None:
-        moved = move_entry(made.get("args", {}), made.get("env", {}), release, written_for)
+        moved = move_entry(mended_args(made.get("args", {}), known) if known else made.get("args", {}), made.get("env", {}), release, written_for)
         made.update(args=moved.args, env=moved.env)
         notes += told(moved)
     else:
@@ -70,9 +74,27 @@ def kind_of(recipe: Recipe, args: Mapping[str, Any]) -> tuple[str, str]:
     return "chat", ""
 
 
-def _templates(args: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
-    """Without chat templates of vLLM's repository: no engine's package holds them."""
+def _on_host(args: Mapping[str, Any], model: str, notes: list[str]) -> dict[str, Any]:
+    """Without what the host would not have: chat templates of vLLM's repository, which no package of it holds, and further
+    hub ids, for units start with HF_HUB_OFFLINE and only the entry's own model is brought."""
     kept = dict(args)
+    drafted = kept.get("speculative-config")
+    if isinstance(drafted, Mapping) and _is_hub_id(drafted.get("model")):
+        if str(drafted["model"]).lower() == model.lower():
+            # SpeculativeConfig.__post_init__ (vllm/config/speculative.py): without one it is the model itself.
+            kept["speculative-config"] = {key: value for key, value in drafted.items() if key != "model"}
+        else:
+            del kept["speculative-config"]
+            path = {**drafted, "model": "/PATH"}
+            notes.append(
+                f"speculative-config is left out: its model {drafted['model']} is not brought to the host, where engines reach no "
+                f"hub. Bring it there, and write `speculative-config: {flow(path)}`"
+            )
+    if _is_hub_id(kept.get("hf-config-path")):
+        notes.append(
+            f"hf-config-path: {kept.pop('hf-config-path')} is left out: engines reach no hub. Bring it to the host, and write its "
+            "absolute path"
+        )
     template = kept.get("chat-template")
     if isinstance(template, str) and template.endswith(".jinja") and not template.startswith("/"):
         del kept["chat-template"]
@@ -81,6 +103,10 @@ def _templates(args: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
             "need it: copy it to the host and write its absolute path as `chat-template`"
         )
     return kept
+
+
+def _is_hub_id(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"[\w.-]+/[\w.-]+", value) is not None
 
 
 def pinned(made: Draft, revision: str) -> Draft:
@@ -95,7 +121,7 @@ def needs(recipe: Recipe) -> Sequence[str]:
     for command, optional in recipe.needs:
         if " install " in command:
             when = "for some of its features" if optional else "too"
-            found.append(f"The recipe installs {when}: `{command}` (packages go into vllm_engine_packages)")
+            found.append(f"The recipe installs into the engine {when}: `{command}`")
         else:
             found.append(f"The recipe {'may set' if optional else 'sets'} too: `{command}`")
     return found

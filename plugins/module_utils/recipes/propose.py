@@ -73,13 +73,12 @@ def propose(wish: Wish, host: Host) -> Proposal:
     _known("variant", wish.variant, recipe.variants)
     for name in wish.features:
         _known("features", name, recipe.features)
-    offered = [*STRATEGIES]
     if wish.strategy in elsewhere(recipe):
         raise Unfit(
-            f"strategy: {wish.strategy} spans several hosts, or is not described in vLLM's sources, and is not built here. "
+            f"spread: {wish.strategy} spans several hosts, or is not described in vLLM's sources, and is not built here. "
             f"Choose one of: {', '.join(name for name in recipe.strategies if name in STRATEGIES)}"
         )
-    _known("strategy", wish.strategy, offered)
+    _known("spread", wish.strategy, STRATEGIES)
     able = machines(host)
     if not able:
         raise Unfit(
@@ -105,17 +104,22 @@ def _draft(wish: Wish, choice: Choice, passed: Sequence[Refusal], machine: Machi
     notes = [_head(wish, choice, machine, host)]
     if not choice.tried:
         notes.append(f"The recipe was tried on {', '.join(variant.hardware)} alone: nothing in it speaks against {machine.gpu}")
+    verified = [word for word, state in recipe.hardware.items() if state == "verified"]
+    if choice.tried and verified and not set(verified) & set(machine.ids):
+        notes.append(f"The recipe was tried on {', '.join(verified)}: on {machine.gpu or 'CPUs'} it is yours to try")
     notes += [f"Passed over: {refusal.variant} {refusal.reason}" for refusal in passed]
     notes += made.notes
     if command.off:
         notes.append(f"Off, as in the recipe: {', '.join(command.off)} (on with -e features={command.off[0]})")
     others = [name for name in strategies(recipe, machine) if name != choice.strategy]
     if others:
-        notes.append(f"It may be spread otherwise: {', '.join(others)} (-e strategy={others[0]})")
+        notes.append(f"It may be spread otherwise: {', '.join(others)} (-e spread={others[0]})")
     left = elsewhere(recipe)
     if left:
         notes.append(f"Left out, for groups of hosts are not built: {', '.join(left)}")
     notes += needs(recipe)
+    if made.entry.get("args", {}).get("trust-remote-code") is True:
+        notes.append("trust-remote-code runs Python of the model's repository in the engine: read it at the revision that you pin")
     if recipe.nightly or variant.nightly:
         notes.append(f"The recipe asks for a nightly build: vLLM {host.release} may not have the model yet")
     if wish.kind:
