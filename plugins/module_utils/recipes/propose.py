@@ -12,6 +12,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.fit.memory import f
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.check import read_arguments
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.environment import as_text
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.extras import NO_EXTRAS
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import numbers
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems, did_you_mean
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.fleet import Inventory, plan_fleet
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import Host
@@ -52,11 +53,12 @@ class Wish:
 
 @dataclass(frozen=True)
 class Proposal:
-    """`made`: the entry and its notes, `machine` and `choice` what it was made for."""
+    """`made`: the entry and its notes, `machine` and `choice` what it was made for, `written_for` the recipe's release."""
 
     made: Draft
     machine: Machine
     choice: Choice
+    written_for: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def propose(wish: Wish, host: Host) -> Proposal:
         choice, passed = choose(recipe, machine, host.release, wish.variant, wish.strategy)
         refusals += passed
         if choice is not None:
-            return Proposal(_draft(wish, choice, passed, machine, host), machine, choice)
+            return Proposal(_draft(wish, choice, passed, machine, host), machine, choice, wish.written_for)
     raise Unfit(_why(wish, host, able, refusals))
 
 
@@ -166,6 +168,11 @@ def judge(
     """What the plan says of the entry on its host. `declared`: the host's variables; `facts`: of the model, a sentence or None
     where they are not known; `more`: what else an Inventory has (`unchecked`, `extra_options`, …)."""
     made = _shortened(proposal, host, facts) if isinstance(facts, ModelFacts) else proposal.made
+    if proposal.written_for and numbers(host.release) < numbers(proposal.written_for):
+        said = (
+            f"{host.name} runs vLLM {host.release} (vllm_version), older than vLLM {proposal.written_for}, which the recipe is of"
+        )
+        made = Draft(made.entry, [*made.notes, said])
     entry = dict(made.entry)
     name = str(entry.pop("name"))
     entry.setdefault("revision", _SOME_COMMIT)
