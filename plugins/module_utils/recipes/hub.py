@@ -15,7 +15,7 @@ from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit
-from urllib.request import Request, urlopen
+from urllib.request import Request, build_opener
 
 ENDPOINT = "https://huggingface.co"
 # Seconds for one file, connection and all: this is a look-up, and no download.
@@ -62,6 +62,8 @@ class Hub:
     def __init__(self, endpoint: str = "", token: str = "", patience: float = PATIENCE) -> None:
         self.endpoint = (endpoint or ENDPOINT).rstrip("/")
         self._token, self._patience = token, patience
+        # Reads the proxies of the environment now: urlopen keeps those of its first call.
+        self._opener = build_opener()
 
     def look(self, model: str, revision: str = "main") -> Found:
         """What the hub says of a model at a branch, a tag or a commit. Raises HubFailure."""
@@ -108,7 +110,7 @@ class Hub:
             request.add_unredirected_header("Authorization", f"Bearer {self._token}")
         end = time.monotonic() + self._patience
         try:
-            with urlopen(request, timeout=self._patience) as answer:  # noqa: S310 (look: http or https)
+            with self._opener.open(request, timeout=self._patience) as answer:
                 return self._read(answer, model, end)
         except HTTPError as error:
             raise self._refused(error.code, model) from None

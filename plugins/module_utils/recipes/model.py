@@ -119,10 +119,11 @@ class Recipes:
     def near(self, model: str) -> list[str]:
         """At most three names of recipes that may be meant, the nearest first."""
         whole = {name.lower(): name for name in self.recipes}
-        found = [whole[name] for name in difflib.get_close_matches(model.lower(), whole, n=3, cutoff=0.6)]
-        # People know a model by its name, and not whose it is.
+        # People know a model by its name, and not whose it is; of a finetuned or quantised one they add what was done to it.
         last = {name.lower().rpartition("/")[2]: name for name in self.recipes}
         tail = model.lower().rpartition("/")[2]
+        found = [last[name] for name in sorted(last, key=len, reverse=True) if tail.startswith(name)]
+        found += [whole[name] for name in difflib.get_close_matches(model.lower(), whole, n=3, cutoff=0.6)]
         found += [last[name] for name in difflib.get_close_matches(tail, last, n=3, cutoff=0.6)]
         found += [name for name in self.recipes if tail and tail in name.lower()]
         return list(dict.fromkeys(found))[:3]

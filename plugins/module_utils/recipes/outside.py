@@ -51,11 +51,11 @@ def own_recipe(found: Found) -> tuple[Recipe, str, list[str]]:
     if family.get("reasoning"):
         features["reasoning"] = _feature("--reasoning-parser", family["reasoning"])
         kind = "reasoning" if kind == "chat" else kind
-        if family.get("off"):
+        if family.get("switch"):
             notes.append(
                 f"It thinks before each answer unless a client says otherwise. To have it off for all: leave reasoning-parser out, "
                 f"write `kind: {'chat' if kind == 'reasoning' else kind}` and "
-                f"`default-chat-template-kwargs: {{{family['off']}: false}}`"
+                f"`default-chat-template-kwargs: {{{family['switch']}: false}}`"
             )
     if family.get("tools"):
         features["tool_calling"] = _feature("--enable-auto-tool-choice", "", "--tool-call-parser", family["tools"])
