@@ -158,7 +158,7 @@ class _Asked:
         try:
             found = self._look(model)
         except HubFailure as error:
-            raise AnsibleActionFail(f"{self._stranger()} The hub was asked too: {error}.") from None
+            raise AnsibleActionFail(f"{self._stranger()} Nor does the hub help: {error}.") from None
         recipe, kind, notes = own_recipe(found)
         note(notes)
         return Wish(recipe, self._recipes.release, given["variant"], given["spread"], features, kind)

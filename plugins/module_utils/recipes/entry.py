@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue import load
@@ -49,7 +49,8 @@ def draft(recipe: Recipe, choice: Choice, command: Command, machine: Machine, wr
     if load.release(release) is not None:
         moved = move_entry(mended_args(made.get("args", {}), known) if known else made.get("args", {}), made.get("env", {}), release, written_for)
         made.update(args=moved.args, env=moved.env)
-        notes += told(moved)
+        # What a default was in older releases is nothing to somebody who writes the entry now.
+        notes += told(replace(moved, changes=[change for change in moved.changes if change.kind != "meaning"]))
     else:
         notes.append(f"vLLM {release} is not in the catalogue: its options were not checked")
     made["kind"], guess = kind_of(recipe, made.get("args", {}))

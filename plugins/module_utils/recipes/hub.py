@@ -68,7 +68,7 @@ class Hub:
     def look(self, model: str, revision: str = "main") -> Found:
         """What the hub says of a model at a branch, a tag or a commit. Raises HubFailure."""
         if not _MODEL.fullmatch(model):
-            raise HubFailure("missing", f"{model!r} is no hub id: write ORG/NAME")
+            raise HubFailure("missing", f"model: {model!r} is no hub id: write ORG/NAME")
         if urlsplit(self.endpoint).scheme not in ("http", "https"):
             raise HubFailure("other", f"{self.endpoint} is no address of a hub: write https://… (HF_ENDPOINT)")
         # The commit of `main` is what the bare address answers with, which more mirrors have.
