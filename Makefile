@@ -84,6 +84,7 @@ catalogue: venv ## Add a vLLM release to the catalogue: make catalogue RELEASE=0
 	@test -n "$(RELEASE)" || { echo "Name the release: make catalogue RELEASE=0.34.0"; exit 1; }
 	@$(BIN)/python -m ansible_collections.baremetal.vllm.tools.catalogue add $(RELEASE)
 	@$(BIN)/python tools/gpu_support.py $(RELEASE)
+	@$(BIN)/python tools/recipes.py $(RELEASE)
 	@$(MAKE) --no-print-directory docs
 
 docs: venv ## Generate docs/models.md from the example inventory, docs/options.md from data/, the list of our variables

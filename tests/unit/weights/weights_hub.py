@@ -23,6 +23,8 @@ class Hub:
     def __init__(self) -> None:
         self.repos: dict[str, dict[str, dict[str, bytes]]] = {}
         self.gated: set[str] = set()
+        # What the hub says of a model beside its commit and files: pipeline_tag, config, gated, …
+        self.about: dict[str, dict[str, Any]] = {}
         self.token = ""
         # Close the connection after so many bytes of a file; each entry is used once.
         self.cuts: dict[str, list[int]] = defaultdict(list)
@@ -108,13 +110,16 @@ class _Handler(BaseHTTPRequestHandler):
         if repo not in hub.repos:
             self._refuse(404 if token else 401, "RepoNotFound", body)
             return
-        commit = parts[5] if is_api else parts[3]
+        # The bare address of a model stands for the newest commit of its main branch.
+        commit = (parts[5] if parts[5:] else [*hub.repos[repo]][-1]) if is_api else parts[3]
+        commit = [*hub.repos[repo]][-1] if commit == "main" else commit
         if commit not in hub.repos[repo]:
             self._refuse(404, "RevisionNotFound", body)
             return
         files = hub.repos[repo][commit]
-        if is_api and parts[4] == "revision":
-            self._json(200, {"id": repo, "sha": commit, "siblings": [{"rfilename": path} for path in files]})
+        if is_api and parts[4:5] in ([], ["revision"]):
+            siblings = [{"rfilename": path, "size": len(data)} for path, data in files.items()]
+            self._json(200, {"id": repo, "sha": commit, "siblings": siblings, **hub.about.get(repo, {})})
         elif is_api:
             self._json(200, [_entry(path, data) for path, data in files.items()])
         else:

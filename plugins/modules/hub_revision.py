@@ -1,0 +1,51 @@
+#!/usr/bin/python
+"""Documentation of the action plugin of the same name; it runs on the control node only."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: hub_revision
+short_description: Print the commit of a model on its hub
+description:
+  - Asks the model hub for the commit that a branch or tag of a model is at, and prints it as the line C(revision) of an entry.
+  - Fails with how to find it by hand where the hub cannot be reached.
+version_added: "0.1.0"
+author: The baremetal.vllm contributors (@baremetal-vllm)
+options:
+  model:
+    description: The hub id.
+    type: str
+    required: true
+  revision:
+    description: A branch, a tag or a commit.
+    type: str
+    default: main
+  offline:
+    description: Ask no hub. C(HF_HUB_OFFLINE) in the environment does the same.
+    type: bool
+    default: false
+  endpoint:
+    description: The hub's address. By default C(HF_ENDPOINT) of the environment, else U(https://huggingface.co).
+    type: str
+  hf_token:
+    description: A token for gated models. By default C(HF_TOKEN) of the environment.
+    type: str
+"""
+
+EXAMPLES = r"""
+- name: Print the newest commit
+  baremetal.vllm.hub_revision:
+    model: Qwen/Qwen3-32B
+"""
+
+RETURN = r"""
+model:
+  description: The model as the hub spells it.
+  returned: success
+  type: str
+revision:
+  description: The 40-digit commit.
+  returned: success
+  type: str
+"""
