@@ -13,9 +13,40 @@ MAX_WORD = 32 * 4096 - 1
 _MAX_DEPTH = 32
 
 _SECRET_VALUE = re.compile(r"\b(hf_[A-Za-z0-9]{16,}|sk-[A-Za-z0-9_-]{16,}|AKIA[A-Z0-9]{16})\b")
+_NAMES = "TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?"
 # Names of variables and keys that hold secrets, in capitals.
-SECRET_NAME = re.compile(r"(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|API_KEY|ACCESS_KEY|CREDENTIALS?)(_|$)")
+SECRET_NAME = re.compile(rf"(^|_)({_NAMES}|API_KEY|ACCESS_KEY)(_|$)")
 _SECRET_START = ("hf_", "sk-", "AKIA")
+# A URL's user with a password, or with what is too long for a name: a token, as code hosts take them.
+_USER_INFO = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]*://)(?:[^\s/?#@:]*:[^\s/?#]+|[^\s/?#@]{16,})(?=@)")
+# In a text that is told: a name behind which a secret is given. Variables that merely hold one are no secret.
+_TELLING = (
+    r"(?<![\w-])-{0,2}(?:[A-Za-z0-9]*[_-])*(?:api|access|auth|secret|private)?"
+    rf"(?:{_NAMES}|passphrase|key|pass|(?<=_)pwd)(?:[_-]id)?(?![\w-])"
+)
+_VALUE = r"(?!\$(?:\w+|\{\w+\}|\([^)]*\))(?![\w-]))[^\s\"'`;,)}\]]+"
+_SCHEME = r"(?:basic|bearer|digest|token|negotiate|apikey)\s+"
+_HEADER = re.compile(
+    rf"(?i)(\bauthorization\\?[\"']?\s*[:=]\s*\\?[\"']?(?:{_SCHEME})?|\bbearer\s+[\"']?)(?!{_SCHEME}){_VALUE}"
+)
+_NAMED = re.compile(
+    # `X=…`, `${X:-…}`, `"x": "…"`, `x:…`, and `X-Key: …` in quotes.
+    rf"(?i)({_TELLING}(?::?[-=+?]=?\s?[\"']?|\\?[\"']?:\s?\\?[\"']|:(?=\S)|:\s(?=[^\"'\n]*[\"'](?:\s|\)|$)))){_VALUE}"
+)
+# `--x …`, but for the verbs of sentences about an option.
+_OPTION = re.compile(
+    rf"(?i)((?=--){_TELLING}\s+[\"']?)"
+    rf"(?!(?:is|has|holds|looks|takes|may|stands|names|comes|are|and|or)\b|-){_VALUE}"
+)
+_LOGIN = re.compile(r"((?:^|\s)(?:-u|--user|--proxy-user)[= ]?[\"']?[^\s:\"'=/]+:)[^\s\"'`;)]+")
+# sshpass and the clients of databases; elsewhere -p is a port, a directory, a setting.
+_PASSWORD = re.compile(rf"(\bsshpass\s+-p\s*[\"']?|\b(?:mysql|mariadb)\w*\s(?:[^|;&\n]*\s)?-p[\"']?){_VALUE}")
+_PLAIN_P = re.compile(r"(\s-p\s+[\"']?)(?!holds\b)(?=[A-Za-z0-9]*[A-Za-z])[A-Za-z0-9!#%+^*~@]+(?=[\"'\s]|$)")
+_LONG = re.compile(
+    # A digest of an image and a commit in the hub's cache have the form of a key and are none; so have the UUIDs of GPUs.
+    r"(?<!sha256:)(?<!snapshots/)(?<!GPU-)(?<!MIG-)(?<![A-Za-z0-9])(?:(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[A-Za-z0-9]{20,}"
+    r"|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|(?!GPU-|MIG-)[A-Za-z0-9+/_-]{20,})={0,2}"
+)
 # Halves of surrogate pairs, and Unicode's noncharacters: systemd drops a line that holds one as "not UTF-8 clean", and
 # D-Bus refuses to speak of such a unit (src/basic/utf8.c).
 NO_TEXT = re.compile(
@@ -46,7 +77,33 @@ def wrong_word(text: str) -> Wrong | None:
 
 def is_secret(text: str) -> bool:
     """Whether a text has the form of a key that a provider issues."""
-    return any(start in text for start in _SECRET_START) and _SECRET_VALUE.search(text) is not None
+    if any(start in text for start in _SECRET_START) and _SECRET_VALUE.search(text) is not None:
+        return True
+    return "://" in text and "@" in text and _USER_INFO.search(text) is not None
+
+
+def without_secrets(text: str) -> str:
+    """A text that is told, with `…` for what is a secret, may be one by its form, or stands where one is given.
+
+    Rather too much is hidden than too little: nobody can take back what a terminal or a log has shown.
+    """
+    text = _USER_INFO.sub(r"\1…", text)
+    for form in (_HEADER, _LOGIN, _PASSWORD, _PLAIN_P, _NAMED, _OPTION):
+        text = form.sub(r"\1…", text)
+    text = _LONG.sub(lambda match: "…" if _is_random(match[0]) else match[0], text)
+    return _SECRET_VALUE.sub("…", text)
+
+
+def _is_random(text: str) -> bool:
+    """Whether a long word is no name: letters and digits in one run, or what changes between them all the time."""
+    core = text.rstrip("=")
+    if core.isalnum() or re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]+)+", core):
+        return True
+    if not (re.search("[a-z]", core) and re.search("[A-Z]", core) and re.search("[0-9]", core)):
+        return False
+    # Of random base64, two neighbours in three are of another kind; of a model's name with its sizes, one in three at most.
+    changes = len(re.findall(r"(?=[a-z][A-Z0-9]|[A-Z][a-z0-9]|[0-9][A-Za-z])", core))
+    return changes * 5 >= len(core) * 2
 
 
 def wrong_data(value: Any) -> Wrong | None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue import load
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import normal
-from ansible_collections.baremetal.vllm.plugins.module_utils.flags.plainness import SECRET_NAME, is_secret
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.plainness import SECRET_NAME, without_secrets
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.compose import env_file
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.config_file import with_config
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.entry import SECRET_VARIABLES, SECRETS, Maker
@@ -19,11 +19,6 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.migration.start imp
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.yamltext import Unreadable
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.tree import ShellError
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.values import Word
-
-_GIVEN = re.compile(
-    r"(--(?:api|hf)[-_](?:key|token)[= ]|\b[A-Z_]*(?:API_KEY|TOKEN|PASSWORD|SECRET)=)(?!is a secret\b|[$\s:])[^\s;`]+"
-)
-_TOKEN = re.compile(r"[^\s`'\"(){};,:=]+")
 
 
 class Command(NamedTuple):
@@ -60,7 +55,7 @@ def read_commands(text: str, release: str | None = None, file: str | None = None
             raise Unread(_nothing(text))
         return [_command(one, release, beside) for one in found]
     except (ShellError, Unreadable) as error:
-        raise Unread(f"The text cannot be read: {error}") from error
+        raise Unread(without_secrets(f"The text cannot be read: {error}")) from error
 
 
 def _nothing(text: str) -> str:
@@ -95,7 +90,7 @@ def _command(found: Start, release: str | None, beside: Beside) -> Command:
             0, f"vLLM {found.release} is no release that is known here: its options are read as any release does"
         )
     entry = Maker(parsed.args, notes).make(parsed.positional, found)
-    return Command(entry, _without_secrets(list(dict.fromkeys(notes)), found), known.version if known else "")
+    return Command(entry, _redacted(list(dict.fromkeys(notes)), found), known.version if known else "")
 
 
 def _with_env_files(found: Start, beside: Beside) -> Start:
@@ -116,7 +111,7 @@ def _outside(path: str, found: Start) -> str:
     return str(Places(found, []).on_host(path))
 
 
-def _without_secrets(notes: list[str], found: Start) -> list[str]:
+def _redacted(notes: list[str], found: Start) -> list[str]:
     """Notes in which no key or token stands, not even as a default."""
     secrets = {word.text for name, word in found.env.items() if name in SECRET_VARIABLES or SECRET_NAME.search(name)}
     for word, following in zip(found.words, [*found.words[1:], Word("")]):
@@ -125,6 +120,5 @@ def _without_secrets(notes: list[str], found: Start) -> list[str]:
             secrets.add(value if sign else following.text)
     for secret in sorted((one for one in secrets if len(one) > 3 and not one.startswith("$")), key=len, reverse=True):
         notes = [note.replace(secret, "…") for note in notes]
-    # What a branch or a default would have put there, too.
-    notes = [_GIVEN.sub(r"\1…", note) for note in notes]
-    return [_TOKEN.sub(lambda match: "…" if is_secret(match[0]) else match[0], note) for note in notes]
+    # What a branch, a condition or a default would have put there, too.
+    return [without_secrets(note) for note in notes]

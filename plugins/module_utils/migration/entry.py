@@ -68,7 +68,13 @@ class Maker:
         if len(set(given)) > 1:
             self.notes.append(f"More than one model is named ({', '.join(given)}): the first is taken")
         self.asked = given[0]
-        model = self.keys["model"] = self.places.model(given[0])
+        model = self.places.model(given[0])
+        if is_secret(model):
+            self.notes.append(
+                "The model looks like a secret and is not shown: write its address without one as `model`"
+            )
+            return
+        self.keys["model"] = model
         if isinstance(revision, str) and _COMMIT.fullmatch(revision):
             self.keys["revision"] = revision
         elif not model.startswith(("/", ".", "~")) and model.count("/") < 2 and not re.search(r"[$<>{}]", model):
@@ -84,7 +90,7 @@ class Maker:
         first = str(names[0])
         name = _UNFIT.sub("-", first.rstrip("/").rpartition("/")[2]).strip("-._") or "model"
         self.keys["name"] = name
-        self.keys["aliases"] = [str(other) for other in names if other != name]
+        self.keys["aliases"] = [str(other) for other in names if other != name and not is_secret(str(other))]
         if first != name:
             self.notes.append(f"Clients asked for {first}: it stays an alias")
 

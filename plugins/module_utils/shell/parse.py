@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.plainness import without_secrets
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.tree import (
     AndOr,
     Assign,
@@ -55,7 +56,8 @@ class _Parser(Reader):
         self._waiting: list[tuple[Redirect, str, bool, list[Redirect]]] = []
 
     def rest(self) -> str:
-        return self.text[self.at :].split("\n", 1)[0][:20]
+        """What stands here, for a message: a secret is hidden before the text is cut."""
+        return without_secrets(self.text[self.at : self.at + 400].split("\n", 1)[0])[:20]
 
     def gap(self, newlines: bool = False) -> None:
         """Past blanks, continued lines and comments; with `newlines` past the ends of lines, too."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.plainness import without_secrets
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.tree import (
     AndOr,
     Assign,
@@ -76,7 +77,8 @@ def source_text(node: Node) -> str:
     if isinstance(node, Pipeline):
         return ("! " if node.negated else "") + " | ".join(map(source_text, node.commands))[:80]
     text = getattr(node, "source", "") or "the command before it"
-    return " ".join(text.split())[:60]
+    # A secret is hidden before the text is cut: half of one has no form to know it by.
+    return without_secrets(" ".join(text.split()))[:60]
 
 
 def condition_of(node: Node, fails: bool) -> str:

@@ -101,6 +101,11 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ),
     (
         "0.33.0",
+        {"https_proxy": "http://u:hush@proxy:3128"},
+        "https_proxy: looks like a secret, and unit files are readable by every user of the host. Use `vllm_api_key`, `vllm_hf_token` or `vllm_secret_env` (from a vault).",
+    ),
+    (
+        "0.33.0",
         {"CUDA_VISIBLE_DEVICES": "0"},
         "CUDA_VISIBLE_DEVICES: is written by the plan. Use `gpus`: a count or a list of indices.",
     ),

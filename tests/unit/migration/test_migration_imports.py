@@ -78,6 +78,11 @@ SCRIPTS: list[tuple[str, list[dict[str, Any]], list[str]]] = [
     ("Don't forget:\n```bash\nvllm serve Org/A \\\n  --seed $S\n```\nIt's up.\n", [{"model": "Org/A"}], ["knows (line 3)"]),
     ('O="--seed 1"\n[ -n "$X" ] && O="$O --hf-token hf_geheimgeheimgeheim --api-key geheim2"\nvllm serve Org/A $O', [{"args": {"seed": 1}}], ["--hf-token …"]),
     ('[ "$K" = sk-geheimgeheimgeheim ] && K=geheim3 || exit 1\nexport HF_TOKEN=${T:-geheim4}\nvllm serve Org/A --api-key $K', [{"model": "Org/A"}], []),
+    ('if curl -H "Authorization: Bearer geheim5" h; then vllm serve Org/A; fi', [{"model": "Org/A"}], ['"Authorization: Bearer …" h']),
+    (f'if test "$X" = "{"0geheim" * 9}"; then vllm serve Org/A; fi', [{"model": "Org/A"}], ['if test "$X" = "…" (line 1)']),
+    ("vllm serve Org/A --otlp-traces-endpoint http://u:geheim@h:4317", [{"args": None}], ["--otlp-traces-endpoint looks like a secret"]),
+    ("https_proxy=http://u:geheim@h:3128 vllm serve Org/A", [{"env": None}], ["https_proxy is left out: it looks like a secret"]),
+    ("vllm serve s3://u:geheim@h/m --served-model-name n", [{"model": None, "name": "n"}], ["The model looks like a secret"]),
     ("f() { vllm serve Org/A; }\n", [{"model": "Org/A"}], ["The function f (line 1) starts it, and nothing here calls it"]),
 ]  # fmt: skip
 
@@ -270,6 +275,7 @@ NOTHING: list[tuple[str, str]] = [
     ("cat > /etc/systemd/system/x.service <<END\n[Service]\nExecStart=/x/vllm serve Org/A\nEND\n", "in line 3 is text"),
     ('services:\n  a:\n    image: vllm/vllm-openai\n    command: "--model \'Org/A"\n', "cannot be split into words"),
     ("for i in 1; do vllm serve Org/A\n", "line 2: done is missing"),
+    ("vllm serve Org/A; ) curl -u me:geheim h", "') curl -u me:… h' is out"),
     ("vllm serve Org/A --seed $((1 + \n", "line 1: ( is never closed"),
 ]
 
@@ -279,6 +285,7 @@ def test_what_starts_nothing_or_is_no_shell_is_refused_with_its_line(text: str, 
     with pytest.raises(Unread) as error:
         read_commands(text)
     assert said in str(error.value)
+    assert "geheim" not in str(error.value)
 
 
 # --config: the start, the release, and what is written for `async-scheduling: false`.

@@ -119,7 +119,7 @@ def test_what_the_operator_writes_wins_and_is_told_where_it_contradicts(name: st
         ({"args": {"otlp-traces-endpoint": "http://otel.lan:4317"}}, {"vllm_engine_destinations": ["10.0.0.7"]}, ""),
         ({"args": {"otlp-traces-endpoint": "http://localhost:4317"}}, {}, ""),
         ({"args": {"otlp-traces-endpoint": "http://[::1]:4317"}}, {}, ""),
-        ({"env": {"https_proxy": "http://user:pw@10.0.0.3:3128"}}, {}, "m.env.https_proxy: http://10.0.0.3 is not on h1"),
+        ({"env": {"https_proxy": "http://user@10.0.0.3:3128"}}, {}, "m.env.https_proxy: http://10.0.0.3 is not on h1"),
         ({"args": {"allowed-origins": ["https://app.example.org"]}}, {}, ""),
         ({"kind": "vision"}, {}, "vllm_models.m: images that clients give as a URL cannot be fetched on h1"),
         ({"kind": "vision"}, {"vllm_engine_destinations": []}, ""),
