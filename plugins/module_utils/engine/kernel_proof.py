@@ -26,6 +26,9 @@ DEFAULT_HOME = "/usr/local/cuda"
 TIMEOUT = 900
 PROBE = "baremetal_vllm_probe"
 
+# Of a lock that is made anew.
+_WHEN = "before this engine is in use, else for the next release: an engine in use is not rebuilt"
+
 _ASK = r"""
 import importlib.metadata, json, pathlib
 def version(name):
@@ -262,13 +265,13 @@ def prove(engine: Path, scratch: Path) -> dict[str, Any]:
         record["why"] = (
             f"FlashInfer's compiled kernels are there and no compiler is: DeepGEMM is switched off (VLLM_USE_DEEP_GEMM=0), and a"
             f" kernel that is not among the compiled ones ends a start. {_list(doubts)}. See that g++ is installed"
-            " (vllm_engine_packages), and prepare the wheelhouse or lock anew"
+            f" (vllm_engine_packages), and prepare the wheelhouse or lock anew {_WHEN}"
         )
     if not record["jit_cache"] and not record["compiler"]:
         record["why"] = (
             f"FlashInfer {record['flashinfer']} has no compiled kernels and no compiler here, so {kernels.LOSS}. {_list(doubts)}."
-            " Set vllm_engine_kernels_index and prepare the wheelhouse or lock anew, or see that g++ is installed"
-            " (vllm_engine_packages)"
+            " See that g++ is installed (vllm_engine_packages), or set vllm_engine_kernels_index and prepare the wheelhouse or"
+            f" lock anew {_WHEN}"
         )
     return record
 

@@ -137,6 +137,7 @@ def test_a_compiler_that_does_not_compile_is_none(tmp_path: Path, nvcc: str, run
     assert said in record["why"]
     assert "VLLM_USE_FLASHINFER_SAMPLER=0" in record["why"]
     assert "vllm_engine_kernels_index" in record["why"]
+    assert record["why"].endswith("an engine in use is not rebuilt")
 
 
 # As 13.2.51 to 13.4.92 and 13.5.37 told them of the same cubin.
@@ -185,6 +186,7 @@ def test_compiled_kernels_do_without_a_compiler_and_deepgemm_does_not(tmp_path: 
     assert (record["jit_cache"], record["compiler"]) == ("0.7.2.post1+cu130", "")
     assert "VLLM_USE_DEEP_GEMM=0" in record["why"]
     assert "VLLM_USE_FLASHINFER_SAMPLER" not in record["why"]
+    assert record["why"].endswith("an engine in use is not rebuilt")
 
 
 def test_kernels_that_flashinfer_does_not_take_are_none(tmp_path: Path) -> None:

@@ -181,7 +181,9 @@ class Indexes:
 
 
 @pytest.fixture
-def indexes(tmp_path: Path) -> Iterator[Indexes]:
+def indexes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Indexes]:
+    # uv keeps pages by their address for ten minutes, and an earlier test's server may have had the same port.
+    monkeypatch.setenv("UV_NO_CACHE", "1")
     root = tmp_path / "served"
     root.mkdir()
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(root)))
@@ -319,7 +321,6 @@ def test_a_wheelhouse_has_the_kernels_in_it(indexes: Indexes, tmp_path: Path, mo
     for name, value in {
         "PIP_INDEX_URL": f"{indexes.address}/simple",
         "PIP_CONFIG_FILE": "/dev/null",
-        "UV_NO_CACHE": "1",
     }.items():
         monkeypatch.setenv(name, value)
     for name in ("PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX_URL"):
