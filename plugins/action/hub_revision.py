@@ -30,7 +30,9 @@ class ActionModule(ActionBase):
         )
         given = plain(given)
         try:
-            found = hub_of(given["endpoint"], given["hf_token"], given["offline"]).look(given["model"], given["revision"])
+            found = hub_of(given["endpoint"], given["hf_token"], given["offline"]).look(
+                given["model"], given["revision"]
+            )
         except HubFailure as error:
             if error.kind in ("missing", "denied"):
                 raise AnsibleActionFail(f"{error}.") from None

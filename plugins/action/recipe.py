@@ -137,7 +137,9 @@ class _Asked:
             why = facts or "its config.json is not at hand"
             proposal = _with_notes(proposal, [f"Its memory is the recipe's figure and no more: {why} (docs/memory.md)"])
         more = {key: self._declared[name] for key, name in _FLEET.items() if name in self._declared}
-        declared = {key: value for key, value in self._declared.items() if key not in ("vllm_hf_token", *_FLEET.values())}
+        declared = {
+            key: value for key, value in self._declared.items() if key not in ("vllm_hf_token", *_FLEET.values())
+        }
         verdict = judge(proposal, host, declared, facts, **more)
         entry, comments = verdict.made.entry, [*verdict.made.notes, *(f"NOT RIGHT YET: {p}" for p in verdict.problems)]
         display.display(imported(entry, comments))
@@ -217,7 +219,9 @@ class _Asked:
                         (Path(folder) / name).write_bytes(self._hub().file(found, name))
             except HubFailure as error:
                 return str(error)
-            return read_model(folder, overrides) if (Path(folder) / "config.json").is_file() else "it has no config.json"
+            return (
+                read_model(folder, overrides) if (Path(folder) / "config.json").is_file() else "it has no config.json"
+            )
 
 
 def _with_notes(proposal: Proposal, notes: list[str]) -> Proposal:

@@ -22,7 +22,10 @@ STRATEGIES: Mapping[str, tuple[str, ...]] = {
 }
 TENSOR = "--tensor-parallel-size"
 # Formats that only these GPUs compute in; a variant may say otherwise.
-_FORMATS = {"nvfp4": {"brand": "nvidia", "generation": "blackwell"}, "fp4": {"brand": "nvidia", "generation": "blackwell"}}
+_FORMATS = {
+    "nvfp4": {"brand": "nvidia", "generation": "blackwell"},
+    "fp4": {"brand": "nvidia", "generation": "blackwell"},
+}
 _PLAIN = ("bf16", "fp16")
 
 
@@ -181,5 +184,3 @@ def _power(count: int) -> int:
 
 def _gb(value: float) -> str:
     return f"{value:.0f} GB"
-
-

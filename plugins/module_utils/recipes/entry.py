@@ -47,7 +47,12 @@ def draft(recipe: Recipe, choice: Choice, command: Command, machine: Machine, wr
     # The maker guesses from a command alone, and knows no revision.
     notes = [note for note in notes if not note.startswith(("`kind`", "Add `revision`", "Clients asked"))]
     if load.release(release) is not None:
-        moved = move_entry(mended_args(made.get("args", {}), known) if known else made.get("args", {}), made.get("env", {}), release, written_for)
+        moved = move_entry(
+            mended_args(made.get("args", {}), known) if known else made.get("args", {}),
+            made.get("env", {}),
+            release,
+            written_for,
+        )
         made.update(args=moved.args, env=moved.env)
         # What a default was in older releases is nothing to somebody who writes the entry now.
         notes += told(replace(moved, changes=[change for change in moved.changes if change.kind != "meaning"]))
@@ -88,13 +93,13 @@ def _on_host(args: Mapping[str, Any], model: str, notes: list[str]) -> dict[str,
             del kept["speculative-config"]
             path = {**drafted, "model": "/PATH"}
             notes.append(
-                f"speculative-config is left out: its model {drafted['model']} is not brought to the host, where engines reach no "
-                f"hub. Bring it there, and write `speculative-config: {flow(path)}`"
+                f"speculative-config is left out: its model {drafted['model']} is not brought to the host, where engines reach "
+                f"no hub. Bring it there, and write `speculative-config: {flow(path)}`"
             )
     if _is_hub_id(kept.get("hf-config-path")):
         notes.append(
-            f"hf-config-path: {kept.pop('hf-config-path')} is left out: engines reach no hub. Bring it to the host, and write its "
-            "absolute path"
+            f"hf-config-path: {kept.pop('hf-config-path')} is left out: engines reach no hub. Bring it to the host, and "
+            "write its absolute path"
         )
     template = kept.get("chat-template")
     if isinstance(template, str) and template.endswith(".jinja") and not template.startswith("/"):

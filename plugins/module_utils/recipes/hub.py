@@ -80,7 +80,9 @@ class Hub:
         except (ValueError, KeyError, TypeError, RecursionError):
             raise HubFailure("other", f"{self._where(model)} answers with something that is no model: {_odd}") from None
         if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
-            raise HubFailure("other", f"{self._where(model)} names the commit {str(commit)[:60]!r}, which is none: {_odd}")
+            raise HubFailure(
+                "other", f"{self._where(model)} names the commit {str(commit)[:60]!r}, which is none: {_odd}"
+            )
         siblings = document.get("siblings")
         files = {
             str(one["rfilename"]): one["size"] if isinstance(one.get("size"), int) else 0
@@ -133,7 +135,9 @@ class Hub:
     def _refused(self, status: int, model: str) -> HubFailure:
         token = "the token is refused" if self._token else "no token was sent"
         if status in (401, 403):
-            remedy = "accept its licence on the hub, and set vllm_hf_token (from a vault) or HF_TOKEN, or check the name"
+            remedy = (
+                "accept its licence on the hub, and set vllm_hf_token (from a vault) or HF_TOKEN, or check the name"
+            )
             return HubFailure(
                 "denied", f"{self._where(model)}: no such model, or gated or private ({status}), and {token}: {remedy}"
             )
@@ -161,5 +165,5 @@ def by_hand(model: str, endpoint: str = ENDPOINT) -> str:
     """How to find a commit where this computer cannot ask: on one that can."""
     return (
         f"`git ls-remote {endpoint.rstrip('/')}/{model} HEAD` on a computer that reaches the hub prints the commit, and so does "
-        f"`{endpoint.rstrip('/')}/api/models/{model}` in a browser (\"sha\")"
+        f'`{endpoint.rstrip("/")}/api/models/{model}` in a browser ("sha")'
     )

@@ -15,7 +15,10 @@ def needed(recipe: Recipe, release: str) -> str:
     size = f"{recipe.parameters} parameters" if recipe.parameters else ""
     active = f", {recipe.active} active" if recipe.active not in ("", recipe.parameters) else ""
     tokens = f"at most {recipe.context} tokens" if recipe.context else ""
-    lines = [f"{recipe.name} ({'; '.join(filter(None, (size + active, tokens)))}), by the recipe of vLLM {release}:", ""]
+    lines = [
+        f"{recipe.name} ({'; '.join(filter(None, (size + active, tokens)))}), by the recipe of vLLM {release}:",
+        "",
+    ]
     lines += [table(HEADER, rows), ""]
     verified = [word for word, state in recipe.hardware.items() if state == "verified"]
     if verified:
@@ -27,7 +30,10 @@ def needed(recipe: Recipe, release: str) -> str:
         lines.append(f"Not built here (several hosts, or not described in vLLM): {', '.join(elsewhere(recipe))}")
     if recipe.features:
         lines.append(f"Features: {', '.join(_feature(recipe, name) for name in recipe.features)}")
-    lines += ["", f"For one of your hosts: ansible-playbook … baremetal.vllm.recipe -e model={recipe.name} -e host=NAME"]
+    lines += [
+        "",
+        f"For one of your hosts: ansible-playbook … baremetal.vllm.recipe -e model={recipe.name} -e host=NAME",
+    ]
     return "\n".join(lines)
 
 

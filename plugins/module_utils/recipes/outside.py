@@ -53,16 +53,16 @@ def own_recipe(found: Found) -> tuple[Recipe, str, list[str]]:
         kind = "reasoning" if kind == "chat" else kind
         if family.get("switch"):
             notes.append(
-                f"It thinks before each answer unless a client says otherwise. To have it off for all: leave reasoning-parser out, "
-                f"write `kind: {'chat' if kind == 'reasoning' else kind}` and "
+                f"It thinks before each answer unless a client says otherwise. To have it off for all: leave reasoning-parser "
+                f"out, write `kind: {'chat' if kind == 'reasoning' else kind}` and "
                 f"`default-chat-template-kwargs: {{{family['switch']}: false}}`"
             )
     if family.get("tools"):
         features["tool_calling"] = _feature("--enable-auto-tool-choice", "", "--tool-call-parser", family["tools"])
     if kind in ("chat", "reasoning", "vision") and not family:
         notes.append(
-            f"No parsers are known here for the type {found.config.get('model_type') or 'of this model'}: tools and thoughts need "
-            "tool-call-parser and reasoning-parser where the model has them (its page says)"
+            f"No parsers are known here for the type {found.config.get('model_type') or 'of this model'}: tools and thoughts "
+            "need tool-call-parser and reasoning-parser where the model has them (its page says)"
         )
     if any(key == "auto_map" for key in found.config):
         notes.append("Its repository brings code of its own: `trust-remote-code: true` would run it; read it first")
@@ -113,7 +113,9 @@ def _kind(found: Found) -> tuple[str, list[str]]:
     if kind:
         return kind, []
     if by_name:
-        return by_name, [f"`kind` is a guess from its architecture, {architecture}: the hub names no task that is known here"]
+        return by_name, [
+            f"`kind` is a guess from its architecture, {architecture}: the hub names no task that is known here"
+        ]
     return "chat", ["`kind` is a guess: the hub names neither a task nor an architecture that is known here"]
 
 

@@ -105,7 +105,9 @@ def _draft(wish: Wish, choice: Choice, passed: Sequence[Refusal], machine: Machi
     made = draft(recipe, choice, command, machine, wish.written_for, host.release)
     notes = [_head(wish, choice, machine, host)]
     if not choice.tried:
-        notes.append(f"The recipe was tried on {', '.join(variant.hardware)} alone: nothing in it speaks against {machine.gpu}")
+        notes.append(
+            f"The recipe was tried on {', '.join(variant.hardware)} alone: nothing in it speaks against {machine.gpu}"
+        )
     verified = [word for word, state in recipe.hardware.items() if state == "verified"]
     if choice.tried and verified and not set(verified) & set(machine.ids):
         notes.append(f"The recipe was tried on {', '.join(verified)}: on {machine.gpu or 'CPUs'} it is yours to try")
@@ -121,7 +123,9 @@ def _draft(wish: Wish, choice: Choice, passed: Sequence[Refusal], machine: Machi
         notes.append(f"Left out, for groups of hosts are not built: {', '.join(left)}")
     notes += needs(recipe)
     if made.entry.get("args", {}).get("trust-remote-code") is True:
-        notes.append("trust-remote-code runs Python of the model's repository in the engine: read it at the revision that you pin")
+        notes.append(
+            "trust-remote-code runs Python of the model's repository in the engine: read it at the revision that you pin"
+        )
     if recipe.nightly or variant.nightly:
         notes.append(f"The recipe asks for a nightly build: vLLM {host.release} may not have the model yet")
     if wish.kind:
@@ -134,7 +138,10 @@ def _head(wish: Wish, choice: Choice, machine: Machine, host: Host) -> str:
     gpus = f"{choice.gpus} of {machine}" if choice.gpus else "its CPU"
     if wish.kind:
         size = f" (about {variant.gb} GB)" if variant.gb else ""
-        return f"No recipe of vLLM {wish.written_for} names {variant.model}: made from what the hub says{size}, for {host.name}, {gpus}"
+        return (
+            f"No recipe of vLLM {wish.written_for} names {variant.model}: made from what the hub says{size}, for {host.name}, "
+            f"{gpus}"
+        )
     return (
         f"vLLM {wish.written_for}'s recipe {wish.recipe.name}, variant {variant.name} ({variant.precision}, {variant.gb} GB), "
         f"{choice.strategy}, for {host.name}, {gpus}"
@@ -170,7 +177,8 @@ def judge(
     made = _shortened(proposal, host, facts) if isinstance(facts, ModelFacts) else proposal.made
     if proposal.written_for and numbers(host.release) < numbers(proposal.written_for):
         said = (
-            f"{host.name} runs vLLM {host.release} (vllm_version), older than vLLM {proposal.written_for}, which the recipe is of"
+            f"{host.name} runs vLLM {host.release} (vllm_version), older than vLLM {proposal.written_for}, which the recipe is "
+            "of"
         )
         made = Draft(made.entry, [*made.notes, said])
     entry = dict(made.entry)

@@ -28,7 +28,19 @@ def test_pip_install_brings_ansible_and_playbooks_that_work_from_any_directory(t
     binaries = tmp_path / "env" / "bin"
     run(binaries / "pip", "install", "--quiet", copy)
     shutil.rmtree(copy)
-    for playbook in ("site", "plan", "verify", "wheelhouse", "lab", "ask", "migrate", "import", "schema", "recipe", "revision"):
+    for playbook in (
+        "site",
+        "plan",
+        "verify",
+        "wheelhouse",
+        "lab",
+        "ask",
+        "migrate",
+        "import",
+        "schema",
+        "recipe",
+        "revision",
+    ):
         run(binaries / "ansible-playbook", f"baremetal.vllm.{playbook}", "--syntax-check", cwd=tmp_path)
     planned = run(
         binaries / "ansible-playbook", "baremetal.vllm.plan", "-i", ROOT / "inventories" / "example", cwd=tmp_path

@@ -119,11 +119,26 @@ def test_of_mixed_gpus_those_with_most_memory_are_named() -> None:
 
 
 REFUSED: list[tuple[str, Host, dict[str, Any], str]] = [
-    ("deepseek-ai/DeepSeek-R1", host("H100-80GB", 8), {}, "default needs 805 GB of GPU memory, and 8×H100-80GB have 684 GB"),
+    (
+        "deepseek-ai/DeepSeek-R1",
+        host("H100-80GB", 8),
+        {},
+        "default needs 805 GB of GPU memory, and 8×H100-80GB have 684 GB",
+    ),
     ("deepseek-ai/DeepSeek-R1", host("H100-80GB", 8), {}, "nvfp4 is nvfp4, which needs nvidia blackwell GPUs"),
     ("deepseek-ai/DeepSeek-R1", host("H100-80GB", 8), {}, "mxfp4 is for mi350x, mi355x only"),
-    ("deepseek-ai/DeepSeek-R1", host("H200", 8), {"variant": "nvfp4"}, "Leave variant out, and the one that fits is taken"),
-    ("deepseek-ai/DeepSeek-R1", host("H200", 8), {"variant": "nvfp"}, "variant: the recipe has no 'nvfp'. Did you mean \"nvfp4\""),
+    (
+        "deepseek-ai/DeepSeek-R1",
+        host("H200", 8),
+        {"variant": "nvfp4"},
+        "Leave variant out, and the one that fits is taken",
+    ),
+    (
+        "deepseek-ai/DeepSeek-R1",
+        host("H200", 8),
+        {"variant": "nvfp"},
+        "variant: the recipe has no 'nvfp'. Did you mean \"nvfp4\"",
+    ),
     ("deepseek-ai/DeepSeek-R1", host("H200", 8), {"strategy": "multi_node_tp"}, "spans several hosts"),
     ("deepseek-ai/DeepSeek-R1", host("H200", 8), {"strategy": "single_node_te"}, 'Did you mean "single_node_tep"'),
     ("deepseek-ai/DeepSeek-R1", host("H200", 8), {"features": ("reasonin",)}, 'Did you mean "reasoning"'),

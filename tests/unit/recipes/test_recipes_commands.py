@@ -81,8 +81,7 @@ def test_what_is_proposed_for_a_host_is_planned(name: str) -> None:
     for recipe in RECIPES.recipes.values():
         try:
             proposal = propose(Wish(recipe, RECIPES.release), host)
-        except Unfit as error:
-            assert str(error).startswith(f"{name} (")
+        except Unfit:
             continue
         served += 1
         verdict = judge(proposal, host, declared)

@@ -58,7 +58,9 @@ def test_facts_are_taken_and_prose_is_left(tmp_path: Path) -> None:
         "args": ["--max-num-seqs", "32", "--trust-remote-code"],
         "by_strategy": {"single_node_tp": {"tp": 2, "args": ["--a", "--b"]}},
         "env": {"SWITCH": "1", "WORD": "true"},
-        "features": {"tool_calling": {"args": ["--enable-auto-tool-choice"], "on": {"amd": {"args": ["--block-size", "64"]}}}},
+        "features": {
+            "tool_calling": {"args": ["--enable-auto-tool-choice"], "on": {"amd": {"args": ["--block-size", "64"]}}}
+        },
         "hardware": {"h200": "verified", "mi300x": "unsupported"},
         "model": "org/Small",
         "needs": [{"install": "uv pip install x", "optional": True}],

@@ -117,7 +117,7 @@ def test_a_page_that_is_no_hub_is_told(answering: Callable[[bytes], str], body: 
 def test_a_hub_that_is_not_there_or_says_nothing_is_not_waited_for() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
-        with pytest.raises(HubFailure, match="cannot be reached .*https_proxy"):
+        with pytest.raises(HubFailure, match=r"cannot be reached .*https_proxy"):
             Client(f"http://127.0.0.1:{port}", patience=0.2).look(MODEL)
     with pytest.raises(HubFailure, match="cannot be reached"):
         Client(f"http://127.0.0.1:{port}", patience=5).look(MODEL)
@@ -142,7 +142,9 @@ def test_where_the_hub_is(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def found(model: str, kind: str = "", task: str = "", architecture: str = "", weights: int = 0) -> Found:
     config = {"model_type": kind, "architectures": [architecture]}
-    return Found(model, COMMIT, "", task, False, config, {"model.safetensors": weights, "consolidated.safetensors": 10**12})
+    return Found(
+        model, COMMIT, "", task, False, config, {"model.safetensors": weights, "consolidated.safetensors": 10**12}
+    )
 
 
 KNOWN = [

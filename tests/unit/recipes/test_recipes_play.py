@@ -32,7 +32,12 @@ def run(tmp_path: Path, hub: Hub) -> Any:
         hosts = {name: {"ansible_host": "192.0.2.1", **declared} for name, declared in HOSTS.items()}
         (tmp_path / "inventory.json").write_text(json.dumps({"gpu_hosts": {"hosts": hosts}}))
         words = ["-i", str(tmp_path / "inventory.json"), str(ROOT / "playbooks" / f"{playbook}.yml")]
-        own = {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_LOCAL_TEMP": str(tmp_path), "HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path)}
+        own = {
+            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_LOCAL_TEMP": str(tmp_path),
+            "HF_ENDPOINT": hub.endpoint,
+            "HF_HOME": str(tmp_path),
+        }
         return subprocess.run(
             [str(Path(sys.executable).with_name("ansible-playbook")), *words, "-e", json.dumps(extra)],
             cwd=tmp_path,
@@ -68,7 +73,9 @@ def test_an_entry_is_chosen_pinned_and_taken_by_the_plan(run: Any) -> None:
         "aliases": ["Qwen/Qwen3-4B"],
         "args": {"enable-auto-tool-choice": True, "tool-call-parser": "hermes", "reasoning-parser": "qwen3"},
     }
-    outcome = plan_fleet(Inventory(models=menu["vllm_models"], hosts={"h100": HOSTS["h100"]}, match=lambda _: [], keyed=True))
+    outcome = plan_fleet(
+        Inventory(models=menu["vllm_models"], hosts={"h100": HOSTS["h100"]}, match=lambda _: [], keyed=True)
+    )
     assert outcome.problems == []
     said = flat(ended)
     assert "vLLM 0.33.0's recipe Qwen/Qwen3-4B, variant default" in said
@@ -121,13 +128,22 @@ def test_without_a_host_it_says_what_each_variant_needs(run: Any) -> None:
 
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({}, "model: is missing. Write -e model=ORG/NAME; the 188 recipes of vLLM 0.33.0 are:"),
-    ({"model": "Qwen/Qwen3-32X", "host": "h100"}, "is not among the 188 recipes of vLLM 0.33.0. Did you mean Qwen/Qwen3-32B"),
+    (
+        {"model": "Qwen/Qwen3-32X", "host": "h100"},
+        "is not among the 188 recipes of vLLM 0.33.0. Did you mean Qwen/Qwen3-32B",
+    ),
     ({"model": "Qwen/Qwen3-32X"}, "no such model, or gated or private (401)"),
     ({"model": "Qwen/Qwen3-8B", "host": "h10"}, 'host: h10 is not a host of this inventory. Did you mean "h100".'),
     ({"model": "Qwen/Qwen3-8B", "host": "nameless"}, "nameless.gpu_name: is not declared"),
     ({"model": "Qwen/Qwen3-8B", "host": "wrong"}, "'H1000' is not a GPU known here"),
-    ({"model": "deepseek-ai/DeepSeek-R1", "host": "h100"}, "default needs 805 GB of GPU memory, and 8×H100-80GB have 684 GB"),
-    ({"model": "Qwen/Qwen3-32B", "host": "h100", "variant": "fp9"}, "variant: the recipe has no 'fp9'. Did you mean \"fp8\""),
+    (
+        {"model": "deepseek-ai/DeepSeek-R1", "host": "h100"},
+        "default needs 805 GB of GPU memory, and 8×H100-80GB have 684 GB",
+    ),
+    (
+        {"model": "Qwen/Qwen3-32B", "host": "h100", "variant": "fp9"},
+        "variant: the recipe has no 'fp9'. Did you mean \"fp8\"",
+    ),
 ]
 
 
