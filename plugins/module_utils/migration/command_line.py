@@ -54,6 +54,8 @@ def read_commands(text: str, release: str | None = None, file: str | None = None
         if not found:
             raise Unread(_nothing(text))
         return [_command(one, release, beside) for one in found]
+    except RecursionError as error:
+        raise Unread("The text cannot be read: it is nested too deeply") from error
     except (ShellError, Unreadable) as error:
         raise Unread(without_secrets(f"The text cannot be read: {error}")) from error
 
