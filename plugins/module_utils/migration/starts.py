@@ -150,6 +150,14 @@ def of_words(
     work: Work | None = None,
 ) -> Iterator[Start]:
     """Starts of vLLM in the words of one command. `given`: its here-document."""
+    machine = _machine(words)
+    for start in _of_words(words, env, given, line, work):
+        yield replace(start, machine=start.machine or machine)
+
+
+def _of_words(
+    words: Sequence[Word], env: Mapping[str, Word], given: str | None, line: int, work: Work | None
+) -> Iterator[Start]:
     name = _base(words[0].text) if words else ""
     if name in _TALK:
         return
@@ -293,6 +301,13 @@ def _text(words: Sequence[Word]) -> tuple[Word, int, bool] | None:
         elif name == "watch" and len(rest) and " " in rest[-1].text:
             return rest[-1], index, False
     return None
+
+
+def _machine(words: Sequence[Word]) -> str:
+    """Where ssh, whatever stands before it, runs what it is given; "" where the words hold no ssh."""
+    at = next((index for index, word in enumerate(words) if _base(word.text) in ("ssh", "autossh")), None)
+    host = _behind(words[at + 1 :], _SSH_TAKE) if at is not None else None
+    return words[at + 1 + host].text if at is not None and host is not None else ""
 
 
 def _behind(words: Sequence[Word], take: frozenset[str]) -> int | None:

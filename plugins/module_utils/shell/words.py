@@ -36,6 +36,7 @@ class Reader:
 
     text: str
     at: int
+    depth: int
 
     def __init__(self, text: str, line: int = 1, outer: Reader | None = None) -> None:
         """`outer`: a reader of the same text, within whose brackets or quotes this one reads."""
