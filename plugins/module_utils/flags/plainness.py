@@ -18,7 +18,7 @@ _NAMES = "TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?"
 SECRET_NAME = re.compile(rf"(^|_)({_NAMES}|API_KEY|ACCESS_KEY)(_|$)")
 _SECRET_START = ("hf_", "sk-", "AKIA")
 # A URL's user with a password, or with what is too long for a name: a token, as code hosts take them.
-_USER_INFO = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]*://)(?:[^\s/?#@:]*:[^\s/?#]+|[^\s/?#@]{16,})(?=@)")
+_USER_INFO = re.compile(r"(?<=://)(?:[^\s/?#@:]*:[^\s/?#]+|[^\s/?#@]{16,})(?=@)")
 # In a text that is told: a name behind which a secret is given. Variables that merely hold one are no secret.
 _TELLING = (
     r"(?<![\w-])-{0,2}(?:[A-Za-z0-9]*[_-])*(?:api|access|auth|secret|private)?"
@@ -38,6 +38,8 @@ _OPTION = re.compile(
     rf"(?i)((?=--){_TELLING}\s+[\"']?)"
     rf"(?!(?:is|has|holds|looks|takes|may|stands|names|comes|are|and|or)\b|-){_VALUE}"
 )
+# Characters of a text that is told.
+_TOLD = 4000
 _LOGIN = re.compile(r"((?:^|\s)(?:-u|--user|--proxy-user)[= ]?[\"']?[^\s:\"'=/]+:)[^\s\"'`;)]+")
 # sshpass and the clients of databases; elsewhere -p is a port, a directory, a setting.
 _PASSWORD = re.compile(rf"(\bsshpass\s+-p\s*[\"']?|\b(?:mysql|mariadb)\w*\s(?:[^|;&\n]*\s)?-p[\"']?){_VALUE}")
@@ -87,7 +89,10 @@ def without_secrets(text: str) -> str:
 
     Rather too much is hidden than too little: nobody can take back what a terminal or a log has shown.
     """
-    text = _USER_INFO.sub(r"\1…", text)
+    if len(text) > _TOLD:
+        # Nobody reads on, and what was half a secret there is cut off with the rest.
+        return f"{without_secrets(text[:_TOLD])[:-200]}…"
+    text = _USER_INFO.sub("…", text)
     for form in (_HEADER, _LOGIN, _PASSWORD, _PLAIN_P, _NAMED, _OPTION):
         text = form.sub(r"\1…", text)
     text = _LONG.sub(lambda match: "…" if _is_random(match[0]) else match[0], text)

@@ -53,9 +53,42 @@ def read_commands(text: str, release: str | None = None, file: str | None = None
             found = invocations("vllm serve " + text.lstrip("\ufeff \t\r\n"), beside)
         if not found:
             raise Unread(_nothing(text))
-        return [_command(one, release, beside) for one in found]
+        return _once([(_command(one, release, beside), one.machine) for one in found])
+    except RecursionError as error:
+        raise Unread("The text cannot be read: it is nested too deeply") from error
     except (ShellError, Unreadable) as error:
         raise Unread(without_secrets(f"The text cannot be read: {error}")) from error
+
+
+def _once(found: list[tuple[Command, str]]) -> list[Command]:
+    """The same start over ssh on several machines is one entry, whose notes name them all."""
+    kept: list[tuple[Command, list[str]]] = []
+    for command, machine in found:
+        same = next(
+            (
+                (index, other, machines)
+                for index, (other, machines) in enumerate(kept)
+                if machine
+                and "" not in machines
+                and machine not in machines
+                and (other.entry, other.release) == (command.entry, command.release)
+            ),
+            None,
+        )
+        if same is None:
+            kept.append((command, [machine]))
+        else:
+            index, other, machines = same
+            notes = list(dict.fromkeys([*other.notes, *command.notes]))
+            kept[index] = other._replace(notes=notes), [*machines, machine]
+    return [
+        command._replace(
+            notes=[f"The same is started on {', '.join(machines[:-1])} and {machines[-1]}", *command.notes]
+        )
+        if machines[1:]
+        else command
+        for command, machines in kept
+    ]
 
 
 def _nothing(text: str) -> str:

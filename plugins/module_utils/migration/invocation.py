@@ -19,8 +19,9 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.migration.starts im
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.unitfiles import is_unit, of_unit
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.yamltext import Unreadable, load_all
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.parse import parse
-from ansible_collections.baremetal.vllm.plugins.module_utils.shell.run import Walk
+from ansible_collections.baremetal.vllm.plugins.module_utils.shell.run import TOO_MUCH, Walk
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.state import State
+from ansible_collections.baremetal.vllm.plugins.module_utils.shell.tree import ShellError
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.values import Word
 
 _FENCE = re.compile(r"^[ \t]*```.*$", re.M)
@@ -129,17 +130,23 @@ def _of_document(document: Mapping[str, Any], beside: Beside) -> list[Start]:
 
 def _of_script(text: str, beside: Beside) -> list[Start]:
     walk, state = Walk(beside.read), State(script=beside.file)
-    walk.script(parse(text), state)
-    found = of_walk(walk)
+    try:
+        walk.script(parse(text), state)
+        found = of_walk(walk)
+    except RecursionError as error:
+        # Brackets and commands have their bounds. What is left are lists of hundreds, and texts that run themselves.
+        raise ShellError(walk.line, "its commands lead to others deeper than can be followed") from error
     if found:
         return found
+    if walk.stopped:
+        raise ShellError(walk.stopped, f"{TOO_MUCH}, and starts no vLLM")
     # A library of functions that nothing here calls.
     for function in list(state.functions.values()):
         before = len(walk.found)
         inner = state.copy()
         inner.dead = False
         walk.node(function.body, inner)
-        starts = of_walk(Walk(walk.read, walk.found[before:], walk.notes, walk.remarks))
+        starts = of_walk(Walk(walk.read, walk.found[before:], walk.notes, walk.remarks, work=state.work))
         note = f"The function {function.name} (line {function.line}) starts it, and nothing here calls it"
         found += [replace(start, notes=(note, *start.notes)) for start in starts]
     return found

@@ -46,6 +46,7 @@ class _Parser:
         self.at = 0
         self.parsed = Parsed()
         self.dotted: dict[str, Store] = {}
+        self.named = any(re.match(r"--model(=|$)", word.text) for word in self.words)
 
     def run(self) -> Parsed:
         while self.at < len(self.words):
@@ -65,8 +66,7 @@ class _Parser:
 
     def _positional(self, word: Word) -> None:
         """The model comes first; what stands alone behind it, and is not known, is further words."""
-        named = any(re.match(r"--model(=|$)", other.text) for other in self.words)
-        if (word.loose and (self.parsed.positional or named or FURTHER.search(word.text))) or not word.text:
+        if (word.loose and (self.parsed.positional or self.named or FURTHER.search(word.text))) or not word.text:
             self._further(word)
         elif word.text in ("...", "…"):
             self.parsed.note(f"{word.text} stands for words that are left out: they are not here")

@@ -27,7 +27,8 @@ class Start:
 
     `gpus`: "" where nothing says it, `all`, a count (`count=2`), or what names them (`0,1`). `ports`: (host, container)
     pairs that are published. `env_files`: files with variables that come before `env`. `module`: started as a Python
-    module, not by `vllm serve`. `passed_over`: as the script stands alone, another way is gone.
+    module, not by `vllm serve`. `passed_over`: as the script stands alone, another way is gone. `machine`: where ssh starts
+    it, "" where no ssh does.
     """
 
     words: tuple[Word, ...]
@@ -43,3 +44,4 @@ class Start:
     directory: str | None = None
     env_files: tuple[str, ...] = ()
     passed_over: bool = False
+    machine: str = ""

@@ -10,6 +10,7 @@ from dataclasses import replace
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.docker import Container, container_of
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.images import release_named, release_of
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.start import Mount, Start
+from ansible_collections.baremetal.vllm.plugins.module_utils.shell.bounds import Work
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.run import Ran, Walk, commands
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.state import State
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.tree import ShellError
@@ -109,7 +110,11 @@ _SHAPES = {
 
 def of_walk(walk: Walk) -> list[Start]:
     """Every start among the commands that a script comes by."""
-    found = [start for ran in walk.found for start in of_ran(ran)]
+    work = walk.work or Work()
+    found = [start for ran in walk.found for start in of_ran(ran, work)]
+    if work.over:
+        # By the texts that it runs, which are followed after the script itself.
+        walk.stop()
     likely = [start for start in found if not start.passed_over]
     if likely:
         left = [start for start in found if start.passed_over]
@@ -119,15 +124,15 @@ def of_walk(walk: Walk) -> list[Start]:
     return [replace(start, notes=(*walk.notes, *start.notes)) for start in found]
 
 
-def of_ran(ran: Ran) -> Iterator[Start]:
-    """Starts of vLLM in one command that a shell comes by."""
+def of_ran(ran: Ran, work: Work) -> Iterator[Start]:
+    """Starts of vLLM in one command that a shell comes by. `work`: what is left to be followed of the whole script."""
     notes = [*ran.remarks]
     if ran.conditions:
         notes.append(f"Line {ran.line} is reached {' and '.join(ran.conditions)}")
     notes += [f"Line {ran.line}: {belief}" for belief in ran.beliefs]
     for gap in ran.further:
         notes.append(f"{gap.written} may hold further words of the command{f': {gap.why}' if gap.why else ''}")
-    for start in of_words(ran.words, ran.env, ran.input, ran.line):
+    for start in of_words(ran.words, ran.env, ran.input, ran.line, work):
         yield replace(
             start,
             notes=(*notes, *start.notes),
@@ -138,9 +143,21 @@ def of_ran(ran: Ran) -> Iterator[Start]:
 
 
 def of_words(
-    words: Sequence[Word], env: Mapping[str, Word], given: str | None = None, line: int = 0
+    words: Sequence[Word],
+    env: Mapping[str, Word],
+    given: str | None = None,
+    line: int = 0,
+    work: Work | None = None,
 ) -> Iterator[Start]:
     """Starts of vLLM in the words of one command. `given`: its here-document."""
+    machine = _machine(words)
+    for start in _of_words(words, env, given, line, work):
+        yield replace(start, machine=start.machine or machine)
+
+
+def _of_words(
+    words: Sequence[Word], env: Mapping[str, Word], given: str | None, line: int, work: Work | None
+) -> Iterator[Start]:
     name = _base(words[0].text) if words else ""
     if name in _TALK:
         return
@@ -148,15 +165,15 @@ def of_words(
     container = container_of(words)
     if container is not None and (at is None or at > container[0]):
         before = _before(words[: container[0]], dict(env), ())
-        yield from (replace(one, notes=(*before.notes, *one.notes)) for one in of_container(container[1]))
+        yield from (replace(one, notes=(*before.notes, *one.notes)) for one in of_container(container[1], work))
         return
     text = _text(words)
     if text is not None and (at is None or text[1] <= at):
         outer = _before(words[: text[1]], {} if text[2] else dict(env), ())
-        found = list(of_text(text[0], outer.env, line, outer.notes, outer.release))
+        found = list(of_text(text[0], outer.env, line, outer.notes, outer.release, work))
         if not found and given is not None:
             # `ssh host bash -s` gets its commands from the here-document.
-            found = list(of_text(Word(given), outer.env, line + 1, outer.notes, outer.release))
+            found = list(of_text(Word(given), outer.env, line + 1, outer.notes, outer.release, work))
         yield from found
         return
     if at is not None:
@@ -165,17 +182,19 @@ def of_words(
         yield replace(start, words=tuple(words[at + 1 :]), module=module)
         return
     if given is not None and any(_base(word.text) in (*SHELLS, "ssh") for word in words):
-        yield from of_text(Word(given), {} if name == "ssh" else env, line + 1, (), "")
+        yield from of_text(Word(given), {} if name == "ssh" else env, line + 1, (), "", work)
 
 
-def of_text(text: Word, env: Mapping[str, Word], line: int, notes: tuple[str, ...], release: str) -> Iterator[Start]:
+def of_text(
+    text: Word, env: Mapping[str, Word], line: int, notes: tuple[str, ...], release: str, work: Work | None = None
+) -> Iterator[Start]:
     """Starts in a text that a shell runs. A text that is no shell's is told."""
     taken = tuple(
         f"{gap.written} stands in the text of line {line}{gap.why and f', which is {gap.why}'}: that is taken here"
         for gap in text.gaps
         if gap.taken
     )
-    state = State()
+    state = State(work=work or Work())
     for name, word in env.items():
         gap = next(iter(word.gaps), None)
         state.set(name, Variable(((Piece(word.text, gap),),)))
@@ -190,13 +209,13 @@ def of_text(text: Word, env: Mapping[str, Word], line: int, notes: tuple[str, ..
         yield replace(start, notes=(*notes, *taken, *start.notes), release=start.release or release)
 
 
-def of_container(container: Container) -> Iterator[Start]:
+def of_container(container: Container, work: Work | None = None) -> Iterator[Start]:
     """Starts of vLLM in a container: by its command, or by the entrypoint of vLLM's own image."""
     release = release_of(container.image)
     notes = list(container.notes)
     # An empty entrypoint leaves the command alone to say what is run.
     words = _meant([*(container.entrypoint or []), *container.command], notes)
-    found = list(of_words(words, container.env)) if words else []
+    found = list(of_words(words, container.env, work=work)) if words else []
     if not found and not container.entrypoint and release is not None and _are_options(words):
         rest = words[1:] if words[0].text == "serve" else words
         found = [Start(tuple(rest), container.env)]
@@ -282,6 +301,13 @@ def _text(words: Sequence[Word]) -> tuple[Word, int, bool] | None:
         elif name == "watch" and len(rest) and " " in rest[-1].text:
             return rest[-1], index, False
     return None
+
+
+def _machine(words: Sequence[Word]) -> str:
+    """Where ssh, whatever stands before it, runs what it is given; "" where the words hold no ssh."""
+    at = next((index for index, word in enumerate(words) if _base(word.text) in ("ssh", "autossh")), None)
+    host = _behind(words[at + 1 :], _SSH_TAKE) if at is not None else None
+    return words[at + 1 + host].text if at is not None and host is not None else ""
 
 
 def _behind(words: Sequence[Word], take: frozenset[str]) -> int | None:

@@ -11,8 +11,33 @@ class Unreadable(ValueError):
     """A file that says less than an entry needs, because it cannot be read."""
 
 
+# Items of a document with its aliases unfolded. Compose files and manifests have hundreds.
+MOST = 100_000
+
+
 class _Loader(yaml.SafeLoader):
-    pass
+    def construct_document(self, node: Any) -> Any:
+        _unfolded(node, {})
+        return super().construct_document(node)
+
+
+def _unfolded(node: Any, sizes: dict[int, int]) -> int:
+    """How many items a node has once each alias is replaced by what it names: ten lines can name billions.
+
+    Each is counted once. Raises Unreadable above MOST, and where an alias stands within what it names.
+    """
+    if id(node) not in sizes:
+        # Found again before it is counted, it holds itself.
+        sizes[id(node)] = MOST
+        if isinstance(node, yaml.MappingNode):
+            inner = [part for pair in node.value for part in pair]
+        else:
+            inner = node.value if isinstance(node, yaml.SequenceNode) else []
+        sizes[id(node)] = 1 + sum(_unfolded(part, sizes) for part in inner)
+        if sizes[id(node)] > MOST:
+            line = node.start_mark.line + 1
+            raise Unreadable(f"line {line}: with its aliases unfolded it has more than {MOST} items")
+    return sizes[id(node)]
 
 
 def _untagged(loader: Any, suffix: str, node: Any) -> Any:
@@ -34,5 +59,7 @@ def load_all(text: str) -> list[Any]:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark is not None else ""
         raise Unreadable(f"{where}{getattr(error, 'problem', None) or str(error).splitlines()[0]}") from error
+    except Unreadable:
+        raise
     except (ValueError, TypeError, RecursionError) as error:
         raise Unreadable(f"it is no YAML ({error})") from error

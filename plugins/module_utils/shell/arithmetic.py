@@ -23,6 +23,10 @@ _LEVELS = (
 )
 
 
+# Expressions within expressions: far more than anybody writes, and less than Python's own stack holds.
+_NESTED = 32
+
+
 class NoNumber(ValueError):
     """An expression that cannot be computed."""
 
@@ -50,6 +54,7 @@ def compute(text: str, read: Callable[[str], int], write: Callable[[str, int], N
 class _Reader:
     def __init__(self, tokens: list[str], read: Callable[[str], int], write: Callable[[str, int], None]) -> None:
         self.tokens, self.read, self.write, self.at = tokens, read, write, 0
+        self.nested = 0
 
     def peek(self) -> str:
         return self.tokens[self.at] if self.at < len(self.tokens) else ""
@@ -105,9 +110,17 @@ class _Reader:
         exponent = self.power()
         if not 0 <= exponent <= 64:
             raise NoNumber("**")
-        return int(value**exponent)
+        return _wrapped(value**exponent)
 
     def unary(self) -> int:
+        self.nested += 1
+        if self.nested > _NESTED:
+            raise NoNumber("(")
+        value = self._unary()
+        self.nested -= 1
+        return value
+
+    def _unary(self) -> int:
         part = self.next()
         if part in ("-", "+", "!", "~"):
             value = self.unary()
@@ -132,6 +145,11 @@ class _Reader:
         return value
 
 
+def _wrapped(value: int) -> int:
+    """As 64 bits hold it: `X=$((X * X))` would have twice the digits each time."""
+    return (int(value) + 2**63) % 2**64 - 2**63
+
+
 def _number(token: str) -> int:
     if "#" in token:
         base, _, digits = token.partition("#")
@@ -149,7 +167,7 @@ def _apply(operator: str, left: int, right: int) -> int:
         return quotient if operator == "/" else left - quotient * right
     if operator in ("<<", ">>") and not 0 <= right < 64:
         raise NoNumber(operator)
-    return int(
+    return _wrapped(
         {
             "||": lambda: bool(left or right),
             "&&": lambda: bool(left and right),

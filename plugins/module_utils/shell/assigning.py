@@ -32,7 +32,7 @@ def assign(assign: Assign, state: State) -> None:
         base = list(old.fields) if old is not None and old.array else []
         if (old is not None and old.keys) or not re.fullmatch(r"[\d\s$]+", assign.index):
             _put(assign.name, assign.index, value, assign.line, state)
-        elif assign.index.strip().isdigit():
+        elif re.fullmatch(r"[0-9]{1,18}", assign.index.strip()):
             index = int(assign.index)
             base += [()] * (index + 1 - len(base)) if index < _MOST else []
             if index < len(base):

@@ -98,7 +98,7 @@ def _set(walk: Walk, node: Simple, words: list[Field], state: State) -> Truth:
 def _shift(walk: Walk, node: Simple, words: list[Field], state: State) -> Truth:
     count = text_of(words[1]) if len(words) > 1 else "1"
     if state.given is not None:
-        state.given = state.given[int(count) if count.isdigit() else 1 :]
+        state.given = state.given[int(count) if re.fullmatch("[0-9]{1,18}", count) else 1 :]
     return Truth(True)
 
 

@@ -6,10 +6,14 @@ Source: bash(1), "EXPANSION". Commands inside `$(…)` are not run; what a few o
 from __future__ import annotations
 
 import fnmatch
+import itertools
+import math
 import re
 from collections.abc import Sequence
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.plainness import MAX_WORD
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.arithmetic import NoNumber, compute
+from ansible_collections.baremetal.vllm.plugins.module_utils.shell.bounds import COMMAND, MOST, size_of, too_long
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.parse import parse
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.printers import PRINTERS
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.state import State
@@ -42,8 +46,11 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.shell.values import
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.words import Reader, pieces_of
 
-_BRACES = re.compile(r"\{(-?\d+)\.\.(-?\d+)\}|\{([^{}\s'\"]*,[^{}\s'\"]*)\}")
-_MOST = 256
+# A number of more digits is none to bash, which leaves the word as it is.
+_BRACES = re.compile(r"\{(-?\d{1,18})\.\.(-?\d{1,18})\}|\{([^{}\s'\"]*,[^{}\s'\"]*)\}")
+_INDEX = re.compile(r"[0-9]{1,18}")
+# Longer texts are not cut by patterns: each end of the text would be compared.
+_CUT = 4096
 
 
 class _Gap(Exception):
@@ -56,21 +63,40 @@ class _Gap(Exception):
 
 def fields(words: Sequence[Word], state: State) -> list[Field]:
     """The words of a command after all expansions; what may be further words is a field without text."""
-    return [field for word in words for field in fields_of(word, state)]
+    found: list[Field] = []
+    for word in words:
+        if state.work.over:
+            break
+        found += fields_of(word, state)
+    return found
 
 
 def fields_of(word: Word, state: State) -> list[Field]:
+    found = _fields_of(word, state)
+    size = size_of(found)
+    state.work.spend(size)
+    return found if size <= MAX_WORD else [too_long(word.source)]
+
+
+def _fields_of(word: Word, state: State) -> list[Field]:
     plain = word.plain
     if plain is not None and "{" in plain and _BRACES.search(plain):
-        return [(Piece(text),) for text in _braced(plain)]
+        texts = _braced(plain)
+        if texts is None:
+            return [(Piece(plain, Gap(plain, f"one of more than {MOST} words")),)]
+        return [(Piece(text),) for text in texts]
     found: list[Field] = [()]
     parts_of = word.parts
     if len(parts_of) == 2 and parts_of[0] == Lit("", True) and isinstance(parts_of[1], Param):
         # "$@" alone: where there is nothing, there is no word.
-        parts_of = parts_of[1:] if _many(parts_of[1], state) is not None else parts_of
+        parts_of = parts_of[1:] if _is_many(parts_of[1], state) else parts_of
     whole = len(parts_of) == 1
+    size = 0
     for part in parts_of:
+        if size > MAX_WORD:
+            break
         many = _many(part, state)
+        size += size_of(many or ())
         if many is not None:
             # "$@" and "${A[@]}": each item is a word of its own.
             if not many and not whole:
@@ -82,6 +108,7 @@ def fields_of(word: Word, state: State) -> list[Field]:
                 found.pop()
             continue
         piece = _one(part, state)
+        size += size_of((piece,))
         if isinstance(part, (Lit, Hole)) or part.quoted:
             found[-1] = (*found[-1], *piece)
             continue
@@ -103,13 +130,16 @@ def fields_of(word: Word, state: State) -> list[Field]:
 def value_of(word: Word, state: State) -> Field:
     """A word where nothing is split: the right side of an assignment, the word of a `case`."""
     pieces: list[Piece] = []
+    size = 0
     for part in word.parts:
         many = _many(part, state)
-        if many is None:
-            pieces += _one(part, state)
-        else:
-            for index, item in enumerate(many):
-                pieces += [Piece(" ")] * bool(index) + list(item)
+        items = [_one(part, state)] if many is None else many
+        size += size_of(items)
+        if size > MAX_WORD:
+            return too_long(word.source)
+        for index, item in enumerate(items):
+            pieces += [Piece(" ")] * bool(index) + list(item)
+    state.work.spend(size)
     return tuple(pieces)
 
 
@@ -118,19 +148,33 @@ def text_in(text: str, state: State, line: int) -> Field:
     return value_of(Word(pieces_of(text, line), line, text), state)
 
 
-def _braced(text: str) -> list[str]:
-    match = _BRACES.search(text)
-    if match is None:
-        return [text]
-    if match[3] is None:
-        first, last = int(match[1]), int(match[2])
-        step = 1 if last >= first else -1
-        width = max(len(match[1]), len(match[2])) if re.match(r"-?0\d", match[1]) else 0
-        items = [str(number).zfill(width) for number in range(first, last + step, step)][:_MOST]
-    else:
-        items = match[3].split(",")
-    before, after = text[: match.start()], text[match.end() :]
-    return [before + item + rest for item in items for rest in _braced(after)][:_MOST]
+def _braced(text: str) -> list[str] | None:
+    """The words of a word with braces; None where there are more than are followed, which are counted and not made."""
+    parts: list[list[str]] = []
+    counts: list[int] = []
+    at = 0
+    for match in _BRACES.finditer(text):
+        parts.append([text[at : match.start()]])
+        at = match.end()
+        if match[3] is not None:
+            parts.append(match[3].split(","))
+            counts.append(len(parts[-1]))
+        else:
+            first, last = int(match[1]), int(match[2])
+            counts.append(abs(last - first) + 1)
+            step = 1 if last >= first else -1
+            width = max(len(match[1]), len(match[2])) if re.match(r"-?0\d", match[1]) else 0
+            parts.append([str(number).zfill(width) for number in range(first, last + step, step)[: MOST + 1]])
+    if math.prod(counts) > MOST:
+        return None
+    return ["".join(words) for words in itertools.product(*parts, [text[at:]])]
+
+
+def _is_many(part: Param, state: State) -> bool:
+    """Whether `_many` has items of it. It is not expanded for that: twice on each level would be without end."""
+    if part.length or part.indirect:
+        return part.indirect and _many(part, state) is not None
+    return "@" in (part.name, part.index) or (not part.quoted and "*" in (part.name, part.index))
 
 
 def _many(part: Part, state: State) -> list[Field] | None:
@@ -148,7 +192,7 @@ def _many(part: Part, state: State) -> list[Field] | None:
         items = state.arguments()
         if part.op == ":" and state.given is not None:
             start = part.arg.strip()
-            items = items[max(int(start) - 1, 0) :] if start.isdigit() else items
+            items = items[max(int(start) - 1, 0) :] if _INDEX.fullmatch(start) else items
     elif part.index == "@" or (part.index == "*" and not part.quoted):
         variable = state.get(part.name)
         items = list(variable.fields) if variable is not None else []
@@ -165,7 +209,7 @@ def _many(part: Part, state: State) -> list[Field] | None:
         return None
     if part.op == ":" and part.index is not None:
         start, _, length = part.arg.partition(":")
-        if start.strip().isdigit() and (not length or length.strip().isdigit()):
+        if _INDEX.fullmatch(start.strip()) and (not length or _INDEX.fullmatch(length.strip())):
             items = items[int(start) :][: int(length) if length else None]
     if not part.quoted:
         return [field for item in items for field in split(tuple(piece._replace(quoted=False) for piece in item))]
@@ -214,6 +258,10 @@ def number_of(text: str, state: State, seen: list[Gap]) -> int:
 
     Raises _Gap, NoNumber or ValueError where it is not known.
     """
+    state.work.spend(COMMAND)
+    if state.work.over:
+        # A='B+B' B='C+C' …: each name is asked for twice as often as the one before.
+        raise NoNumber(text)
     expanded = value_of(Word(pieces_of(text), 0, text), state)
     if not known(expanded):
         raise _Gap(open_gaps(expanded))
@@ -233,7 +281,11 @@ def number_of(text: str, state: State, seen: list[Gap]) -> int:
     def write(name: str, value: int) -> None:
         state.set(name, Variable((with_gaps(str(value), seen, f"${name}"),)))
 
-    return compute(text_of(expanded), read, write)
+    try:
+        return compute(text_of(expanded), read, write)
+    except RecursionError as error:
+        # A=B B=A: to bash too an error, after a thousand levels.
+        raise NoNumber(text) from error
 
 
 def _param(part: Param, state: State) -> Field:
@@ -358,6 +410,8 @@ def _argument_parts(part: Param) -> tuple[Part, ...]:
 
 def _changed(text: str, op: str, argument: str, state: State) -> str | None:
     if op in ("#", "##", "%", "%%"):
+        if len(text) > _CUT:
+            return None
         ends = range(len(text) + 1) if op in ("#", "%%") else range(len(text), -1, -1)
         for end in ends:
             part = text[:end] if op[0] == "#" else text[end:]
@@ -367,6 +421,10 @@ def _changed(text: str, op: str, argument: str, state: State) -> str | None:
     if op in ("/", "//"):
         old, _, new = argument.partition("/")
         if any(char in old for char in "*?["):
+            return None
+        if not old:
+            return text
+        if (text.count(old) if op == "//" else 1) * len(new) > MAX_WORD:
             return None
         return text.replace(old, new) if op == "//" else text.replace(old, new, 1)
     if op in ("^", "^^"):

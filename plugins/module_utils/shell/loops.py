@@ -33,8 +33,9 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.shell.values import
 if TYPE_CHECKING:
     from ansible_collections.baremetal.vllm.plugins.module_utils.shell.run import Walk
 
-# Rounds of a loop that are followed.
+# Rounds of a loop that are followed, and characters that are told of what a loop goes through.
 ROUNDS = 64
+_TOLD = 200
 
 
 def follow_while(walk: Walk, node: While, state: State) -> Truth:
@@ -43,7 +44,9 @@ def follow_while(walk: Walk, node: While, state: State) -> Truth:
             walk.nodes(line, state)
             walk.nodes(node.body, state)
             if state.dead:
-                break
+                return UNKNOWN
+        if len(lines) > ROUNDS:
+            _further(walk, node.line)
         return UNKNOWN
     endless = (
         len(node.condition) == 1
@@ -67,7 +70,14 @@ def follow_while(walk: Walk, node: While, state: State) -> Truth:
         walk.nodes(node.body, state)
         if state.dead or before == state.variables:
             return UNKNOWN
+    _further(walk, node.line)
     return UNKNOWN
+
+
+def _further(walk: Walk, line: int) -> None:
+    note = f"Line {line}: {ROUNDS} rounds of the loop are followed, further ones are not here"
+    if note not in walk.notes:
+        walk.notes.append(note)
 
 
 def _lines(walk: Walk, node: While, state: State) -> list[tuple[Node]] | None:
@@ -117,18 +127,21 @@ def _round(walk: Walk, body: Sequence[Node], state: State, line: int) -> None:
 
 def follow_for(walk: Walk, node: For, state: State) -> Truth:
     items = state.arguments() if node.words is None else fields(node.words, state)
-    if any(is_absent(item) or open_gaps(item) for item in items) or has_pattern(node):
+    many = len(items) > ROUNDS
+    if many or any(is_absent(item) or open_gaps(item) for item in items) or has_pattern(node):
         written = " ".join(word.source for word in node.words or ()) or '"$@"'
+        written = written if len(written) <= _TOLD else f"{written[: _TOLD - 1]}…"
+        what = f"one of {len(items)}: each of" if many else "each of"
         state.set(
             node.name,
             Variable(
-                ((Piece(f"${node.name}", Gap(f"${node.name}", f"each of {written} in turn (line {node.line})")),),),
+                ((Piece(f"${node.name}", Gap(f"${node.name}", f"{what} {written} in turn (line {node.line})")),),),
                 line=node.line,
             ),
         )
         _round(walk, node.body, state, node.line)
         return UNKNOWN
-    for item in items[:ROUNDS]:
+    for item in items:
         state.set(node.name, Variable((tuple(piece._replace(quoted=False) for piece in item),), line=node.line))
         walk.nodes(node.body, state)
         if state.dead:
@@ -146,4 +159,5 @@ def follow_counted(walk: Walk, node: CountedFor, state: State) -> Truth:
         if state.dead or truth.holds is None:
             return UNKNOWN
         conditions.counting(node.step, state)
+    _further(walk, node.line)
     return UNKNOWN

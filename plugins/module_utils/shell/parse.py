@@ -31,7 +31,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.shell.tree import (
     While,
     Word,
 )
-from ansible_collections.baremetal.vllm.plugins.module_utils.shell.words import MEANT, Reader, pieces_of
+from ansible_collections.baremetal.vllm.plugins.module_utils.shell.words import MEANT, NESTED, Reader, pieces_of
 
 DECLARES = ("export", "readonly", "local", "declare", "typeset")
 _REDIRECT = re.compile(r"(\d+|\{\w+\})?(<<<|<<-|<<|<>|<&|<|>>|>\||>&|>(?!\()|&>>|&>)")
@@ -54,6 +54,7 @@ class _Parser(Reader):
         # Redirections of the loop that was read last.
         self._behind: list[Redirect] = []
         self._waiting: list[tuple[Redirect, str, bool, list[Redirect]]] = []
+        self._commands = 0
 
     def rest(self) -> str:
         """What stands here, for a message: a secret is hidden before the text is cut."""
@@ -191,6 +192,14 @@ class _Parser(Reader):
         return Pipeline(tuple(commands), negated) if negated or len(commands) > 1 else commands[0]
 
     def command(self) -> Node:
+        self._commands += 1
+        if self._commands > NESTED:
+            raise self.fail(self.at, f"commands are nested more than {NESTED} levels deep")
+        node = self._command()
+        self._commands -= 1
+        return node
+
+    def _command(self) -> Node:
         self.gap()
         start = self.at
         word, operator = self.reserved(), self.operator()

@@ -6,9 +6,11 @@ import posixpath
 import re
 from collections.abc import Callable
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.shell.bounds import MOST
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.state import State
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.values import (
     Field,
+    Gap,
     Piece,
     Variable,
     gaps_of,
@@ -16,9 +18,6 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.shell.values import
     text_of,
     with_gaps,
 )
-
-# Numbers of a `seq` that are followed.
-_MOST = 256
 
 
 def _echo(words: list[Field], state: State) -> Field | None:
@@ -48,14 +47,16 @@ def _seq(words: list[Field], state: State) -> Field | None:
         between = numbers[0][2:] or (numbers[1] if len(numbers) > 1 else "")
         words = words[1 if numbers[0][2:] else 2 :]
         numbers = [text_of(word) for word in words]
-    if not all(known(word) for word in words) or not all(re.fullmatch(r"-?\d+", text) for text in numbers):
+    if not all(known(word) for word in words) or not all(re.fullmatch(r"-?[0-9]{1,18}", text) for text in numbers):
         return None
     if not 1 <= len(numbers) <= 3:
         return None
     first, step, last = _seq_of(numbers)
     if step == 0:
         return None
-    items = list(range(first, last + (1 if step > 0 else -1), step))[:_MOST]
+    items = range(first, last + (1 if step > 0 else -1), step)
+    if len(items) > MOST:
+        return (Piece("$(seq)", Gap("$(seq)", f"one of {len(items)} numbers")),)
     return with_gaps(between.join(map(str, items)), [gap for word in words for gap in gaps_of(word)], "$(seq)")
 
 

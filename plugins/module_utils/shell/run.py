@@ -13,6 +13,7 @@ from functools import partial
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell import conditions
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.assigning import assign
+from ansible_collections.baremetal.vllm.plugins.module_utils.shell.bounds import COMMAND, Work
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.builtins import BUILTINS, DEPTH
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.conditions import UNKNOWN, Truth, both, either
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.expand import fields, text_in, value_of
@@ -59,8 +60,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.shell.values import
     word_of,
 )
 
-# Commands of a script that are followed.
-COMMANDS = 5000
+TOO_MUCH = "up to here the script does more than is followed"
 # Set and not exported, these are a mistake, and no variable of the script.
 _SEEN = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
 
@@ -87,7 +87,11 @@ class Ran:
 
 @dataclass
 class Walk:
-    """`read`: the text of a file beside the script, None where it is not there. `notes`: what concerns the whole script."""
+    """`read`: the text of a file beside the script, None where it is not there. `notes`: what concerns the whole script.
+
+    `work`: what is left to be followed of it, and of all texts that it runs. `line`: of the command that is followed;
+    `stopped`: the line where the script became too much to follow, 0 where it did not.
+    """
 
     read: Callable[[str], str | None] = lambda path: None
     found: list[Ran] = field(default_factory=list)
@@ -96,22 +100,37 @@ class Walk:
     depth: int = 0
     called: set[str] = field(default_factory=set)
     returns: list[list[State]] = field(default_factory=list)
+    line: int = 1
+    stopped: int = 0
+    work: Work | None = None
 
     # ---- lists
 
     def script(self, script: Script, state: State) -> None:
         self.remarks += script.remarks
+        self.work = state.work
         self.nodes(script.body, state)
 
     def nodes(self, body: Sequence[Node], state: State) -> Truth:
         truth = Truth(True)
         for node in body:
-            if state.dead or len(self.found) > COMMANDS:
+            if state.dead:
+                break
+            state.work.spend(COMMAND)
+            if state.work.over:
+                self.stop()
                 break
             truth = self.node(node, state)
         return truth
 
+    def stop(self) -> None:
+        """Nothing is followed from here on, and that is told."""
+        if not self.stopped:
+            self.stopped = self.line
+            self.notes.append(f"Line {self.line}: {TOO_MUCH}. What comes after it is not here")
+
     def node(self, node: Node, state: State) -> Truth:
+        self.line = getattr(node, "line", self.line)
         if isinstance(node, Simple):
             return self._simple(node, state)
         if isinstance(node, AndOr):
@@ -148,7 +167,9 @@ class Walk:
             self.node(command, state.copy())
         return UNKNOWN
 
-    def _and_or(self, node: AndOr, state: State) -> Truth:
+    def _and_or(self, node: AndOr, state: State, asked_before: Truth | None = None) -> Truth:
+        """`asked_before`: the answer of the left side, where that has been gone through already."""
+        left = asked_before
         if (
             node.op == "||"
             and isinstance(node.left, AndOr)
@@ -169,7 +190,9 @@ class Walk:
                     unless,
                 )
                 return UNKNOWN
-        left = self.node(node.left, state)
+            left = asked if state.dead else self._and_or(first, state, asked)
+        if left is None:
+            left = self.node(node.left, state)
         if state.dead:
             return left
         asked = left.negated() if node.op == "||" else left
@@ -307,6 +330,10 @@ class Walk:
                 UNKNOWN if any("$(" in source_of(one) or "`" in source_of(one) for one in node.assigns) else Truth(True)
             )
         expanded = fields([word for word in node.words if isinstance(word, TreeWord)], state)
+        if state.work.over:
+            # Half of its words would be another command.
+            self.stop()
+            return UNKNOWN
         words = [item for item in expanded if not is_absent(item)]
         further = tuple(gap for item in expanded if is_absent(item) for gap in gaps_of(item))
         if not words:

@@ -6,6 +6,8 @@ import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.plainness import MAX_WORD
+from ansible_collections.baremetal.vllm.plugins.module_utils.shell.bounds import Work, size_of, too_long
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.tree import Function
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.values import (
     Field,
@@ -24,6 +26,7 @@ class State:
     """`given`: the arguments of a function, None for the script's own, of which there are none as far as one knows.
 
     `dead`: the way ends here (exit, exec, return). `place`: the directory of the script, "" where it is no file.
+    `work`: what is left to be followed; copies share it.
     """
 
     variables: dict[str, Variable | None] = field(default_factory=dict)
@@ -37,8 +40,10 @@ class State:
     script: str = ""
     conditions: tuple[str, ...] = ()
     beliefs: tuple[str, ...] = ()
+    work: Work = field(default_factory=Work)
 
     def copy(self) -> State:
+        self.work.spend(len(self.variables))
         return replace(
             self,
             variables=dict(self.variables),
@@ -52,7 +57,10 @@ class State:
             setattr(self, name, getattr(other, name))
 
     def set(self, name: str, variable: Variable | None) -> None:
-        """None: it is unset."""
+        """None: it is unset. A value beyond any use becomes unknown: `X=$X$X` doubles it line by line."""
+        if variable is not None and size_of(variable.fields) > MAX_WORD:
+            written = f"${{{name}[@]}}" if variable.array else f"${name}"
+            variable = Variable((too_long(written),), variable.array, variable.line)
         self.variables[name] = variable
         if self.all_exported:
             self.exported.add(name)
@@ -106,6 +114,7 @@ def join(state: State, ways: Sequence[tuple[State, str]], taken: int | None) -> 
     index = next((i for i, (way, _) in enumerate(alive) if way is believed), None)
     result = alive[index or 0][0].copy()
     for name in dict.fromkeys(name for way, _ in alive for name in way.variables):
+        state.work.spend(len(alive))
         values = [(way.get(name), when) for way, when in alive]
         result.variables[name] = merged(name, values, index)
     result.exported = set().union(*(way.exported for way, _ in alive))

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 _BLANK = (" ", "\t", "\n")
+# Characters that are told of one value, and of all that a variable can be.
+_SHOWN, _SAID = 400, 2000
 
 
 class Gap(NamedTuple):
@@ -136,7 +138,9 @@ def merged(name: str, ways: Sequence[tuple[Variable | None, str]], taken: int | 
     fields = [_items(value) for value in values]
     common = _common(fields)
     written = f"${{{name}[@]}}" if array else f"${name}"
-    alternatives = "; ".join(_alternative(items[common:], when, written) for items, (_, when) in zip(fields, ways))
+    # Each once and not without end: what was said before is said again after every further branch.
+    said = dict.fromkeys(_alternative(items[common:], when, written) for items, (_, when) in zip(fields, ways))
+    alternatives = _cut("; ".join(said), _SAID)
     gap = Gap(written, alternatives, taken is not None)
     if taken is not None:
         rest = fields[taken][common:]
@@ -207,4 +211,8 @@ def _alternative(items: Sequence[Field], when: str, written: str) -> str:
 
 
 def _shown(items: Sequence[Field]) -> str:
-    return " ".join(text_of(item) for item in items) or "nothing"
+    return _cut(" ".join(text_of(item) for item in items), _SHOWN) or "nothing"
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"

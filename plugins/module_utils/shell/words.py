@@ -27,15 +27,24 @@ _ESCAPED = re.compile(r"x([0-9a-fA-F]{1,2})|u([0-9a-fA-F]{1,4})|U([0-9a-fA-F]{1,
 MEANT = re.compile(r"\\[ \t]+(?:#[^\n]*)?(?=\n|\Z)")
 
 
+# Levels of brackets and of commands: far more than anybody writes, and less than Python's own stack holds.
+NESTED = 64
+
+
 class Reader:
     """A position in a text, and the words from there on."""
 
     text: str
     at: int
+    depth: int
 
-    def __init__(self, text: str, line: int = 1) -> None:
+    def __init__(self, text: str, line: int = 1, outer: Reader | None = None) -> None:
+        """`outer`: a reader of the same text, within whose brackets or quotes this one reads."""
         self.text, self.at = text, 0
         self._first = line
+        self.depth = outer.depth + 1 if outer is not None else 0
+        # Where brackets are closed. `$((a); …)` is read twice, and so would be all that it holds on each level.
+        self._ends: dict[tuple[int, str], int] = outer._ends if outer is not None else {}
 
     @property
     def line(self) -> int:
@@ -202,7 +211,11 @@ class Reader:
 
         Raises ShellError where nothing does.
         """
-        start, depth, inner = at, 1, Reader(self.text, self._first)
+        if (at, end) in self._ends:
+            return self._ends[at, end]
+        start, depth, inner = at, 1, Reader(self.text, self._first, self)
+        if inner.depth > NESTED:
+            raise self.fail(at, f"brackets are nested more than {NESTED} levels deep")
         # A `case` has closing brackets without opening ones; a comment has quotes without meaning.
         cases = 0
         while at < len(self.text):
@@ -236,6 +249,7 @@ class Reader:
             elif char == end and not (cases > 0 and depth == 1):
                 depth -= 1
                 if depth == 0:
+                    self._ends[start, end] = at + 1
                     return at + 1
                 inner.at = at + 1
             elif char == begin and end != "}":

@@ -56,6 +56,12 @@ def test_a_secret_is_hidden_wherever_it_stands_in_a_text(text: str, told: str) -
     assert without_secrets(told) == told
 
 
+def test_a_long_text_is_cut_with_the_half_of_a_secret_at_its_end() -> None:
+    told = without_secrets("a " * 1990 + KEY + " b" * 50_000)
+    assert len(told) < 4000
+    assert KEY[:8] not in told
+
+
 @pytest.mark.parametrize("text", SHOWN)
 def test_names_and_variables_are_told(text: str) -> None:
     assert without_secrets(text) == text

@@ -258,6 +258,27 @@ def test_a_start_is_found_in_whatever_runs_it(text: str, notes: list[str]) -> No
     assert [note for note in notes if note not in told([found])] == []
 
 
+MACHINES: list[tuple[str, list[str]]] = [
+    ("ssh -p 22 u@g1 vllm serve Org/A &\nssh g2 vllm serve Org/A", ["u@g1 and g2"]),
+    ('for h in g1 g2 g3; do ssh $h "nohup vllm serve Org/A"; done', ["g1, g2 and g3"]),
+    ("ssh g1 bash -s <<END\nvllm serve Org/A\nEND\nsudo ssh g2 <<END\nvllm serve Org/A\nEND\n", ["g1 and g2"]),
+    # Others, the same machine, and what no ssh starts stay what they are.
+    ("ssh g1 vllm serve Org/A; ssh g2 vllm serve Org/A --seed 1", ["", ""]),
+    ("ssh g1 vllm serve Org/A; ssh g1 vllm serve Org/A", ["", ""]),
+    ("vllm serve Org/A; ssh g1 vllm serve Org/A", ["", ""]),
+]
+
+
+@pytest.mark.parametrize(("text", "machines"), MACHINES)
+def test_the_same_start_on_several_machines_is_one_entry(text: str, machines: list[str]) -> None:
+    found = read_commands(text)
+    assert len(found) == len(machines)
+    for one, named in zip(found, machines, strict=True):
+        assert [note for note in one.notes if "same is started" in note] == (
+            [f"The same is started on {named}"] if named else []
+        )
+
+
 @pytest.mark.parametrize(("text", "entries", "release", "notes"), CONTAINERS)
 def test_containers_and_units_are_read(
     text: str, entries: list[dict[str, Any]], release: str, notes: list[str]
