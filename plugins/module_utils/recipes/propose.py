@@ -29,6 +29,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.recipes.compose imp
 from ansible_collections.baremetal.vllm.plugins.module_utils.recipes.entry import Draft, draft, needs
 from ansible_collections.baremetal.vllm.plugins.module_utils.recipes.machine import Machine, machines
 from ansible_collections.baremetal.vllm.plugins.module_utils.recipes.model import Recipe
+from ansible_collections.baremetal.vllm.plugins.module_utils.recipes.outside import thinker
 
 # Stands for a commit that is not known yet, so that everything else is checked all the same.
 _SOME_COMMIT = "0" * 40
@@ -102,6 +103,10 @@ def _draft(wish: Wish, choice: Choice, passed: Sequence[Refusal], machine: Machi
     idle = sorted(set(wish.features) - set(command.features))
     if idle:
         raise Unfit(f"features: {', '.join(idle)} does not go with {variant.name} as {choice.strategy} on {machine}")
+    parser, thinks = thinker(recipe.name) if "--reasoning-parser" not in command.words else ("", "")
+    if parser:
+        command.words += ["--reasoning-parser", parser]
+        command.off = [name for name in command.off if name != "reasoning"]
     made = draft(recipe, choice, command, machine, wish.written_for, host.release)
     notes = [_head(wish, choice, machine, host)]
     if not choice.tried:
@@ -112,6 +117,7 @@ def _draft(wish: Wish, choice: Choice, passed: Sequence[Refusal], machine: Machi
     if choice.tried and verified and not set(verified) & set(machine.ids):
         notes.append(f"The recipe was tried on {', '.join(verified)}: on {machine.gpu or 'CPUs'} it is yours to try")
     notes += [f"Passed over: {refusal.variant} {refusal.reason}" for refusal in passed]
+    notes += [thinks] if thinks else []
     notes += made.notes
     if command.off:
         notes.append(f"Off, as in the recipe: {', '.join(command.off)} (on with -e features={command.off[0]})")
@@ -142,8 +148,9 @@ def _head(wish: Wish, choice: Choice, machine: Machine, host: Host) -> str:
             f"No recipe of vLLM {wish.written_for} names {variant.model}: made from what the hub says{size}, for {host.name}, "
             f"{gpus}"
         )
+    other = f", checkpoint {variant.model}" if variant.model.lower() != wish.recipe.name.lower() else ""
     return (
-        f"vLLM {wish.written_for}'s recipe {wish.recipe.name}, variant {variant.name} ({variant.precision}, {variant.gb} GB), "
+        f"vLLM {wish.written_for}'s recipe {wish.recipe.name}, variant {variant.name} ({variant.precision}, {variant.gb} GB){other}, "
         f"{choice.strategy}, for {host.name}, {gpus}"
     )
 

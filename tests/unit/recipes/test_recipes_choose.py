@@ -100,6 +100,25 @@ def test_the_kind_follows_from_the_recipe() -> None:
     assert (text_only["kind"], text_only["args"]["language-model-only"]) == ("chat", True)
 
 
+THINKERS = [
+    ("openai/gpt-oss-120b", "openai_gptoss"),
+    ("Qwen/Qwen3-14B", "qwen3"),
+    ("Qwen/Qwen3-32B", "qwen3"),
+    ("tencent/Hunyuan-A13B-Instruct", "hunyuan_a13b"),
+    ("Qwen/Qwen3-235B-A22B-Instruct-2507", None),
+    ("microsoft/Phi-4-reasoning", None),
+]
+
+
+@pytest.mark.parametrize(("model", "parser"), THINKERS)
+def test_what_thinks_gets_its_parser_though_the_recipe_leaves_it_off(model: str, parser: str | None) -> None:
+    made = proposed(model, host("H200", 8)).made
+    assert made.entry.get("args", {}).get("reasoning-parser") == parser
+    assert made.entry["kind"] == ("reasoning" if parser else "chat")
+    told = any("as `chat` it may not pass" in note for note in made.notes)
+    assert told == (model == "microsoft/Phi-4-reasoning")
+
+
 def test_what_the_host_would_not_have_is_left_out_and_named() -> None:
     made = proposed("deepseek-ai/DeepSeek-R1", host("H200", 8)).made
     assert "chat-template" not in made.entry["args"]

@@ -11,7 +11,8 @@ import pytest
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue import load as catalogue
 from ansible_collections.baremetal.vllm.plugins.module_utils.recipes.hub import Found, HubFailure, by_hand
 from ansible_collections.baremetal.vllm.plugins.module_utils.recipes.hub import Hub as Client
-from ansible_collections.baremetal.vllm.plugins.module_utils.recipes.outside import families, own_recipe
+from ansible_collections.baremetal.vllm.plugins.module_utils.recipes.model import load
+from ansible_collections.baremetal.vllm.plugins.module_utils.recipes.outside import families, own_recipe, thinker
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.hub import hub_of
 from huggingface_hub import HfApi
 from recipe_models import COMMIT
@@ -194,7 +195,9 @@ def test_every_parser_of_the_families_is_one_of_the_newest_release() -> None:
     newest = catalogue.release(catalogue.releases()[-1])
     assert newest is not None
     options = {"reasoning": "reasoning-parser", "tools": "tool-call-parser"}
-    for family in families():
+    thinkers = [{"reasoning": thinker(name)[0]} for name in load().recipes]
+    assert {"openai_gptoss", "seed_oss"} <= {one["reasoning"] for one in thinkers}
+    for family in [*families(), *thinkers]:
         for key, option in options.items():
             known = newest.options[option].choices or newest.options[option].suggestions
             assert family.get(key, "") in ("", *(known or ())), family
