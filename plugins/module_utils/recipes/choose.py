@@ -103,7 +103,7 @@ def judge(recipe: Recipe, variant: Variant, machine: Machine, release: str, stra
     if machine.generation == "cpu" and not known_here and not set(machine.ids) & set(variant.hardware):
         return Refusal(variant.name, "is not for CPUs in the recipe")
     # A format that any GPU has can be tried where the recipe's authors had other hardware.
-    tried = not variant.hardware or any(word in variant.hardware for word in machine.words)
+    tried = not variant.hardware or any(word in variant.hardware for word in (*machine.words, *machine.parts))
     if not tried and (variant.precision not in _PLAIN or _foreign(variant)):
         return Refusal(variant.name, f"is for {', '.join(variant.hardware)} only")
     needed = variant.precision_on if variant.precision_on is not None else _FORMATS.get(variant.precision, {})

@@ -1,6 +1,7 @@
 """What a model hub says of a model: its newest commit, its configuration, its size. Runs on the control node.
 
-The interface is that of huggingface.co (`GET /api/models/ORG/NAME`, `GET /ORG/NAME/resolve/COMMIT/FILE`), which mirrors have too.
+The interface is that of huggingface.co, as HfApi.model_info of huggingface_hub asks it (`GET /api/models/ORG/NAME?blobs=true`, or
+`…/revision/REVISION`) and hf_hub_url names files (`GET /ORG/NAME/resolve/COMMIT/FILE`); mirrors have the same.
 Proxies are taken from the environment (https_proxy, no_proxy); a request ends after a bounded time.
 """
 

@@ -39,6 +39,8 @@ class Machine:
     memory: int
     gpu: str = ""
     indices: tuple[int, ...] = ()
+    # Ids of smaller sets of the same GPUs, for which a recipe may have been tried.
+    parts: tuple[str, ...] = ()
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -96,7 +98,8 @@ def of_gpu(gpu: Gpu, count: int, brand: str, indices: tuple[int, ...] = ()) -> M
         ids.append(f"arch:sm{gpu.capability[0]}{gpu.capability[1]}")
     if gpu.arch:
         ids.append(f"arch:{gpu.arch}")
-    return Machine(tuple(ids), _generation(gpu, brand), brand, count, gpu.memory, gpu.name, indices)
+    parts = tuple(f"{name}_{size}x" for size in (8, 4, 2) if name and size < count)
+    return Machine(tuple(ids), _generation(gpu, brand), brand, count, gpu.memory, gpu.name, indices, parts)
 
 
 def _generation(gpu: Gpu, brand: str) -> str:

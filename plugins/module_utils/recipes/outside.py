@@ -131,8 +131,29 @@ def _family(found: Found) -> dict[str, str]:
     return {}
 
 
-@cache
+def thinker(recipe: str) -> tuple[str, str]:
+    """The parser of a model that thinks though its recipe names none, and a note on it; "" twice where it does not."""
+    for entry in _tables()["thinkers"]:
+        if re.fullmatch(entry["model"], recipe):
+            parser = entry.get("reasoning", "")
+            if parser:
+                return parser, (
+                    f"reasoning-parser: {parser} is added: the model thinks before each answer, and the recipe leaves its parser "
+                    "out or off. Served as `chat` it would not pass its proof"
+                )
+            return "", (
+                "The model thinks before each answer, and neither the recipe nor vLLM's sources name its reasoning-parser: as "
+                "`chat` it may not pass its proof. Write the parser that its page names, and `kind: reasoning`"
+            )
+    return "", ""
+
+
 def families() -> list[dict[str, Any]]:
     """The entries of data/families.yml, in their order."""
-    read: list[dict[str, Any]] = yaml.safe_load(FILE.read_text(encoding="utf-8"))["families"]
+    return _tables()["families"]
+
+
+@cache
+def _tables() -> dict[str, list[dict[str, Any]]]:
+    read: dict[str, list[dict[str, Any]]] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
     return read

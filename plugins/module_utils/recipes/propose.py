@@ -8,7 +8,7 @@ from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.load import release as known_release
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import ModelFacts
-from ansible_collections.baremetal.vllm.plugins.module_utils.fit.memory import fit
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.memory import Fit, fit
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.check import read_arguments
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.environment import as_text
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.extras import NO_EXTRAS
@@ -29,6 +29,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.recipes.compose imp
 from ansible_collections.baremetal.vllm.plugins.module_utils.recipes.entry import Draft, draft, needs
 from ansible_collections.baremetal.vllm.plugins.module_utils.recipes.machine import Machine, machines
 from ansible_collections.baremetal.vllm.plugins.module_utils.recipes.model import Recipe
+from ansible_collections.baremetal.vllm.plugins.module_utils.recipes.outside import thinker
 
 # Stands for a commit that is not known yet, so that everything else is checked all the same.
 _SOME_COMMIT = "0" * 40
@@ -102,6 +103,10 @@ def _draft(wish: Wish, choice: Choice, passed: Sequence[Refusal], machine: Machi
     idle = sorted(set(wish.features) - set(command.features))
     if idle:
         raise Unfit(f"features: {', '.join(idle)} does not go with {variant.name} as {choice.strategy} on {machine}")
+    parser, thinks = thinker(recipe.name) if "--reasoning-parser" not in command.words else ("", "")
+    if parser:
+        command.words += ["--reasoning-parser", parser]
+        command.off = [name for name in command.off if name != "reasoning"]
     made = draft(recipe, choice, command, machine, wish.written_for, host.release)
     notes = [_head(wish, choice, machine, host)]
     if not choice.tried:
@@ -112,6 +117,7 @@ def _draft(wish: Wish, choice: Choice, passed: Sequence[Refusal], machine: Machi
     if choice.tried and verified and not set(verified) & set(machine.ids):
         notes.append(f"The recipe was tried on {', '.join(verified)}: on {machine.gpu or 'CPUs'} it is yours to try")
     notes += [f"Passed over: {refusal.variant} {refusal.reason}" for refusal in passed]
+    notes += [thinks] if thinks else []
     notes += made.notes
     if command.off:
         notes.append(f"Off, as in the recipe: {', '.join(command.off)} (on with -e features={command.off[0]})")
@@ -142,8 +148,9 @@ def _head(wish: Wish, choice: Choice, machine: Machine, host: Host) -> str:
             f"No recipe of vLLM {wish.written_for} names {variant.model}: made from what the hub says{size}, for {host.name}, "
             f"{gpus}"
         )
+    other = f", checkpoint {variant.model}" if variant.model.lower() != wish.recipe.name.lower() else ""
     return (
-        f"vLLM {wish.written_for}'s recipe {wish.recipe.name}, variant {variant.name} ({variant.precision}, {variant.gb} GB), "
+        f"vLLM {wish.written_for}'s recipe {wish.recipe.name}, variant {variant.name} ({variant.precision}, {variant.gb} GB){other}, "
         f"{choice.strategy}, for {host.name}, {gpus}"
     )
 
@@ -174,7 +181,7 @@ def judge(
 ) -> Verdict:
     """What the plan says of the entry on its host. `declared`: the host's variables; `facts`: of the model, a sentence or None
     where they are not known; `more`: what else an Inventory has (`unchecked`, `extra_options`, …)."""
-    made = _shortened(proposal, host, facts) if isinstance(facts, ModelFacts) else proposal.made
+    made = _fitted(proposal, host, facts) if isinstance(facts, ModelFacts) else proposal.made
     if proposal.written_for and numbers(host.release) < numbers(proposal.written_for):
         said = (
             f"{host.name} runs vLLM {host.release} (vllm_version), older than vLLM {proposal.written_for}, which the recipe is "
@@ -198,25 +205,48 @@ def judge(
     return Verdict(Draft(made.entry, [*made.notes, *told]), [str(problem) for problem in outcome.problems])
 
 
-def _shortened(proposal: Proposal, host: Host, facts: ModelFacts) -> Draft:
-    """With a max-model-len that fits, where the model's own is longer than the GPUs hold and the recipe says nothing."""
-    made, machine = proposal.made, proposal.machine
+def _fitted(proposal: Proposal, host: Host, facts: ModelFacts) -> Draft:
+    """With the GPUs, or else the max-model-len, for one request of the model's own length, where the recipe says neither."""
+    made, machine, choice = proposal.made, proposal.machine, proposal.choice
     written = made.entry.get("args", {})
     release = known_release(host.release)
-    args = read_arguments("", written, release, NO_EXTRAS, Problems())
-    if "max-model-len" in args or not machine.count:
+    if not machine.count or "max-model-len" in read_arguments("", written, release, NO_EXTRAS, Problems()):
         return made
     gpu = host.kind(machine.indices[0] if machine.indices else 0)
+    env = as_text(made.entry.get("env", {}), release)
     pooling = RUNNER.get(str(made.entry.get("kind"))) == "pooling"
-    found = fit(facts, args, gpu, release, as_text(made.entry.get("env", {}), release), pooling)
-    if found.needed is None or found.left is None or found.needed <= found.left:
+
+    def on(gpus: int) -> Fit:
+        args = written if gpus == choice.gpus else {**written, "tensor-parallel-size": gpus}
+        return fit(facts, read_arguments("", args, release, NO_EXTRAS, Problems()), gpu, release, env, pooling)
+
+    found = on(choice.gpus)
+    if not _short(found):
         return made
+    lacks = f"one request of the model's own {found.length} tokens does not fit on {choice.gpus}×{machine.gpu} beside the weights"
+    for gpus in _larger(choice, machine, facts):
+        if not _short(on(gpus)):
+            entry = {**made.entry, "args": {**written, "tensor-parallel-size": gpus}}
+            if machine.indices:
+                entry["gpus"] = list(machine.indices[:gpus])
+            return Draft(
+                entry,
+                [*made.notes, f"tensor-parallel-size is {gpus} here: {lacks}; a lower max-model-len would do, too"],
+            )
     longest = (found.longest or 0) // 1024 * 1024
     if longest < 1024:
         return made
     entry = {**made.entry, "args": {**written, "max-model-len": longest}}
-    note = (
-        f"max-model-len is {longest} here: one request of the model's own {found.length} tokens does not fit on {machine} beside "
-        "the weights. More GPUs (tensor-parallel-size) make room for longer ones"
-    )
-    return Draft(entry, [*made.notes, note])
+    return Draft(entry, [*made.notes, f"max-model-len is {longest} here: {lacks}"])
+
+
+def _short(found: Fit) -> bool:
+    return found.needed is not None and found.left is not None and found.needed > found.left
+
+
+def _larger(choice: Choice, machine: Machine, facts: ModelFacts) -> list[int]:
+    """More GPUs that the machine has and the model can be shared by, where nothing in the recipe says how many."""
+    if choice.strategy != "single_node_tp" or machine.of(choice.variant.tp) is not None:
+        return []
+    sizes = [choice.gpus << step for step in range(1, 7)]
+    return [size for size in sizes if size <= machine.count and (facts.heads or size) % size == 0]

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import read_model
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import Host, read_host
 from ansible_collections.baremetal.vllm.plugins.module_utils.recipes.choose import judge, strategies
 from ansible_collections.baremetal.vllm.plugins.module_utils.recipes.machine import machines
 from ansible_collections.baremetal.vllm.plugins.module_utils.recipes.model import load
 from ansible_collections.baremetal.vllm.plugins.module_utils.recipes.propose import Proposal, Unfit, Wish, propose
+from ansible_collections.baremetal.vllm.plugins.module_utils.recipes.propose import judge as judge_on_host
 from hypothesis import given
 from hypothesis import strategies as st
+from recipe_models import QWEN3
 
 RECIPES = load()
 NAMES = sorted(RECIPES.recipes)
@@ -95,6 +100,25 @@ def test_the_kind_follows_from_the_recipe() -> None:
     assert (text_only["kind"], text_only["args"]["language-model-only"]) == ("chat", True)
 
 
+THINKERS = [
+    ("openai/gpt-oss-120b", "openai_gptoss"),
+    ("Qwen/Qwen3-14B", "qwen3"),
+    ("Qwen/Qwen3-32B", "qwen3"),
+    ("tencent/Hunyuan-A13B-Instruct", "hunyuan_a13b"),
+    ("Qwen/Qwen3-235B-A22B-Instruct-2507", None),
+    ("microsoft/Phi-4-reasoning", None),
+]
+
+
+@pytest.mark.parametrize(("model", "parser"), THINKERS)
+def test_what_thinks_gets_its_parser_though_the_recipe_leaves_it_off(model: str, parser: str | None) -> None:
+    made = proposed(model, host("H200", 8)).made
+    assert made.entry.get("args", {}).get("reasoning-parser") == parser
+    assert made.entry["kind"] == ("reasoning" if parser else "chat")
+    told = any("as `chat` it may not pass" in note for note in made.notes)
+    assert told == (model == "microsoft/Phi-4-reasoning")
+
+
 def test_what_the_host_would_not_have_is_left_out_and_named() -> None:
     made = proposed("deepseek-ai/DeepSeek-R1", host("H200", 8)).made
     assert "chat-template" not in made.entry["args"]
@@ -107,6 +131,43 @@ def test_what_the_host_would_not_have_is_left_out_and_named() -> None:
     own = proposed("deepseek-ai/DeepSeek-V4-Flash-Vision-Exp", host("B300", 8)).made.entry["args"]["speculative-config"]
     assert own["method"] == "dspark"
     assert "model" not in own
+
+
+FITTED = [
+    # One GPU holds the weights and a request of the whole context.
+    (host("RTX 4090", 4), {}, "beside the weights"),
+    # One does not, two do; one alone gets a shorter context.
+    (
+        host("RTX 3060", 4),
+        {"tensor-parallel-size": 2},
+        "tensor-parallel-size is 2 here: one request of the model's own 40960",
+    ),
+    (
+        host("RTX 3060", 1),
+        {"max-model-len": ...},
+        "here: one request of the model's own 40960 tokens does not fit on 1×RTX 3060",
+    ),
+]
+
+
+@pytest.mark.parametrize(("on", "wanted", "said"), FITTED)
+def test_the_models_own_context_decides_too(tmp_path: Path, on: Host, wanted: dict[str, Any], said: str) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(QWEN3))
+    facts = read_model(tmp_path)
+    declared = {
+        "vllm_accelerator": "cuda",
+        "vllm_version": "0.33.0",
+        "gpu_count": on.gpu_count,
+        "gpu_name": on.gpu and on.gpu.name,
+    }
+    verdict = judge_on_host(proposed("Qwen/Qwen3-4B", on), on, declared, facts)
+    assert verdict.problems == []
+    args = verdict.made.entry["args"]
+    got = {key: args[key] for key in ("tensor-parallel-size", "max-model-len") if key in args}
+    assert got == {key: args[key] if value is ... else value for key, value in wanted.items()}
+    assert any(said in note for note in verdict.made.notes) == bool(wanted)
+    # What is written is what the plan takes without a warning of memory.
+    assert not [note for note in verdict.made.notes if "may not fit" in note]
 
 
 def test_of_mixed_gpus_those_with_most_memory_are_named() -> None:

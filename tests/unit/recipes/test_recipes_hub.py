@@ -11,11 +11,13 @@ import pytest
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue import load as catalogue
 from ansible_collections.baremetal.vllm.plugins.module_utils.recipes.hub import Found, HubFailure, by_hand
 from ansible_collections.baremetal.vllm.plugins.module_utils.recipes.hub import Hub as Client
-from ansible_collections.baremetal.vllm.plugins.module_utils.recipes.outside import families, own_recipe
+from ansible_collections.baremetal.vllm.plugins.module_utils.recipes.model import load
+from ansible_collections.baremetal.vllm.plugins.module_utils.recipes.outside import families, own_recipe, thinker
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.hub import hub_of
+from huggingface_hub import HfApi
+from recipe_models import COMMIT
 from weights_hub import Hub
 
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 OLDER = "76543210" * 5
 MODEL = "Qwen/Qwen3-4B"
 
@@ -27,6 +29,14 @@ def test_a_model_is_found_with_its_commit_and_files(hub: Hub) -> None:
     assert list(found.files) == ["config.json"]
     assert Client(hub.endpoint).file(found, "config.json") == hub.repos[MODEL][COMMIT]["config.json"]
     assert Client(hub.endpoint + "/").look(MODEL, OLDER).revision == OLDER
+
+
+def test_it_says_what_the_hubs_own_library_says(hub: Hub) -> None:
+    hub.repos[MODEL][COMMIT]["model.safetensors"] = b"x" * 1000
+    theirs, ours = HfApi(hub.endpoint).model_info(MODEL, files_metadata=True), Client(hub.endpoint).look(MODEL)
+    assert theirs.siblings is not None
+    assert ours.files == {one.rfilename: one.size for one in theirs.siblings}
+    assert (ours.model, ours.revision, ours.task, ours.weights) == (theirs.id, theirs.sha, theirs.pipeline_tag, 1000)
 
 
 def test_a_token_goes_to_the_hub_and_not_where_it_redirects(hub: Hub) -> None:
@@ -185,7 +195,9 @@ def test_every_parser_of_the_families_is_one_of_the_newest_release() -> None:
     newest = catalogue.release(catalogue.releases()[-1])
     assert newest is not None
     options = {"reasoning": "reasoning-parser", "tools": "tool-call-parser"}
-    for family in families():
+    thinkers = [{"reasoning": thinker(name)[0]} for name in load().recipes]
+    assert {"openai_gptoss", "seed_oss"} <= {one["reasoning"] for one in thinkers}
+    for family in [*families(), *thinkers]:
         for key, option in options.items():
             known = newest.options[option].choices or newest.options[option].suggestions
             assert family.get(key, "") in ("", *(known or ())), family

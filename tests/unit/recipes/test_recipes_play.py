@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.fleet import Inventory, plan_fleet
+from recipe_models import COMMIT
 from weights_hub import Hub
 
 ROOT = Path(__file__).parents[3]
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 CUDA = {"vllm_accelerator": "cuda", "vllm_version": "0.33.0"}
 HOSTS: dict[str, dict[str, Any]] = {
     "h100": {**CUDA, "gpu_count": 8, "gpu_name": "H100-80GB"},
