@@ -172,11 +172,9 @@ def texts(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def document(release: str, path: Path) -> tuple[dict[str, Any], list[str]]:
-    """What data/recipes.json shall hold, and the keys that were not read. Raises SystemExit where there are no recipes."""
+    """What data/recipes.json shall hold, and the keys that were not read."""
     reader = Reader()
     recipes = {key: reader.recipe(key, text) for key, text in texts(path)}
-    if not recipes:
-        raise SystemExit(f"{path}: vLLM {release} has no recipes/models (0.33.0 is the first release with them)")
     by_name = sorted(recipes.items(), key=lambda pair: pair[0].lower())
     return {"release": release, "source": SOURCE, "recipes": dict(by_name)}, sorted(reader.strange)
 
@@ -205,6 +203,8 @@ def fetch(release: str, folder: Path) -> Path:
 
 
 def main(given: str, target: Path = TARGET) -> None:
+    """Write `target`, unless the release has no recipes or it holds a newer one's: releases are added to the catalogue in any
+    order. Raises SystemExit where there is no such release or file."""
     path = Path(given)
     with tempfile.TemporaryDirectory() as work:
         if not path.exists():
@@ -215,6 +215,13 @@ def main(given: str, target: Path = TARGET) -> None:
                 raise SystemExit(f"{path}: not a source distribution of vLLM")
             release = match[1]
         facts, strange = document(release, path)
+    kept = json.loads(target.read_text(encoding="utf-8"))["release"] if target.is_file() else ""
+    if not facts["recipes"]:
+        print(f"{release}: no recipes (0.33.0 is the first release with them)")
+        return
+    if kept and Version(kept) > Version(release):
+        print(f"{release}: the recipes of {kept}, which is newer, are kept")
+        return
     target.write_text(rendered(facts), encoding="utf-8")
     print(f"{release}: {len(facts['recipes'])} recipes")
     for key in strange:

@@ -150,8 +150,8 @@ def _head(wish: Wish, choice: Choice, machine: Machine, host: Host) -> str:
         )
     other = f", checkpoint {variant.model}" if variant.model.lower() != wish.recipe.name.lower() else ""
     return (
-        f"vLLM {wish.written_for}'s recipe {wish.recipe.name}, variant {variant.name} ({variant.precision}, {variant.gb} GB){other}, "
-        f"{choice.strategy}, for {host.name}, {gpus}"
+        f"vLLM {wish.written_for}'s recipe {wish.recipe.name}, variant {variant.name} ({variant.precision}, {variant.gb} GB)"
+        f"{other}, {choice.strategy}, for {host.name}, {gpus}"
     )
 
 

@@ -110,10 +110,22 @@ def test_a_key_that_nobody_has_looked_at_is_told(
     assert f"{told} is new in the recipes" in capsys.readouterr().out
 
 
-def test_what_is_no_release_with_recipes_is_refused(tmp_path: Path) -> None:
+def test_what_older_releases_have_replaces_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = tmp_path / "facts.json"
+    recipes.main(str(tree(tmp_path)), target)
+    before = target.read_text()
     (tmp_path / "vllm-0.32.0").mkdir()
-    with pytest.raises(SystemExit, match=r"0\.32\.0 has no recipes/models"):
-        recipes.main(str(tmp_path / "vllm-0.32.0"), tmp_path / "facts.json")
+    recipes.main(str(tmp_path / "vllm-0.32.0"), target)
+    recipes.main(str(tree(tmp_path, "vllm-9.9.8")), target)
+    said = capsys.readouterr().out
+    assert "0.32.0: no recipes" in said
+    assert "9.9.8: the recipes of 9.9.9, which is newer, are kept" in said
+    assert target.read_text() == before
+    recipes.main(str(tree(tmp_path, "vllm-9.10.0")), target)
+    assert json.loads(target.read_text())["release"] == "9.10.0"
+
+
+def test_what_is_no_release_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="not a source distribution"):
         recipes.main(str(tmp_path), tmp_path / "facts.json")
     with pytest.raises(ValueError, match="org/Small: not a recipe"):
