@@ -168,7 +168,7 @@ def test_an_engine_waits_for_the_nodes_and_the_nodes_for_the_slices() -> None:
     name = Path(rules.NODES_UNIT).name
     assert name in FIRST["cuda"]
     assert name in WANTS["cuda"]
-    assert f"ExecStart={rules.NODES}\n" in unit
+    assert f"ExecStart=/bin/sh {rules.NODES}\n" in unit
     ordered = re.findall(r"^After=(.*)$", unit, re.MULTILINE)[0].split()
     assert {"gpu-mig.service", "systemd-modules-load.service"} <= set(ordered)
     # It runs anew with every start of an engine, not once a boot.

@@ -29,7 +29,7 @@ NO_VARIABLES = {
         "model_service",
     ),
     *("nvidia_driver", "endpoint_check", "endpoint_firewall", "container_toolkit", "lab_hosts"),
-    *("acceptance_method", "model_not_found", "nvidia_peermem", "nvidia_uvm"),
+    *("acceptance_method", "model_not_found", "model_type", "nvidia_peermem", "nvidia_uvm"),
 }
 
 
