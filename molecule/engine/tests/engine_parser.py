@@ -14,6 +14,7 @@ from typing import Any
 
 with contextlib.redirect_stdout(sys.stderr):
     from vllm.entrypoints.cli.serve import cmd_init
+    from vllm.tokenizers.registry import _VLLM_TOKENIZERS
     from vllm.utils.argparse_utils import FlexibleArgumentParser
 
     logging.disable(logging.CRITICAL)
@@ -35,6 +36,8 @@ def outcome(action: Any, word: str) -> Any:
         return {"class": type(value).__name__}
 
 
+# What vLLM itself registers, of which the parser's help names a part.
+REGISTERED = {"--tokenizer-mode": sorted(_VLLM_TOKENIZERS)}
 spellings: dict[int, list[str]] = {}
 for spelling, action in serve._option_string_actions.items():
     spellings.setdefault(id(action), []).append(spelling)
@@ -45,6 +48,7 @@ described = [
         "nargs": action.nargs,
         "choices": None if action.choices is None else list(action.choices),
         "open": list(action.metavar) if isinstance(action.metavar, (list, tuple)) else None,
+        "registered": next((REGISTERED[s] for s in spellings[id(action)] if s in REGISTERED), []),
         "words": {word: outcome(action, word) for word in sys.argv[1:]} if action.nargs != 0 else {},
     }
     for action in serve._actions
