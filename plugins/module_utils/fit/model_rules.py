@@ -42,7 +42,8 @@ _NO_DRAFT_LAYERS = frozenset(
     | {"mistral", "mixtral", "olmo", "olmo2", "opt", "phi", "phi3", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe"}
     | {"qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe", "smollm3", "stablelm", "starcoder2"}
 )
-# DEPRECATED_QUANTIZATION_METHODS, vllm/model_executor/layers/quantization/__init__.py: method to the release it is in from.
+# DEPRECATED_QUANTIZATION_METHODS, vllm/model_executor/layers/quantization/__init__.py: those of every release from here on.
+_DEPRECATED, _DEPRECATED_SINCE = ("fbgemm_fp8", "fp_quant"), "0.14.0"
 _ALLOW = "allow-deprecated-quantization"
 
 
@@ -57,20 +58,19 @@ class _Broken:
 
 @dataclass(frozen=True)
 class _Asked:
-    """One entry as the rules read it."""
+    """One entry as the rules read it. `part`: the language model's part of the configuration; `quantised`: what the checkpoint
+    says of its quantisation, {} where it says nothing."""
 
     args: Mapping[str, Any]
     env: Mapping[str, str]
     facts: ModelFacts
+    part: Mapping[str, Any]
+    quantised: Mapping[str, Any]
     release: Release
     gpu_has_bfloat16: bool
 
     def count(self, option: str) -> int:
         return whole(self.args.get(option)) or 1
-
-    @property
-    def part(self) -> Mapping[str, Any]:
-        return language_part(self.facts.config)
 
     @property
     def latent(self) -> bool:
@@ -96,7 +96,10 @@ def check_model(
     if release is None:
         return
     written: Mapping[str, str] = getattr(args, "written", {})
-    asked = _Asked(args, env, facts, release, capability is None or capability >= (8, 0))
+    part = language_part(facts.config)
+    given = facts.config.get("quantization_config") or part.get("quantization_config")
+    quantised = given if isinstance(given, Mapping) else {}
+    asked = _Asked(args, env, facts, part, quantised, release, capability is None or capability >= (8, 0))
     for rule in (
         _experts,
         _context,
@@ -173,8 +176,7 @@ def _deprecated_method(asked: _Asked) -> Iterator[_Broken]:
     # ModelConfig._verify_quantization.
     held = asked.facts.quantisation.method if asked.facts.quantisation else ""
     method = asked.args.get("quantization") or held
-    first = {"fbgemm_fp8": "0.14.0", "fp_quant": "0.14.0"}.get(str(method), "9999")
-    if asked.since(first) and asked.args.get(_ALLOW) is not True:
+    if method in _DEPRECATED and asked.since(_DEPRECATED_SINCE) and asked.args.get(_ALLOW) is not True:
         where = "quantization" if asked.args.get("quantization") else _ALLOW
         yield _Broken(
             f"args.{where}", f"{method} is deprecated, and refused unless allowed", f"Write `{_ALLOW}: true` too"
@@ -187,9 +189,8 @@ def _groups(asked: _Asked) -> Iterator[_Broken]:
     vllm/model_executor/layers/quantization/awq.py, auto_awq.py from 0.24.0 on (create_weights): every release. Marlin's kernels
     ask for the same, and fall back to these.
     """
-    size, method = asked.count("tensor-parallel-size"), asked.facts.quantisation
-    given = asked.facts.config.get("quantization_config") or asked.part.get("quantization_config")
-    if size < 2 or method is None or not method.method.startswith("awq") or not isinstance(given, Mapping):
+    size, method, given = asked.count("tensor-parallel-size"), asked.facts.quantisation, asked.quantised
+    if size < 2 or method is None or not method.method.startswith("awq"):
         return
     group = given.get("group_size", given.get("q_group_size"))
     if type(group) is not int or group < 1 or given.get("modules_to_not_convert"):
@@ -210,8 +211,8 @@ def _blocks(asked: _Asked) -> Iterator[_Broken]:
     validate_fp8_block_shape and validate_fp8_block_shape_moe (vllm/model_executor/layers/quantization/fp8.py, in
     utils/fp8_utils.py from 0.14.0 on): every release. Experts that are spread whole are not split.
     """
-    given = asked.facts.config.get("quantization_config") or asked.part.get("quantization_config")
-    if not isinstance(given, Mapping) or str(given.get("quant_method")) != "fp8":
+    given = asked.quantised
+    if given.get("quant_method") != "fp8":
         return
     block = given.get("weight_block_size")
     if not isinstance(block, list) or [type(item) for item in block] != [int, int] or min(block) < 1:
