@@ -13,10 +13,10 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.driver import hardw
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.model import Wanted
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.gpus import Gpu
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import HOSTS, Problems, did_you_mean
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.words import has_password
 
 _VERSION = re.compile(r"\d{3}(\.\d{1,3}){0,2}")
 _URL = re.compile(r"(https?://[^\s/]+|file:/)\S*")
-_SECRET = re.compile(r"\w+://[^/@]*:[^/]*@")
 _CHOICES = {
     "nvidia_driver_source": (systems.VENDOR, systems.DISTRIBUTION),
     "nvidia_driver_modules": ("auto", systems.OPEN, systems.PROPRIETARY),
@@ -148,7 +148,7 @@ def _mirror(at: str, source: str, declared: Mapping[str, Any], problems: Problem
                 host,
             )
         return ""
-    if isinstance(value, str) and _SECRET.match(value):
+    if isinstance(value, str) and has_password(value):
         problems.add(
             f"{at}.nvidia_driver_mirror",
             "holds a user and a password, which would lie in files that everybody on the host reads",

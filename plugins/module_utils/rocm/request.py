@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import HOSTS, Problems, did_you_mean
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.words import has_password
 from ansible_collections.baremetal.vllm.plugins.module_utils.rocm import builds
 from ansible_collections.baremetal.vllm.plugins.module_utils.rocm.model import Wanted
 from ansible_collections.baremetal.vllm.plugins.module_utils.rocm.releases import releases
@@ -41,7 +42,7 @@ def read_rocm(declared: Mapping[str, Any], problems: Problems, host: str = "") -
     mirror = str(declared.get("rocm_mirror") or "")
     if mirror and not re.fullmatch(r"(https?|file)://\S+", mirror):
         wrong.add(f"{HOSTS}.rocm_mirror", f"{mirror!r} is not a URL", "Write https://…, with AMD's folders below it")
-    if re.match(r"\w+://[^/@]*:[^/]*@", mirror):
+    if has_password(mirror):
         reason = "holds a user and a password, which would lie in files that everybody on the host reads"
         wrong.add(
             f"{HOSTS}.rocm_mirror", reason, "Leave them out, and write them into /etc/apt/auth.conf.d of the hosts"
