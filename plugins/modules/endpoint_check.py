@@ -53,7 +53,7 @@ attributes:
   diff_mode:
     support: none
     description: Nothing changes.
-author: baremetal-vllm contributors
+author: The baremetal.vllm contributors (@baremetal-vllm)
 """
 
 EXAMPLES = r"""

@@ -14,7 +14,7 @@ description:
   - A model grows beside its place and is renamed there when every file was checked; it is never half there.
   - With nothing to do this is one module call for all items of the host.
 version_added: 0.1.0
-author: baremetal-vllm contributors
+author: The baremetal.vllm contributors (@baremetal-vllm)
 options:
   items:
     description: The host's weights from the plan, with the keys V(source) (hub, pushed or host) and V(path).

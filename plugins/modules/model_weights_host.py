@@ -9,7 +9,7 @@ short_description: Looks after the weights of one host
 description:
   - Does one step of M(baremetal.vllm.model_weights), whose action plugin calls it. Not meant for playbooks.
 version_added: 0.1.0
-author: baremetal-vllm contributors
+author: The baremetal.vllm contributors (@baremetal-vllm)
 options:
   step:
     description:

@@ -35,7 +35,7 @@ attributes:
   diff_mode:
     support: none
     description: The report is no part of any host.
-author: baremetal-vllm contributors
+author: The baremetal.vllm contributors (@baremetal-vllm)
 """
 
 EXAMPLES = r"""

@@ -66,9 +66,15 @@ id: {description: What names this run of ansible-playbook., returned: always, ty
 who: {description: Who this run is - user@control-node., returned: always, type: str}
 own: {description: Whether this run holds the lock now., returned: always, type: bool}
 holder:
-  description: Who holds the lock now, with C(id), C(who), C(what), C(since) and C(pid); empty for nobody.
+  description: Who holds the lock now; empty for nobody.
   returned: always
   type: dict
+  contains:
+    id: {description: What names the holder's run of ansible-playbook., type: str}
+    who: {description: "Who the holder is, as user@control-node.", type: str}
+    what: {description: What the lock is held for., type: str}
+    since: {description: When it was taken., type: str}
+    pid: {description: The process on the holder's control node., type: int}
 taken_from: {description: The holder that was succeeded., returned: when there was one, type: dict}
 """
 
