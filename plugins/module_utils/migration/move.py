@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue import load
+from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model import Release
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.check import OPENED_BY
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.extras import NO_EXTRAS, Extras
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration import deprecated, meaning, refused, variables
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.change import Change
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.follow import Followed, Trail, Way, follow
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.known import knowing
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.mending import mended
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.merge import Store, gathered
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.sentence import explain, flow
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.written import Written, read
@@ -53,7 +56,11 @@ def move_entry(
     entries, changes = read(args, release, source, extras)
     way = Way(release, came_from if source is not None else None, _choices(entries, extras))
     store, kept = Store(), {}
-    followed = {entry.option: follow((entry.option,), entry.value, way) for entry in entries if not entry.fixed}
+    followed = {
+        entry.option: follow((entry.option,), _mended(entry, (source, release)), way)
+        for entry in entries
+        if not entry.fixed
+    }
     for entry in entries:
         if entry.fixed or not followed[entry.option].trails:
             store.hold(entry.option, entry.value)
@@ -70,6 +77,12 @@ def move_entry(
     changes += [*left_out, *refused.conflicts(good, release, extras)]
     changes += [*meaning.changes(entries, good, way), *deprecated.changes(good, way)]
     return Moved(good, moved_env, changes)
+
+
+def _mended(entry: Written, releases: tuple[Release | None, ...]) -> Any:
+    """The entry's value with numbers and truth values as they were read where it comes from: rules compare with those."""
+    release = knowing(entry.option, releases)
+    return mended((entry.option,), entry.value, release) if release else entry.value
 
 
 def _choices(entries: list[Written], extras: Extras) -> dict[str, tuple[Any, ...]]:
