@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model import Release
-from ansible_collections.baremetal.vllm.plugins.module_utils.fit import limits
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit import cuda, limits
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.driver import check_driver
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import ModelFacts
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.gpus import Gpu
@@ -18,8 +18,6 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import 
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import whole
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import HOSTS, Problems
 
-# CUDA that first has code for Blackwell (CUDA 12.8 release notes, "new architectures").
-_BLACKWELL, _BLACKWELL_CUDA = (10, 0), (12, 8)
 # check_if_supports_dtype, vllm/platforms/cuda.py (all releases).
 _BFLOAT16 = (8, 0)
 # Up to here `dtype: auto` does not fall back to float16 (_resolve_auto_dtype, vllm/config/model.py).
@@ -63,14 +61,20 @@ def check_support(
         _check_rocm(args, facts, release, said)
     if accelerator != "cuda":
         return
-    check_driver(driver, gpu, release, problems, host)
+    check_release(gpu, driver, release, problems, host)
     if gpu is None or gpu.capability is None:
         return
     if release is not None:
-        _check_wheel(gpu, release, said)
         _check_quantisation(args, facts, gpu, release, said)
         _check_attention(args, facts, gpu, release, said)
     _check_dtype(args, facts, gpu, release, said)
+
+
+def check_release(gpu: Gpu | None, driver: str, release: Release | None, problems: Problems, host: str = "") -> None:
+    """Refuse a release whose wheel a host with CUDA cannot run, whatever the model: for its driver, or for its GPUs."""
+    check_driver(driver, gpu, release, problems, host)
+    if gpu is not None and release is not None:
+        _check_wheel(gpu, release, _Said("", {}, problems, host))
 
 
 class _Said:
@@ -151,7 +155,7 @@ def _check_backend(
 
 
 def _check_wheel(gpu: Gpu, release: Release, said: _Said) -> None:
-    built = sorted(_pair(text) for text in release.capabilities)
+    built = sorted(cuda.pair(text) for text in release.capabilities)
     if gpu.capability is None or not built:
         return
     if gpu.capability < built[0]:
@@ -161,13 +165,15 @@ def _check_wheel(gpu: Gpu, release: Release, said: _Said) -> None:
             f"{_text(built[0])}",
             "Run an older release on it (vllm_version), or place the model elsewhere",
         )
-    elif gpu.capability >= _BLACKWELL and _pair(release.cuda) < _BLACKWELL_CUDA:
-        said.refuse_host(
-            "gpu_name",
-            f"{gpu.name} needs CUDA {_text(_BLACKWELL_CUDA)} or newer, and the wheel of vLLM {release.version} is built for CUDA "
-            f"{release.cuda}",
-            "Run a newer release on it (vllm_version)",
-        )
+        return
+    for capability, toolkit in cuda.read().generations.items():
+        if gpu.capability >= capability and cuda.pair(release.cuda) < toolkit:
+            said.refuse_host(
+                "gpu_name",
+                f"{gpu.name} needs CUDA {cuda.told(toolkit)} or newer, and the wheel of vLLM {release.version} is built for CUDA "
+                f"{release.cuda}",
+                "Run a newer release on it (vllm_version)",
+            )
 
 
 def _check_dtype(
@@ -260,11 +266,6 @@ def _scheme(scheme: str) -> str:
         return "compressed-tensors/w8a8-int"
     # Below 8.9 weights in fp8 are kept, and activations are not quantised.
     return "compressed-tensors/w8a16-fp" if scheme in ("w8a8-fp", "w8a16-fp") else ""
-
-
-def _pair(text: str) -> tuple[int, int]:
-    major, _, minor = text.partition(".")
-    return int(major), int(minor.rstrip("af") or 0)
 
 
 def _text(pair: tuple[int, int]) -> str:

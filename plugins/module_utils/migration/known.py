@@ -106,12 +106,13 @@ def history(path: Path) -> tuple[str, ...]:
     return tuple(version for version, release in every() if knows(release, path))
 
 
-def knowing(option: str, asked: Iterable[Release | None]) -> Release | None:
-    """The first of the releases asked that has an option of this name, else the newest of all that has one."""
+def knowing(path: Path, asked: Iterable[Release | None]) -> Release | None:
+    """The first of the releases asked that has the option and its key, else the newest of all that has; None where none does."""
     for release in asked:
-        if release is not None and find(release, option) is not None:
+        if release is not None and knows(release, path):
             return release
-    return next((known for _, known in reversed(list(every())) if find(known, option) is not None), None)
+    having = history(path)
+    return load.release(having[-1]) if having else None
 
 
 def every() -> Iterator[tuple[str, Release]]:

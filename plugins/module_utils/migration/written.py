@@ -75,8 +75,9 @@ def read(
 
 def _typed(option: str, tail: str, value: Any, release: Release, source: Release | None) -> Any:
     """The value of `x.y` as the first release that has the option reads it, the one that it comes from before all others."""
-    taking = knowing(option, (source, release))
-    return typed_key(value, find(taking, option) if taking else None, tail.split("."), taking)
+    keys = tail.split(".")
+    taking = knowing((option, *keys), (source, release)) or knowing((option,), (source, release))
+    return typed_key(value, find(taking, option) if taking else None, keys, taking)
 
 
 def _named(
