@@ -9,17 +9,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model import Release
-from ansible_collections.baremetal.vllm.plugins.module_utils.fit import cuda, limits
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit import cuda, dtypes, limits
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.driver import check_driver
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import ModelFacts
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.gpus import Gpu
-from ansible_collections.baremetal.vllm.plugins.module_utils.fit.model_rules import refuses_half
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.jsontext import as_mapping
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import numbers
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import whole
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import HOSTS, Problems
 
-# check_if_supports_dtype, vllm/platforms/cuda.py (all releases).
-_BFLOAT16 = (8, 0)
 # Up to here `dtype: auto` does not fall back to float16 (_resolve_auto_dtype, vllm/config/model.py).
 _NO_FALLBACK = (0, 9)
 # From here on the Triton backend refuses an 8-bit cache below this (vllm/v1/attention/backends/triton_attn.py).
@@ -35,6 +33,14 @@ _FAMILIES = {
     "fp8": ("fp8",),
     "compressed-tensors": ("compressed-tensors",),
     "bitsandbytes": ("bitsandbytes",),
+    "torchao": ("torchao",),
+    "mxfp4": ("mxfp4", "gpt_oss_mxfp4"),
+    "modelopt": ("modelopt", "modelopt_fp4", "modelopt_mxfp8", "modelopt_mixed", "nvfp4"),
+    # These quantise while they load, and only what is not quantised yet.
+    "online": (
+        *("ptpc_fp8", "experts_int8", "rtn", "fp8_per_tensor", "fp8_per_block"),
+        *("fp8_per_channel", "int8_per_channel_weight_only"),
+    ),
 }
 
 
@@ -117,10 +123,9 @@ def _check_parallel(args: Mapping[str, Any], facts: ModelFacts, said: _Said) -> 
 
 
 def _check_method(args: Mapping[str, Any], facts: ModelFacts, said: _Said) -> None:
-    wanted = args.get("quantization")
-    family = next((f for f, names in _FAMILIES.items() if wanted in names), None)
-    held = facts.quantisation.method if facts.quantisation else None
-    if family and held in _FAMILIES and held != family:
+    wanted, held = args.get("quantization"), facts.quantisation.method if facts.quantisation else None
+    family, other = (next((f for f, names in _FAMILIES.items() if one in names), None) for one in (wanted, held))
+    if family and other and other != family:
         said.refuse(
             "quantization",
             f"{wanted} does not read this checkpoint, which is quantised with {held}",
@@ -145,10 +150,10 @@ def _check_backend(
     args: Mapping[str, Any], release: Release, said: _Said, foreign: tuple[str, ...], of: str, on: str
 ) -> None:
     # get_attn_backend_cls, vllm/platforms/rocm.py and cuda.py: before, some of them were passed over without a word.
-    backend = str(args.get("attention-backend") or "").upper()
+    backend, option = _backend(args)
     if backend.startswith(foreign) and numbers(release.version) >= _BACKENDS_CHECKED:
         said.refuse(
-            "attention-backend",
+            option,
             f"{backend} is a backend for {of}, and {HOSTS} has {on}",
             "Leave it out: vLLM chooses one that runs",
         )
@@ -179,17 +184,17 @@ def _check_wheel(gpu: Gpu, release: Release, said: _Said) -> None:
 def _check_dtype(
     args: Mapping[str, Any], facts: ModelFacts | None, gpu: Gpu, release: Release | None, said: _Said
 ) -> None:
-    if gpu.capability is None or gpu.capability >= _BFLOAT16:
+    if gpu.capability is None or gpu.capability >= dtypes.BFLOAT16:
         return
     dtype = str(args.get("dtype") or "auto").lower()
     early = release is not None and numbers(release.version) < _NO_FALLBACK
     if dtype == "bfloat16" or (dtype == "auto" and early and facts is not None and facts.dtype == "bfloat16"):
         what = "bfloat16" if dtype == "bfloat16" else "bfloat16, which the model is made for,"
-        other = "float32" if release is not None and facts is not None and refuses_half(facts, release) else "half"
+        left = dtypes.allowed(args, facts, release, gpu.capability) if release is not None else ["float16"]
         said.refuse(
             "dtype",
             f"{what} needs compute capability 8.0, and {gpu.name} ({HOSTS}) has {_text(gpu.capability)}",
-            f"Write dtype: {other}",
+            dtypes.remedy(left),
         )
 
 
@@ -226,11 +231,11 @@ def _check_attention(
     if gpu.capability is None:
         return
     have = gpu.capability[0] * 10 + gpu.capability[1]
-    backend = str(args.get("attention-backend") or "").upper()
+    backend, option = _backend(args)
     said_yes = limits.backend_capabilities(backend, release.version)
     if said_yes is not None and limits.asked(have) and have not in said_yes:
         said.refuse(
-            "attention-backend",
+            option,
             f"{backend} of vLLM {release.version} does not run on {gpu.name} ({HOSTS}; compute capability "
             f"{_text(gpu.capability)})",
             "Leave it out: vLLM chooses one that does",
@@ -248,6 +253,14 @@ def _check_attention(
             f"{_text(gpu.capability)}",
             "Write kv-cache-dtype: auto",
         )
+
+
+def _backend(args: Mapping[str, Any]) -> tuple[str, str]:
+    """The attention backend that is written, in capitals, and the option that says it."""
+    written = args.get("attention-backend")
+    if written:
+        return str(written).upper(), "attention-backend"
+    return str(as_mapping(args.get("attention-config") or {}).get("backend") or "").upper(), "attention-config"
 
 
 def _method(args: Mapping[str, Any], facts: ModelFacts | None) -> tuple[str, str]:
