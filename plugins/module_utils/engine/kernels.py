@@ -37,7 +37,10 @@ INDEX = "https://flashinfer.ai/whl"
 NONE = "none"
 _ADDRESS = re.compile(r"(https?|file)://\S+", re.IGNORECASE)
 # What is lost without kernels and without a compiler.
-LOSS_OF_SAMPLING = "engines sample top-k and top-p with vLLM's own kernels (VLLM_USE_FLASHINFER_SAMPLER=0), which is slower at large batches,"
+LOSS_OF_SAMPLING = (
+    "engines sample top-k and top-p with vLLM's own kernels (VLLM_USE_FLASHINFER_SAMPLER=0), which is slower at large"
+    " batches,"
+)
 LOSS = "multiply FP8 blocks without DeepGEMM (VLLM_USE_DEEP_GEMM=0), and cannot use FlashInfer's attention and expert kernels"
 
 

@@ -108,6 +108,7 @@ def check_model(
         _groups,
         _blocks,
         _balance,
+        _mega_experts,
         _stages,
         _mtp,
         _eagle3,
@@ -292,6 +293,23 @@ def _balance(asked: _Asked) -> Iterator[_Broken]:
         reason = f"spreads experts evenly, and {experts} experts cannot be divided among {ranks} GPUs"
         missing = (spare or 0) + ranks - experts % ranks
         yield _Broken("args.enable-eplb", reason, f"Write eplb-config: {{num_redundant_experts: {missing}}}")
+
+
+def _mega_experts(asked: _Asked) -> Iterator[_Broken]:
+    # DeepseekV4MoE._init_mega_moe_experts (vllm/models/deepseek_v4/nvidia/model.py, from 0.24.0 on): as with EPLB, without it.
+    backend = asked.args.get("moe-backend") or as_mapping(asked.args.get("kernel-config") or {}).get("moe_backend")
+    eplb = asked.args.get("enable-eplb") is True
+    if backend != "deep_gemm_mega_moe" or eplb or asked.args.get("enable-expert-parallel") is not True:
+        return
+    ranks = asked.count("tensor-parallel-size") * asked.count("data-parallel-size")
+    ranks *= asked.count("prefill-context-parallel-size")
+    if asked.facts.model_type.startswith("deepseek_v4") and asked.since("0.24.0") and asked.facts.experts % ranks:
+        fitting = [n for n in _divisors(asked.facts.experts) if n <= 64]
+        yield _Broken(
+            f"args.{'moe-backend' if asked.args.get('moe-backend') else 'kernel-config'}",
+            f"{backend} divides experts evenly, and {asked.facts.experts} cannot be divided among {ranks} GPUs",
+            f"Write another backend, or parallel sizes whose product is one of: {', '.join(map(str, fitting))}",
+        )
 
 
 def _stages(asked: _Asked) -> Iterator[_Broken]:

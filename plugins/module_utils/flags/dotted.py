@@ -37,19 +37,16 @@ def typed_key(value: Any, spec: Option | None, path: Sequence[str], release: Rel
     if not isinstance(value, str):
         return value
     field = _field(spec, path, release)
-    if field is not None and field.type in _TEXT and not field.many and not _of_numbers(field):
-        return value
     read = json_or_text(value)
+    if field is not None and field.type in _TEXT and not field.many:
+        # Among the words of a choice there may be numbers (`--compilation-config.mode 3`).
+        return read if not isinstance(read, (str, bool)) and read in (field.choices or ()) else value
     if field is not None and field.type == "bool" and value.lower() in ("true", "false"):
         read = value.lower() == "true"
     # A size where no number is asked for is a name that ends in a letter of a size: `4k`.
     if isinstance(read, int) and not value.strip().lstrip("+-").isdigit() and not isinstance(read, bool):
         return read if field is not None and field.type in ("int", "float", "size") else value
     return read
-
-
-def _of_numbers(field: Field) -> bool:
-    return bool(field.choices) and not any(isinstance(choice, str) for choice in field.choices or ())
 
 
 def _field(spec: Option | None, path: Sequence[str], release: Release | None) -> Field | None:

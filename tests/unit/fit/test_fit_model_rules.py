@@ -100,6 +100,13 @@ def told(
         ),
         (DENSE, {"speculative-config": {"method": "mtp", "num_speculative_tokens": 1}}, "0.33.0", "args.speculative-config", "ngram"),
         ({**DENSE, "quantization_config": {"quant_method": "fbgemm_fp8"}}, {}, "0.33.0", "args.allow-deprecated", "allow"),
+        (
+            {**MOE, "model_type": "deepseek_v4", "num_experts": 256},
+            {"data-parallel-size": 3, "enable-expert-parallel": True, "moe-backend": "deep_gemm_mega_moe"},
+            "0.33.0",
+            "args.moe-backend",
+            "1, 2, 4, 8, 16, 32, 64",
+        ),
         # A group that two GPUs would share: GPTQ and integers of compressed-tensors as AWQ.
         ({**DENSE, "quantization_config": GPTQ}, {"tensor-parallel-size": 16}, "0.8.5", "args.tensor-parallel-size", "1, 2, 4, 8"),
         ({**DENSE, "quantization_config": GPTQ}, {"tensor-parallel-size": 16}, "0.33.0", "args.tensor-parallel-size", "1, 2, 4, 8"),
@@ -172,6 +179,11 @@ def test_what_vllm_refuses_is_refused_with_its_key_and_what_to_write(
         ({**DENSE, "quantization_config": {"quant_method": "gguf"}}, {"dtype": "float32"}, "0.20.0"),
         ({**DENSE, "quantization_config": W4A16}, {"dtype": "float32"}, "0.33.0"),
         (DENSE, EAGLE3, "0.10.1"),
+        (
+            {**MOE, "model_type": "deepseek_v4", "num_experts": 256},
+            {"data-parallel-size": 4, "enable-expert-parallel": True, "moe-backend": "deep_gemm_mega_moe"},
+            "0.33.0",
+        ),
         ({**DENSE, "model_type": "gemma3"}, EAGLE3, "0.22.0"),
         ({**MOE, "quantization_config": FP8}, {"tensor-parallel-size": 4, "enable-expert-parallel": True}, "0.33.0"),
         (MOE, {"tensor-parallel-size": 4, "enable-expert-parallel": True, "enable-eplb": True}, "0.33.0"),

@@ -94,6 +94,12 @@ FORWARD: list[tuple[dict[str, Any], str, dict[str, Any]]] = [
         "0.12.0",
         {"structured-outputs-config": {"backend": "guidance", "disable_additional_properties": True}},
     ),
+    (
+        {"guided-decoding-backend": "xgrammar:disable-any-whitespace"},
+        "0.33.0",
+        {"structured-outputs-config": {"backend": "xgrammar", "disable_any_whitespace": True}},
+    ),
+    ({"guided-decoding-backend": "guidance:no-fallback"}, "0.33.0", {"structured-outputs-config": {"backend": "guidance"}}),
     ({"guided-decoding-disable-fallback": True}, "0.17.1", {"structured-outputs-config": {"disable_fallback": True}}),
     ({"guided-decoding-disable-fallback": True}, "0.18.0", {}),
     ({"guided-decoding-backend": "lm-format-enforcer"}, "0.10.1.1", {}),
@@ -328,6 +334,13 @@ def test_what_transformers_5_makes_of_rope_scaling_is_told() -> None:
     changes = told(overrides, "0.33.0", "0.12.0")
     assert {"hf-overrides.rope_scaling", "hf-overrides.rope_theta"} <= set(changes)
     assert changes["hf-overrides.rope_theta"].since == "0.24.0"
+
+
+def test_what_is_deprecated_is_told_by_whichever_key_it_is_written() -> None:
+    changes = move(
+        {"ir-op-priority.rms_norm": "vllm_c,native", "ir-op-priority.fused_add_rms_norm": "native"}, "0.33.0"
+    )[1]
+    assert [change.option for change in changes if change.kind == "deprecated"] == ["ir-op-priority"]
 
 
 def test_nothing_is_overwritten_where_two_options_become_one() -> None:
