@@ -28,6 +28,10 @@ HEADER = """\
 #               are the schemes of compressed-tensors.
 # attention     backend of --attention-backend: the capabilities for which its supports_compute_capability says yes, of
 #               those in `asked`; backends that are not here say yes to all, or ask something else.
+# dtypes        method: the data types of activations that it takes (get_supported_act_dtypes of its class), where those are
+#               not bfloat16 and float16.
+# drafted       words one of which is part of the model_type of whatever eagle3 drafts for (vllm/config/speculative.py up to
+#               0.21.0; since then the model's class is asked, once it is loaded).
 # rocm          methods in supported_quantization of vllm/platforms/rocm.py.
 #
 # A value holds from its release on, until the next; null: the release has no such method or backend, or says nothing.
@@ -80,6 +84,7 @@ class Sources:
                 raise SystemExit(f"{path}: not a source distribution of vLLM")
             self.release = match[1]
         self._texts = dict(self._read(path))
+        self._trees: dict[str, ast.Module] = {}
 
     def _read(self, path: Path) -> Iterator[tuple[str, str]]:
         if path.is_dir():
@@ -94,7 +99,9 @@ class Sources:
                     yield name, stream.read().decode() if stream else ""
 
     def tree(self, name: str) -> ast.Module | None:
-        return ast.parse(self._texts[name]) if name in self._texts else None
+        if name not in self._trees and name in self._texts:
+            self._trees[name] = ast.parse(self._texts[name])
+        return self._trees.get(name)
 
     def module(self, dotted: str) -> str:
         """The file of a module, dotted from `vllm`."""
@@ -173,6 +180,49 @@ def quantization(sources: Sources) -> dict[str, int | None]:
     return {name: value if value and value > 0 else None for name, value in found.items()}
 
 
+def dtypes(sources: Sources) -> dict[str, list[str] | None]:
+    """Method to the data types of activations that it takes; without those that take the usual two, or ask something else."""
+    tree = sources.tree(METHODS)
+    known = imports(tree, "vllm.model_executor.layers.quantization") if tree else {}
+    found: dict[str, list[str] | None] = {}
+    for node in ast.walk(tree) if tree else ():
+        if isinstance(node, ast.Dict) and len(node.keys) > 5:
+            for key, value in zip(node.keys, node.values):
+                if isinstance(key, ast.Constant) and isinstance(value, ast.Name) and value.id in known:
+                    function = method_of(sources, known[value.id], value.id, "get_supported_act_dtypes")
+                    types = attributes(function)
+                    if types and types != ["bfloat16", "float16"]:
+                        found[str(key.value)] = types
+    return found
+
+
+def attributes(function: ast.FunctionDef | None) -> list[str]:
+    """The names of torch's types in the lists that a function returns, all of them; [] where it returns anything else."""
+    returns = [node.value for node in ast.walk(function) if isinstance(node, ast.Return)] if function else []
+    lists = [value for value in returns if isinstance(value, ast.List)]
+    if len(lists) != len(returns):
+        return []
+    names = {item.attr for value in lists for item in value.elts if isinstance(item, ast.Attribute)}
+    return sorted("float16" if name == "half" else name for name in names)
+
+
+def drafted(sources: Sources) -> list[str] | None:
+    """What eagle3 drafts for, by parts of model types; None where no such list is."""
+    for file in ("vllm/config/speculative.py", "vllm/config/__init__.py", "vllm/config.py"):
+        tree = sources.tree(file)
+        for node in ast.walk(tree) if tree else ():
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.List):
+                names = [target.id for target in node.targets if isinstance(target, ast.Name)]
+                if {"eagle3_target_supported", "aux_hidden_states_supported"} & set(names):
+                    return sorted(str(item.value) for item in node.value.elts if isinstance(item, ast.Constant))
+            # Before there was a list: `"llama" not in ….model_type`.
+            if isinstance(node, ast.BoolOp) and "'eagle3'" in ast.unparse(node):
+                word = re.search(r"'(\w+)' not in [\w.]+model_type", ast.unparse(node))
+                if word:
+                    return [word[1]]
+    return None
+
+
 def attention(sources: Sources) -> dict[str, list[int] | None]:
     """Backend to the capabilities it says yes to; without those that say yes to all or ask something else."""
     tree = None
@@ -249,14 +299,18 @@ def merge(document: dict[str, Any], sources: Sources) -> dict[str, Any]:
     known = document.get("releases", [])
     releases = sorted({*known, sources.release}, key=order)
     merged: dict[str, Any] = {"releases": releases, "asked": [a * 10 + b for a, b in ASKED]}
-    for section, facts in (("quantization", quantization(sources)), ("attention", attention(sources))):
-        states = {name: expand(old, known) for name, old in document.get(section, {}).items()}
+    read = {"quantization": quantization, "dtypes": dtypes, "attention": attention}
+    for section, facts in ((name, reader(sources)) for name, reader in read.items()):
+        states = {name: expand(old, known) for name, old in (document.get(section) or {}).items()}
         for name in {*states, *facts}:
             states.setdefault(name, dict.fromkeys(known))[sources.release] = facts.get(name)
         merged[section] = {name: shrink(states[name]) for name in sorted(states) if shrink(states[name])}
     methods = expand(document.get("rocm", {}), known)
     methods[sources.release] = rocm(sources)
     merged["rocm"] = shrink(methods)
+    words = expand(document.get("drafted") or {}, known)
+    words[sources.release] = drafted(sources)
+    merged["drafted"] = shrink(words)
     return merged
 
 
@@ -269,11 +323,18 @@ def write(document: Mapping[str, Any]) -> None:
             continue
         for name, value in content.items():
             states = value if isinstance(value, Mapping) else {}
-            if any(isinstance(state, list) for state in states.values()):
+            if section == "dtypes":
+                had = {
+                    release: "null" if state is None else f"[{', '.join(state)}]" for release, state in states.items()
+                }
+                lines.append(f"  {name}: {{{', '.join(f'{release}: {types}' for release, types in had.items())}}}")
+            elif any(isinstance(state, list) for state in states.values()):
                 lines.append(f"  {name}:")
                 for release, state in states.items():
                     lines.append(f"    {release}:{' null' if state is None else ''}")
                     lines += flow(state, "      ") if state is not None else []
+            elif value is None:
+                lines.append(f"  {name}: null")
             elif isinstance(value, list):
                 lines += [f"  {name}:", *flow(value, "    ")]
             else:

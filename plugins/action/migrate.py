@@ -13,8 +13,9 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.load impo
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.extras import read_extras
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.hosts import READ, judge
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.menu import move_menu
-from ansible_collections.baremetal.vllm.plugins.module_utils.migration.report import document, sections
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.report import document, hosts_section, sections
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.control import pattern_matcher, write_text
 
 display = Display()
@@ -49,20 +50,31 @@ class ActionModule(ActionBase):
         declared = (given.get(f"extra_{kind}") for kind in ("options", "choices", "env"))
         extras = read_extras(*declared, problems)
         hosts = variables.get("groups", {}).get(given["group"], [])
+        declared_by = {
+            host: {
+                key: plain(value) for key in (*READ, "vllm_version") if (value := variables["hostvars"][host].get(key))
+            }
+            for host in hosts
+        }
         moved, came_from, unread = move_menu(
             given.get("models"),
             given["to"],
-            {host: plain(variables["hostvars"][host].get("vllm_version")) for host in hosts},
+            {host: of_host.get("vllm_version") for host, of_host in declared_by.items()},
             pattern_matcher(self._loader, variables.get("groups", {})),
             given["came_from"],
             extras,
+            {host: of_host.get("vllm_accelerator") for host, of_host in declared_by.items()},
         )
+        stopped, restricted = judge(declared_by, given["to"])
         for problem in sorted([*problems.found, *unread]):
             display.warning(str(problem))
         display.display(sections(moved, came_from, given["to"]))
+        if told := hosts_section(stopped, restricted, given["to"]):
+            display.display(told)
         result: dict[str, Any] = {
             "changed": False,
             "to": given["to"],
+            "hosts": {"refused": [str(one) for one in stopped], "restricted": [str(one) for one in restricted]},
             "models": {
                 name: {"args": entry.args, "env": entry.env, "changes": [asdict(change) for change in entry.changes]}
                 for name, entry in moved.items()

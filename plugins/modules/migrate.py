@@ -12,7 +12,8 @@ description:
   - Lists what is renamed, replaced by another option, left out and why, what does another thing though it is written the
     same or not at all, and what the release still takes but warns of.
   - The release may be newer or older than the one that the hosts run. The present inventory need not be valid.
-  - Contacts no host. It reads each host's C(vllm_version) from the inventory, to know where a model comes from.
+  - Contacts no host. It reads each host's C(vllm_version) from the inventory, to know where a model comes from, and its
+    accelerator, GPUs and C(nvidia_driver_version), to name the hosts that cannot run the release.
 version_added: "0.1.0"
 author: The baremetal.vllm contributors (@baremetal-vllm)
 options:
@@ -60,6 +61,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+hosts:
+  description: What stops hosts from running the release as they are declared (C(refused)), and what they run with a restriction
+    (C(restricted)), a sentence each.
+  returned: success
+  type: dict
 to:
   description: The release it was rewritten for.
   returned: success

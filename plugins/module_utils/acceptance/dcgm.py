@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.acceptance.dcgm_model import ENGINE, EXPORTER, Seen
-from ansible_collections.baremetal.vllm.plugins.module_utils.fit.driver import LEAST
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit import cuda
 
 EXPORTER_PACKAGE = "datacenter-gpu-manager-exporter"
 # DCGM 3 and older, one package for all of it: DCGM 4 cannot be installed beside it.
@@ -66,10 +66,11 @@ def cuda_of(driver: str) -> int:
             "the NVIDIA driver is not loaded, so that the package of DCGM that fits it cannot be told. Run playbooks/driver.yml"
             " first, or name the CUDA major that the driver will speak: dcgm_cuda: 13"
         )
-    fitting = [major for major, least in LEAST.items() if int(branch) >= least]
+    majors = cuda.read().majors
+    fitting = [major for major, least in majors.items() if int(branch) >= least]
     if not fitting:
         raise RefusalError(
-            f"DCGM 4 needs driver {min(LEAST.values())} or newer, this host runs {driver}. Write a newer"
+            f"DCGM 4 needs driver {min(majors.values())} or newer, this host runs {driver}. Write a newer"
             " nvidia_driver_version and run playbooks/driver.yml"
         )
     return max(fitting)

@@ -36,11 +36,12 @@ INDEX = "https://flashinfer.ai/whl"
 # Of `vllm_engine_kernels_index`: look nowhere.
 NONE = "none"
 _ADDRESS = re.compile(r"(https?|file)://\S+", re.IGNORECASE)
-# What is lost with the variable.
-LOSS = (
-    "engines sample top-k and top-p with vLLM's own kernels (VLLM_USE_FLASHINFER_SAMPLER=0), which is slower at large batches,"
-    " multiply FP8 blocks without DeepGEMM (VLLM_USE_DEEP_GEMM=0), and cannot use FlashInfer's attention and expert kernels"
+# What is lost without kernels and without a compiler.
+LOSS_OF_SAMPLING = (
+    "engines sample top-k and top-p with vLLM's own kernels (VLLM_USE_FLASHINFER_SAMPLER=0), which is slower at large"
+    " batches,"
 )
+LOSS = "multiply FP8 blocks without DeepGEMM (VLLM_USE_DEEP_GEMM=0), and cannot use FlashInfer's attention and expert kernels"
 
 
 class Pinned(Protocol):

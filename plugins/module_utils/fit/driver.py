@@ -1,8 +1,6 @@
 """Whether the declared NVIDIA driver can run a release's wheel, and whether it knows the GPU.
 
-Sources: NVIDIA, CUDA Compatibility, "Minor Version Compatibility" (least driver for each CUDA major:
-https://docs.nvidia.com/deploy/cuda-compatibility/minor-version-compatibility.html) and CUDA Toolkit Release Notes, table
-"CUDA Toolkit and Corresponding Driver Versions" (the driver that each toolkit came with).
+Which driver runs which CUDA says `data/cuda.yml`, which CUDA a release's wheel is built for the catalogue.
 """
 
 from __future__ import annotations
@@ -12,15 +10,9 @@ import re
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.load import release as load
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.load import releases
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model import Release
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit import cuda
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.gpus import Gpu
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import HOSTS, Problems
-
-# Least driver branch that runs any toolkit of this major release.
-LEAST = {11: 450, 12: 525, 13: 580}
-# Branch that a toolkit came with; below it, the driver cannot compile the toolkit's PTX.
-OWN = {"12.4": 550, "12.5": 555, "12.6": 560, "12.8": 570, "12.9": 575, "13.0": 580, "13.1": 590}
-# First branch that knows GPUs of this compute capability (Blackwell came with CUDA 12.8).
-FIRST = {(10, 0): 570}
 
 _BRANCH = re.compile(r"\d{3}")
 
@@ -31,7 +23,9 @@ def check_driver(driver: str, gpu: Gpu | None, release: Release | None, problems
     if branch is None:
         return
     number, at, unknown = int(branch[0]), f"{HOSTS}.nvidia_driver_version", False
-    for capability, first in FIRST.items():
+    known = cuda.read()
+    for capability, toolkit in known.generations.items():
+        first = known.toolkits[toolkit]
         if gpu is not None and gpu.capability is not None and gpu.capability >= capability and number < first:
             problems.add(
                 at,
@@ -42,7 +36,8 @@ def check_driver(driver: str, gpu: Gpu | None, release: Release | None, problems
             unknown = True
     if release is None or not re.fullmatch(r"\d+\.\d+", release.cuda):
         return
-    least = LEAST.get(int(release.cuda.split(".")[0]))
+    built = cuda.pair(release.cuda)
+    least, own = known.majors.get(built[0]), known.toolkits.get(built, 0)
     if least is not None and number < least:
         older = _newest_for(number)
         problems.add(
@@ -52,13 +47,13 @@ def check_driver(driver: str, gpu: Gpu | None, release: Release | None, problems
             f'Write nvidia_driver_version: "{least}" or newer' + (f", or run vLLM {older} at most" if older else ""),
             host,
         )
-    elif number < OWN.get(release.cuda, 0) and not unknown:
+    elif number < own and not unknown:
         problems.warn(
             at,
-            f"driver {driver} is older than the one CUDA {release.cuda} came with ({OWN[release.cuda]}), for which the wheel "
+            f"driver {driver} is older than the one CUDA {release.cuda} came with ({own}), for which the wheel "
             f"of vLLM {release.version} is built: it runs by CUDA's minor version compatibility, but nothing that has to be "
             "compiled from PTX does",
-            f'Write nvidia_driver_version: "{OWN[release.cuda]}" if a kernel is missing at start ("provided PTX was compiled '
+            f'Write nvidia_driver_version: "{own}" if a kernel is missing at start ("provided PTX was compiled '
             'with an unsupported toolchain")',
             host,
         )
@@ -68,6 +63,6 @@ def _newest_for(branch: int) -> str:
     """The newest known release whose wheel a driver of this branch runs, or ""."""
     for version in reversed(releases()):
         known = load(version)
-        if known is not None and known.cuda and LEAST.get(int(known.cuda.split(".")[0]), 10**6) <= branch:
+        if known is not None and known.cuda and cuda.read().majors.get(cuda.pair(known.cuda)[0], 10**6) <= branch:
             return version
     return ""

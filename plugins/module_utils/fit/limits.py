@@ -56,6 +56,26 @@ def rocm_methods(release: str) -> tuple[str, ...] | None:
     return None if found is None else tuple(found)
 
 
+# get_supported_act_dtypes of most methods.
+_USUAL = ("bfloat16", "float16")
+
+
+@lru_cache(maxsize=4096)
+def activation_types(method: str, release: str) -> tuple[str, ...] | None:
+    """Data types that a quantisation method takes for activations; None where nothing is known of the method."""
+    found = _at(_data()["dtypes"].get(method), release)
+    if found is not None:
+        return tuple(name for name in found if name in (*_USUAL, "float32"))
+    return None if least_capability(method, release) is None else _USUAL
+
+
+@lru_cache(maxsize=64)
+def drafted_for(release: str) -> tuple[str, ...] | None:
+    """Words one of which is in the model type of whatever eagle3 drafts for; None where the release has no such list."""
+    found = _at(_data()["drafted"], release)
+    return None if found is None else tuple(found)
+
+
 def gone_since(method: str, release: str) -> bool:
     """Whether an earlier release had the method and this one has it no more."""
     states = _data()["quantization"].get(method)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model import Release
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit import dtypes, limits
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.config import language_part, whole_number
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import ModelFacts
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.jsontext import as_mapping
@@ -18,14 +19,6 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import 
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import whole
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
 
-# _FLOAT16_NOT_SUPPORTED_MODELS, vllm/config/model.py (vllm/config.py in 0.9.1): model type, first and last release.
-_NO_HALF = {
-    "gemma2": ("0.9.1", "9999"),
-    "gemma3": ("0.9.1", "9999"),
-    "gemma3_text": ("0.10.2", "9999"),
-    "glm4": ("0.9.1", "9999"),
-    "plamo2": ("0.9.1", "0.26.0"),
-}
 # Files that a method reads where config.json says nothing (get_config_filenames of its class, and get_quant_config in
 # vllm/model_executor/model_loader/weight_utils.py: "Cannot find the config file for …").
 _AWQ, _GPTQ = ("quant_config.json", "quantize_config.json"), ("quantize_config.json",)
@@ -67,10 +60,15 @@ class _Asked:
     part: Mapping[str, Any]
     quantised: Mapping[str, Any]
     release: Release
-    gpu_has_bfloat16: bool
+    capability: tuple[int, int] | None
 
     def count(self, option: str) -> int:
         return whole(self.args.get(option)) or 1
+
+    @property
+    def types(self) -> list[str]:
+        """The data types that nothing refuses."""
+        return dtypes.allowed(self.args, self.facts, self.release, self.capability)
 
     @property
     def latent(self) -> bool:
@@ -99,29 +97,26 @@ def check_model(
     part = language_part(facts.config)
     given = facts.config.get("quantization_config") or part.get("quantization_config")
     quantised = given if isinstance(given, Mapping) else {}
-    asked = _Asked(args, env, facts, part, quantised, release, capability is None or capability >= (8, 0))
+    asked = _Asked(args, env, facts, part, quantised, release, capability)
     for rule in (
         _experts,
         _context,
         _half,
+        _activations,
         _unquantised,
         _deprecated_method,
         _groups,
         _blocks,
         _balance,
+        _mega_experts,
         _stages,
         _mtp,
+        _eagle3,
     ):
         for broken in rule(asked):
             place, _, option = broken.key.partition(".")
             key = written.get(option, option) if place == "args" else option
             problems.add(f"{at}.{place}.{key}", broken.reason, broken.remedy, host)
-
-
-def refuses_half(facts: ModelFacts, release: Release) -> bool:
-    """Whether vLLM refuses float16 for this type of model."""
-    first, last = _NO_HALF.get(str(facts.config.get("model_type")), ("9999", ""))
-    return numbers(first) <= numbers(release.version) <= numbers(last)
 
 
 def _experts(asked: _Asked) -> Iterator[_Broken]:
@@ -152,11 +147,33 @@ def _context(asked: _Asked) -> Iterator[_Broken]:
 
 
 def _half(asked: _Asked) -> Iterator[_Broken]:
-    dtype = str(asked.args.get("dtype") or "").lower()
-    if dtype not in ("half", "float16") or not refuses_half(asked.facts, asked.release):
+    # _check_valid_dtype, vllm/config/model.py.
+    if dtypes.named(asked.args) != "float16" or not dtypes.refuses_half(asked.facts, asked.release):
         return
-    remedy = "dtype: bfloat16" if asked.gpu_has_bfloat16 else "dtype: float32 (these GPUs have no bfloat16)"
-    yield _Broken("args.dtype", f"{dtype} is no data type for {asked.facts.config['model_type']}", f"Write {remedy}")
+    reason = f"{asked.args['dtype']} is no data type for {asked.facts.config['model_type']}"
+    yield _Broken("args.dtype", reason, dtypes.remedy(asked.types))
+
+
+def _activations(asked: _Asked) -> Iterator[_Broken]:
+    """A data type that the quantisation does not take; `auto` is what the checkpoint was made for."""
+    held, written = dtypes.of_method(asked.args, asked.facts, asked.release), dtypes.named(asked.args)
+    has_bfloat16 = asked.capability is not None and asked.capability >= dtypes.BFLOAT16
+    found = asked.facts.dtype if written == "auto" and has_bfloat16 and asked.facts.dtype != "float32" else written
+    if held is None or found not in ("bfloat16", "float16", "float32") or found in held[1]:
+        return
+    if found == "float16" and dtypes.refuses_half(asked.facts, asked.release):
+        return
+    if found == "bfloat16" and asked.capability is not None and not has_bfloat16:
+        # Told of the GPU already (fit.support).
+        return
+    named = "quantization" if asked.args.get("quantization") and written == "auto" else "dtype"
+    made = ", which the model is made for," if written == "auto" else ""
+    also = ", or leave `quantization` out" if asked.args.get("quantization") else ""
+    yield _Broken(
+        f"args.{named}",
+        f"{found}{made} is no data type for quantisation {held[0]}, which takes {' or '.join(held[1])}",
+        f"{dtypes.remedy(asked.types)}{also}",
+    )
 
 
 def _unquantised(asked: _Asked) -> Iterator[_Broken]:
@@ -184,16 +201,15 @@ def _deprecated_method(asked: _Asked) -> Iterator[_Broken]:
 
 
 def _groups(asked: _Asked) -> Iterator[_Broken]:
-    """AWQ: what a GPU holds of a layer's input has to be whole groups.
+    """What a GPU holds of a layer's input has to be whole groups.
 
-    vllm/model_executor/layers/quantization/awq.py, auto_awq.py from 0.24.0 on (create_weights): every release. Marlin's kernels
-    ask for the same, and fall back to these.
+    AWQ: vllm/model_executor/layers/quantization/awq.py, auto_awq.py from 0.24.0 on (create_weights), every release. GPTQ and
+    integers of compressed-tensors: gptq.py (create_weights), and can_implement of Marlin's kernel for mixed precision; a kernel
+    that does not ask takes the scales of other groups (load_row_parallel_weight, vllm/model_executor/parameter.py).
     """
     size, method, given = asked.count("tensor-parallel-size"), asked.facts.quantisation, asked.quantised
-    if size < 2 or method is None or not method.method.startswith("awq"):
-        return
-    group = given.get("group_size", given.get("q_group_size"))
-    if type(group) is not int or group < 1 or given.get("modules_to_not_convert"):
+    group = _group(method.method, given) if method else 0
+    if size < 2 or group < 1:
         return
     inputs = {"intermediate_size": 0 if asked.facts.experts else whole_number(asked.part, "intermediate_size") or 0}
     inputs["num_attention_heads × head_dim"] = 0 if asked.latent else asked.facts.heads * asked.facts.head_size
@@ -203,6 +219,33 @@ def _groups(asked: _Asked) -> Iterator[_Broken]:
             fitting = [n for n in _divisors(whole_input // group) if n <= 64 and asked.facts.heads % n == 0]
             yield _Broken("args.tensor-parallel-size", reason, f"Write one of: {', '.join(map(str, fitting))}")
             return
+
+
+def _group(method: str, given: Mapping[str, Any]) -> int:
+    """Elements of a layer's input that have one scale, 0 where all or none of them have, or some layers are left out."""
+    if method.startswith("awq") and not given.get("modules_to_not_convert"):
+        group = given.get("group_size", given.get("q_group_size"))
+    elif method.startswith("gptq") and not given.get("dynamic") and not given.get("modules_to_not_convert"):
+        group = given.get("group_size")
+    elif method == "compressed-tensors" and not _leaves_out_inputs(given.get("ignore")):
+        groups = given.get("config_groups")
+        weights = (
+            [one.get("weights") for one in groups.values() if isinstance(one, Mapping)]
+            if isinstance(groups, Mapping)
+            else []
+        )
+        integers = [one for one in weights if isinstance(one, Mapping) and one.get("type") == "int"]
+        # Of several groups of layers it is not known which one has which layer.
+        group = integers[0].get("group_size") if len(weights) == len(integers) == 1 else None
+    else:
+        group = None
+    return group if type(group) is int and group > 0 else 0
+
+
+def _leaves_out_inputs(ignored: Any) -> bool:
+    """Whether layers whose input is divided among GPUs are among those that are kept out of the quantisation."""
+    names = [str(name) for name in ignored] if isinstance(ignored, list) else []
+    return any(word in name for name in names for word in ("down_proj", "o_proj", "mlp", "attn"))
 
 
 def _blocks(asked: _Asked) -> Iterator[_Broken]:
@@ -252,6 +295,23 @@ def _balance(asked: _Asked) -> Iterator[_Broken]:
         yield _Broken("args.enable-eplb", reason, f"Write eplb-config: {{num_redundant_experts: {missing}}}")
 
 
+def _mega_experts(asked: _Asked) -> Iterator[_Broken]:
+    # DeepseekV4MoE._init_mega_moe_experts (vllm/models/deepseek_v4/nvidia/model.py, from 0.24.0 on): as with EPLB, without it.
+    backend = asked.args.get("moe-backend") or as_mapping(asked.args.get("kernel-config") or {}).get("moe_backend")
+    eplb = asked.args.get("enable-eplb") is True
+    if backend != "deep_gemm_mega_moe" or eplb or asked.args.get("enable-expert-parallel") is not True:
+        return
+    ranks = asked.count("tensor-parallel-size") * asked.count("data-parallel-size")
+    ranks *= asked.count("prefill-context-parallel-size")
+    if asked.facts.model_type.startswith("deepseek_v4") and asked.since("0.24.0") and asked.facts.experts % ranks:
+        fitting = [n for n in _divisors(asked.facts.experts) if n <= 64]
+        yield _Broken(
+            f"args.{'moe-backend' if asked.args.get('moe-backend') else 'kernel-config'}",
+            f"{backend} divides experts evenly, and {asked.facts.experts} cannot be divided among {ranks} GPUs",
+            f"Write another backend, or parallel sizes whose product is one of: {', '.join(map(str, fitting))}",
+        )
+
+
 def _stages(asked: _Asked) -> Iterator[_Broken]:
     # get_pp_indices (vllm/distributed/utils.py): every release.
     written, stages = asked.env.get(_PARTITION), asked.count("pipeline-parallel-size")
@@ -286,6 +346,24 @@ def _mtp(asked: _Asked) -> Iterator[_Broken]:
         reason = f"{method} drafts with layers of the model itself, and {asked.facts.model_type} has none for it"
         yield _Broken(
             f"args.{option}", reason, "Draft with `method: ngram`, or name a draft model (`method: eagle3`, `model`)"
+        )
+
+
+def _eagle3(asked: _Asked) -> Iterator[_Broken]:
+    # SpeculativeConfig._verify_args (vllm/config/speculative.py; vllm/config.py up to 0.10.0). The method is also read from the
+    # draft's name. From 0.22.0 on the model's class is asked once it is loaded.
+    given = as_mapping(asked.args.get("speculative-config") or {})
+    method, draft = given.get("method"), str(given.get("model") or "").lower()
+    words = limits.drafted_for(asked.release.version)
+    if words is None or not (method == "eagle3" or (method is None and "eagle3" in draft)):
+        return
+    kind = str(asked.part.get("model_type") or "")
+    if kind and not any(word in kind for word in words):
+        yield _Broken(
+            "args.speculative-config",
+            f"eagle3 drafts for models of vLLM {asked.release.version} whose type has one of {', '.join(words)} in it, and this "
+            f"one is {kind}",
+            "Draft with `method: ngram`, or run 0.22.0 or newer",
         )
 
 

@@ -9,19 +9,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model import Release
-from ansible_collections.baremetal.vllm.plugins.module_utils.fit import limits
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit import cuda, dtypes, limits
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.driver import check_driver
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import ModelFacts
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.gpus import Gpu
-from ansible_collections.baremetal.vllm.plugins.module_utils.fit.model_rules import refuses_half
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.jsontext import as_mapping
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import numbers
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import whole
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import HOSTS, Problems
 
-# CUDA that first has code for Blackwell (CUDA 12.8 release notes, "new architectures").
-_BLACKWELL, _BLACKWELL_CUDA = (10, 0), (12, 8)
-# check_if_supports_dtype, vllm/platforms/cuda.py (all releases).
-_BFLOAT16 = (8, 0)
 # Up to here `dtype: auto` does not fall back to float16 (_resolve_auto_dtype, vllm/config/model.py).
 _NO_FALLBACK = (0, 9)
 # From here on the Triton backend refuses an 8-bit cache below this (vllm/v1/attention/backends/triton_attn.py).
@@ -37,6 +33,14 @@ _FAMILIES = {
     "fp8": ("fp8",),
     "compressed-tensors": ("compressed-tensors",),
     "bitsandbytes": ("bitsandbytes",),
+    "torchao": ("torchao",),
+    "mxfp4": ("mxfp4", "gpt_oss_mxfp4"),
+    "modelopt": ("modelopt", "modelopt_fp4", "modelopt_mxfp8", "modelopt_mixed", "nvfp4"),
+    # These quantise while they load, and only what is not quantised yet.
+    "online": (
+        *("ptpc_fp8", "experts_int8", "rtn", "fp8_per_tensor", "fp8_per_block"),
+        *("fp8_per_channel", "int8_per_channel_weight_only"),
+    ),
 }
 
 
@@ -63,14 +67,20 @@ def check_support(
         _check_rocm(args, facts, release, said)
     if accelerator != "cuda":
         return
-    check_driver(driver, gpu, release, problems, host)
+    check_release(gpu, driver, release, problems, host)
     if gpu is None or gpu.capability is None:
         return
     if release is not None:
-        _check_wheel(gpu, release, said)
         _check_quantisation(args, facts, gpu, release, said)
         _check_attention(args, facts, gpu, release, said)
     _check_dtype(args, facts, gpu, release, said)
+
+
+def check_release(gpu: Gpu | None, driver: str, release: Release | None, problems: Problems, host: str = "") -> None:
+    """Refuse a release whose wheel a host with CUDA cannot run, whatever the model: for its driver, or for its GPUs."""
+    check_driver(driver, gpu, release, problems, host)
+    if gpu is not None and release is not None:
+        _check_wheel(gpu, release, _Said("", {}, problems, host))
 
 
 class _Said:
@@ -113,10 +123,9 @@ def _check_parallel(args: Mapping[str, Any], facts: ModelFacts, said: _Said) -> 
 
 
 def _check_method(args: Mapping[str, Any], facts: ModelFacts, said: _Said) -> None:
-    wanted = args.get("quantization")
-    family = next((f for f, names in _FAMILIES.items() if wanted in names), None)
-    held = facts.quantisation.method if facts.quantisation else None
-    if family and held in _FAMILIES and held != family:
+    wanted, held = args.get("quantization"), facts.quantisation.method if facts.quantisation else None
+    family, other = (next((f for f, names in _FAMILIES.items() if one in names), None) for one in (wanted, held))
+    if family and other and other != family:
         said.refuse(
             "quantization",
             f"{wanted} does not read this checkpoint, which is quantised with {held}",
@@ -141,17 +150,17 @@ def _check_backend(
     args: Mapping[str, Any], release: Release, said: _Said, foreign: tuple[str, ...], of: str, on: str
 ) -> None:
     # get_attn_backend_cls, vllm/platforms/rocm.py and cuda.py: before, some of them were passed over without a word.
-    backend = str(args.get("attention-backend") or "").upper()
+    backend, option = _backend(args)
     if backend.startswith(foreign) and numbers(release.version) >= _BACKENDS_CHECKED:
         said.refuse(
-            "attention-backend",
+            option,
             f"{backend} is a backend for {of}, and {HOSTS} has {on}",
             "Leave it out: vLLM chooses one that runs",
         )
 
 
 def _check_wheel(gpu: Gpu, release: Release, said: _Said) -> None:
-    built = sorted(_pair(text) for text in release.capabilities)
+    built = sorted(cuda.pair(text) for text in release.capabilities)
     if gpu.capability is None or not built:
         return
     if gpu.capability < built[0]:
@@ -161,29 +170,31 @@ def _check_wheel(gpu: Gpu, release: Release, said: _Said) -> None:
             f"{_text(built[0])}",
             "Run an older release on it (vllm_version), or place the model elsewhere",
         )
-    elif gpu.capability >= _BLACKWELL and _pair(release.cuda) < _BLACKWELL_CUDA:
-        said.refuse_host(
-            "gpu_name",
-            f"{gpu.name} needs CUDA {_text(_BLACKWELL_CUDA)} or newer, and the wheel of vLLM {release.version} is built for CUDA "
-            f"{release.cuda}",
-            "Run a newer release on it (vllm_version)",
-        )
+        return
+    for capability, toolkit in cuda.read().generations.items():
+        if gpu.capability >= capability and cuda.pair(release.cuda) < toolkit:
+            said.refuse_host(
+                "gpu_name",
+                f"{gpu.name} needs CUDA {cuda.told(toolkit)} or newer, and the wheel of vLLM {release.version} is built for CUDA "
+                f"{release.cuda}",
+                "Run a newer release on it (vllm_version)",
+            )
 
 
 def _check_dtype(
     args: Mapping[str, Any], facts: ModelFacts | None, gpu: Gpu, release: Release | None, said: _Said
 ) -> None:
-    if gpu.capability is None or gpu.capability >= _BFLOAT16:
+    if gpu.capability is None or gpu.capability >= dtypes.BFLOAT16:
         return
     dtype = str(args.get("dtype") or "auto").lower()
     early = release is not None and numbers(release.version) < _NO_FALLBACK
     if dtype == "bfloat16" or (dtype == "auto" and early and facts is not None and facts.dtype == "bfloat16"):
         what = "bfloat16" if dtype == "bfloat16" else "bfloat16, which the model is made for,"
-        other = "float32" if release is not None and facts is not None and refuses_half(facts, release) else "half"
+        left = dtypes.allowed(args, facts, release, gpu.capability) if release is not None else ["float16"]
         said.refuse(
             "dtype",
             f"{what} needs compute capability 8.0, and {gpu.name} ({HOSTS}) has {_text(gpu.capability)}",
-            f"Write dtype: {other}",
+            dtypes.remedy(left),
         )
 
 
@@ -220,11 +231,11 @@ def _check_attention(
     if gpu.capability is None:
         return
     have = gpu.capability[0] * 10 + gpu.capability[1]
-    backend = str(args.get("attention-backend") or "").upper()
+    backend, option = _backend(args)
     said_yes = limits.backend_capabilities(backend, release.version)
     if said_yes is not None and limits.asked(have) and have not in said_yes:
         said.refuse(
-            "attention-backend",
+            option,
             f"{backend} of vLLM {release.version} does not run on {gpu.name} ({HOSTS}; compute capability "
             f"{_text(gpu.capability)})",
             "Leave it out: vLLM chooses one that does",
@@ -244,6 +255,14 @@ def _check_attention(
         )
 
 
+def _backend(args: Mapping[str, Any]) -> tuple[str, str]:
+    """The attention backend that is written, in capitals, and the option that says it."""
+    written = args.get("attention-backend")
+    if written:
+        return str(written).upper(), "attention-backend"
+    return str(as_mapping(args.get("attention-config") or {}).get("backend") or "").upper(), "attention-config"
+
+
 def _method(args: Mapping[str, Any], facts: ModelFacts | None) -> tuple[str, str]:
     """The quantisation in force, and the option that says so ("" where the checkpoint does)."""
     written = args.get("quantization")
@@ -260,11 +279,6 @@ def _scheme(scheme: str) -> str:
         return "compressed-tensors/w8a8-int"
     # Below 8.9 weights in fp8 are kept, and activations are not quantised.
     return "compressed-tensors/w8a16-fp" if scheme in ("w8a8-fp", "w8a16-fp") else ""
-
-
-def _pair(text: str) -> tuple[int, int]:
-    major, _, minor = text.partition(".")
-    return int(major), int(minor.rstrip("af") or 0)
 
 
 def _text(pair: tuple[int, int]) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue import load
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model import Option, Release
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.dotted import typed_key
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.extras import Extras
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.fading import fading, outdated
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import normal
@@ -57,6 +58,7 @@ def read_arguments(
             read.refused.add(spelled.meant)
         elif value is not None:
             specs[spelled.option] = spelled.spec
+            value = typed_key(value, spelled.spec, spelled.path, release) if spelled.path else value
             _take(at, str(raw), value, spelled.option, spelled.path, read, problems)
     for option in list(read):
         key = f"{at}.{read.written[option]}"

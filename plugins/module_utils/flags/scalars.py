@@ -116,7 +116,11 @@ def wrong_choice(value: Any, choices: Iterable[Any], release: str, kind: str = "
     known, fold = tuple(choices), FOLDED.get(kind, str)
     if any(_is_same(value, choice, fold) for choice in known):
         return None
-    return Wrong(f"{shown(value)} is not a choice of vLLM {release}", closest(value, known))
+    number = next(
+        (one for one in known if isinstance(value, str) and not isinstance(one, str) and str(one) == value), None
+    )
+    remedy = closest(value, known) if number is None else f"Write {number}, without quotes"
+    return Wrong(f"{shown(value)} is not a choice of vLLM {release}", remedy)
 
 
 def _is_same(value: Any, choice: Any, fold: Callable[[str], str]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import numbers
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import normal, numbers
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration import fates
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.change import Change
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.fates import Fate
@@ -64,8 +64,14 @@ def _told(path: Path, value: Any, fate: Fate, first: str, way: Way) -> Change:
 
 def _leaves(args: Mapping[str, Any]) -> Iterator[tuple[Path, Any]]:
     """Every option, and every key inside of its JSON."""
+    heads = set()
     for option, value in args.items():
-        yield from _walk(tuple(str(option).split(".")), data(value))
+        path = tuple(normal(str(option)).split("."))
+        if len(path) > 1 and path[:1] not in heads:
+            # What is warned of is the option, by whichever of its keys it is written.
+            heads.add(path[:1])
+            yield path[:1], {}
+        yield from _walk(path, data(value))
 
 
 def _walk(path: Path, value: Any) -> Iterator[tuple[Path, Any]]:

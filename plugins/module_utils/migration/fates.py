@@ -47,9 +47,10 @@ class Fate:
 
 @dataclass(frozen=True)
 class Meaning:
-    """What an option does differently from `since` on, `when` it is "absent", "given", or "any"; `beside` another only.
+    """What an option, a key of one or a variable does differently from `since` on.
 
-    `keep`: what to write to have it as before; None where nothing brings it back.
+    `when`: it is "absent", "given", or "any"; `beside` another option only; `accelerator` of the hosts that it is about, "" for
+    all; `keep`: what to write to have it as before; None where nothing brings it back.
     """
 
     option: str
@@ -57,6 +58,7 @@ class Meaning:
     when: str
     says: str
     beside: str = ""
+    accelerator: str = ""
     keep: Any = None
     source: str = ""
 
@@ -89,9 +91,14 @@ def meanings() -> tuple[Meaning, ...]:
     )
 
 
+def is_variable(name: str) -> bool:
+    """Whether a name in `meanings` and `same_defaults` is one of the environment: options are written in small letters."""
+    return name.isupper()
+
+
 @lru_cache(maxsize=1)
 def same_defaults() -> frozenset[str]:
-    """Options whose default some release writes another way, to the same effect."""
+    """Options, keys and variables whose default some release writes another way, to the same effect."""
     return frozenset(_file()["same_defaults"])
 
 

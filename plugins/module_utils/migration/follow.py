@@ -19,11 +19,13 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.migration.rules imp
 
 @dataclass(frozen=True)
 class Way:
-    """To a release, and where it is known from which. `choices`: values that plug-ins add, by option."""
+    """To a release, and where it is known from which. `choices`: values that plug-ins add, by option; `accelerators` of the
+    hosts, none where they are not known."""
 
     release: Release
     came_from: str | None = None
     choices: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    accelerators: frozenset[str] = frozenset()
 
     @property
     def to(self) -> str:

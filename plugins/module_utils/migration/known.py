@@ -7,7 +7,7 @@ is `flags.check`'s to say; here it matters only what went away or came.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -104,6 +104,15 @@ def _fold(text: str) -> str:
 def history(path: Path) -> tuple[str, ...]:
     """Every release that knows the path, oldest first."""
     return tuple(version for version, release in every() if knows(release, path))
+
+
+def knowing(path: Path, asked: Iterable[Release | None]) -> Release | None:
+    """The first of the releases asked that has the option and its key, else the newest of all that has; None where none does."""
+    for release in asked:
+        if release is not None and knows(release, path):
+            return release
+    having = history(path)
+    return load.release(having[-1]) if having else None
 
 
 def every() -> Iterator[tuple[str, Release]]:

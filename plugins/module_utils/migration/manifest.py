@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.docker import Container
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.entry import SECRET_VARIABLES
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.start import Mount, Start
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.starts import of_container
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.values import Gap, Word
@@ -80,7 +81,9 @@ def _environment(given: Mapping[str, Any], notes: list[str]) -> dict[str, Word]:
     for item in _items(given.get("env")):
         name = str(item.get("name"))
         if "valueFrom" in item:
-            notes.append(f"{name} comes from the cluster (valueFrom): left out")
+            vault = SECRET_VARIABLES.get(name)
+            todo = f": put it into a vault as {vault}" if vault else ": left out"
+            notes.append(f"{name} comes from the cluster (valueFrom){todo}")
             env.pop(name, None)
         else:
             env[name] = _word(item.get("value", ""), env)
@@ -112,8 +115,8 @@ def _gpus(given: Mapping[str, Any]) -> str:
     for kind in ("limits", "requests"):
         asked = resources.get(kind) if isinstance(resources, Mapping) else None
         for name in _GPUS:
-            if isinstance(asked, Mapping) and str(asked.get(name, "")).isdigit():
-                return f"count={asked[name]}"
+            if isinstance(asked, Mapping) and str(asked.get(name, "")).strip():
+                return f"count={asked[name]}" if str(asked[name]).isdigit() else str(asked[name])
     return ""
 
 

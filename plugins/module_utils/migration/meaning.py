@@ -18,29 +18,41 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.migration.sentence 
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.spans import between
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.written import Written
 
+NO_VARIABLES: Mapping[str, Any] = {}
 
-def changes(entries: Sequence[Written], args: Mapping[str, Any], way: Way) -> list[Change]:
+
+def changes(
+    entries: Sequence[Written], args: Mapping[str, Any], way: Way, env: Mapping[str, Any] = NO_VARIABLES
+) -> list[Change]:
     """What changes its meaning between the two releases, in the order of time; nothing where one of them is unknown.
 
-    `entries`: what was written before, `args`: what is written for the release moved to.
+    `entries`: what was written before, `args`: what is written for the release moved to; `env`: the variables of both.
     """
     if way.came_from is None:
         return []
     before = {entry.option: data(entry.value) for entry in entries if entry.value is not None}
     after = {option: data(value) for option, value in args.items()}
-    found = [m for m in fates.meanings() if between(m.since, way.came_from, way.to) and _concerns(m, before, after)]
+    on_the_way = [meaning for meaning in fates.meanings() if between(meaning.since, way.came_from, way.to)]
+    found = [meaning for meaning in on_the_way if _concerns(meaning, before, after, way, env)]
     return [_change(meaning, after, way) for meaning in sorted(found, key=lambda m: numbers(m.since))]
 
 
-def _concerns(meaning: Meaning, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+def _concerns(
+    meaning: Meaning, before: Mapping[str, Any], after: Mapping[str, Any], way: Way, env: Mapping[str, Any]
+) -> bool:
     path = tuple(meaning.option.split("."))
     if meaning.beside and meaning.beside not in before:
         return False
+    if meaning.accelerator and way.accelerators and meaning.accelerator not in way.accelerators:
+        return False
+    if fates.is_variable(meaning.option):
+        return meaning.option not in env and _differs(meaning.option, way)
     if meaning.when == "given":
         return _at(after, path) is not None
     if len(path) > 1:
-        # A key left out of an option that is given.
-        return path[0] in before and path[0] in after and _at(after, path) is None and _at(before, path) is None
+        # A key left out of an option that is given, or of one that has its effect without being given.
+        given = path[0] in before and path[0] in after
+        return (given or _in_force(path[0], way)) and _at(after, path) is None and _at(before, path) is None
     return path[0] not in after and not any(option in before for option in (path[0], *_predecessors(path[0])))
 
 
@@ -49,6 +61,27 @@ def _at(args: Mapping[str, Any], path: Path) -> Any:
     for key in path:
         value = value.get(key) if isinstance(value, Mapping) else None
     return value
+
+
+def _differs(name: str, way: Way) -> bool:
+    """Whether a variable has another default now. One that did not exist switched nothing on."""
+    one, other = (r.environment.get(name) if r else None for r in (load.release(way.came_from or ""), way.release))
+    if other is None:
+        return False
+    was = (
+        one.default
+        if one is not None
+        else False
+        if isinstance(other.default, bool) or other.default is None
+        else other.default
+    )
+    return was != other.default
+
+
+def _in_force(option: str, way: Way) -> bool:
+    """Whether both releases make an object of this option's dataclass where nothing is written: its default is no null."""
+    defaults = [_default(load.release(version), (option,)) for version in (way.came_from or "", way.to)]
+    return all(isinstance(default, Mapping) for default in defaults)
 
 
 def _predecessors(option: str) -> set[str]:
@@ -65,7 +98,10 @@ def _change(meaning: Meaning, args: Mapping[str, Any], way: Way) -> Change:
     forward = numbers(way.came_from or "") < numbers(way.to)
     texts = [capital(meaning.says) if forward else f"Before {meaning.since} this is not so: {meaning.says}"]
     texts += _defaults(path, way) if meaning.when == "absent" else []
-    if meaning.keep is not None and forward and accepts(way.release, path, meaning.keep):
+    if fates.is_variable(meaning.option):
+        if meaning.keep is not None and forward:
+            texts.append(f"{listed({meaning.option: meaning.keep})} in `env` keeps it as it was")
+    elif meaning.keep is not None and forward and accepts(way.release, path, meaning.keep):
         texts.append(f"{listed(gathered([(path, meaning.keep)]))} keeps it as it was")
     return Change(meaning.option, "meaning", meaning.since, _at(args, path), {}, ". ".join(texts))
 

@@ -75,7 +75,11 @@ def _item(field: Field | None, item: Any, release: Release) -> Any:
     inner = _named(field.config, release)
     if inner is not None and isinstance(item, Mapping):
         return _mapping(inner, item, release)
-    if field.choices is not None or field.many:
+    if field.choices is not None:
+        # The number that a text is one of: it, too, is read from words (`--compilation-config.mode 3`).
+        numbers = [choice for choice in field.choices if not isinstance(choice, str)]
+        return next((number for number in numbers if isinstance(item, str) and str(number) == item), item)
+    if field.many:
         return item
     if field.type == "bool" and isinstance(item, (str, int)):
         return _TRUTH.get(str(item).lower(), item)

@@ -18,11 +18,13 @@ def move_menu(
     match: Callable[[str], Sequence[str]],
     came_from: str | None = None,
     extras: Extras = NO_EXTRAS,
+    accelerators: Mapping[str, Any] | None = None,
 ) -> tuple[dict[str, Moved], dict[str, list[str]], list[Problem]]:
     """Every entry moved, the releases that its hosts run, and what could not be read.
 
     `releases`: host to its `vllm_version`; `match`: a host pattern to host names; `came_from` stands for all hosts where
-    it is given. Where the hosts of an entry run several releases, what changes its meaning is told from the oldest on.
+    it is given; `accelerators`: a host to its own, where it says one.
+    Where the hosts of an entry run several releases, what changes its meaning is told from the oldest on.
     """
     problems = Problems()
     moved: dict[str, Moved] = {}
@@ -35,16 +37,22 @@ def move_menu(
         if not isinstance(entry, Mapping):
             problems.add(at, "is not a dictionary", "Give it at least `model:` and `kind:`")
             continue
-        versions = [came_from] if came_from else _versions(entry.get("hosts"), releases, match)
+        names = _hosts(entry.get("hosts"), releases, match)
+        versions = [came_from] if came_from else _versions(names, releases)
+        kinds = {str((accelerators or {}).get(host) or "") for host in names}
         froms[str(name)] = versions
         parts = [_mapping(f"{at}.{key}", entry.get(key), problems) for key in ("args", "env")]
-        moved[str(name)] = move_entry(parts[0], parts[1], to, versions[0] if versions else None, extras)
+        moved[str(name)] = move_entry(parts[0], parts[1], to, versions[0] if versions else None, extras, kinds - {""})
     return moved, froms, sorted(problems.found)
 
 
-def _versions(hosts: Any, releases: Mapping[str, Any], match: Callable[[str], Sequence[str]]) -> list[str]:
-    """The releases that the entry's hosts run, oldest first; those of all hosts where its pattern says nothing."""
-    names = list(match(hosts)) if isinstance(hosts, str) and hosts else list(releases)
+def _hosts(hosts: Any, releases: Mapping[str, Any], match: Callable[[str], Sequence[str]]) -> list[str]:
+    """The entry's hosts; all of them where its pattern says nothing."""
+    return list(match(hosts)) if isinstance(hosts, str) and hosts else list(releases)
+
+
+def _versions(names: Sequence[str], releases: Mapping[str, Any]) -> list[str]:
+    """The releases that these hosts run, oldest first."""
     found = {str(releases[name]) for name in names if releases.get(name)}
     return sorted(found, key=numbers)
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue import load
+from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model import Release
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.check import OPENED_BY
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.extras import NO_EXTRAS, Extras
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration import deprecated, meaning, refused, variables
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.change import Change
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.follow import Followed, Trail, Way, follow
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.known import data, knowing
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.mending import mended
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.merge import Store, gathered
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.sentence import explain, flow
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.written import Written, read
@@ -44,16 +47,21 @@ def move_entry(
     to: str,
     came_from: str | None = None,
     extras: Extras = NO_EXTRAS,
+    accelerators: Collection[str] = (),
 ) -> Moved:
-    """The same for `args` and `env` together: variables that became options go there."""
+    """The same for `args` and `env` together: variables that became options go there. `accelerators` of the entry's hosts."""
     release = load.release(to)
     if release is None:
         raise LookupError(f"{to} is not a release that the catalogue knows: {', '.join(load.releases())}")
     source = load.release(came_from) if came_from else None
     entries, changes = read(args, release, source, extras)
-    way = Way(release, came_from if source is not None else None, _choices(entries, extras))
+    way = Way(release, came_from if source is not None else None, _choices(entries, extras), frozenset(accelerators))
     store, kept = Store(), {}
-    followed = {entry.option: follow((entry.option,), entry.value, way) for entry in entries if not entry.fixed}
+    followed = {
+        entry.option: follow((entry.option,), _mended(entry, (source, release)), way)
+        for entry in entries
+        if not entry.fixed
+    }
     for entry in entries:
         if entry.fixed or not followed[entry.option].trails:
             store.hold(entry.option, entry.value)
@@ -68,8 +76,23 @@ def move_entry(
         changes += _put(Followed(trail.written, (trail,)), store, to)
     good, left_out = refused.take_out(_as_written(store, kept), release, extras)
     changes += [*left_out, *refused.conflicts(good, release, extras)]
-    changes += [*meaning.changes(entries, good, way), *deprecated.changes(good, way)]
+    changes += [*meaning.changes(entries, good, way, env), *deprecated.changes(good, way)]
     return Moved(good, moved_env, changes)
+
+
+def _mended(entry: Written, releases: tuple[Release | None, ...]) -> Any:
+    """The entry's value with numbers and truth values as they were read where it comes from: rules compare with those.
+
+    Each key is read as a release that has it does.
+    """
+    inside = data(entry.value)
+    if not isinstance(inside, Mapping):
+        return entry.value
+    found = {}
+    for key, item in inside.items():
+        release = knowing((entry.option, str(key)), releases)
+        found[key] = mended((entry.option, str(key)), item, release) if release else item
+    return entry.value if repr(found) == repr(dict(inside)) else found
 
 
 def _choices(entries: list[Written], extras: Extras) -> dict[str, tuple[Any, ...]]:

@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model import Option, Release
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.dotted import json_or_text
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import SECRET, normal, numbers
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.known import every, find
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.merge import Store
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.spelled import Name, identify
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.start import FURTHER
-from ansible_collections.baremetal.vllm.plugins.module_utils.migration.typed import json_or_text, typed
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.typed import typed
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.values import Gap, Word
 
 _NUMBER = re.compile(r"-\d+|-\d*\.\d+")

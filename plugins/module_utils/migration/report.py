@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problem
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.change import Change
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.move import Moved
-from ansible_collections.baremetal.vllm.plugins.module_utils.migration.sentence import flow, listed
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.sentence import capital, flow, listed
 
 WIDTH = 110
 _HEADINGS = {
@@ -51,6 +52,19 @@ def sections(moved: Mapping[str, Moved], came_from: Mapping[str, Sequence[str]],
     """One section per model: where it comes from, its YAML, its changes; and once what changes its meaning."""
     texts = [_section(name, entry, came_from.get(name, ()), to) for name, entry in moved.items()]
     return "\n".join([*texts, *_meanings(moved)])
+
+
+def hosts_section(problems: Sequence[Problem], warnings: Sequence[Problem], to: str) -> str:
+    """What stops hosts from running the release, or costs them something; "" where nothing does."""
+    parts: list[str] = []
+    for heading, told in (
+        (f"Hosts that cannot run vLLM {to} as they are declared:", problems),
+        (f"Hosts that run vLLM {to} with a restriction:", warnings),
+    ):
+        if told:
+            items = [_item(problem.key, f"{capital(problem.reason)}. {problem.remedy}") for problem in told]
+            parts += ["", heading, "", *items]
+    return "\n".join(parts)
 
 
 def _section(name: str, moved: Moved, came_from: Sequence[str], to: str) -> str:

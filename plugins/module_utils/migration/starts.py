@@ -216,8 +216,8 @@ def of_container(container: Container, work: Work | None = None) -> Iterator[Sta
     # An empty entrypoint leaves the command alone to say what is run.
     words = _meant([*(container.entrypoint or []), *container.command], notes)
     found = list(of_words(words, container.env, work=work)) if words else []
-    if not found and not container.entrypoint and release is not None and _are_options(words):
-        rest = words[1:] if words[0].text == "serve" else words
+    if not found and not container.entrypoint and release is not None and (not words or _are_options(words)):
+        rest = words[1:] if words and words[0].text == "serve" else words
         found = [Start(tuple(rest), container.env)]
     for start in found:
         gpus, said = start.gpus or container.gpus, notes
@@ -298,6 +298,8 @@ def _text(words: Sequence[Word]) -> tuple[Word, int, bool] | None:
         elif name == "screen" and any(one.text == "stuff" for one in rest[:-1]):
             at = next(offset for offset, one in enumerate(rest) if one.text == "stuff")
             return Word(re.sub(r"(\\n|\^M|\\r|\s)+$", "", rest[at + 1].text), rest[at + 1].gaps), index, False
+        elif name == "env" and [one.text for one in rest[:1]] in (["-S"], ["--split-string"]) and rest[1:]:
+            return _joined(rest[1:]), index, False
         elif name == "watch" and len(rest) and " " in rest[-1].text:
             return rest[-1], index, False
     return None
@@ -357,7 +359,13 @@ def _before(words: Sequence[Word], env: dict[str, Word], notes: tuple[str, ...])
             text = " ".join(one.text for one in words[index:until])
             said.append(f"`{text}` is left out: {_SHAPES[name]} in a drop-in of the unit does that")
         match = _ASSIGNMENT.fullmatch(word.text)
-        of_option = index > 0 and words[index - 1].text.startswith("-") and words[index - 1].text not in _ALONE
+        alone = (*_ALONE, "-e", "--env") if _in_container(words[:index]) else _ALONE
+        of_option = index > 0 and words[index - 1].text.startswith("-") and words[index - 1].text not in alone
+        if name == "systemd-run":
+            said += [
+                f"`{setting}` of systemd-run is left out: a drop-in of the unit says it"
+                for setting in _properties(words[index:])
+            ]
         if match is not None and not of_option and not release_named(word.text):
             env[match[1]] = Word(match[2], word.gaps)
         elif word.text in ("-i", "-", "--ignore-environment") and any(
@@ -370,6 +378,24 @@ def _before(words: Sequence[Word], env: dict[str, Word], notes: tuple[str, ...])
         if name in ("singularity", "apptainer"):
             mounts += _binds(words[index + 1 :])
     return Start((), env, release, notes=tuple(said), mounts=tuple(mounts), container=bool(mounts))
+
+
+def _in_container(words: Sequence[Word]) -> bool:
+    """Whether words lead into a container that runs already: `docker exec`."""
+    names = [_base(word.text) for word in words]
+    return "exec" in names and any(name in ("docker", "podman", "nerdctl") for name in names[: names.index("exec")])
+
+
+def _properties(words: Sequence[Word]) -> list[str]:
+    """What `-p` and `--property` of systemd-run set."""
+    found: list[str] = []
+    for word, following in zip(words[1:], [*words[2:], Word("")]):
+        name, sign, value = word.text.partition("=")
+        if name in ("-p", "--property"):
+            found.append(value if sign else following.text)
+        elif word.text[:2] == "-p" and sign:
+            found.append(word.text[2:])
+    return found
 
 
 def _binds(words: Sequence[Word]) -> list[Mount]:

@@ -7,7 +7,6 @@ import re
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model import Option
-from ansible_collections.baremetal.vllm.plugins.module_utils.flags.sizes import size
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.rules import Unmade, pairs
 
 
@@ -37,12 +36,3 @@ def _json(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return text
-
-
-def json_or_text(text: str) -> Any:
-    """The value of `--x.y`: JSON where it is some, else a size, else text."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        number = size(text)
-        return text if number is None else number

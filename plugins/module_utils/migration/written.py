@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model import Release
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.dotted import typed_key
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.extras import Extras
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import (
     OWNED,
@@ -16,10 +17,12 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.flags.names import 
     written_by,
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.change import Change
-from ansible_collections.baremetal.vllm.plugins.module_utils.migration.known import every, find
+from ansible_collections.baremetal.vllm.plugins.module_utils.migration.known import every, find, knowing
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.merge import Store
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.sentence import capital, flow
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.spelled import identify
+
+_TYPED = "After a dot, vLLM reads a word as JSON: numbers, true and false are written without quotes"
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,10 @@ def read(
             continue
         option = named.option
         if tail:
+            asked = value if named.fixed else _typed(option, tail, value, release, source)
+            if asked is not value:
+                changes.append(Change(str(raw), "replaced", "", value, {str(raw): asked}, _TYPED))
+                value, named = asked, replace(named, spelled=dict.fromkeys(named.spelled, asked))
             dotted.setdefault(option, {})[tuple(tail.split("."))] = value
             before = found.get(option)
             if before is not None and len(dotted[option]) == 1:
@@ -64,6 +71,13 @@ def read(
             if raw not in named.spelled and not named.fixed:
                 changes.append(_respelled(str(raw), value, named))
     return list(found.values()), changes
+
+
+def _typed(option: str, tail: str, value: Any, release: Release, source: Release | None) -> Any:
+    """The value of `x.y` as the first release that has the option reads it, the one that it comes from before all others."""
+    keys = tail.split(".")
+    taking = knowing((option, *keys), (source, release)) or knowing((option,), (source, release))
+    return typed_key(value, find(taking, option) if taking else None, keys, taking)
 
 
 def _named(

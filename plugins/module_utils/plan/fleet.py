@@ -22,7 +22,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.flags.extras import
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import HOSTS, Problem, Problems
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.gateway import plan_gateway
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import Host, described, read_host, read_release
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.kernels import check_kernels
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.kernels import attention_without, check_kernels
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.keys import check_keys
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.memory import Memory
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import Entry, read_menu
@@ -198,6 +198,9 @@ class _Fleet:
                     keyed=self.inventory.keyed,
                     after=after,
                     memory=self.memory.of(entry, args, shares.get(entry.name), host, known, gpus),
+                    without_kernels=attention_without(
+                        host.kinds(gpus), args, self.memory.facts(entry), host.release, host.accelerator
+                    ),
                 )
             )
         engine: dict[str, Any] = {"release": host.release, "accelerator": host.accelerator}

@@ -9,6 +9,10 @@ from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine import kernels, sources
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.kernels import Kernels
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.config import language_part
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import ModelFacts
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.gpus import Gpu
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.jsontext import as_mapping
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import HOSTS, Problems
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import Host
 
@@ -43,14 +47,13 @@ def check_kernels(
                 host.name,
             )
         lacking = kernels.lacking(held)
-        decided = [
-            s for s in services if any(name in s["environment"] for name in (kernels.SAMPLER, *kernels.CUDA_HOME))
-        ]
-        if lacking and len(decided) < len(services):
+        # Whoever names a compiler has one; every other variable stands for itself alone (service/engine_settings.py).
+        without = [s for s in services if not any(name in s["environment"] for name in kernels.CUDA_HOME)]
+        if lacking and without:
             problems.warn(
                 KEY,
                 f"the engine from {path} cannot have FlashInfer's kernels: {lacking}. Where a host ({HOSTS}) has no CUDA toolkit"
-                f" of its own, {kernels.LOSS}{_on_blackwell(host, services)}",
+                f" of its own, {_loss(without)}{_on_blackwell(host, without)}",
                 f"To have them, or a compiler, {anew}",
                 host.name,
             )
@@ -79,15 +82,63 @@ def _anew(host: Host, path: Path, declared: Mapping[str, Any]) -> str:
     return f"{how}. Do so before {host.release} is in use, else for the next release: an engine in use is not rebuilt{refused}"
 
 
+def _loss(services: Sequence[Mapping[str, Any]]) -> str:
+    """What these services lose; of sampling those that do not say themselves how they sample."""
+    asked = {s["name"]: s["environment"].get(kernels.SAMPLER) for s in services}
+    told = f"{kernels.LOSS_OF_SAMPLING} {kernels.LOSS}" if None in asked.values() else f"engines {kernels.LOSS}"
+    insist = sorted(name for name, value in asked.items() if value not in (None, "0"))
+    if insist:
+        told += (
+            f"; {', '.join(insist)} would end at the start, for {kernels.SAMPLER} in `env` asks for a kernel to compile"
+        )
+    return told
+
+
+def attention_without(
+    gpus: Sequence[Gpu | None], args: Mapping[str, Any], facts: ModelFacts | None, release: str, accelerator: str
+) -> list[str]:
+    """Words for the command of an engine that has neither FlashInfer's kernels nor a compiler, which its host finds out; [] where
+    none are needed, or none are known to be right.
+
+    On compute capability 10.x vLLM takes FlashInfer's attention before all others, and asks whether the GPU can and never
+    whether a kernel is there (`_get_backend_priorities` and `get_valid_backends` in vllm/platforms/cuda.py of 0.21.0 to 0.33.0):
+    that kernel is compiled at the first request. No variable chooses another one (VLLM_ATTENTION_BACKEND went in 0.15.0).
+    Triton's is compiled without CUDA's compiler, and takes every model that is neither MLA nor sparse; TRITON_MLA takes MLA with
+    a cache in 16 bits. Of sparse MLA (`index_topk` in config.json) none is written.
+    """
+    blackwell = [gpu for gpu in gpus if gpu is not None and gpu.capability is not None and gpu.capability[0] == 10]
+    cache = str(args.get("kv-cache-dtype") or "auto").lower()
+    if not blackwell or facts is None or facts.encoder or not facts.caches or not kernels.wanted(release, accelerator):
+        return []
+    if args.get("attention-backend") or as_mapping(args.get("attention-config") or {}).get("backend"):
+        return []
+    if any(held.heads == 0 for held in facts.caches):
+        sparse = "index_topk" in facts.config or "index_topk" in language_part(facts.config)
+        return [] if sparse or cache not in ("auto", "bfloat16") else ["--attention-backend", "TRITON_MLA"]
+    return ["--attention-backend", "TRITON_ATTN"] if cache in ("auto", "bfloat16") or cache.startswith("fp8") else []
+
+
 def _on_blackwell(host: Host, services: Sequence[Mapping[str, Any]]) -> str:
     """What else is wrong on capability 10.x, where vLLM prefers FlashInfer's attention (`_get_backend_priorities` in
     platforms/cuda.py of 0.21.0 to 0.33.0)."""
     if host.gpu is None or host.gpu.capability is None or host.gpu.capability[0] != 10:
         return ""
-    unnamed = [s["name"] for s in services if not any(word.startswith("--attention-backend") for word in s["argv"])]
+    unnamed = [
+        s
+        for s in services
+        if not any(word.startswith(("--attention-backend", "--attention-config")) for word in s["argv"])
+    ]
     if not unnamed:
         return ""
-    return (
-        f"; on {host.gpu.name} vLLM would choose FlashInfer for attention, which then fails: give {', '.join(sorted(unnamed))}"
-        " `attention-backend: TRITON_ATTN` in `args` (TRITON_MLA for models with MLA)"
-    )
+    told = f"; on {host.gpu.name} vLLM would choose FlashInfer for attention, which then fails: "
+    given = {s["name"]: s["without_kernels"][-1] for s in unnamed if s.get("without_kernels")}
+    others = sorted(s["name"] for s in unnamed if s["name"] not in given)
+    parts = []
+    if given:
+        names = ", ".join(f"{name} {backend}" for name, backend in sorted(given.items()))
+        parts.append(f"there the units name another one ({names})")
+    if others:
+        parts.append(
+            f"give {', '.join(others)} `attention-backend: TRITON_ATTN` in `args` (TRITON_MLA for models with MLA)"
+        )
+    return told + "; ".join(parts)

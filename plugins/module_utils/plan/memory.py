@@ -78,6 +78,11 @@ class Memory:
             check_fit(at, args, facts, found, name, self._problems, host.name, env)
         return _told(gpu.memory if gpu else None, found, list(found.unknown))
 
+    def facts(self, entry: Entry) -> ModelFacts | None:
+        """What is known of the entry's model."""
+        read = self._facts.get(entry.name, NOT_AT_HAND)
+        return read if isinstance(read, ModelFacts) else None
+
     def _warn_of_kinds(self, at: str, kinds: Sequence[Gpu | None], host: Host) -> None:
         if len(kinds) > 1:
             names = " and ".join(kind.name if kind else "one that is not known" for kind in kinds)

@@ -62,8 +62,10 @@ def service(
     keyed: bool,
     after: Sequence[str],
     memory: Mapping[str, Any] | None,
+    without_kernels: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The service as the rest of the house reads it; `args` by canonical option, derived ones included."""
+    """The service as the rest of the house reads it; `args` by canonical option, derived ones included. `without_kernels`: words
+    that its host adds where the engine has neither FlashInfer's kernels nor a compiler; the key is there where there are any."""
     engine, names = engine_path(host.release), [entry.name, *entry.aliases]
     command = [f"{engine}/bin/vllm", "serve", weights["path"], "--host", address, "--port", str(port)]
     command += ["--served-model-name", *names]
@@ -88,6 +90,7 @@ def service(
         "start_timeout": entry.start_timeout,
         "stop_timeout": STOP_MARGIN + (whole(args.get("shutdown-timeout")) or 0),
         "prove": _proofs(entry, args, keyed),
+        **({"without_kernels": list(without_kernels)} if without_kernels else {}),
     }
 
 

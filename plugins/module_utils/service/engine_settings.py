@@ -13,11 +13,15 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.engine.installed im
 from ansible_collections.baremetal.vllm.plugins.module_utils.service import quoting
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.unitfile import (
     DIGEST,
+    UnitFile,
     read_unit,
     stated_digest,
     with_digest,
 )
 
+# A setting of [Unit] that systemd passes over (systemd.unit(5): names that begin with X-), written by the plan.
+WITHOUT_KERNELS = "X-Without-Kernels"
+_COMMAND = re.compile(r"^ExecStart=(?:.*\\\n)*.*$", re.MULTILINE)
 _BEFORE = re.compile(rf'^Environment="{DIGEST}=', re.MULTILINE)
 
 
@@ -46,8 +50,9 @@ def resolve(
         # Whoever names a compiler has it, under either name; every other word of the operator's stands for itself.
         if any(name in planned.environment for name in kernels.CUDA_HOME):
             added = {}
+        further = _words(planned) if added.get(kernels.SAMPLER) == "0" else []
         added = {name: value for name, value in added.items() if name not in planned.environment}
-        resolved.append(_with(unit, added) if added else dict(unit))
+        resolved.append(_with(unit, added, further) if added or further else dict(unit))
     return resolved
 
 
@@ -69,10 +74,19 @@ def _of_engine(engine: Path) -> dict[str, Any]:
     return {"environment": environment, "guessed": True}
 
 
-def _with(unit: Mapping[str, Any], added: Mapping[str, str]) -> dict[str, Any]:
-    place = _BEFORE.search(unit["text"])
-    if place is None:
+def _words(planned: UnitFile) -> list[str]:
+    """What the plan wants added to the command of an engine without kernels and without a compiler, once."""
+    words = quoting.words(next(iter(planned.section("Unit").get(WITHOUT_KERNELS, ())), ""))
+    return [] if not words or words[0] in planned.command else words
+
+
+def _with(unit: Mapping[str, Any], added: Mapping[str, str], further: Sequence[str]) -> dict[str, Any]:
+    place, command = _BEFORE.search(unit["text"]), _COMMAND.search(unit["text"])
+    if place is None or command is None:
         return dict(unit)
     lines = "".join(f"Environment={variable}\n" for variable in quoting.environment(added))
-    text = with_digest(unit["text"][: place.start()] + lines + unit["text"][place.start() :])
+    words = f" \\\n  {quoting.command(further)}" if further else ""
+    text = unit["text"]
+    text = text[: place.start()] + lines + text[place.start() : command.end()] + words + text[command.end() :]
+    text = with_digest(text)
     return {**unit, "text": text, "digest": stated_digest(text)}

@@ -12,6 +12,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.shell.assigning imp
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.conditions import UNKNOWN, Truth
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.expand import fields, text_in, value_of
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.parse import parse
+from ansible_collections.baremetal.vllm.plugins.module_utils.shell.printers import PRINTERS
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.state import State
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.tree import Assign, ShellError, Simple
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.tree import Word as TreeWord
@@ -136,6 +137,23 @@ def _cd(walk: Walk, node: Simple, words: list[Field], state: State) -> Truth:
 def _read(walk: Walk, node: Simple, words: list[Field], state: State) -> Truth:
     bodies = [redirect for redirect in node.redirects if redirect.body is not None or redirect.op == "<<<"]
     names = [text_of(word) for word in words[1:] if re.fullmatch(r"[A-Za-z_]\w*", text_of(word))]
+    if (
+        bodies
+        and text_of(words[0]) in ("mapfile", "readarray")
+        and text_of(words[1]) == "-t"
+        and len(words) == 3
+        and names
+    ):
+        body = bodies[-1]
+        field = value_of(body.target, state) if body.op == "<<<" else text_in(body.body or "", state, node.line)
+        if body.op != "<<<" and not body.expands:
+            field = (Piece(body.body or ""),)
+        if known(field):
+            lines = text_of(field).split("\n")
+            lines = lines[:-1] if lines[-1] == "" else lines
+            items = tuple(with_gaps(line, gaps_of(field), f"${names[0]}") for line in lines)
+            state.set(names[0], Variable(items, True, line=node.line))
+            return Truth(True)
     if bodies and text_of(words[0]) == "read" and names:
         body = bodies[-1]
         field = value_of(body.target, state) if body.op == "<<<" else text_in(body.body or "", state, node.line)
@@ -161,9 +179,21 @@ def _read(walk: Walk, node: Simple, words: list[Field], state: State) -> Truth:
     return UNKNOWN
 
 
+def _getopts(walk: Walk, node: Simple, words: list[Field], state: State) -> Truth:
+    """Without arguments there is no option to take, and the loop around it ends before it begins."""
+    if state.given is None:
+        why = "the script is taken to be started without arguments"
+        return Truth(False, (Gap("$@", why, taken=True, outside=True),))
+    return UNKNOWN if state.given else Truth(False)
+
+
 def _printf(walk: Walk, node: Simple, words: list[Field], state: State) -> Truth:
     texts = [text_of(word) for word in words]
     if texts[1:2] == ["-v"] and len(texts) > 3:
+        made = PRINTERS["printf"](words[3:], state)
+        if made is not None:
+            state.set(texts[2], Variable((made,), line=node.line))
+            return Truth(True)
         gap = Gap(f"${texts[2]}", f"what printf makes in line {node.line}")
         state.set(texts[2], Variable(((Piece(gap.written, gap),),), line=node.line))
     return Truth(True)
@@ -239,6 +269,7 @@ BUILTINS: dict[str, Callable[[Walk, Simple, list[Field], State], Truth]] = {
     "set": _set,
     "shift": _shift,
     "unset": _unset,
+    "getopts": _getopts,
     "printf": _printf,
     "let": _let,
     "eval": _eval,

@@ -100,7 +100,7 @@ def is_question(node: Node) -> bool:
             return True
         first = node.words[0]
         name = first.plain if isinstance(first, TreeWord) else None
-        return (name or "").rpartition("/")[2] in (*_ASKED, "[", "test", "read", "let", "true", "false")
+        return (name or "").rpartition("/")[2] in (*_ASKED, "[", "test", "read", "let", "getopts", "true", "false")
     return False
 
 

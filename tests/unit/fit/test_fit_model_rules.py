@@ -31,6 +31,14 @@ MOE = {**DENSE, "model_type": "qwen3_moe", "architectures": ["Qwen3MoeForCausalL
 }
 AWQ = {"quant_method": "awq", "bits": 4, "group_size": 128, "zero_point": True}
 FP8 = {"quant_method": "fp8", "weight_block_size": [128, 128]}
+GPTQ = {"quant_method": "gptq", "bits": 4, "group_size": 128, "desc_act": False}
+W4A16 = {
+    "quant_method": "compressed-tensors",
+    "config_groups": {"group_0": {"targets": ["Linear"], "weights": {"num_bits": 4, "type": "int", "group_size": 128}}},
+    "ignore": ["lm_head"],
+}
+MXFP4 = {"quant_method": "mxfp4", "modules_to_not_convert": ["lm_head"]}
+EAGLE3 = {"speculative-config": {"method": "eagle3", "model": "org/draft", "num_speculative_tokens": 3}}
 PARTITION = "VLLM_PP_LAYER_PARTITION"
 
 
@@ -92,6 +100,34 @@ def told(
         ),
         (DENSE, {"speculative-config": {"method": "mtp", "num_speculative_tokens": 1}}, "0.33.0", "args.speculative-config", "ngram"),
         ({**DENSE, "quantization_config": {"quant_method": "fbgemm_fp8"}}, {}, "0.33.0", "args.allow-deprecated", "allow"),
+        (
+            {**MOE, "model_type": "deepseek_v4", "num_experts": 256},
+            {"data-parallel-size": 3, "enable-expert-parallel": True, "moe-backend": "deep_gemm_mega_moe"},
+            "0.33.0",
+            "args.moe-backend",
+            "1, 2, 4, 8, 16, 32, 64",
+        ),
+        # A group that two GPUs would share: GPTQ and integers of compressed-tensors as AWQ.
+        ({**DENSE, "quantization_config": GPTQ}, {"tensor-parallel-size": 16}, "0.8.5", "args.tensor-parallel-size", "1, 2, 4, 8"),
+        ({**DENSE, "quantization_config": GPTQ}, {"tensor-parallel-size": 16}, "0.33.0", "args.tensor-parallel-size", "1, 2, 4, 8"),
+        ({**DENSE, "quantization_config": W4A16}, {"tensor-parallel-size": 16}, "0.33.0", "args.tensor-parallel-size", "groups of 128"),
+        # Data types against the quantisation, written or of the checkpoint.
+        ({**DENSE, "quantization_config": MXFP4}, {"dtype": "half"}, "0.10.1", "args.dtype", "Write dtype: bfloat16"),
+        ({**DENSE, "quantization_config": MXFP4}, {"dtype": "half"}, "0.33.0", "args.dtype", "Write dtype: bfloat16"),
+        ({**DENSE, "quantization_config": AWQ}, {"quantization": "awq"}, "0.20.0", "args.quantization", "leave `quantization` out"),
+        ({**DENSE, "quantization_config": GPTQ}, {"quantization": "gptq", "dtype": "bfloat16"}, "0.8.5", "args.dtype", "half"),
+        ({**DENSE, "quantization_config": FP8}, {"dtype": "float32"}, "0.33.0", "args.dtype", "Write dtype: bfloat16"),
+        (DENSE, {"quantization": "fp8", "dtype": "float"}, "0.20.0", "args.dtype", "leave `quantization` out"),
+        # What eagle3 drafts for.
+        ({**DENSE, "model_type": "gemma3"}, EAGLE3, "0.20.0", "args.speculative-config", "0.22.0 or newer"),
+        ({**DENSE, "model_type": "qwen3"}, EAGLE3, "0.10.0", "args.speculative-config", "llama"),
+        (
+            {**DENSE, "model_type": "glm4_moe"},
+            {"speculative-config": {"model": "org/GLM-EAGLE3", "num_speculative_tokens": 3}},
+            "0.14.0",
+            "args.speculative-config",
+            "gpt_oss, llama",
+        ),
     ],
 )  # fmt: skip
 def test_what_vllm_refuses_is_refused_with_its_key_and_what_to_write(
@@ -129,6 +165,26 @@ def test_what_vllm_refuses_is_refused_with_its_key_and_what_to_write(
         ({**DENSE, "quantization_config": {**AWQ, "modules_to_not_convert": ["mlp"]}}, {"tensor-parallel-size": 16}, "0.20.0"),
         ({**DENSE, "quantization_config": FP8}, {"tensor-parallel-size": 8}, "0.33.0"),
         ({**DENSE, "quantization_config": {"quant_method": "fp8"}}, {"tensor-parallel-size": 16}, "0.33.0"),
+        ({**DENSE, "quantization_config": GPTQ}, {"tensor-parallel-size": 8}, "0.33.0"),
+        ({**DENSE, "quantization_config": {**GPTQ, "group_size": -1}}, {"tensor-parallel-size": 16}, "0.33.0"),
+        ({**DENSE, "quantization_config": {**GPTQ, "dynamic": {"-:.*down_proj": {}}}}, {"tensor-parallel-size": 16}, "0.33.0"),
+        ({**DENSE, "quantization_config": W4A16}, {"tensor-parallel-size": 8}, "0.33.0"),
+        ({**DENSE, "quantization_config": {**W4A16, "ignore": ["re:.*down_proj"]}}, {"tensor-parallel-size": 16}, "0.33.0"),
+        ({**DENSE, "quantization_config": MXFP4}, {"dtype": "bfloat16"}, "0.33.0"),
+        ({**DENSE, "quantization_config": MXFP4}, {}, "0.10.1"),
+        ({**DENSE, "quantization_config": AWQ}, {}, "0.20.0"),
+        ({**DENSE, "quantization_config": AWQ}, {"quantization": "awq", "dtype": "half"}, "0.20.0"),
+        ({**DENSE, "quantization_config": AWQ}, {"quantization": "awq"}, "0.24.0"),
+        ({**DENSE, "quantization_config": GPTQ}, {"quantization": "marlin"}, "0.8.5"),
+        ({**DENSE, "quantization_config": {"quant_method": "gguf"}}, {"dtype": "float32"}, "0.20.0"),
+        ({**DENSE, "quantization_config": W4A16}, {"dtype": "float32"}, "0.33.0"),
+        (DENSE, EAGLE3, "0.10.1"),
+        (
+            {**MOE, "model_type": "deepseek_v4", "num_experts": 256},
+            {"data-parallel-size": 4, "enable-expert-parallel": True, "moe-backend": "deep_gemm_mega_moe"},
+            "0.33.0",
+        ),
+        ({**DENSE, "model_type": "gemma3"}, EAGLE3, "0.22.0"),
         ({**MOE, "quantization_config": FP8}, {"tensor-parallel-size": 4, "enable-expert-parallel": True}, "0.33.0"),
         (MOE, {"tensor-parallel-size": 4, "enable-expert-parallel": True, "enable-eplb": True}, "0.33.0"),
         ({**MOE, "num_nextn_predict_layers": 1}, {"speculative-config": {"method": "mtp", "num_speculative_tokens": 1}}, "0.33.0"),
@@ -208,3 +264,27 @@ def test_an_adapter_that_would_not_load_is_named(
     check_adapters("vllm_models.m", args, {"sql": read or {}}, release(version), problems)
     found = [str(problem) for problem in problems.found]
     assert found == [] if words is None else words in found[0]
+
+
+@pytest.mark.parametrize(
+    ("config", "args", "capability", "words"),
+    [
+        ({**DENSE, "model_type": "gemma3"}, {"dtype": "half"}, (9, 0), "Write dtype: bfloat16"),
+        ({**DENSE, "model_type": "gemma3"}, {"dtype": "half"}, (7, 5), "Write dtype: float32"),
+        # Neither half nor float32 is left there: what is written instead must not be refused in turn.
+        (
+            {**DENSE, "model_type": "gemma3", "quantization_config": FP8},
+            {"dtype": "half"},
+            (7, 5),
+            "place the model on GPUs with",
+        ),
+        ({**DENSE, "quantization_config": FP8}, {"dtype": "float32"}, (7, 5), "Write dtype: half"),
+    ],
+)
+def test_the_data_type_that_is_named_instead_is_not_refused(
+    config: dict[str, Any], args: dict[str, Any], capability: tuple[int, int], words: str
+) -> None:
+    (problem,) = told(config, args, capability=capability)
+    assert words in problem
+    named = problem.partition("Write dtype: ")[2].rstrip(".")
+    assert not named or told(config, {**args, "dtype": named}, capability=capability) == []

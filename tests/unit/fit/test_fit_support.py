@@ -243,6 +243,11 @@ class Base:
     @classmethod
     def get_min_capability(cls) -> int:
         return 75
+    @classmethod
+    def get_supported_act_dtypes(cls):
+        if cls.old:
+            return [torch.half]
+        return [torch.half, torch.float32]
 class AWQConfig(Base):
     pass
 """,
@@ -251,6 +256,14 @@ class Fp8Config:
     @classmethod
     def get_min_capability(cls) -> int:
         raise NotImplementedError
+    @classmethod
+    def get_supported_act_dtypes(cls):
+        return [torch.bfloat16, torch.half]
+""",
+    "vllm/config/speculative.py": """
+class SpeculativeConfig:
+    def _verify_args(self):
+        eagle3_target_supported = ["qwen", "llama"]
 """,
     "vllm/model_executor/layers/quantization/online.py": """
 class OnlineQuantizationConfig:
@@ -303,6 +316,8 @@ def test_a_release_is_added_from_its_sources_without_running_them(
     assert "fp8" not in document["quantization"]
     assert document["attention"] == {"NEW_ONLY": {"1.0.0": [100, 101, 103, 120, 121]}}
     assert document["rocm"] == {"1.0.0": ["awq", "fp8"]}
+    assert document["dtypes"] == {"awq": {"1.0.0": ["float16", "float32"]}}
+    assert document["drafted"] == {"1.0.0": ["llama", "qwen"]}
     once = target.read_text()
     gpu_support.main([str(tmp_path / "vllm-1.0.0"), str(tmp_path / "vllm-1.2.0")])
     assert target.read_text() == once

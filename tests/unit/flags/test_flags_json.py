@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue import load
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.check import read_arguments
+from ansible_collections.baremetal.vllm.plugins.module_utils.flags.extras import NO_EXTRAS
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
 
 # Release, args, and exactly what is said of them, after `args.`.
 WRONG: list[tuple[str, dict[str, Any], str]] = [
@@ -32,6 +36,11 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
         "0.33.0",
         {"hf-overrides": '{"a": 1'},
         "hf-overrides: is not JSON: expecting ',' delimiter at character 8. Correct it, or write it as a YAML dictionary.",
+    ),
+    (
+        "0.33.0",
+        {"compilation-config": {"mode": "3"}},
+        "compilation-config.mode: '3' is not a choice of vLLM 0.33.0. Write 3, without quotes.",
     ),
     (
         "0.33.0",
@@ -169,6 +178,21 @@ def test_wrong_json_is_refused_by_its_key(version: str, args: dict[str, Any], sa
 def test_unknown_keys_are_refused_where_the_release_would_pass_over_them_in_silence(tell: Any) -> None:
     (said,) = tell("0.9.2", {"compilation-config": {"nonsense": 1}}).problems
     assert said.startswith("args.compilation-config.nonsense: is not a key that vLLM 0.9.2 knows here. Known are: ")
+
+
+@pytest.mark.parametrize(
+    ("args", "read"),
+    [
+        ({"compilation-config.mode": "3"}, {"mode": 3}),
+        ({"compilation-config.mode": "VLLM_COMPILE"}, {"mode": "VLLM_COMPILE"}),
+        ({"compilation-config.cudagraph_capture_sizes": "[1, 2]"}, {"cudagraph_capture_sizes": [1, 2]}),
+        ({"compilation-config.cache_dir": "3"}, {"cache_dir": "3"}),
+    ],
+)
+def test_a_word_after_a_dot_is_what_vllm_makes_of_it(args: dict[str, Any], read: dict[str, Any]) -> None:
+    problems = Problems()
+    found = read_arguments("args", args, load.release("0.33.0"), NO_EXTRAS, problems)
+    assert (problems.problems, found["compilation-config"]) == ((), read)
 
 
 @pytest.mark.parametrize("written", [{"mode": 3}, '{"mode": 3}', '  {"mode": 3}\n'])

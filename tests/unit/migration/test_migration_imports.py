@@ -15,6 +15,24 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.migration.images im
 
 # A text; parts of its entries, in order; and what the notes say.
 SCRIPTS: list[tuple[str, list[dict[str, Any]], list[str]]] = [
+    # Without arguments there are no options to get.
+    (
+        'T=1\nwhile getopts "t:" o; do case $o in t) T=$OPTARG;; esac; done\nvllm serve Org/A -tp $T',
+        [{"args": {"tensor-parallel-size": 1}}],
+        ["$OPTARG if $o is t", "that is taken here"],
+    ),
+    ("printf -v P '%d' 8066\nvllm serve Org/A --port $P", [{"port": 8066}], []),
+    (
+        "mapfile -t W <<'END'\n--seed\n3\n--enforce-eager\nEND\nvllm serve Org/A \"${W[@]}\"",
+        [{"args": {"seed": 3, "enforce-eager": True}}],
+        [],
+    ),
+    (
+        "docker exec -d -e CUDA_VISIBLE_DEVICES=3 --env A=1 box bash -lc 'vllm serve Org/A --port 8067'",
+        [{"gpus": [3], "port": 8067, "env": {"A": "1"}}],
+        [],
+    ),
+    ("docker run -e A=1 vllm/vllm-openai:v0.11.0", [{"env": {"A": "1"}}], ["No model is named"]),
     (
         "MODEL=${1:-Org/Base}; PORT=${2:-8055}; shift 2\nexec sudo -u svc -E uv run --with vllm==0.11.0 vllm serve $MODEL --port $PORT \"$@\"",
         [{"model": "Org/Base", "port": 8055, "env": None}],
@@ -87,6 +105,11 @@ SCRIPTS: list[tuple[str, list[dict[str, Any]], list[str]]] = [
 ]  # fmt: skip
 
 WRAPPED: list[tuple[str, list[str]]] = [
+    ("env -S 'A=1 vllm serve Org/A --port 8001'", []),
+    (
+        "systemd-run --user --scope -p MemoryMax=90% --property=CPUQuota=50% vllm serve Org/A --port 8001",
+        ["`MemoryMax=90%` of systemd-run is left out", "`CPUQuota=50%` of systemd-run is left out"],
+    ),
     ("tmux send-keys -t a 'vllm serve Org/A --port 8001' C-m", []),
     ("tmux new-session -d -s a 'vllm serve Org/A --port 8001'", []),
     ("screen -S a -X stuff 'vllm serve Org/A --port 8001\\n'", []),
@@ -107,6 +130,15 @@ WRAPPED: list[tuple[str, list[str]]] = [
 ]
 
 # A file, the parts of its entries, the release that is read, and what the notes say.
+MANIFEST = """apiVersion: v1
+kind: Pod
+spec:
+  containers:
+  - image: vllm/vllm-openai:v0.11.0
+    args: [--model, Org/A]
+    env: [{name: HF_TOKEN, valueFrom: {secretKeyRef: {name: hf, key: token}}}]
+    resources: {limits: {nvidia.com/gpu: "${GPUS}"}}
+"""
 CONTAINERS: list[tuple[str, list[dict[str, Any]], str, list[str]]] = [
     (
         "docker run -itd -p 127.0.0.1:9100:8000 -v /srv/m:/models --device nvidia.com/gpu=2 --device nvidia.com/gpu=3 "
@@ -228,6 +260,7 @@ spec: {ports: [{port: 80}]}
     ("[Service]\nExecStart=/x/vllm serve Org/A --seed 1 # one\n", [{"model": "Org/A", "args": {"seed": 1}}], "", ["`# one` is a shell's"]),
     ("docker run --network host -p 1:2 vllm/vllm-openai:v0.11.0 Org/A --port 8001", [{"port": 8001}], "0.11.0", []),
     ("docker run -p 9000-9003:8000-8003 vllm/vllm-openai:v0.11.0 Org/A --port 8001", [{"port": 9001}], "0.11.0", []),
+    (MANIFEST, [{"model": "Org/A", "gpus": None}], "0.11.0", ["put it into a vault as vllm_hf_token", "The GPUs are given as ${GPUS}"]),
     ("[Service]\nExecStart=/bin/bash -lc 'exec vllm serve Org/A --port 8044 2>&1 | tee x'\n", [{"port": 8044}], "", []),
 ]  # fmt: skip
 

@@ -94,6 +94,12 @@ FORWARD: list[tuple[dict[str, Any], str, dict[str, Any]]] = [
         "0.12.0",
         {"structured-outputs-config": {"backend": "guidance", "disable_additional_properties": True}},
     ),
+    (
+        {"guided-decoding-backend": "xgrammar:disable-any-whitespace"},
+        "0.33.0",
+        {"structured-outputs-config": {"backend": "xgrammar", "disable_any_whitespace": True}},
+    ),
+    ({"guided-decoding-backend": "guidance:no-fallback"}, "0.33.0", {"structured-outputs-config": {"backend": "guidance"}}),
     ({"guided-decoding-disable-fallback": True}, "0.17.1", {"structured-outputs-config": {"disable_fallback": True}}),
     ({"guided-decoding-disable-fallback": True}, "0.18.0", {}),
     ({"guided-decoding-backend": "lm-format-enforcer"}, "0.10.1.1", {}),
@@ -131,6 +137,18 @@ FORWARD: list[tuple[dict[str, Any], str, dict[str, Any]]] = [
     ({"quantization": "bitsandbytes", "load-format": "bitsandbytes"}, "0.28.0", {}),
     ({"quantization": "gguf", "load-format": "gguf"}, "0.24.0", {}),
     ({"quantization": "awq"}, "0.33.0", {"quantization": "awq"}),
+    # a word after a dot is what vLLM makes of it, before anything is asked of it
+    ({"compilation-config.level": "3"}, "0.33.0", {"compilation-config": {"mode": 3}}),
+    ({"compilation-config": {"level": "3"}}, "0.33.0", {"compilation-config": {"mode": 3}}),
+    ({"compilation-config": {"full_cuda_graph": "true"}}, "0.33.0", {"compilation-config": {"cudagraph_mode": "FULL"}}),
+    ({"compilation-config.use_inductor": "false"}, "0.33.0", {"compilation-config": {"backend": "eager"}}),
+    ({"compilation-config.full_cuda_graph": "True"}, "0.33.0", {"compilation-config": {"cudagraph_mode": "FULL"}}),
+    ({"compilation-config.cudagraph_capture_sizes": "[1, 2]"}, "0.33.0", {"compilation-config.cudagraph_capture_sizes": [1, 2]}),
+    ({"limit-mm-per-prompt.image": "4"}, "0.33.0", {"limit-mm-per-prompt.image": 4}),
+    ({"speculative-config.max_model_len": "4k"}, "0.33.0", {"speculative-config.max_model_len": 4000}),
+    ({"rope-scaling.rope_type": "yarn", "rope-scaling.factor": "4.0"}, "0.12.0", {"hf-overrides": {"rope_scaling": YARN}}),
+    ({"hf-overrides.name": "4k"}, "0.33.0", {"hf-overrides.name": "4k"}),
+    ({"structured-outputs-config.reasoning_parser": "3"}, "0.33.0", {"structured-outputs-config.reasoning_parser": "3"}),
     # what only the V0 engine had, or nobody reads
     ({"device": "cuda"}, "0.33.0", {}),
     ({"swap-space": 4}, "0.17.1", {"swap-space": 4}),
@@ -261,8 +279,11 @@ def test_a_spelling_means_what_it_meant_where_it_came_from() -> None:
     assert move({"disable-log-requests": True}, "0.33.0")[0] == {"enable-log-requests": False}
 
 
-def told(args: dict[str, Any], to: str, came_from: str) -> dict[str, Change]:
-    return {change.option: change for change in move(args, to, came_from)[1] if change.kind == "meaning"}
+def told(
+    args: dict[str, Any], to: str, came_from: str, env: dict[str, Any] | None = None, accelerator: str = "cuda"
+) -> dict[str, Change]:
+    moved = move_entry(args, env or {}, to, came_from, accelerators=[accelerator])
+    return {change.option: change for change in moved.changes if change.kind == "meaning"}
 
 
 def test_a_default_that_changed_is_told_with_what_keeps_it() -> None:
@@ -284,11 +305,42 @@ def test_a_default_is_told_only_where_it_matters() -> None:
     assert "api-server-count" not in told({}, "0.15.0", "0.14.1")
 
 
+def test_a_variable_whose_default_changed_is_told_where_it_is_not_set() -> None:
+    name = "VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS"
+    assert f'`{name}: "0"` in `env` keeps it' in told({}, "0.33.0", "0.18.0")[name].note
+    # It came later than the release that the entry comes from, with what it switches on off.
+    assert name in told({}, "0.33.0", "0.10.0")
+    assert name not in told({}, "0.33.0", "0.18.0", {name: "1"})
+    assert name not in told({}, "0.33.0", "0.20.0")
+    shared = "VLLM_ROCM_USE_AITER_FUSION_SHARED_EXPERTS"
+    assert shared in told({}, "0.33.0", "0.11.2", accelerator="rocm")
+    assert shared not in told({}, "0.33.0", "0.10.0", accelerator="rocm")
+    assert shared not in told({}, "0.33.0", "0.11.2", accelerator="cuda")
+    assert "VLLM_ENFORCE_STRICT_TOOL_CALLING" not in told({}, "0.33.0", "0.23.0")
+    tools = {"enable-auto-tool-choice": True, "tool-call-parser": "hermes"}
+    assert "VLLM_ENFORCE_STRICT_TOOL_CALLING" in told(tools, "0.33.0", "0.23.0")
+
+
+def test_a_key_whose_default_changed_is_told_where_its_option_has_effect_unwritten() -> None:
+    assert "attention-config.indexer_kv_dtype" in told({}, "0.33.0", "0.24.0")
+    assert "attention-config.indexer_kv_dtype" not in told(
+        {"attention-config.indexer_kv_dtype": "bf16"}, "0.33.0", "0.24.0"
+    )
+    assert "reasoning-config.reasoning_start_str" not in told({}, "0.33.0", "0.19.0")
+
+
 def test_what_transformers_5_makes_of_rope_scaling_is_told() -> None:
     overrides = {"hf-overrides": {"rope_scaling": YARN, "rope_theta": 1e6}}
     changes = told(overrides, "0.33.0", "0.12.0")
     assert {"hf-overrides.rope_scaling", "hf-overrides.rope_theta"} <= set(changes)
     assert changes["hf-overrides.rope_theta"].since == "0.24.0"
+
+
+def test_what_is_deprecated_is_told_by_whichever_key_it_is_written() -> None:
+    changes = move(
+        {"ir-op-priority.rms_norm": "vllm_c,native", "ir-op-priority.fused_add_rms_norm": "native"}, "0.33.0"
+    )[1]
+    assert [change.option for change in changes if change.kind == "deprecated"] == ["ir-op-priority"]
 
 
 def test_nothing_is_overwritten_where_two_options_become_one() -> None:

@@ -12,7 +12,11 @@ from ansible.parsing.splitter import parse_kv
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine import lock, sources
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.at_hand import locks_of
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.kernels import Kernels
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import read_config
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.gpus import find
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.kernels import attention_without
 
+CONFIG = {"model_type": "qwen3", "num_hidden_layers": 2, "hidden_size": 64, "num_attention_heads": 4, "head_dim": 16}
 # 0.33.0's lock as uv resolves it: nvcc of CUDA 13.5 beside CUDA 13.0.
 BARE = Kernels(flashinfer="0.7.2.post1", cuda="13.0", nvcc="13.5")
 PATH = "/srv/wheelhouse/0.33.0-cuda-py3.12-x86_64/requirements.lock"
@@ -87,9 +91,19 @@ def test_the_command_for_a_directory_with_a_space_means_that_directory() -> None
     assert parse_kv(shlex.split(command)[-1]) == {"wheelhouse_dir": "/srv/a house"}
 
 
-@pytest.mark.parametrize("env", [{"VLLM_USE_FLASHINFER_SAMPLER": 0}, {"CUDA_HOME": "/usr/local/cuda"}])
-def test_who_has_decided_is_not_warned(fleet: Any, env: dict[str, Any]) -> None:
+@pytest.mark.parametrize("env", [{"CUDA_HOME": "/usr/local/cuda"}, {"CUDA_PATH": "/usr/local/cuda"}])
+def test_who_names_a_compiler_is_not_warned(fleet: Any, env: dict[str, Any]) -> None:
     assert warned(fleet.plan({"a": {**fleet.chat, "env": env}}, locks={"gpu1": {PATH: BARE}})) == []
+
+
+@pytest.mark.parametrize(("value", "said"), [(0, ""), (1, "a would end at the start, for VLLM_USE_FLASHINFER_SAMPLER")])
+def test_who_says_how_to_sample_is_told_of_what_else_is_lost(fleet: Any, value: int, said: str) -> None:
+    env = {"VLLM_USE_FLASHINFER_SAMPLER": value}
+    (told,) = warned(fleet.plan({"a": {**fleet.chat, "env": env}}, locks={"gpu1": {PATH: BARE}}))
+    assert "VLLM_USE_DEEP_GEMM=0" in told
+    assert "VLLM_USE_FLASHINFER_SAMPLER=0" not in told
+    assert said in told
+    assert ("would end" in told) == bool(said)
 
 
 def test_releases_and_accelerators_that_need_none_are_not_warned(fleet: Any) -> None:
@@ -115,6 +129,32 @@ def test_attention_on_blackwell_is_named(fleet: Any) -> None:
         fleet.plan(menu, {"gpu1": {**fleet.gpu_host, "gpu_name": "H100-80GB"}}, locks={"gpu1": {PATH: BARE}})
     )
     assert "attention-backend" not in told
+
+
+MLA = {"model_type": "deepseek_v3", "kv_lora_rank": 512, "qk_rope_head_dim": 64}
+
+
+@pytest.mark.parametrize(
+    ("gpu", "config", "args", "words"),
+    [
+        ("B200", {}, {}, ["--attention-backend", "TRITON_ATTN"]),
+        ("B200", {}, {"kv-cache-dtype": "fp8"}, ["--attention-backend", "TRITON_ATTN"]),
+        ("B200", MLA, {}, ["--attention-backend", "TRITON_MLA"]),
+        ("B200", {**MLA, "index_topk": 2048}, {}, []),
+        ("B200", MLA, {"kv-cache-dtype": "fp8"}, []),
+        ("B200", None, {}, []),
+        ("B200", {}, {"attention-backend": "FLASH_ATTN"}, []),
+        ("B200", {}, {"attention-config": {"backend": "FLASHINFER"}}, []),
+        ("H100-80GB", {}, {}, []),
+        ("RTX-PRO-6000-Blackwell", {}, {}, []),
+    ],
+)
+def test_a_unit_on_10_x_knows_which_attention_needs_no_kernel_of_flashinfer(
+    fleet: Any, gpu: str, config: dict[str, Any] | None, args: dict[str, Any], words: list[str]
+) -> None:
+    facts = None if config is None else read_config({**CONFIG, **config})
+    assert attention_without([find(gpu)], args, facts, "0.33.0", "cuda") == words
+    assert attention_without([find(gpu)], args, facts, "0.20.0", "cuda") == []
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,30 @@ def test_a_unit_is_told_what_its_engine_proved(
 
 
 @pytest.mark.parametrize(
+    ("record", "environment", "added"),
+    [
+        (NOTHING, {}, True),
+        (NOTHING, {SAMPLER: "0"}, True),
+        (COMPILER, {}, False),
+        ({**NOTHING, "jit_cache": "0.7.2.post1+cu130"}, {}, False),
+        (NOTHING, {HOME: "/srv/cuda"}, False),
+        ({}, {}, False),
+    ],
+)
+def test_a_command_gets_the_attention_of_an_engine_without_kernels(
+    unit: Any, tmp_path: Path, record: dict[str, Any], environment: dict[str, str], added: bool
+) -> None:
+    planned = sent(unit, installed_engine(tmp_path, record), **environment)
+    text = planned["text"].replace("[Unit]\n", "[Unit]\nX-Without-Kernels=--attention-backend TRITON_ATTN\n", 1)
+    planned = {**planned, "text": text}
+    before = read_unit(text).command
+    (resolved,) = engine_settings.resolve([planned], {}, ())
+    assert read_unit(resolved["text"]).command == [*before, *(["--attention-backend", "TRITON_ATTN"] if added else [])]
+    assert not edited(resolved["text"])
+    assert engine_settings.resolve([resolved], {}, ()) == [resolved]
+
+
+@pytest.mark.parametrize(
     ("jit_cache", "expected"), [("", {SAMPLER: "0", DEEP_GEMM: "0"}), ("0.7.2.post1+cu130", {DEEP_GEMM: "0"})]
 )
 def test_a_compiler_that_was_proved_and_is_gone_is_none(
