@@ -21,8 +21,11 @@ from typing import IO, Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine import kernel_proof, kernels, lock
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.installed import (
+    BUILDING,
     MARKER,
+    STAGING,
     free_bytes,
+    is_ours,
     is_whole,
     read_marker,
 )
@@ -117,7 +120,7 @@ class Job:
     @property
     def staging(self) -> Path:
         """Where files lie until the installation is complete: on the same file system, so that uv can link them."""
-        return self.root / f".staging-{self.release}"
+        return self.root / f"{STAGING}{self.release}"
 
 
 def remedy_for(text: str) -> str:
@@ -171,7 +174,7 @@ def alone(job: Job) -> IO[str]:
     A build goes on when the run that began it loses its connection: the next run waits for it and takes its result.
     """
     folders.make(job.root)
-    stream = os.fdopen(os.open(job.root / f".building-{job.release}", os.O_WRONLY | os.O_CREAT, 0o600), "w")
+    stream = os.fdopen(os.open(job.root / f"{BUILDING}{job.release}", os.O_WRONLY | os.O_CREAT, 0o600), "w")
     fcntl.flock(stream, fcntl.LOCK_EX)
     return stream
 
@@ -391,6 +394,8 @@ def build(job: Job) -> tuple[dict[str, Any], dict[str, float]]:
     try:
         clock = time.monotonic()
         check_room(job)
+        if job.path.exists() and not is_ours(job.path):
+            raise BuildError(f"{job.path} is there and not an installation of this collection: move it away")
         held = alone(job)
         clock = timed("wait", clock)
         already = read_marker(job.path)
