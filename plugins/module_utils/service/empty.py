@@ -79,6 +79,11 @@ def look(root: Path = Path("/")) -> Found:
     there = [path for path in parts if path.is_dir()]
     own = [path for path in there if not path.is_symlink() and not _mounts(path)]
     programs = [path for path in sorted((root / PROGRAMS).glob("*vllm*")) if path.is_file() and _marked(path)]
+    files = [
+        *(path for file in FILES if (path := root / file).is_file()),
+        *programs,
+        *(path for path in parts if path.is_file()),
+    ]
     return Found(
         units=tuple(units),
         drop_ins=tuple(drop_ins),
