@@ -79,22 +79,11 @@ def look(root: Path = Path("/")) -> Found:
     there = [path for path in parts if path.is_dir()]
     own = [path for path in there if not path.is_symlink() and not _mounts(path)]
     programs = [path for path in sorted((root / PROGRAMS).glob("*vllm*")) if path.is_file() and _marked(path)]
-    files = [
-        *(path for file in FILES if (path := root / file).is_file()),
-        *programs,
-        *(path for path in parts if path.is_file()),
-    ]
+    files = [path for path in (*(root / file for file in FILES), *programs, *parts) if path.is_file()]
     return Found(
         units=tuple(units),
         drop_ins=tuple(drop_ins),
-        files=tuple(
-            str(path)
-            for path in [
-                *(root / file for file in FILES if (root / file).is_file()),
-                *programs,
-                *(path for path in parts if path.is_file()),
-            ]
-        ),
+        files=tuple(map(str, files)),
         directories=tuple(str(path) for path in own),
         emptied=tuple(str(path) for path in there if path not in own and any(files for _, _, files in os.walk(path))),
         user=_user(),
