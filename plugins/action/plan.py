@@ -10,6 +10,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+from ansible.utils.vars import load_extra_vars
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.at_hand import ENGINE_KEYS, locks_of
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.adapters import read_adapter
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import ModelFacts, read_model
@@ -72,6 +73,8 @@ class ActionModule(ActionBase):
                 locks=locks_of(hosts),
                 keyed=given["keyed"],
                 api_key=plain(given.get("api_key")),
+                groups={"vllm_group": given["group"], "vllm_gateway_group": given["gateway_group"]},
+                extra=[str(name) for name in load_extra_vars(self._loader)],
                 unchecked=plain(given.get("unchecked_releases")),
                 extra_options=plain(given.get("extra_options")),
                 extra_choices=plain(given.get("extra_choices")),

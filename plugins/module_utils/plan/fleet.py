@@ -26,6 +26,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.plan.gateway import
     listens_on,
     plan_gateway,
 )
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.headers import check_headers
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import Host, described, read_host, read_release
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.kernels import check_kernels
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.keys import check_keys
@@ -79,6 +80,9 @@ class Inventory:
     gateways: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     names: Mapping[str, Sequence[str]] = field(default_factory=dict)
     gateway_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    # The groups of hosts as a task sees them, by variable, and what was given with -e: the headers of plays see that alone.
+    groups: Mapping[str, str] = field(default_factory=dict)
+    extra: Sequence[str] = ()
     unchecked: Any = ()
     extra_options: Any = None
     extra_choices: Any = None
@@ -105,6 +109,7 @@ def plan_fleet(inventory: Inventory) -> Outcome:
         problems.add("gpu_hosts", "is an empty group", "Put at least one host into the inventory group gpu_hosts")
     for name, declared in inventory.hosts.items():
         judge_listening(name, declared, problems)
+    check_headers({**inventory.names, **inventory.gateway_names}, inventory.groups, inventory.extra, problems)
     check_variables(inventory.names, inventory.gateway_names, problems)
     check_keys(inventory.api_key, inventory.hosts, inventory.gateways, problems)
     _refuse_same_names(menu, problems)
