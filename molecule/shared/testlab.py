@@ -153,7 +153,8 @@ def argv(target: Any, pid: str | int) -> list[str]:
 
 def ask(name: str, port: int, path: str, body: dict[str, Any] | None = None, key: str | None = KEY) -> tuple[int, Any]:
     """One HTTP request from the control node over the lab's network: status and JSON (or text)."""
-    request = urllib.request.Request(f"http://{address(name)}:{port}{path}")
+    place = f"[{address(name)}]" if ":" in address(name) else address(name)
+    request = urllib.request.Request(f"http://{place}:{port}{path}")
     request.add_header("Content-Type", "application/json")
     if key:
         request.add_header("Authorization", f"Bearer {key}")

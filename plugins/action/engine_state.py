@@ -9,6 +9,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine import lock, prepare, pythons, rocm, sources
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.decide import (
     RefusalError,
+    check_place,
     check_systemd,
     decide,
     room_needed,
@@ -41,6 +42,7 @@ class ActionModule(ActionBase):
         """Decide from a host's answer; raises RefusalError, NoPythonError or LockError."""
         release, accelerator = asked["release"], asked["accelerator"]
         check_systemd(answer.get("systemd"))
+        check_place(asked["path"], answer)
         offline = asked.get("source", "wheelhouse") == "wheelhouse"
         houses, locks = prepare.acceptable(asked, answer["arch"])
         verdict = decide(

@@ -9,7 +9,12 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine import prepare
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine.decide import RefusalError, check_systemd, decide
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.decide import (
+    RefusalError,
+    check_place,
+    check_systemd,
+    decide,
+)
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.lock import LockError
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.control import (
@@ -80,6 +85,7 @@ class ActionModule(ActionBase):
         }
         try:
             check_systemd(found.get("systemd"))
+            check_place(planned["path"], found)
             _, locks = prepare.acceptable({**asked, **planned}, found["arch"])
             present = release in found["installed"]
             marker, users = found["installed"].get(release, {}), found["used"].get(release, [])

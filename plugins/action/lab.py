@@ -21,6 +21,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.lab.spec import (
 # Inventory variable of a lab host -> key of a machine.
 HOST_VARIABLES = {
     "ansible_host": "address",
+    "ansible_port": "port",
     "lab_suite": "suite",
     "lab_internet": "internet",
     "lab_packages": "packages",

@@ -10,6 +10,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+from ansible.utils.vars import load_extra_vars
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.at_hand import ENGINE_KEYS, locks_of
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.adapters import read_adapter
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import ModelFacts, read_model
@@ -43,7 +44,6 @@ class ActionModule(ActionBase):
                 "models": {"type": "raw"},
                 "group": {"type": "str", "default": "gpu_hosts"},
                 "gateway_group": {"type": "str", "default": "gateways"},
-                "address": {"type": "str"},
                 "keyed": {"type": "bool", "default": False},
                 "api_key": {"type": "raw", "no_log": True},
                 "show": {"type": "bool", "default": False},
@@ -71,9 +71,10 @@ class ActionModule(ActionBase):
                 facts=_facts(menu),
                 adapters=_adapters(menu),
                 locks=locks_of(hosts),
-                address=given["address"],
                 keyed=given["keyed"],
                 api_key=plain(given.get("api_key")),
+                groups={"vllm_group": given["group"], "vllm_gateway_group": given["gateway_group"]},
+                extra=[str(name) for name in load_extra_vars(self._loader)],
                 unchecked=plain(given.get("unchecked_releases")),
                 extra_options=plain(given.get("extra_options")),
                 extra_choices=plain(given.get("extra_choices")),

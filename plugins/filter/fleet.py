@@ -6,13 +6,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import did_you_mean, some
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.headers import unseen
 
 
-def fleet_gap(groups: Mapping[str, Sequence[str]], group: str, limit: str, limited: Sequence[str]) -> str:
+def fleet_gap(
+    groups: Mapping[str, Sequence[str]], group: str, limit: str, limited: Sequence[str], written: str = ""
+) -> str:
     """Why no host of the fleet takes part in this run, and the remedy; "" where one does.
 
-    `group` is the fleet's; `limit` what `--limit` says ("" for none) and `limited` the hosts that it names.
+    `group` is the fleet's; `limit` what `--limit` says ("" for none) and `limited` the hosts that it names; `written` is
+    what the inventory calls the fleet's group, where no header of a play can see it.
     """
+    if written and written != group:
+        return "vllm_group: {}. {}.".format(*unseen("vllm_group", written))
     fleet = list(groups.get(group, ()))
     if not fleet:
         there = "is empty" if group in groups else "is not in the inventory"

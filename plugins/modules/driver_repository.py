@@ -56,12 +56,14 @@ written:
 """
 
 import base64
+import os
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.urls import open_url
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.key import fingerprints
+from ansible_collections.baremetal.vllm.plugins.module_utils.service import folders
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.hostfile import HostFile
 
 
@@ -115,7 +117,7 @@ def converge(module: AnsibleModule) -> None:
         if key:
             content = obtain(module, key)
             path = Path(key["path"])
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+            folders.make(path.parent)
             path.write_bytes(content)
             path.chmod(0o644)
         for file in differing:
@@ -144,6 +146,8 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    # Package lists are for everybody, whatever umask sudo has handed on.
+    os.umask(0o022)
     try:
         converge(module)
     except OSError as error:

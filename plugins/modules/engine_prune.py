@@ -8,6 +8,7 @@ author: The baremetal.vllm contributors (!UNKNOWN)
 description:
   - Removes installed releases beside the planned ones, unless a unit, a generation that one may go back to, or a
     running process uses them, and Pythons that no release leads to any more.
+  - Removes nothing that is not an installation of this collection, or one that was begun.
   - Looks again at the moment of removal - what came into use meanwhile stays.
 options:
   path:
@@ -59,12 +60,14 @@ def main() -> None:
     path = Path(module.params["path"])
     found = installed.releases(path.parent)
     used = installed.merge(installed.usage(path.parent), installed.used_by_processes(path.parent))
-    removed = prunable(found, [path.name, *module.params["keep"]], used)
+    removed = prunable(found, [path.name, *module.params["keep"], *installed.foreign(path.parent)], used)
     if not module.check_mode:
         for release in removed:
             # The marker goes first: a removal that is cut short leaves nothing that looks finished.
             (path.parent / release / installed.MARKER).unlink(missing_ok=True)
             shutil.rmtree(path.parent / release)
+            # Whatever gets this name after it is somebody else's, until a build of ours begins anew.
+            (path.parent / f"{installed.BUILDING}{release}").unlink(missing_ok=True)
         for home in unused_pythons(path.parent):
             shutil.rmtree(home)
     text = "\n".join(sorted(found)) + "\n"

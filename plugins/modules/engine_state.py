@@ -108,6 +108,16 @@ installed:
   description: Every release below the root with its marker, empty for an unfinished one.
   type: dict
   returned: always
+foreign:
+  description: Directories below the root that are called like releases and are somebody else's.
+  type: list
+  elements: str
+  returned: always
+unsafe:
+  description: A line for each directory on the way to the engines that is not root's alone, with the remedy.
+  type: list
+  elements: str
+  returned: always
 used:
   description: What uses each release - units, generations, processes.
   type: dict

@@ -211,7 +211,7 @@ def units(asked: dict[str, Any]) -> dict[str, Any]:
     sight = observe.observe(names, identity, names if asked["restart_replaced"] else ())
     resolved, doubts = host_units.resolve(asked["units"], sight)
     planned = [Planned(unit["unit"], unit["text"], unit["digest"]) for unit in resolved]
-    files = [HostFile(f["path"], f["content"], int(f["mode"], 8)) for f in asked["files"]]
+    files = [HostFile(f["path"], f["content"], int(f["mode"], 8), public=True) for f in asked["files"]]
     kept = generations.read_generations(observe.GENERATIONS)
     foreign = observe.foreign_units(names)
     return {

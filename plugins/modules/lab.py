@@ -23,7 +23,8 @@ options:
   machines:
     description:
       - The machines. Without it, the hosts of the inventory group O(group), described by their variables
-        C(ansible_host), C(lab_suite), C(lab_internet) and C(lab_packages). Without such a group, C(lab1) to C(lab3).
+        C(ansible_host), C(ansible_port), C(lab_suite), C(lab_internet) and C(lab_packages). Without such a group, C(lab1)
+        to C(lab3).
     type: list
     elements: dict
     suboptions:
@@ -32,8 +33,15 @@ options:
         type: str
         required: true
       address:
-        description: Address in O(subnet). Without it, the next free one from the eleventh on.
+        description:
+          - Address in O(subnet). Without it, the next free one from the eleventh on.
+          - Or one in the lab's IPv6 network, which follows from O(subnet) (C(fd6c:6162:ad5:4d00::/64)). The machine then has no
+            IPv4 address, and nothing beyond the bridge can be reached from it.
         type: str
+      port:
+        description: Port of its sshd.
+        type: int
+        default: 22
       suite:
         description: Debian release.
         type: str

@@ -173,7 +173,7 @@ def secret_file(module: AnsibleModule) -> tuple[HostFile | None, str]:
 def apply(module: AnsibleModule) -> dict[str, Any]:
     kept = generations.read_generations(host.GENERATIONS)
     units, plan = wanted(module, kept)
-    files = [HostFile(f["path"], f["content"], int(f["mode"], 8)) for f in module.params["files"]]
+    files = [HostFile(f["path"], f["content"], int(f["mode"], 8), public=True) for f in module.params["files"]]
     hidden, identity = secret_file(module)
     if hidden is not None:
         files.append(hidden)

@@ -100,6 +100,7 @@ import os
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.baremetal.vllm.plugins.module_utils.service import folders
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights import job, manifest, space, store
 
 
@@ -114,9 +115,13 @@ def settle(module: AnsibleModule) -> dict[str, Any]:
                 size = space.held_bytes(state.path)
                 states[index] = store.State(state.path, "refused" if wrong else "adopted", wrong or "", size)
                 changed = changed or not wrong
+    # An earlier run may have made them under a umask of 077; nothing else is expected to lie in the default place.
+    shut = store.closed(p["store"]) if p["items"] and p["store"].startswith("/var/lib/vllm/") else []
+    for path in shut if not module.check_mode else []:
+        folders.publish(path)
     token = bool(p["hf_token"]) and store.write_secret(p["token_file"], p["hf_token"], module.check_mode)
     return {
-        "changed": changed or token,
+        "changed": changed or token or bool(shut),
         "token_changed": token,
         "states": store.summary(states),
         "engine": os.access(p["engine_python"], os.X_OK),

@@ -36,9 +36,6 @@ options:
       - Their variables beginning with C(gateway_) are read and checked; secrets among them do not enter the plan.
     type: str
     default: gateways
-  address:
-    description: The address endpoints listen on. By default all addresses where a key guards them, else loopback.
-    type: str
   keyed:
     description: Whether an API key guards the endpoints.
     type: bool

@@ -69,6 +69,23 @@ def test_a_denied_call_is_answered_and_the_engine_lives() -> None:
     assert show(host(NAME), UNIT, "ActiveState", "NRestarts") == {"ActiveState": "active", "NRestarts": "0"}
 
 
+def test_shared_memory_of_a_crashed_worker_is_gone_with_the_next_start() -> None:
+    target = host(NAME)
+    pid = show(target, UNIT, "MainPID")["MainPID"]
+    # As Python's shared_memory leaves it where nobody is left to unlink it: a file of the engines' user that no process holds.
+    within = (
+        "nsenter --target %s --mount setpriv --reuid vllm --regid vllm --clear-groups sh -c 'echo > /dev/shm/psm_%s'"
+    )
+    target.check_output(within % (pid, "left"))
+    assert target.check_output("ls /proc/%s/root/dev/shm", pid) == "psm_left"
+    assert target.check_output("ls -A /dev/shm") == "", "it is the unit's own, and takes no memory from another engine"
+    target.check_output("kill -9 %s", pid)
+    wait_until(lambda: show(target, UNIT, "MainPID")["MainPID"] not in (pid, "0"), 30, "the unit is started anew")
+    wait_until(lambda: show(target, UNIT, "SubState")["SubState"] == "running", 30, "and serves")
+    pid = show(target, UNIT, "MainPID")["MainPID"]
+    assert target.check_output("ls -A /proc/%s/root/dev/shm", pid) == ""
+
+
 def test_a_second_port_is_closed_to_others_and_open_to_the_host_itself() -> None:
     assert ask(NAME, PORT, "/v1/models")[0] == 200
     assert not answers(SECOND)

@@ -14,6 +14,7 @@ from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.acceptance.model import Run
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.command import Run as Command
+from ansible_collections.baremetal.vllm.plugins.module_utils.service import folders
 
 UNIT = "gpu-acceptance.service"
 _DIRECTORY = "run/gpu-acceptance"
@@ -65,12 +66,12 @@ def start(
     """Stop `units`, then start the diagnostic; it is ended after `limit` seconds. Raises JobError."""
     if state(command, root).state == "running":
         raise JobError("somebody else started a diagnostic in this moment: run again to follow it")
-    directory = root / _DIRECTORY
-    directory.mkdir(mode=0o755, exist_ok=True)
+    place = root / _DIRECTORY
+    folders.make(place)
     note = {"level": level, "parameters": parameters, "started": time.time(), "stopped": list(units)}
     # Before anything is stopped: whoever comes back knows what to start again.
-    (directory / "note.json").write_text(json.dumps(note))
-    (directory / "output").unlink(missing_ok=True)
+    (place / "note.json").write_text(json.dumps(note))
+    (place / "output").unlink(missing_ok=True)
     if units:
         try:
             _systemctl(command, "stop", *units)
@@ -84,7 +85,7 @@ def start(
     flags = [f"--unit={UNIT}", "--quiet", "--description=Acceptance test of this host's GPUs", "--setenv=LC_ALL=C"]
     properties = ["RemainAfterExit=yes", f"RuntimeMaxSec={limit}"]
     # A shell opens the file: systemd-run of systemd 239 (RHEL 8) has no option that empties it.
-    words = ["/bin/sh", "-c", 'exec "$@" >"$0" 2>&1', str(directory / "output"), *diagnostic]
+    words = ["/bin/sh", "-c", 'exec "$@" >"$0" 2>&1', str(place / "output"), *diagnostic]
     status, out, err = command(["systemd-run", *flags, *(f"--property={item}" for item in properties), "--", *words])
     if status:
         settle(command, units, root)
@@ -117,7 +118,7 @@ def save(path: Path, text: str) -> bool:
     """Write a file whole or not at all; whether it changed."""
     if path.is_file() and path.read_text(errors="replace") == text:
         return False
-    path.parent.mkdir(parents=True, exist_ok=True)
+    folders.make(path.parent)
     draft = path.with_name(f".{path.name}.new")
     draft.write_text(text)
     draft.chmod(0o644)

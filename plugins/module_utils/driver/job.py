@@ -85,7 +85,8 @@ def _size() -> int:
     try:
         return LOG.stat().st_size
     except FileNotFoundError:
-        LOG.touch(mode=0o640)
+        LOG.touch(mode=0o600)
+        LOG.chmod(0o640)
         return 0
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.address import with_port
+
 KINDS = ("chat", "reasoning", "vision", "embedding", "rerank", "score", "classify", "transcription")
 GENERATING_KINDS = ("chat", "reasoning", "vision")
 
@@ -50,8 +52,7 @@ class Service:
 
     @property
     def url(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        return f"http://{with_port(self.host, self.port)}"
 
     @property
     def model(self) -> str:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.check import Check, expect, probe, skip
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.client import Client
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.service import Service
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.address import with_port
 
 NAME = "only_its_port"
 PROCESSES = "/proc"
@@ -46,8 +47,7 @@ class Socket:
         return (mapped or address).is_loopback
 
     def __str__(self) -> str:
-        host = f"[{self.address}]" if ":" in self.address else self.address
-        return f"{self.process} (pid {self.pid}) on {self.protocol} {host}:{self.port}"
+        return f"{self.process} (pid {self.pid}) on {self.protocol} {with_port(self.address, self.port)}"
 
 
 def processes_of(unit: str, processes: str = PROCESSES) -> list[int]:

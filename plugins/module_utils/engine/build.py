@@ -21,13 +21,16 @@ from typing import IO, Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine import kernel_proof, kernels, lock
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.installed import (
+    BUILDING,
     MARKER,
+    STAGING,
     free_bytes,
+    is_ours,
     is_whole,
     read_marker,
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.wheels import sha256_of
-from ansible_collections.baremetal.vllm.plugins.module_utils.service import labels
+from ansible_collections.baremetal.vllm.plugins.module_utils.service import folders, labels
 
 # Imports what a service imports first. vLLM itself only warns when its compiled part cannot be loaded and fails much
 # later with an AttributeError, so the proof is that the part is mapped into memory; where not, loading it says why.
@@ -117,7 +120,7 @@ class Job:
     @property
     def staging(self) -> Path:
         """Where files lie until the installation is complete: on the same file system, so that uv can link them."""
-        return self.root / f".staging-{self.release}"
+        return self.root / f"{STAGING}{self.release}"
 
 
 def remedy_for(text: str) -> str:
@@ -170,8 +173,8 @@ def alone(job: Job) -> IO[str]:
 
     A build goes on when the run that began it loses its connection: the next run waits for it and takes its result.
     """
-    job.root.mkdir(mode=0o755, parents=True, exist_ok=True)
-    stream = (job.root / f".building-{job.release}").open("w")
+    folders.make(job.root)
+    stream = os.fdopen(os.open(job.root / f"{BUILDING}{job.release}", os.O_WRONLY | os.O_CREAT, 0o600), "w")
     fcntl.flock(stream, fcntl.LOCK_EX)
     return stream
 
@@ -179,7 +182,7 @@ def alone(job: Job) -> IO[str]:
 def unpack(job: Job) -> Path:
     """Unpack the bundle into the staging directory and return the uv binary out of its wheel."""
     shutil.rmtree(job.staging, ignore_errors=True)
-    job.staging.mkdir(mode=0o700)
+    folders.make(job.staging, 0o700)
     with tarfile.open(job.bundle, "r:") as archive:
         _safe_members(archive, job.staging)
     job.bundle.unlink()
@@ -210,7 +213,7 @@ def bundled_python(job: Job) -> Path:
     if not home.is_dir():
         partial = home.with_name(f".{home.name}")
         shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
+        folders.make(partial)
         with tarfile.open(archive) as packed:
             _safe_members(packed, partial)
         _own(partial)
@@ -391,6 +394,8 @@ def build(job: Job) -> tuple[dict[str, Any], dict[str, float]]:
     try:
         clock = time.monotonic()
         check_room(job)
+        if job.path.exists() and not is_ours(job.path):
+            raise BuildError(f"{job.path} is there and not an installation of this collection: move it away")
         held = alone(job)
         clock = timed("wait", clock)
         already = read_marker(job.path)

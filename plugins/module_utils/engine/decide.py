@@ -24,6 +24,24 @@ def check_systemd(found: int | None) -> None:
         )
 
 
+def check_place(path: str, survey: Mapping[str, Any]) -> None:
+    """Whether a release may lie at `path`; `survey` is what installed.survey found there. Raises RefusalError.
+
+    Root builds engines and runs their Python, so nobody else may own them or the way to them.
+    """
+    root, _, release = path.rpartition("/")
+    if survey.get("unsafe"):
+        raise RefusalError(
+            f"engines lie in {root}, and {'; '.join(survey['unsafe'])}: whoever may exchange what lies there has root run what"
+            " they like. Give it back to root, as told in brackets, or move it away"
+        )
+    if release in survey.get("foreign", ()):
+        raise RefusalError(
+            f"{path} is there, and neither an installation of this collection nor one that was begun: move it away"
+            f" (mv {path} {path}.before), or plan another release"
+        )
+
+
 @dataclass(frozen=True)
 class Verdict:
     """Whether to install, and why in words for the person at the terminal."""

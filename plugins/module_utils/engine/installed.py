@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import glob
+import grp
 import json
 import os
 import platform
+import pwd
 import re
 import shutil
+import stat
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,8 @@ from typing import Any
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.prune import is_release, prunable
 
 MARKER = ".complete.json"
+# Beside a release's directory from the moment that its build begins: the lock of builds, and what is not installed yet.
+BUILDING, STAGING = ".building-", ".staging-"
 _MARKER_KEYS = ("release", "accelerator", "lock_sha256", "python", "finished_at")
 
 
@@ -45,6 +50,54 @@ def releases(root: Path) -> dict[str, dict[str, Any]]:
             if entry.is_dir() and is_release(entry.name):
                 found[entry.name] = read_marker(entry) if is_whole(entry) else {}
     return found
+
+
+def is_ours(directory: Path) -> bool:
+    """Whether a release's directory is an installation of this collection, or one that was begun; a link never is."""
+    signs = (directory / MARKER, *(directory.with_name(sign + directory.name) for sign in (BUILDING, STAGING)))
+    return not directory.is_symlink() and any(sign.exists() for sign in signs)
+
+
+def foreign(root: Path) -> list[str]:
+    """Names of directories below `root` that are called like releases and are somebody else's."""
+    return [name for name in releases(root) if not is_ours(root / name)]
+
+
+def unsafe(root: Path) -> list[str]:
+    """A line for each directory on the way to `root`, itself included, through which another user than root could exchange what
+    lies there; what is not there yet is made by root.
+
+    A directory that others may write to lets them rename what is in it, whosever that is, unless it is sticky (unlink(2)).
+    """
+    lines = []
+    real = Path(os.path.realpath(root))
+    for place in dict.fromkeys(path for whole in (root, real) for path in (*reversed(whole.parents), whole)):
+        try:
+            found = place.lstat()
+        except OSError:
+            continue
+        if found.st_uid != 0:
+            lines.append(f"{place} belongs to {_user(found.st_uid)} and not to root (chown root: {place})")
+        elif stat.S_ISDIR(found.st_mode) and found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX:
+            who = "everybody" if found.st_mode & 0o002 else f"the group {_group(found.st_gid)}"
+            lines.append(f"{place} can be written by {who} (chmod go-w {place})")
+        elif not stat.S_ISDIR(found.st_mode) and not stat.S_ISLNK(found.st_mode):
+            lines.append(f"{place} is no directory (move it away)")
+    return lines
+
+
+def _user(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
+
+
+def _group(number: int) -> str:
+    try:
+        return grp.getgrgid(number).gr_name
+    except KeyError:
+        return str(number)
 
 
 def _mentioned(root: Path, text: str) -> set[str]:
@@ -114,14 +167,18 @@ def usage(root: Path) -> dict[str, list[str]]:
 
 
 def survey(root: Path, release: str, keep: list[str]) -> dict[str, Any]:
-    """Return installed, used and prunable as engine_state tells them. `keep` are planned releases beside `release`."""
+    """Return installed, used, prunable, foreign and unsafe as engine_state tells them. `keep` are planned releases beside
+    `release`."""
     found = releases(root)
-    kept = [release, *keep]
+    others = foreign(root)
+    # What is not ours never goes.
+    kept = [release, *keep, *others]
     used = usage(root) if found else {}
     # Looking into every process is the dear part: only where a removal or a rebuild hangs on it.
     if found and (not found.get(release) or prunable(found, kept, used)):
         used = merge(used, used_by_processes(root))
-    return {"installed": found, "used": used, "prunable": prunable(found, kept, used)}
+    removed = prunable(found, kept, used)
+    return {"installed": found, "used": used, "prunable": removed, "foreign": others, "unsafe": unsafe(root)}
 
 
 def missing_packages(packages: list[str], status: str = "/var/lib/dpkg/status") -> list[str]:

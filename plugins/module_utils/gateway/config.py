@@ -14,6 +14,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.gateway import erro
 from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.keys import Client, digest
 from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.request import Settings
 from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.values import ALL
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.address import IPV6_ANY, is_ipv6, with_port
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.render import MARK
 
 CONFIG = "/etc/haproxy/vllm.cfg"
@@ -72,7 +73,7 @@ def public_files(templates: Path, plan: Mapping[str, Any], clients: Sequence[Cli
     models = plan["models"]
     names = {name: model["name"] for model in models for name in model["names"]}
     return {
-        **_configs(templates, settings, models, len(clients)),
+        **_configs(templates, settings, models, len(clients), _bind(settings, plan["addresses"])),
         f"{DIRECTORY}/paths.map": _map(open_paths([model["kind"] for model in models])),
         f"{DIRECTORY}/models.map": _map({quote(name, safe=""): f"model.{root}" for name, root in names.items()}),
         f"{DIRECTORY}/cards.map": _map(
@@ -115,14 +116,14 @@ def secret_files(clients: Sequence[Client], engine_key: str, certificate: str) -
 
 
 def _configs(
-    templates: Path, settings: Settings, models: Sequence[Mapping[str, Any]], key_count: int
+    templates: Path, settings: Settings, models: Sequence[Mapping[str, Any]], key_count: int, bind: str
 ) -> dict[str, str]:
     values: dict[str, Any] = {
         "mark": MARK,
         "settings": settings,
         "body_limit": settings.body_limit_mib * 2**20,
-        "bind": _bind(settings),
-        "metrics_bind": f"{_host(settings.metrics_address)}:{settings.metrics_port}",
+        "bind": bind,
+        "metrics_bind": with_port(settings.metrics_address, settings.metrics_port),
         "log_format": json.dumps(_LOG, separators=(",", ":")),
         "headers": "|".join(_HEADERS),
         "key_count": key_count,
@@ -137,7 +138,7 @@ def _configs(
             {
                 "name": model["name"],
                 "servers": [
-                    {"name": replica["host"], "address": f"{_host(replica['address'])}:{replica['port']}"}
+                    {"name": replica["host"], "address": with_port(replica["address"], replica["port"])}
                     for replica in model["replicas"]
                 ],
             }
@@ -159,14 +160,14 @@ def environment(templates: Path) -> jinja2.Environment:
     )
 
 
-def _bind(settings: Settings) -> str:
-    address = f"{settings.address if settings.address == ALL else _host(settings.address)}:{settings.port}"
+def _bind(settings: Settings, addresses: Sequence[str]) -> str:
+    """What HAProxy listens on. Its `*` is every IPv4 address and no other (configuration manual, "bind"): where a gateway, or the
+    address that goes between them, is of IPv6, it is both families that are meant."""
+    address = with_port(settings.address, settings.port)
+    reached = [*addresses, settings.floating_address.partition("/")[0]]
+    if settings.address == ALL and any(map(is_ipv6, reached)):
+        address = f"{with_port(IPV6_ANY, settings.port)} v4v6"
     return f"{address} ssl crt {settings.tls_path or CERTIFICATE} alpn http/1.1" if settings.tls else address
-
-
-def _host(address: str) -> str:
-    """An address as HAProxy reads it before a port; IPv6 between brackets."""
-    return f"[{address}]" if ":" in address else address
 
 
 def _returned(answer: errors.Answer) -> str:

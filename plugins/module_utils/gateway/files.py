@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.gateway import values
 from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.config import DIRECTORY, environment
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.address import is_loopback
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.render import MARK
 
 DOOR, BODIES, FLOATING = "haproxy-vllm.service", "haproxy-vllm-bodies.service", "keepalived-vllm.service"
@@ -70,7 +69,7 @@ def haproxy(
 def let_in(settings: Mapping[str, Any], peers: Sequence[str], managed: bool) -> dict[str, Any]:
     """The door as the host's firewall must know it: its port for everybody, and with a floating address the other gateways."""
     listens = settings["address"]
-    inside = listens != values.ALL and ipaddress.ip_address(listens.strip("[]")).is_loopback
+    inside = is_loopback(listens)
     return {
         "name": OPENING,
         "ports": [] if inside else [settings["port"]],

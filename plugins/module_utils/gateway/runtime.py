@@ -19,6 +19,7 @@ from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.gateway import drain, lifetime
 from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.drain import Pair, Record, Server
+from ansible_collections.baremetal.vllm.plugins.module_utils.service import folders
 
 TIMEOUT = 10.0
 # A worker that starts in a reload has read the state file before it takes the socket over; in this time it has taken it.
@@ -149,7 +150,7 @@ class Gateway:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """One change at a time, and none while a reload is under way (haproxy-vllm-state takes the same lock)."""
-        self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folders.make(self.directory, 0o700)
         with open(self.directory / "lock", "w") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX)
             yield

@@ -41,10 +41,10 @@ def long_command(command: Sequence[str], what: str, say: Say) -> None:
     say(timed(f"{what}: done", time.monotonic() - begun))
 
 
-def ssh_answers(address: str) -> bool:
-    """Whether something at port 22 introduces itself as SSH (RFC 4253, section 4.2)."""
+def ssh_answers(address: str, port: int = 22) -> bool:
+    """Whether something at a port introduces itself as SSH (RFC 4253, section 4.2)."""
     try:
-        with socket.create_connection((address, 22), timeout=1) as connection:
+        with socket.create_connection((address, port), timeout=1) as connection:
             return connection.recv(4) == b"SSH-"
     except OSError:
         return False

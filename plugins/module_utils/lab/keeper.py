@@ -142,7 +142,7 @@ class Keeper:
             and sysctl.suffices(sysctl.read())
             and saved.exists()
             and saved.read_text() == rules
-            and network.table_exists()
+            and network.tables() == ["ip", *(["ip6"] if whole.ipv6 else [])]
             and not network.closed_chains(network.ruleset_json())
         )
 
@@ -211,8 +211,8 @@ class Keeper:
         if shutil.which("nft"):
             if network.openings(network.ruleset_json()):
                 self.do("remove the lab's rules from other firewalls", network.close_chains)
-            if network.table_exists():
-                self.do(f"remove nft table {network.TABLE}", network.remove_table)
+            if network.tables():
+                self.do(f"remove nft table {network.TABLE}", network.remove_tables)
         if shutil.which("ip") and network.bridge_exists():
             self.do(f"remove {network.BRIDGE}", network.remove_bridge)
         now = sysctl.read()

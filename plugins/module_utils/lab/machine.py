@@ -50,16 +50,21 @@ def own_files(
     machine: Machine, lab: Lab, resolv_conf: str, authorized_key: str, host_key: str
 ) -> dict[str, tuple[str, int]]:
     """Path in the machine -> (text, mode) of everything that the shared root cannot know."""
+    if machine.ipv6:
+        way = f"Address={machine.address}/{lab.subnet6.prefixlen}\nLinkLocalAddressing=ipv6\n"
+    else:
+        way = f"Address={machine.address}/{lab.subnet.prefixlen}\nGateway={lab.gateway}\nLinkLocalAddressing=no\n"
+    port = {"etc/ssh/sshd_config.d/10-lab.conf": (f"Port {machine.port}\n", 0o644)} if machine.port != 22 else {}
     neighbours = "".join(f"{other.address} {other.name}\n" for other in lab.machines if other != machine)
     return {
         "etc/hostname": (f"{machine.name}\n", 0o644),
         "etc/hosts": (f"127.0.0.1 localhost\n{machine.address} {machine.name}\n{neighbours}", 0o644),
         "etc/resolv.conf": (resolv_conf, 0o644),
         "etc/systemd/network/10-lab.network": (
-            f"[Match]\nName=host0\n\n[Network]\nAddress={machine.address}/{lab.subnet.prefixlen}\n"
-            f"Gateway={lab.gateway}\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n",
+            f"[Match]\nName=host0\n\n[Network]\n{way}IPv6AcceptRA=no\n",
             0o644,
         ),
+        **port,
         "etc/ssh/ssh_host_ed25519_key": (host_key, 0o600),
         "root/.ssh/authorized_keys": (authorized_key, 0o600),
     }

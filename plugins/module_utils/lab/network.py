@@ -43,6 +43,26 @@ def ruleset(lab: Lab) -> str:
         f"{no_input}"
         "  }\n"
         "}\n"
+        f"{_ruleset6(lab) if lab.ipv6 else ''}"
+    )
+
+
+def _ruleset6(lab: Lab) -> str:
+    """Whoever has an IPv6 address keeps the bridge: neighbours, by multicast and link-local addresses too, and its own."""
+    inside = f"{lab.gateway6}, fe80::/10, ff00::/8"
+    return (
+        f"table ip6 {TABLE}\n"
+        f"delete table ip6 {TABLE}\n"
+        f"table ip6 {TABLE} {{\n"
+        "  chain forward {\n"
+        "    type filter hook forward priority filter; policy accept;\n"
+        f'    iifname "{BRIDGE}" oifname != "{BRIDGE}" reject\n'
+        "  }\n"
+        "  chain input {\n"
+        "    type filter hook input priority filter; policy accept;\n"
+        f'    iifname "{BRIDGE}" ip6 daddr != {{ {inside} }} reject\n'
+        "  }\n"
+        "}\n"
     )
 
 
@@ -74,11 +94,11 @@ def check_subnet(subnet: ipaddress.IPv4Network) -> None:
 
 
 def bridge_up(lab: Lab) -> bool:
-    """Whether the bridge stands with the control node's address."""
+    """Whether the bridge stands with the control node's addresses."""
     entries = ip_json("address", "show", "dev", BRIDGE)
-    wanted = (lab.gateway, lab.subnet.prefixlen)
+    wanted = {(lab.gateway, lab.subnet.prefixlen), *([(lab.gateway6, 64)] if lab.ipv6 else [])}
     return any(
-        "UP" in entry.get("flags", ()) and wanted in [(a.get("local"), a.get("prefixlen")) for a in entry["addr_info"]]
+        "UP" in entry.get("flags", ()) and wanted <= {(a.get("local"), a.get("prefixlen")) for a in entry["addr_info"]}
         for entry in entries
         if entry
     )
@@ -134,6 +154,8 @@ def make_bridge(lab: Lab) -> None:
     else:
         command("ip", "link", "add", BRIDGE, "type", "bridge")
     command("ip", "address", "add", f"{lab.gateway}/{lab.subnet.prefixlen}", "dev", BRIDGE)
+    if lab.ipv6:
+        command("ip", "-6", "address", "add", f"{lab.gateway6}/64", "dev", BRIDGE, "nodad")
     command("ip", "link", "set", BRIDGE, "up")
 
 
@@ -141,18 +163,23 @@ def remove_bridge() -> None:
     command("ip", "link", "delete", BRIDGE)
 
 
-def table_exists() -> bool:
-    return run(("nft", "list", "table", "ip", TABLE)).returncode == 0
+def tables() -> list[str]:
+    """The families in which a table of ours stands: ip, and ip6 where a machine has such an address."""
+    return [family for family in ("ip", "ip6") if run(("nft", "list", "table", family, TABLE)).returncode == 0]
 
 
 def load_rules(rules: str) -> None:
+    if f"table ip6 {TABLE}" not in rules:
+        remove_tables(["ip6"])
     done = run(("nft", "-f", "-"), rules)
     if done.returncode:
         raise LabError(f"nft refused the lab's rules: {done.stderr.strip()}")
 
 
-def remove_table() -> None:
-    command("nft", "delete", "table", "ip", TABLE)
+def remove_tables(families: Sequence[str] = ("ip", "ip6")) -> None:
+    for family in tables():
+        if family in families:
+            command("nft", "delete", "table", family, TABLE)
 
 
 def ip_json(*words: str) -> list[dict[str, Any]]:

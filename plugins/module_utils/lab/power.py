@@ -44,7 +44,7 @@ def answers(places: Places, one: Machine) -> bool:
     """Whether the machine is switched on and its sshd speaks, or does within the time of a reboot."""
     deadline = time.monotonic() + ANSWER_TIME
     while supervised(places, one.name) is not None and time.monotonic() < deadline:
-        if ssh_answers(one.address):
+        if ssh_answers(one.address, one.port):
             return True
         time.sleep(0.2)
     return False
@@ -123,7 +123,7 @@ def wait_until_running(places: Places, down: Sequence[Machine], say: Say) -> Non
     while waiting:
         one = waiting[0]
         elapsed = time.monotonic() - begun
-        if ssh_answers(one.address):
+        if ssh_answers(one.address, one.port):
             check_running(places, waiting.pop(0), BOOT_TIME - elapsed)
             say(timed(f"{one.name} is running", time.monotonic() - begun))
             continue

@@ -18,7 +18,9 @@ DEFAULT_MACHINES = ("lab1", "lab2", "lab3")
 # A host name (RFC 1123), short enough for every name made from it: machine, cgroup, veth.
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")
-KEYS = ("name", "address", "suite", "internet", "packages")
+KEYS = ("name", "address", "port", "suite", "internet", "packages")
+# The lab's IPv6 network is a unique local one (RFC 4193) with the IPv4 network's address in it.
+PREFIX6 = "fd6c:6162"
 
 
 class LabError(Exception):
@@ -27,17 +29,23 @@ class LabError(Exception):
 
 @dataclass(frozen=True)
 class Machine:
-    """One machine: a host name, its address on the lab's bridge, and what lies on it when it first boots."""
+    """One machine: a host name, its address on the lab's bridge, its sshd's port, and what lies on it when it first boots."""
 
     name: str
     address: str
     suite: str = "bookworm"
     internet: bool = True
     packages: tuple[str, ...] = ()
+    port: int = 22
+
+    @property
+    def ipv6(self) -> bool:
+        """Whether it has an IPv6 address, and then no IPv4 one."""
+        return ":" in self.address
 
     def identity(self) -> dict[str, object]:
         """What cannot change without making the machine anew (whether it reaches the internet can)."""
-        return {"address": self.address, "suite": self.suite, "packages": list(self.packages)}
+        return {"address": self.address, "suite": self.suite, "packages": list(self.packages), "port": self.port}
 
 
 @dataclass(frozen=True)
@@ -54,8 +62,22 @@ class Lab:
 
     @property
     def offline(self) -> tuple[str, ...]:
-        """Addresses of the machines that may reach nothing beyond the bridge."""
-        return tuple(sorted(machine.address for machine in self.machines if not machine.internet))
+        """IPv4 addresses of the machines that may reach nothing beyond the bridge."""
+        return tuple(sorted(one.address for one in self.machines if not one.internet and not one.ipv6))
+
+    @property
+    def subnet6(self) -> ipaddress.IPv6Network:
+        """The IPv6 network on the bridge, where a machine asks for one."""
+        return network6(self.subnet)
+
+    @property
+    def ipv6(self) -> bool:
+        return any(machine.ipv6 for machine in self.machines)
+
+    @property
+    def gateway6(self) -> str:
+        """The control node's own IPv6 address on the bridge."""
+        return str(self.subnet6[1])
 
 
 @dataclass(frozen=True)
@@ -102,6 +124,15 @@ def places(environment: Mapping[str, str]) -> Places:
     return found
 
 
+def network6(subnet: ipaddress.IPv4Network) -> ipaddress.IPv6Network:
+    """
+    >>> str(network6(ipaddress.IPv4Network("10.213.77.0/24")))
+    'fd6c:6162:ad5:4d00::/64'
+    """
+    number = int(subnet.network_address)
+    return ipaddress.IPv6Network(f"{PREFIX6}:{number >> 16:x}:{number & 0xFFFF:x}::/64")
+
+
 def parse_subnet(text: str) -> tuple[ipaddress.IPv4Network | None, list[str]]:
     try:
         subnet = ipaddress.IPv4Network(text)
@@ -131,12 +162,17 @@ def parse_lab(subnet_text: str, entries: Sequence[Mapping[str, Any]]) -> Lab:
     for entry in entries:
         address = str(entry.get("address") or next(free, ""))
         faults += address_faults(address, subnet, str(entry["name"]))
+        if ":" in address and as_bool(entry.get("internet", True)) is not False:
+            faults.append(
+                f"machine {entry['name']}: nothing beyond the bridge is reached by IPv6: write lab_internet: false"
+            )
         machines.append(
             Machine(
                 name=str(entry["name"]),
                 address=address,
                 suite=str(entry.get("suite", "bookworm")),
                 internet=as_bool(entry.get("internet", True)) is not False,
+                port=int(entry.get("port", 22)),
                 packages=tuple(sorted({str(package) for package in entry.get("packages", ())})),
             )
         )
@@ -157,6 +193,8 @@ def entry_faults(entry: Mapping[str, Any], position: int) -> list[str]:
         faults.append(f"{where}: lab_suite {suite!r} is not one of {', '.join(SUITES)}")
     if as_bool(entry.get("internet", True)) is None:
         faults.append(f"{where}: lab_internet is true or false, not {entry['internet']!r}")
+    if not str(entry.get("port", 22)).isdecimal() or not 0 < int(entry.get("port", 22)) < 65536:
+        faults.append(f"{where}: ansible_port {entry['port']!r} is no port")
     packages = entry.get("packages", ())
     if isinstance(packages, str) or not isinstance(packages, Sequence):
         faults.append(f"{where}: lab_packages is a list of Debian packages, not {packages!r}")
@@ -174,11 +212,12 @@ def as_bool(value: object) -> bool | None:
 
 def address_faults(address: str, subnet: ipaddress.IPv4Network, name: str) -> list[str]:
     try:
-        parsed = ipaddress.IPv4Address(address)
+        parsed = ipaddress.ip_address(address)
     except ValueError:
-        return [f"machine {name}: {address!r} is no IPv4 address" if address else f"machine {name}: {subnet} is full"]
-    if parsed not in subnet or parsed in (subnet[0], subnet[1], subnet[-1]):
-        return [f"machine {name}: {address} is no address for a machine in {subnet} (ansible_host against lab_subnet)"]
+        return [f"machine {name}: {address!r} is no IP address" if address else f"machine {name}: {subnet} is full"]
+    net = network6(subnet) if parsed.version == 6 else subnet
+    if parsed not in net or parsed in (net[0], net[1], net[-1]):
+        return [f"machine {name}: {address} is no address for a machine in {net} (ansible_host against lab_subnet)"]
     return []
 
 

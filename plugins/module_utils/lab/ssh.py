@@ -22,13 +22,19 @@ def known_hosts(machines: Iterable[Machine], keys: Mapping[str, str]) -> str:
     lines = []
     for machine in machines:
         kind, key = keys[machine.name].split()[:2]
-        lines.append(f"{machine.address},{machine.name} {kind} {key}\n")
+        names = [machine.address, machine.name]
+        # sshd(8): another port stands behind the name in brackets.
+        own = names if machine.port == 22 else [f"[{name}]:{machine.port}" for name in names]
+        lines.append(f"{','.join(own)} {kind} {key}\n")
     return "".join(lines)
 
 
 def configuration(machines: Iterable[Machine], places: Places) -> str:
     """An ssh_config for ssh itself, Ansible and testinfra: `ssh -F FILE lab1` is all it takes."""
-    hosts = "".join(f"Host {machine.name}\n  HostName {machine.address}\n\n" for machine in machines)
+    hosts = "".join(
+        f"Host {one.name}\n  HostName {one.address}\n{f'  Port {one.port}' + chr(10) if one.port != 22 else ''}\n"
+        for one in machines
+    )
     return (
         f"{hosts}"
         "Host *\n"

@@ -19,8 +19,14 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.engine.kernels impo
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import ModelFacts
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.setting import whole_share
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.extras import read_extras
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.address import LOOPBACK
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import HOSTS, Problem, Problems
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.gateway import plan_gateway
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.gateway import (
+    judge_listening,
+    listens_on,
+    plan_gateway,
+)
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.headers import check_headers
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import Host, described, read_host, read_release
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.kernels import attention_without, check_kernels
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.keys import check_keys
@@ -68,13 +74,15 @@ class Inventory:
     facts: Mapping[str, ModelFacts | str] = field(default_factory=dict)
     adapters: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
     locks: Mapping[str, Mapping[str, Kernels]] = field(default_factory=dict)
-    address: str | None = None
     keyed: bool = False
     # Only judged: it enters no plan, no message and no representation of this.
     api_key: Any = field(default=None, repr=False)
     gateways: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     names: Mapping[str, Sequence[str]] = field(default_factory=dict)
     gateway_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    # The groups of hosts as a task sees them, by variable, and what was given with -e: the headers of plays see that alone.
+    groups: Mapping[str, str] = field(default_factory=dict)
+    extra: Sequence[str] = ()
     unchecked: Any = ()
     extra_options: Any = None
     extra_choices: Any = None
@@ -99,6 +107,9 @@ def plan_fleet(inventory: Inventory) -> Outcome:
     hosts = [host for host in read if host is not None]
     if not inventory.hosts:
         problems.add("gpu_hosts", "is an empty group", "Put at least one host into the inventory group gpu_hosts")
+    for name, declared in inventory.hosts.items():
+        judge_listening(name, declared, problems)
+    check_headers({**inventory.names, **inventory.gateway_names}, inventory.groups, inventory.extra, problems)
     check_variables(inventory.names, inventory.gateway_names, problems)
     check_keys(inventory.api_key, inventory.hosts, inventory.gateways, problems)
     _refuse_same_names(menu, problems)
@@ -123,7 +134,6 @@ def plan_fleet(inventory: Inventory) -> Outcome:
         inventory.hosts,
         {name: part["services"] for name, part in planned.items()},
         keyed=inventory.keyed,
-        address=fleet.address,
         problems=problems,
     )
     for name, part in planned.items():
@@ -137,9 +147,10 @@ def plan_fleet(inventory: Inventory) -> Outcome:
             for version in sorted(asked) or [""]:
                 fleet.options.read(entry, release(version))
     if not inventory.keyed:
+        listening = sorted({listens_on(*host, keyed=False) for host in inventory.hosts.items()})
         problems.warn(
             "vllm_api_key",
-            f"is not set: whoever reaches an endpoint may use it (they listen on {fleet.address})",
+            f"is not set: whoever reaches an endpoint may use it (they listen on {', '.join(listening) or LOOPBACK})",
             "Set vllm_api_key from a vault",
         )
     if problems.found:
@@ -161,16 +172,13 @@ class _Fleet:
     memory: Memory
     destinations: Mapping[str, Sequence[str] | str | None]
 
-    @property
-    def address(self) -> str:
-        return self.inventory.address or ("0.0.0.0" if self.inventory.keyed else "127.0.0.1")  # noqa: S104 (guarded by the key)
-
     def host(self, host: Host, entries: Sequence[Entry]) -> dict[str, Any]:
         """One host's part of the plan: its engine, its weights and its services in the order of their starts."""
         known = self.releases[host.release]
         read = [(entry, self.options.read(entry, known)) for entry in entries]
         placed = place(host, read, self.problems)
         shares = share(host, read, placed, whole_share(known), self.problems)
+        address = listens_on(host.name, self.inventory.hosts[host.name], keyed=self.inventory.keyed)
         weights: dict[str, dict[str, str]] = {}
         services: list[dict[str, Any]] = []
         for entry, args in read:
@@ -193,7 +201,7 @@ class _Fleet:
                     known,
                     weights=own,
                     gpus=gpus,
-                    address=self.address,
+                    address=address,
                     port=self.port_of.get(entry.name, 0),
                     keyed=self.inventory.keyed,
                     after=after,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -11,6 +10,16 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.firewall i
 from ansible_collections.baremetal.vllm.plugins.module_utils.gateway import judge
 from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.keys import read_keys
 from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.request import HOST_KEYS, read_gateway
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.address import (
+    IPV4_ANY,
+    IPV6_ANY,
+    LOOPBACK,
+    bare,
+    is_ip,
+    is_ipv6,
+    is_loopback,
+    with_port,
+)
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import HOSTS, Problems
 
@@ -21,7 +30,32 @@ GATEWAY_PREFIX = "gateway_"
 
 def address_of(name: str, declared: Mapping[str, Any]) -> str:
     """Where other hosts of the fleet reach a host: `vllm_endpoint_address`, else where Ansible does."""
-    return str(declared.get("vllm_endpoint_address") or declared.get("ansible_host") or name)
+    return bare(str(declared.get("vllm_endpoint_address") or declared.get("ansible_host") or name))
+
+
+def listens_on(name: str, declared: Mapping[str, Any], *, keyed: bool) -> str:
+    """What the engines of a host listen on: its `vllm_address`, else every address where a key guards them, loopback where none
+    does. A host that others reach by an IPv6 address listens on both families; by a name, on IPv4."""
+    written = declared.get("vllm_address")
+    if written:
+        return bare(str(written))
+    if not keyed:
+        return LOOPBACK
+    return IPV6_ANY if is_ipv6(address_of(name, declared)) else IPV4_ANY
+
+
+def judge_listening(name: str, declared: Mapping[str, Any], problems: Problems) -> None:
+    """An address to listen on that is of the other family than the one at which others reach the host: nobody would."""
+    written, reached_at = bare(str(declared.get("vllm_address") or "")), address_of(name, declared)
+    if not written or written == IPV6_ANY or is_loopback(written) or not (is_ip(written) and is_ip(reached_at)):
+        return
+    if is_ipv6(written) != is_ipv6(reached_at):
+        problems.add(
+            f"{HOSTS}.vllm_address",
+            f"engines would listen on {written} alone, and others reach the host at {reached_at}",
+            f"Leave vllm_address out, write {IPV6_ANY!r} for both families, or write vllm_endpoint_address",
+            name,
+        )
 
 
 def plan_gateway(
@@ -30,13 +64,11 @@ def plan_gateway(
     services: Mapping[str, Sequence[Mapping[str, Any]]],
     *,
     keyed: bool,
-    address: str,
     problems: Problems,
 ) -> dict[str, Any] | None:
     """What every gateway shall route, JSON-ready; None where the inventory has no gateway.
 
-    `gateways` and `hosts`: the variables of each host; `services`: the planned services of each engine host; `address`:
-    what the engines listen on.
+    `gateways` and `hosts`: the variables of each host; `services`: the planned services of each engine host.
     """
     # One that is taken off its host is none of the fleet's.
     gateways = {name: declared for name, declared in gateways.items() if declared.get("gateway_state") != "absent"}
@@ -57,12 +89,16 @@ def plan_gateway(
             "is not set, and the engines behind a gateway listen on the network",
             "Set vllm_api_key from a vault: the gateway alone uses it; clients have keys of their own in gateway_keys",
         )
-    if _loopback(address) and not set(hosts) <= set(gateways):
-        problems.add(
-            "vllm_address",
-            f"{address} is loopback: the gateways could not reach the engines",
-            "Leave vllm_address out; engines are closed to everybody but the gateways",
-        )
+    for name, declared in hosts.items():
+        address = listens_on(name, declared, keyed=keyed)
+        # What listens on loopback without a key is told above.
+        if keyed and is_loopback(address) and not set(hosts) <= set(gateways):
+            problems.add(
+                f"{HOSTS}.vllm_address",
+                f"{address} is loopback: the gateways could not reach the engines",
+                "Leave vllm_address out; engines are closed to everybody but the gateways",
+                name,
+            )
     for host in gateways:
         for service in services.get(host, ()):
             if settings is not None and service["port"] == settings.port:
@@ -93,8 +129,8 @@ def url(gateway: Mapping[str, Any]) -> str:
     settings = gateway["settings"]
     scheme, usual = ("https", 443) if settings["tls"] else ("http", 80)
     host = settings["name"] or settings["floating_address"].partition("/")[0] or gateway["addresses"][0]
-    host = f"[{host}]" if ":" in host else host
-    return f"{scheme}://{host}" + ("" if settings["port"] == usual else f":{settings['port']}")
+    whole = with_port(host, settings["port"])
+    return f"{scheme}://{whole.removesuffix(f':{usual}')}"
 
 
 def reached(plan: Mapping[str, Any], service: Mapping[str, Any], address: str) -> tuple[str, bool]:
@@ -102,7 +138,7 @@ def reached(plan: Mapping[str, Any], service: Mapping[str, Any], address: str) -
     gateway = plan["gateway"]
     if gateway is not None:
         return url(gateway), not gateway["settings"]["open"]
-    return f"http://{address}:{service['port']}", service["prove"]["key"]
+    return f"http://{with_port(address, service['port'])}", service["prove"]["key"]
 
 
 def _models(
@@ -152,10 +188,3 @@ def _judge_source(key: str, source: str, host: str, problems: Problems) -> None:
             "Write an IP address: vllm_endpoint_address: 10.0.0.5 on the gateway, or 10.0.0.0/24 in vllm_endpoint_sources",
             host,
         )
-
-
-def _loopback(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return address == "localhost"

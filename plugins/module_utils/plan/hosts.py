@@ -28,6 +28,7 @@ HOST_KEYS = (
     "gpu_name",
     "gpu_memory_gib",
     "vllm_acceptance",
+    "vllm_address",
     "vllm_engine_kernels_index",
     "vllm_endpoint_address",
     "vllm_endpoint_sources",

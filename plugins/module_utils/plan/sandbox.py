@@ -20,6 +20,7 @@ from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.firewall import networks
 from ansible_collections.baremetal.vllm.plugins.module_utils.flags.jsontext import as_mapping
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.address import is_loopback
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import whole
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import HOSTS, Problems
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import Entry
@@ -88,7 +89,7 @@ def moves_tensors(args: Mapping[str, Any]) -> bool:
 def _elsewhere(option: str, value: Any) -> bool:
     """Whether a value is written that says that something is elsewhere: neither an address of the host itself nor vLLM's own
     0. Only of data-parallel-rank 0 is no default: it is the first of several engines."""
-    if value is None or value is False or value == "" or _address_is_loopback(str(value)):
+    if value is None or value is False or value == "" or is_loopback(str(value)):
         return False
     return whole(value) != 0 or option == "data-parallel-rank"
 
@@ -244,15 +245,8 @@ def _below(path: str, root: str) -> bool:
 
 def _is_loopback(name: str, value: str) -> bool:
     if name == "VLLM_HOST_IP":
-        return _address_is_loopback(value)
+        return is_loopback(value)
     return value.lstrip("=") == "lo"
-
-
-def _address_is_loopback(text: str) -> bool:
-    try:
-        return ipaddress.ip_address(text.strip("[]")).is_loopback
-    except ValueError:
-        return text == "localhost"
 
 
 def _urls(args: Mapping[str, Any], env: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
@@ -261,7 +255,7 @@ def _urls(args: Mapping[str, Any], env: Mapping[str, Any]) -> Iterator[tuple[str
         for name, value in values.items():
             for text in _texts(value):
                 for scheme, target in _URL.findall(text):
-                    if scheme not in _NO_HOST and not _address_is_loopback(target):
+                    if scheme not in _NO_HOST and not is_loopback(target):
                         yield f"{group}.{name}", f"{scheme}://{target}", target
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.address import with_port
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import some
 
 
@@ -30,7 +31,7 @@ def plan_table(plan: dict[str, Any]) -> str:
             rows.append((host, "(no model)", *[""] * 7))
         for service in planned["services"]:
             gpus = ",".join(str(i) for i in service["gpus"]) or service["accelerator"]
-            where = f"{service['address']}:{service['port']}"
+            where = with_port(service["address"], service["port"])
             takes, longest = _memory(service["memory"])
             named = (host, service["name"], service["kind"], gpus, takes, longest, where)
             rows.append((*named, service["release"], service["origin"]))

@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.service import folders
+
 KEYS = ("id", "who", "what", "since", "pid", "started", "node", "boot")
 # The id by which a record that nobody can read is taken over.
 UNREADABLE = "unreadable"
@@ -93,13 +95,13 @@ def _alone(path: Path, check: bool) -> Iterator[None]:
     if check:
         yield
         return
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    folders.make(path.parent)
+    place = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.flock(directory, fcntl.LOCK_EX)
+        fcntl.flock(place, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(directory)
+        os.close(place)
 
 
 def _write(path: Path, record: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine.installed import used_by_processes
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.installed import foreign, used_by_processes
 from ansible_collections.baremetal.vllm.plugins.module_utils.service import labels, surroundings, systemd
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.render import MARK
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.surroundings import Surroundings
@@ -75,13 +75,15 @@ def look(root: Path = Path("/")) -> Found:
         if _OURS.fullmatch(directory.name[:-2])
         for path in sorted(directory.glob("*.conf"))
     ]
-    there = [root / directory for directory in DIRECTORIES if (root / directory).is_dir()]
+    parts = [path for directory in DIRECTORIES for path in _own_part(root / directory)]
+    there = [path for path in parts if path.is_dir()]
     own = [path for path in there if not path.is_symlink() and not _mounts(path)]
     programs = [path for path in sorted((root / PROGRAMS).glob("*vllm*")) if path.is_file() and _marked(path)]
+    files = [path for path in (*(root / file for file in FILES), *programs, *parts) if path.is_file()]
     return Found(
         units=tuple(units),
         drop_ins=tuple(drop_ins),
-        files=tuple(str(path) for path in [*(root / file for file in FILES if (root / file).is_file()), *programs]),
+        files=tuple(map(str, files)),
         directories=tuple(str(path) for path in own),
         emptied=tuple(str(path) for path in there if path not in own and any(files for _, _, files in os.walk(path))),
         user=_user(),
@@ -89,6 +91,14 @@ def look(root: Path = Path("/")) -> Found:
         running=tuple(_running(units)),
         surroundings=tuple(step for asked in around() for step in surroundings.surplus(asked).steps),
     )
+
+
+def _own_part(directory: Path) -> list[Path]:
+    """A directory of ours; what is ours of the one with the engines, where somebody else has put a release of theirs into it."""
+    if f"/{directory}".endswith(ENGINES) and not directory.is_symlink() and foreign(directory):
+        others = foreign(directory)
+        return [path for path in sorted(directory.iterdir()) if path.name not in others]
+    return [directory]
 
 
 def around() -> list[Surroundings]:

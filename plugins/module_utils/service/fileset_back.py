@@ -7,6 +7,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.service import folders
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.fileset import EFFECTS
 
 # A note per unit, from before its files are replaced until it has taken them up: a run that is cut off in between
@@ -47,7 +48,7 @@ def as_it_is(path: str) -> Before:
 
 
 def note(unit: str, effect: str, pending: str) -> None:
-    NOTES.mkdir(mode=0o755, exist_ok=True)
+    folders.make(NOTES)
     (NOTES / unit).write_text(max(effect, pending, key=EFFECTS.index))
 
 

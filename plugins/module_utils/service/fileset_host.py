@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.service import systemd
+from ansible_collections.baremetal.vllm.plugins.module_utils.service import folders, systemd
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.fileset import (
     EFFECTS,
     Directory,
@@ -84,7 +84,7 @@ def make_directories(request: Request, verdict: Verdict) -> None:
         if directory.path in verdict.directories:
             _make(directory)
     for file in request.files:
-        os.makedirs(os.path.dirname(file.path), mode=0o700 if file.secret else 0o755, exist_ok=True)
+        folders.make(os.path.dirname(file.path), 0o700 if file.secret else folders.PUBLIC)
 
 
 def apply(request: Request, seen: Seen, verdict: Verdict) -> None:
@@ -187,7 +187,7 @@ def _directory_differs(directory: Directory) -> bool:
 def _make(directory: Directory) -> None:
     if not _known(directory.owner, directory.group):
         raise UnitError(f"No such user or group on this host: {directory.owner}:{directory.group}")
-    os.makedirs(directory.path, mode=0o755, exist_ok=True)
+    folders.make(directory.path)
     os.chown(directory.path, *ids(directory.owner, directory.group))
     os.chmod(directory.path, directory.mode)
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.service import folders
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.hostfile import named
 
 KEPT = 3
@@ -58,7 +59,7 @@ def write_generation(root: Path, units: Sequence[Mapping[str, Any]], plan: str =
 
     Where the newest one is the same set it stays, pending anew if it was never seen to serve: this is another try.
     """
-    root.mkdir(parents=True, exist_ok=True, mode=0o755)
+    folders.make(root)
     existing = read_generations(root)
     texts = {unit["unit"]: unit["text"] for unit in units}
     if existing and dict(existing[-1].texts) == texts:
@@ -85,8 +86,8 @@ def write_generation(root: Path, units: Sequence[Mapping[str, Any]], plan: str =
     draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=root))
     try:
         for unit, text in texts.items():
-            (draft / unit).write_text(text)
-        (draft / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+            _put(draft / unit, text)
+        _put(draft / "manifest.json", json.dumps(manifest, indent=2) + "\n")
         draft.chmod(0o755)
         draft.rename(root / str(number))
     except OSError as error:
@@ -96,11 +97,17 @@ def write_generation(root: Path, units: Sequence[Mapping[str, Any]], plan: str =
     return number
 
 
+def _put(path: Path, text: str) -> None:
+    """Write a new file that everybody may read, whatever the umask."""
+    path.write_text(text)
+    path.chmod(0o644)
+
+
 def _write_manifest(root: Path, number: int, manifest: Mapping[str, Any]) -> None:
     path = root / str(number) / "manifest.json"
     draft = path.with_suffix(".draft")
     try:
-        draft.write_text(json.dumps(manifest, indent=2) + "\n")
+        _put(draft, json.dumps(manifest, indent=2) + "\n")
         os.replace(draft, path)
     except OSError as error:
         draft.unlink(missing_ok=True)

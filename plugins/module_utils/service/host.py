@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.service import generations, systemd
+from ansible_collections.baremetal.vllm.plugins.module_utils.service import folders, generations, systemd
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.back import missing_paths
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.decide import Step
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.hostfile import HostFile
@@ -126,9 +127,18 @@ def progress(unit: str, state: systemd.State, restarts: int = 0) -> Progress:
         missing = ", ".join(missing_paths((UNITS / unit).read_text())) or "something it asserts"
         return Progress(unit, "failed", "", seconds, f"{missing} is missing on the host")
     named = cause(systemd.journal(unit, state.invocation)) or cause(systemd.journal(unit))
+    closed = _closed(named)
+    if closed:
+        named += f" ({closed} keeps the engines' user out: chmod o+x)"
     return Progress(
         unit, "failed", "", seconds, named or f"systemd says: {state.result}, exit status {state.exit_status}"
     )
+
+
+def _closed(named: str) -> str:
+    """The directory for which a file cannot be opened that `named` complains of; "" for another complaint."""
+    path = re.search(r"(/[\w./+@-]+)", named.partition("can't open file")[2] or named.partition("executable")[2])
+    return folders.closed_above(path[1]) if path and "Permission denied" in named else ""
 
 
 def watch(pending: Mapping[str, int], seen: Mapping[str, str], wait: float) -> list[Progress]:

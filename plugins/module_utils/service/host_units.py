@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.service import engine_settings, nodes
+from ansible_collections.baremetal.vllm.plugins.module_utils.service import engine_settings, nodes, reach
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.observe import Sight
 
 
 def resolve(units: Sequence[Mapping[str, Any]], sight: Sight) -> tuple[list[dict[str, Any]], list[str]]:
-    """The units (unit, text, digest) with what only the host knows, and a sentence for each doubt about their GPUs' nodes."""
+    """The units (unit, text, digest) with what only the host knows, and a sentence for each doubt: about their GPUs' nodes, and
+    whether others reach what they listen on."""
     resolved, doubts = nodes.resolve(units, sight.texts)
     running = {unit for unit, state in sight.states.items() if state.running}
-    return engine_settings.resolve(resolved, sight.texts, running), doubts
+    return engine_settings.resolve(resolved, sight.texts, running), [*doubts, *reach.hindrances(units)]

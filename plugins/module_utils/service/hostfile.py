@@ -7,13 +7,14 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.service import labels
+from ansible_collections.baremetal.vllm.plugins.module_utils.service import folders, labels
 
 
 @dataclass(frozen=True)
 class HostFile:
     """A file that root owns, or who `uid` and `gid` say. `secret` ones are shown in no diff and live in a directory that
-    only root may enter, where it is made here."""
+    only root may enter, where it is made here. `public` ones are for other users as well: a directory that these may not enter is
+    opened (an earlier run may have made it under a umask of 077)."""
 
     path: str
     content: str
@@ -21,6 +22,7 @@ class HostFile:
     secret: bool = False
     uid: int = 0
     gid: int = 0
+    public: bool = False
 
     def current(self) -> str | None:
         try:
@@ -29,10 +31,13 @@ class HostFile:
             return None
 
     def differs(self) -> bool:
-        if self.current() != self.content:
+        if self.current() != self.content or self._hidden():
             return True
         found = os.stat(self.path)
         return stat.S_IMODE(found.st_mode) != self.mode or (found.st_uid, found.st_gid) != (self.uid, self.gid)
+
+    def _hidden(self) -> bool:
+        return self.public and not folders.is_public(Path(self.path).parent)
 
     def write(self) -> None:
         """Replace the file whole; its content is never readable under a wider mode, not for an instant.
@@ -41,7 +46,9 @@ class HostFile:
         is one too, where the new file is there and SELinux's tool could not give it its type.
         """
         path = Path(self.path)
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700 if self.secret else 0o755)
+        folders.make(path.parent, 0o700 if self.secret else folders.PUBLIC)
+        if self._hidden():
+            folders.publish(path.parent)
         draft = path.with_name(f".{path.name}.draft")
         draft.unlink(missing_ok=True)
         try:

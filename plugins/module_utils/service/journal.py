@@ -30,6 +30,12 @@ _CONSEQUENCE = re.compile(
     r"Engine core initialization failed|See root cause above|Engine core proc|EngineDeadError|Failed core proc|"
     r"WorkerProc initialization failed|The engine's process ended|resource_tracker|leaked .* objects",
 )
+# A unit's helper that could not be run: Python's own words, or systemd's.
+_NO_HELPER = re.compile(
+    r"^\S*python[\d.]*: (can't open file|No module named) .+|^\S+: (Failed to locate executable|Failed at step) .+"
+)
+# What vllm-wait-ready says of an endpoint that is up and refuses its first request.
+_REFUSED = re.compile(r"^/\S+ answers \d{3}: .+")
 _KILLED = re.compile(r"Main process exited, code=killed, status=(\d+/\w+)|oom-kill|Out of memory")
 
 
@@ -46,17 +52,24 @@ def stage(lines: Sequence[str]) -> str:
 def cause(lines: Sequence[str]) -> str:
     """The line that names why a start failed, without its log prefix; empty where nothing in the log does.
 
-    Candidates are taken in this order: the parser's refusal; the first exception that is not a mere consequence
-    (worker and engine fail before the server reports them); a kill by the kernel; the last error line.
+    Candidates are taken in this order: the parser's refusal; a helper of the unit that could not be run, for which systemd ends
+    the engine; the first exception that is not a mere consequence (worker and engine fail before the server reports them); what
+    the first request was answered; a kill by the kernel; the last error line.
     """
     clean = [_PREFIX.sub("", line).strip() for line in lines]
     for line in clean:
         if _USAGE.match(line):
             return line
+    for line in clean:
+        if _NO_HELPER.match(line):
+            return line
     exceptions = [line for line in clean if _EXCEPTION.match(line) and not _CONSEQUENCE.search(line)]
     with_message = [line for line in exceptions if _EXCEPTION.match(line)[3]]  # type: ignore[index]
     if with_message or exceptions:
         return _with_detail(clean, (with_message or exceptions)[0])
+    refused = [line for line in clean if _REFUSED.match(line)]
+    if refused:
+        return refused[-1]
     for line in clean:
         if _KILLED.search(line):
             return line

@@ -21,6 +21,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.service import folders
+
 ROOT = Path("/")
 # What was said here and nowhere else: the only thing that is taken back. By the directory of locks, which goes when it is empty.
 NOTE = "var/lib/vllm/selinux.json"
@@ -162,9 +164,10 @@ def _note(labels: Labels, root: Path) -> None:
         if path.parent.is_dir() and not any(path.parent.iterdir()):
             path.parent.rmdir()
         return
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    folders.make(path.parent)
     draft = path.with_name(f".{path.name}.draft")
     draft.write_text(json.dumps({"contexts": labels.contexts, "booleans": labels.booleans}) + "\n", encoding="utf-8")
+    draft.chmod(0o644)
     os.replace(draft, path)
 
 

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.service import firewall_lists
+from ansible_collections.baremetal.vllm.plugins.module_utils.service import firewall_lists, folders
 
 POLICIES = Path("/etc/firewalld/policies")
 # Of everything that is ours: policies are vllm-NAME, comments "baremetal.vllm NAME".
@@ -241,7 +241,7 @@ def _set_policy(name: str, opening: Opening | None) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(mode=0o750, exist_ok=True)
+    folders.make(path.parent, 0o750)
     # Not .xml: firewalld reads all that is.
     draft = path.with_name(f".{path.name}.draft")
     draft.write_text(text, encoding="utf-8")

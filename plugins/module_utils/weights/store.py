@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.service import folders
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights import manifest as mf
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights.hub_fetch import staging_of
 
@@ -107,13 +108,13 @@ def prepare(item: dict[str, Any], whole: mf.Manifest, owner: int) -> tuple[str, 
     user id under which files arrive, for connections that do not log in as root.
     """
     path, staging = item["path"], staging_of(item["path"])
-    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+    folders.make(os.path.dirname(path))
     if os.path.isdir(path):
         shutil.rmtree(staging, ignore_errors=True)
         os.rename(path, staging)
-    folders = {staging} | {os.path.dirname(os.path.join(staging, entry.path)) for entry in whole.files}
-    for folder in sorted(folders):
-        os.makedirs(folder, mode=0o755, exist_ok=True)
+    below = {staging} | {os.path.dirname(os.path.join(staging, entry.path)) for entry in whole.files}
+    for folder in sorted(below):
+        folders.make(folder)
         os.chown(folder, owner, -1)
     missing = list(mf.faults(staging, whole.files))
     for name in missing:
@@ -156,6 +157,19 @@ def _open_to_all(directory: str, root: bool = False) -> None:
             os.chmod(path, mode)
 
 
+def closed(place: str) -> list[str]:
+    """Of the directory with all weights and the one above it, those of root's that other users, engines too, may not enter."""
+    found = []
+    for path in (os.path.dirname(place), place):
+        try:
+            own = os.stat(path).st_uid == os.geteuid()
+        except OSError:
+            continue
+        if own and not folders.is_public(path):
+            found.append(path)
+    return found
+
+
 def write_secret(path: str, value: str, dry: bool) -> bool:
     """Keep `value` in a file that only root can read; returns whether it was (or would be) changed."""
     try:
@@ -166,7 +180,7 @@ def write_secret(path: str, value: str, dry: bool) -> bool:
         same = False
     if same or dry:
         return not same
-    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    folders.make(os.path.dirname(path), 0o700)
     descriptor = os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
         os.fchmod(stream.fileno(), 0o600)

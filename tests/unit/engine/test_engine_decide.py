@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.decide import (
     RefusalError,
+    check_place,
     check_systemd,
     decide,
     room_needed,
@@ -152,3 +153,20 @@ def test_a_named_python_that_does_not_fit_is_refused() -> None:
 def test_a_version_that_the_release_has_no_wheels_for_is_refused(wanted: str) -> None:
     with pytest.raises(NoPythonError, match=r"vllm_engine_python asks for .*runs on 3\.12"):
         choose_online(wanted, host("3.12.3"), SUPPORTED)
+
+
+@pytest.mark.parametrize(
+    ("survey", "told"),
+    [
+        ({"unsafe": ["/opt/vllm belongs to bob and not to root (chown root: /opt/vllm)"]}, "belongs to bob .* Give it back to root"),
+        ({"foreign": ["0.32.0"]}, "/opt/vllm/0.32.0 is there, and neither an installation .*mv /opt/vllm/0.32.0"),
+        ({"foreign": ["9.9.8"], "unsafe": []}, None),
+        ({}, None),
+    ],
+)  # fmt: skip
+def test_where_engines_may_lie(survey: dict[str, list[str]], told: str | None) -> None:
+    if told is None:
+        check_place("/opt/vllm/0.32.0", survey)
+        return
+    with pytest.raises(RefusalError, match=told):
+        check_place("/opt/vllm/0.32.0", survey)

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine import installed
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine import build, installed
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.prune import is_release, prunable
+from ansible_collections.baremetal.vllm.plugins.modules import engine_prune
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -98,6 +101,89 @@ def test_an_installation_whose_python_is_gone_is_unfinished(tmp_path: Path) -> N
     (directory / "bin" / "python").unlink()
     (directory / "bin" / "python").symlink_to("/usr/bin/python3.99")
     assert installed.releases(tmp_path) == {"0.32.0": {}}
+
+
+@pytest.mark.parametrize(
+    ("sign", "ours"),
+    [
+        ("0.31.0/.complete.json", True),
+        (".building-0.31.0", True),
+        (".staging-0.31.0/uv", True),
+        ("0.31.0/README", False),
+        (".building-0.30.0", False),
+    ],
+)
+def test_only_what_carries_a_sign_of_ours_is_ours_to_remove(tmp_path: Path, sign: str, ours: bool) -> None:
+    lay(tmp_path, "0.31.0")
+    lay(tmp_path, "0.32.0", MARKER)
+    (tmp_path / sign).parent.mkdir(exist_ok=True)
+    (tmp_path / sign).write_text("x")
+    found = installed.survey(tmp_path, "0.32.0", [])
+    assert found["foreign"] == ([] if ours else ["0.31.0"])
+    assert found["prunable"] == (["0.31.0"] if ours else [])
+
+
+def test_a_link_is_nobodys_release_but_the_operators(tmp_path: Path) -> None:
+    lay(tmp_path / "elsewhere", "0.31.0", MARKER)
+    (tmp_path / "0.31.0").symlink_to(tmp_path / "elsewhere" / "0.31.0")
+    assert installed.survey(tmp_path, "0.32.0", [])["prunable"] == []
+
+
+def test_the_module_that_removes_leaves_others_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for release, marker in (("0.30.0", None), ("0.31.0", {**MARKER, "release": "0.31.0"}), ("0.32.0", MARKER)):
+        lay(tmp_path, release, marker)
+    (tmp_path / ".building-0.31.0").touch()
+    with patch_module_args({"path": str(tmp_path / "0.32.0")}), pytest.raises(SystemExit):
+        engine_prune.main()
+    assert json.loads(capsys.readouterr().out)["removed"] == ["0.31.0"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0.30.0", "0.32.0"]
+
+
+def test_a_build_replaces_nothing_of_somebody_else(tmp_path: Path) -> None:
+    directory = lay(tmp_path / "opt", "0.32.0")
+    job = build.Job("0.32.0", "cpu", directory, tmp_path / "bundle", "", "")
+    with pytest.raises(
+        build.BuildError, match=r"0\.32\.0 is there and not an installation of this collection: move it away"
+    ):
+        build.build(job)
+    assert (directory / "bin" / "vllm").exists()
+    assert not (tmp_path / "opt" / ".building-0.32.0").exists(), "a refusal makes it no build of ours"
+
+
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="gives directories away")
+
+
+@AS_ROOT
+@pytest.mark.parametrize(
+    ("place", "owner", "mode", "told"),
+    [
+        ("opt/vllm", 0, 0o755, ""),
+        ("opt", 0, 0o1777, ""),
+        ("opt/vllm", 1234, 0o755, "opt/vllm belongs to 1234 and not to root (chown root: "),
+        ("opt", 1234, 0o755, "opt belongs to 1234 and not to root"),
+        ("opt/vllm", 0, 0o775, "opt/vllm can be written by the group root (chmod go-w "),
+        ("opt", 0, 0o757, "opt can be written by everybody"),
+    ],
+)
+def test_the_way_to_the_engines_is_roots_alone(tmp_path: Path, place: str, owner: int, mode: int, told: str) -> None:
+    (tmp_path / "opt" / "vllm").mkdir(parents=True)
+    os.chown(tmp_path / place, owner, -1)
+    (tmp_path / place).chmod(mode)
+    found = installed.survey(tmp_path / "opt" / "vllm", "0.32.0", [])["unsafe"]
+    assert len(found) == bool(told)
+    assert told in " ".join(found)
+
+
+@AS_ROOT
+def test_a_link_on_the_way_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "data" / "vllm").mkdir(parents=True)
+    os.chown(tmp_path / "data", 1234, -1)
+    (tmp_path / "vllm").symlink_to(tmp_path / "data" / "vllm")
+    assert "data belongs to 1234" in " ".join(installed.unsafe(tmp_path / "vllm"))
+
+
+def test_what_is_not_there_yet_is_no_danger(tmp_path: Path) -> None:
+    assert not [line for line in installed.unsafe(tmp_path / "opt" / "vllm") if str(tmp_path / "opt") in line]
 
 
 def test_no_directory_at_all(tmp_path: Path) -> None:

@@ -203,3 +203,21 @@ def test_a_certificate_that_somebody_else_renews_is_watched_where_it_lies(path: 
     assert "try-reload-or-restart haproxy-vllm.service" in texts["haproxy-vllm-certificate.service"]
     gone = files.absent(files.merged(files.keepalived(), files.renewal()))
     assert {file["path"] for file in asked["files"]} <= {file["path"] for file in gone["files"]}
+
+
+@pytest.mark.parametrize(
+    ("addresses", "settings", "binds"),
+    [
+        (["10.0.0.5", "10.0.0.6"], {}, "bind *:8000"),
+        (["fd00::5", "fd00::6"], {}, "bind [::]:8000 v4v6"),
+        (["10.0.0.5", "10.0.0.6"], {"floating_address": "fd00::9/64"}, "bind [::]:8000 v4v6"),
+        (["fd00::5", "fd00::6"], {"address": "fd00::5"}, "bind [fd00::5]:8000"),
+    ],
+)
+def test_the_door_is_open_on_the_families_at_which_it_is_reached(
+    addresses: list[str], settings: dict[str, Any], binds: str
+) -> None:
+    planned = {**plan(model(), port=8000, **settings), "addresses": addresses}
+    text = rendered(planned)[config.CONFIG]
+    assert binds in [" ".join(line.split()) for line in text.splitlines()] or f"{binds} " in text
+    assert ("v4v6" in text) == ("v4v6" in binds)

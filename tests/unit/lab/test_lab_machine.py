@@ -82,3 +82,19 @@ MOUNTINFO = """\
 
 def test_control_groups_are_made_where_systemd_looks() -> None:
     assert supervisor.cgroup_mounts(MOUNTINFO) == [Path("/sys/fs/cgroup/systemd"), Path("/sys/fs/cgroup/unified")]
+
+
+def test_a_machine_with_an_ipv6_address_has_no_other_and_another_port_is_known_everywhere() -> None:
+    six = Machine("six", "fd6c:6162:a01:200::14", internet=False, port=2222)
+    lab = Lab(LAB.subnet, (A, six))
+    files = machine.own_files(six, lab, "", "ssh-ed25519 KEY\n", "PRIVATE")
+    text = files["etc/systemd/network/10-lab.network"][0]
+    assert "Address=fd6c:6162:a01:200::14/64\n" in text
+    assert "Gateway" not in text
+    assert files["etc/ssh/sshd_config.d/10-lab.conf"][0] == "Port 2222\n"
+    assert "fd6c:6162:a01:200::14 six" in machine.own_files(A, lab, "", "", "")["etc/hosts"][0]
+    assert ssh.known_hosts([six], {"six": "ssh-ed25519 AAAA x\n"}) == (
+        "[fd6c:6162:a01:200::14]:2222,[six]:2222 ssh-ed25519 AAAA\n"
+    )
+    assert "Host six\n  HostName fd6c:6162:a01:200::14\n  Port 2222\n" in ssh.configuration([six, A], PLACES)
+    assert "Port" not in ssh.configuration([A], PLACES)

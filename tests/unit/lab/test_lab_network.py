@@ -14,6 +14,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.lab.spec import Lab
 
 NET = ipaddress.IPv4Network("10.1.2.0/24")
 OPEN = Lab(NET, (Machine("a", "10.1.2.11"), Machine("b", "10.1.2.12")))
+SIX = Lab(NET, (Machine("a", "10.1.2.11"), Machine("six", "fd6c:6162:a01:200::14", internet=False)))
 SHUT = Lab(NET, (Machine("a", "10.1.2.11"), Machine("b", "10.1.2.12", internet=False)))
 
 
@@ -31,13 +32,23 @@ def test_a_machine_without_internet_keeps_the_bridge_only() -> None:
     ]
 
 
+def test_a_machine_with_an_ipv6_address_keeps_the_bridge_too() -> None:
+    assert SIX.offline == ()
+    assert "ip6" not in network.ruleset(OPEN)
+    lines = [line.strip() for line in network.ruleset(SIX).splitlines() if "reject" in line]
+    assert lines == [
+        'iifname "bmvllm0" oifname != "bmvllm0" reject',
+        'iifname "bmvllm0" ip6 daddr != { fd6c:6162:a01:200::1, fe80::/10, ff00::/8 } reject',
+    ]
+
+
 def test_rules_do_not_depend_on_the_order_of_machines() -> None:
     machines = (Machine("a", "10.1.2.11", internet=False), Machine("b", "10.1.2.12", internet=False))
     assert network.ruleset(Lab(NET, machines)) == network.ruleset(Lab(NET, machines[::-1]))
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("nft") is None, reason="nft as root, in a network of its own")
-@pytest.mark.parametrize("lab", [OPEN, SHUT], ids=["open", "shut"])
+@pytest.mark.parametrize("lab", [OPEN, SHUT, SIX], ids=["open", "shut", "six"])
 def test_the_real_nft_takes_the_rules(lab: Lab) -> None:
     done = subprocess.run(
         ["unshare", "--net", "nft", "-f", "-"],

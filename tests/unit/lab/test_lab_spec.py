@@ -52,9 +52,17 @@ def test_words_from_the_command_line_are_understood() -> None:
         (SUBNET, [{"name": "a", "packages": ["--x"]}], "'--x' is no package name"),
         (SUBNET, [{"name": "a", "address": "10.1.3.1"}], "ansible_host against lab_subnet"),
         (SUBNET, [{"name": "a", "address": "10.1.2.1"}], "ansible_host against lab_subnet"),
-        (SUBNET, [{"name": "a", "address": "lab.example"}], "no IPv4 address"),
+        (SUBNET, [{"name": "a", "address": "lab.example"}], "no IP address"),
         (SUBNET, [{"name": "a"}, {"name": "a"}], "two machines have the name a"),
         (SUBNET, [{"name": a, "address": "10.1.2.9"} for a in "ab"], "two machines have the address 10.1.2.9"),
+        (SUBNET, [{"name": "a", "address": "fd6c:6162:a01:200::14"}], "write lab_internet: false"),
+        (
+            SUBNET,
+            [{"name": "a", "address": "fd00::14", "internet": False}],
+            "no address for a machine in fd6c:6162:a01:200::/64",
+        ),
+        (SUBNET, [{"name": "a", "address": "fd6c:6162:a01:200::1", "internet": False}], "no address for a machine in"),
+        (SUBNET, [{"name": "a", "port": "ssh"}], "ansible_port 'ssh' is no port"),
         ("10.1.2.0/28", [{"name": f"m{n}"} for n in range(5)], "10.1.2.0/28 is full"),
     ],
 )

@@ -90,7 +90,7 @@ def test_no_secret_of_a_gateway_enters_the_plan() -> None:
     ("more", "hosts", "gateways", "told"),
     [
         ({"keyed": False}, {"h1": CPU}, {"gw": GATEWAY}, "vllm_api_key: is not set, and the engines behind a gateway"),
-        ({"address": "127.0.0.1"}, {"h1": CPU}, {"gw": GATEWAY}, "vllm_address: 127.0.0.1 is loopback"),
+        ({}, {"h1": {**CPU, "vllm_address": "127.0.0.1"}}, {"gw": GATEWAY}, "h1.vllm_address: 127.0.0.1 is loopback"),
         (
             {},
             {"h1": CPU},
@@ -130,7 +130,7 @@ def test_what_no_gateway_could_serve_is_refused(more: Any, hosts: Any, gateways:
 
 
 def test_engines_on_the_gateway_itself_may_listen_on_loopback() -> None:
-    outcome = plan({"m": MODEL}, {"h1": CPU}, {"h1": GATEWAY}, address="127.0.0.1")
+    outcome = plan({"m": MODEL}, {"h1": {**CPU, "vllm_address": "127.0.0.1"}}, {"h1": GATEWAY})
     assert outcome.problems == []
 
 

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.baremetal.vllm.plugins.filter.fleet import fleet_gap
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.headers import check_headers
 
 ROOT = Path(__file__).resolve().parents[3]
 GROUPS = {"all": ["h1", "h2", "gw1"], "ungrouped": [], "gpu_hosts": ["h1", "h2"], "gateways": ["gw1"], "spare": []}
@@ -89,6 +91,46 @@ def test_every_playbook_that_plans_fails_without_a_host(
     assert said in text
     assert "UNREACHABLE" not in text
     assert text.count("fatal:") == 1
+
+
+def refused(names: list[str], groups: dict[str, str], given: list[str]) -> list[str]:
+    problems = Problems()
+    check_headers({"h1": (), "h2": names}, groups, given, problems)
+    return [problem.key for problem in problems.problems]
+
+
+def test_a_group_is_refused_where_the_headers_of_plays_do_not_see_it() -> None:
+    asked = {"vllm_group": "rack", "vllm_gateway_group": "doors"}
+    assert refused(["vllm_group", "vllm_gateway_group"], asked, []) == ["vllm_group", "vllm_gateway_group"]
+    assert refused(["vllm_group", "vllm_gateway_group"], asked, ["vllm_group"]) == ["vllm_gateway_group"]
+    assert refused([], asked, []) == [], "of a play's own variables headers know"
+    assert refused(["vllm_group"], {"vllm_group": "gpu_hosts", "vllm_gateway_group": "gateways"}, []) == []
+
+
+@pytest.mark.parametrize("usual", [True, False])
+def test_a_group_of_the_inventorys_variables_is_refused_with_the_remedy(tmp_path: Path, usual: bool) -> None:
+    inventory = write(tmp_path)
+    found = yaml.safe_load(inventory.read_text())
+    found["rack"] = found["gpu_hosts"] if usual else found.pop("gpu_hosts")
+    found["all"]["vars"]["vllm_group"] = "rack"
+    inventory.write_text(yaml.safe_dump(found))
+    code, text = play("plan", inventory)
+    assert code != 0
+    assert "vllm_group: 'rack' stands in the inventory, which the headers of plays do not see" in text
+    assert "gpu_hosts: {children: {rack: }}" in text
+    assert "-e vllm_group=rack" in text
+
+
+def test_how_many_hosts_at_a_time_is_read_from_the_inventory_too(tmp_path: Path) -> None:
+    inventory = write(tmp_path)
+    found = yaml.safe_load(inventory.read_text())
+    del found["gateways"]
+    found["gpu_hosts"]["vars"] |= {"vllm_accelerator": "cuda", "gpu_count": 1, "nvidia_driver_serial": 1}
+    inventory.write_text(yaml.safe_dump(found))
+    # Nobody answers, so the first batch is the last.
+    _, text = play("driver", inventory)
+    assert text.count("fatal: [h1]") == 1
+    assert "fatal: [h2]" not in text
 
 
 def test_a_fleet_costs_no_task_and_no_line_of_the_recap(tmp_path: Path) -> None:

@@ -37,6 +37,15 @@ def test_the_cause_of_a_real_failure_is_one_line_that_names_it(name: str) -> Non
 MADE_UP = [
     (["(Worker_TP0 pid=9) ERROR 01-02 03:04:05 [x.py:1] torch.OutOfMemoryError: CUDA out of memory.",
       "RuntimeError: Engine core initialization failed. See root cause above."], "torch.OutOfMemoryError: CUDA out of memory."),
+    # The helper cannot be read, so systemd ends an engine that was well.
+    (["Application startup complete.", "/opt/vllm/1.0/bin/python: can't open file '/usr/local/libexec/x': [Errno 13] Permission denied",
+      "vllm-m.service: Control process exited, code=exited, status=2/INVALIDARGUMENT", "asyncio.exceptions.CancelledError: stopped",
+      "vllm-m.service: Main process exited, code=killed, status=15/TERM"],
+     "can't open file '/usr/local/libexec/x': [Errno 13] Permission denied"),
+    (["vllm-m.service: Failed to locate executable /opt/vllm/1.0/bin/python: Permission denied",
+      "vllm-m.service: Main process exited, code=killed, status=15/TERM"], "Failed to locate executable /opt/vllm/1.0/bin/python"),
+    (["/v1/embeddings answers 500: no such model", "The endpoint is up and cannot answer a request.",
+      "vllm-m.service: Main process exited, code=killed, status=15/TERM"], "/v1/embeddings answers 500: no such model"),
     (["vllm-m.service: Main process exited, code=killed, status=9/KILL"], "status=9/KILL"),
     (["something", "ERROR 01-02 03:04:05 [x.py:1] the disk is on fire"], "the disk is on fire"),
     (["all is well"], ""),

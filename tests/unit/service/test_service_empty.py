@@ -63,6 +63,7 @@ def test_all_that_is_ours_is_found_and_nothing_else(host: Host) -> None:
     host.write("usr/local/libexec/vllm-wait-ready", '"""Waits. Managed by baremetal.vllm."""')
     host.write("usr/local/libexec/vllm-theirs", "#!/bin/sh\n")
     host.write("opt/vllm/0.33.0/bin/vllm")
+    host.write("opt/vllm/.building-0.33.0")
     host.write("var/lib/vllm/generations/1/manifest.json")
     host.write("etc/vllm/secrets/api_key.env")
     host.write("etc/haproxy/vllm.cfg")
@@ -74,6 +75,11 @@ def test_all_that_is_ours_is_found_and_nothing_else(host: Host) -> None:
             *("/opt/vllm", "/var/lib/vllm", "/etc/vllm"),
         ]
     )
+    # A release that somebody else has put there is none of ours, so the directory around it stays.
+    host.write("opt/vllm/9.9.8/bin/vllm")
+    host.write("opt/vllm/python/cpython-3.12/bin/python3.12")
+    others = [path for path in host.found() if path.startswith("/opt/")]
+    assert others == ["/opt/vllm/.building-0.33.0", "/opt/vllm/0.33.0", "/opt/vllm/python"]
     found = empty.look(host.root)
     assert [Path(path).name for path in found.drop_ins] == ["own.conf"]
     assert set(found.lines(drop_ins=True)) - set(found.lines(drop_ins=False)) == set(found.drop_ins)
