@@ -1,4 +1,4 @@
-"""Text for people that came from a file of anybody's."""
+"""Words for people and for addresses: text of anybody's file, passwords in URLs, IPv6."""
 
 from __future__ import annotations
 
@@ -19,3 +19,12 @@ def has_password(url: str) -> bool:
     (True, False)
     """
     return _PASSWORD.match(url) is not None
+
+
+def bracketed(address: str) -> str:
+    """A host as a URL has it before a port: IPv6 between brackets, its zone as RFC 6874 writes it.
+
+    >>> bracketed("fd00::11"), bracketed("10.0.0.11"), bracketed("fe80::1%eth0")
+    ('[fd00::11]', '10.0.0.11', '[fe80::1%25eth0]')
+    """
+    return f"[{address.replace('%', '%25')}]" if ":" in address and not address.startswith("[") else address

@@ -13,6 +13,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.keys import
 from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.request import HOST_KEYS, read_gateway
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import HOSTS, Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.words import bracketed
 
 # The variables of a gateway host that the plan reads, beside all that begin with `gateway_`.
 GATEWAY_KEYS = ("vllm_endpoint_address", "ansible_host")
@@ -57,7 +58,7 @@ def plan_gateway(
             "is not set, and the engines behind a gateway listen on the network",
             "Set vllm_api_key from a vault: the gateway alone uses it; clients have keys of their own in gateway_keys",
         )
-    if _loopback(address) and not set(hosts) <= set(gateways):
+    if is_loopback(address) and not set(hosts) <= set(gateways):
         problems.add(
             "vllm_address",
             f"{address} is loopback: the gateways could not reach the engines",
@@ -93,8 +94,7 @@ def url(gateway: Mapping[str, Any]) -> str:
     settings = gateway["settings"]
     scheme, usual = ("https", 443) if settings["tls"] else ("http", 80)
     host = settings["name"] or settings["floating_address"].partition("/")[0] or gateway["addresses"][0]
-    host = f"[{host}]" if ":" in host else host
-    return f"{scheme}://{host}" + ("" if settings["port"] == usual else f":{settings['port']}")
+    return f"{scheme}://{bracketed(host)}" + ("" if settings["port"] == usual else f":{settings['port']}")
 
 
 def reached(plan: Mapping[str, Any], service: Mapping[str, Any], address: str) -> tuple[str, bool]:
@@ -102,7 +102,7 @@ def reached(plan: Mapping[str, Any], service: Mapping[str, Any], address: str) -
     gateway = plan["gateway"]
     if gateway is not None:
         return url(gateway), not gateway["settings"]["open"]
-    return f"http://{address}:{service['port']}", service["prove"]["key"]
+    return f"http://{bracketed(address)}:{service['port']}", service["prove"]["key"]
 
 
 def _models(
@@ -154,7 +154,7 @@ def _judge_source(key: str, source: str, host: str, problems: Problems) -> None:
         )
 
 
-def _loopback(address: str) -> bool:
+def is_loopback(address: str) -> bool:
     try:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:
