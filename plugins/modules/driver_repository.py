@@ -31,6 +31,8 @@ options:
     type: list
     elements: str
     default: []
+extends_documentation_fragment:
+  - baremetal.vllm.proxy
 attributes:
   check_mode:
     support: full
@@ -62,6 +64,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.urls import open_url
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.key import fingerprints
+from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.hostfile import HostFile
 
 
@@ -141,9 +144,11 @@ def main() -> None:
             "remove": {"type": "list", "elements": "path", "default": []},
             "key": {"type": "dict", "no_log": False},
             "update": {"type": "list", "elements": "str", "default": []},
+            **proxy.ARGUMENTS,
         },
         supports_check_mode=True,
     )
+    proxy.enter(module)
     try:
         converge(module)
     except OSError as error:

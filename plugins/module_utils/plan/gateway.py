@@ -14,9 +14,10 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.request imp
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import HOSTS, Problems
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.words import bracketed
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.proxy import check_proxy
 
 # The variables of a gateway host that the plan reads, beside all that begin with `gateway_`.
-GATEWAY_KEYS = ("vllm_endpoint_address", "ansible_host")
+GATEWAY_KEYS = ("vllm_endpoint_address", "ansible_host", "vllm_proxy", "vllm_no_proxy")
 GATEWAY_PREFIX = "gateway_"
 
 
@@ -52,6 +53,7 @@ def plan_gateway(
         _same(first, (name, declared), problems)
     for name, declared in gateways.items():
         _judge_source("vllm_endpoint_address", address_of(name, declared), name, problems)
+        check_proxy(declared, problems, name)
     if not keyed:
         problems.add(
             "vllm_api_key",
