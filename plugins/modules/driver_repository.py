@@ -88,8 +88,8 @@ def obtain(module: AnsibleModule, key: dict[str, Any]) -> bytes:
             fetched: bytes = answer.read(1024 * 1024)
     except Exception as error:  # open_url raises what urllib, ssl and socket raise
         module.fail_json(
-            msg=f"The signing key {key['url']} could not be fetched: {error}. A host without a way there needs"
-            " nvidia_driver_mirror with nvidia_driver_mirror_key (a file on the control node)."
+            msg=f"The signing key {key['url']} could not be fetched: {error}. A host behind a proxy needs vllm_proxy, one without"
+            " a way there nvidia_driver_mirror with nvidia_driver_mirror_key (a file on the control node)."
         )
     found = fingerprints(fetched)
     if key["fingerprint"] not in found:
