@@ -136,6 +136,14 @@ def test_every_command_names_a_playbook_an_inventory_and_variables_that_exist() 
                 assert word in ("--diff", "--check", "--limit", "--ask-vault-pass", "--ask-become-pass"), (page, words)
 
 
+def test_every_variable_that_the_pages_name_exists() -> None:
+    text = "".join((ROOT / page).read_text() for page in PAGES)
+    names = set(re.findall(r"`((?:vllm|wheelhouse|nvidia_driver|model_weights|gpu|retire)_[a-z_]+)\b", text))
+    roles = {path.name for path in (ROOT / "roles").iterdir()}
+    assert len(names) > 15
+    assert names - roles - known_variables() == set()
+
+
 def test_the_first_model_takes_at_most_six_commands_and_the_page_leads_on() -> None:
     page = (ROOT / "docs" / "first-model.md").read_text()
     block = page.partition("```sh\n")[2].partition("```")[0]
