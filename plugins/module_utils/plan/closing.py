@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import proxy_bypass_environment
+from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined] # typeshed knows proxy_bypass, which on macOS asks the system
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.clients import curl
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.gateway import is_loopback, reached
