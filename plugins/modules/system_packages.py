@@ -54,6 +54,7 @@ import shutil
 from collections.abc import Sequence
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.installed import family
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import packages, proxy
 
 
@@ -70,7 +71,7 @@ def main() -> None:
     proxy.enter(module)
     asked = module.params
     absent = asked["state"] == "absent"
-    manager = next((name for name in ("apt-get", "dnf") if shutil.which(name)), "")
+    manager = packages.manager_of(family(["debian", "rhel", "fedora"]), shutil.which)
     if not manager:
         module.fail_json(
             msg=f"this host has neither apt-get nor dnf: {'remove' if absent else 'install'} {' '.join(asked['name'])} by hand"

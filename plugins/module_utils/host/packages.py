@@ -29,6 +29,15 @@ class PackageError(RuntimeError):
     """Packages that could not be changed; the text is for the person at the terminal."""
 
 
+def manager_of(family: str, there: Callable[[str], object]) -> str:
+    """apt-get or dnf, "" where the host has neither. `family` is its distribution's (debian, rhel, fedora); `there` finds programs.
+
+    A host may have both, and only its own knows its packages.
+    """
+    order = ("dnf", "apt-get") if family in ("rhel", "fedora") else ("apt-get", "dnf")
+    return next((name for name in order if there(name)), "")
+
+
 def installed(manager: str, names: Sequence[str], run: Run) -> set[str]:
     """Those of `names` that are installed; `NAME=VERSION` (apt) and `NAME-VERSION` (dnf) in that version."""
     if manager == "dnf":

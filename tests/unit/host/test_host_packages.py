@@ -8,7 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from ansible_collections.baremetal.vllm.plugins.module_utils.host.packages import PackageError, change, installed
+from ansible_collections.baremetal.vllm.plugins.module_utils.host.packages import (
+    PackageError,
+    change,
+    installed,
+    manager_of,
+)
 
 
 class Tool:
@@ -42,6 +47,20 @@ def test_what_is_installed() -> None:
     asked = ["g++", "g++:amd64", "g++=4:12.2", "g++=4:13", "libnuma1", "nowhere"]
     assert installed("apt-get", asked, lambda command: (1, ROWS)) == {"g++", "g++:amd64", "g++=4:12.2"}
     assert installed("dnf", ["gcc-c++", "x"], lambda command: (0 if command[-1] == "gcc-c++" else 1, "")) == {"gcc-c++"}
+
+
+@pytest.mark.parametrize(
+    ("family", "programs", "manager"),
+    [
+        ("debian", {"apt-get", "dnf"}, "apt-get"),
+        ("rhel", {"apt-get", "dnf"}, "dnf"),
+        ("fedora", {"dnf"}, "dnf"),
+        ("", {"dnf"}, "dnf"),
+        ("", {"zypper"}, ""),
+    ],
+)
+def test_the_distributions_own_manager_is_asked(family: str, programs: set[str], manager: str) -> None:
+    assert manager_of(family, programs.__contains__) == manager
 
 
 def test_fresh_lists_are_not_read_again(lists: Path) -> None:

@@ -103,7 +103,11 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[StandInProxy
     top = tmp_path_factory.mktemp("proxied")
     programs = top / "bin"
     programs.mkdir()
-    for name, text in (("apt-get", APT.format(top=top)), ("dpkg-query", "#!/bin/sh\nexit 1\n")):
+    for name, text in (
+        ("apt-get", APT.format(top=top)),
+        ("dpkg-query", "#!/bin/sh\nexit 1\n"),
+        ("dnf", "#!/bin/sh\nexit 1\n"),
+    ):
         (programs / name).write_text(text)
         (programs / name).chmod(0o755)
     (top / "play.yml").write_text(PLAY)
