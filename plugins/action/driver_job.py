@@ -8,6 +8,7 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.causes import cause, stage
+from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
 
 # A line at least this often, even where nothing new happens: silence looks like a hang.
@@ -24,7 +25,9 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         self._variables = task_vars or {}
         self._host = self._variables["inventory_hostname"]
-        commands = plain(self._task.args.get("commands", []))
+        given = plain(self._task.args)
+        commands = given.get("commands", [])
+        self._proxy = {key: given[key] for key in proxy.ARGUMENTS if given.get(key)}
         result: dict[str, Any] = {"changed": bool(commands), "commands": [command["title"] for command in commands]}
         told = []
         for command in commands:
@@ -62,7 +65,7 @@ class ActionModule(ActionBase):
         """Start a command and watch it to its end; {} when it went well, else `msg` and `rc`."""
         title, begun = command["title"], time.monotonic()
         self._show(title, begun)
-        started = self._module(phase="start", title=title, argv=command["argv"])
+        started = self._module(phase="start", title=title, argv=command["argv"], **self._proxy)
         if started.get("failed") or started.get("unreachable"):
             return {"msg": f"{title}: {started.get('msg', started)}", **started}
         if started.get("busy"):

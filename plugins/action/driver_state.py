@@ -18,6 +18,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.driver.model import
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.request import read_wanted
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.finding import Finding, as_dicts
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.jsonform import build
+from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import names, plain
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.words import printable
@@ -67,11 +68,12 @@ class ActionModule(ActionBase):
             settled=settled,
         )
         prove = boolean(given.get("prove", False)) and not request.absent
+        through = {key: given[key] for key in proxy.ARGUMENTS if given.get(key)}
         deadline = time.monotonic() + SETTLES
         while True:
             seen = self._execute_module(
                 module_name="baremetal.vllm.driver_state",
-                module_args={"texts": list(PATHS), "offers": boolean(given.get("offers", False))},
+                module_args={"texts": list(PATHS), "offers": boolean(given.get("offers", False)), **through},
                 task_vars=task_vars,
             )
             if "state" not in seen:

@@ -16,7 +16,9 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.engine import bundl
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.lock import LockError
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.tools import ToolError
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.wheels import WheelError
+from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
 from ansible_collections.baremetal.vllm.plugins.module_utils.rocm.builds import NoBuildError
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.control import behind_proxy
 
 display = Display()
 
@@ -57,10 +59,11 @@ class ActionModule(ActionBase):
         host = (task_vars or {}).get("inventory_hostname", "host")
         title = f"{host}: vLLM {asked['release']}"
         try:
-            with progress(f"{title}: 1 of 3, pack the files on the control node"):
+            with progress(f"{title}: 1 of 3, pack the files on the control node"), behind_proxy(asked):
                 packed, digest = self.pack(asked)
         except (ToolError, LockError, WheelError, NoBuildError, OSError) as error:
-            raise AnsibleActionFail(f"vLLM {asked['release']} for {asked['accelerator']}: {error}") from error
+            told = proxy.without_secrets(str(error), asked.get("proxy") or "")
+            raise AnsibleActionFail(f"vLLM {asked['release']} for {asked['accelerator']}: {told}") from None
         size = packed.stat().st_size
         started = time.monotonic()
         with progress(f"{title}: 2 of 3, send {size / 1e9:.2f} GB"):

@@ -8,8 +8,10 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.module_utils.recipes.hub import Hub, HubFailure, by_hand
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.control import behind_proxy
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.hub import hub_of
 
 
@@ -26,13 +28,14 @@ class ActionModule(ActionBase):
                 "offline": {"type": "bool", "default": False},
                 "endpoint": {"type": "str"},
                 "hf_token": {"type": "str", "no_log": True},
+                **proxy.ARGUMENTS,
             }
         )
         given = plain(given)
         try:
-            found = hub_of(given["endpoint"], given["hf_token"], given["offline"]).look(
-                given["model"], given["revision"]
-            )
+            with behind_proxy(given):
+                hub = hub_of(given["endpoint"], given["hf_token"], given["offline"])
+                found = hub.look(given["model"], given["revision"])
         except HubFailure as error:
             if error.kind in ("missing", "denied"):
                 raise AnsibleActionFail(f"{error}.") from None

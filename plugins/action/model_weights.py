@@ -20,7 +20,19 @@ POLL_FIRST = 1.0
 POLL_MOST = 10.0
 HOST_MODULE = "baremetal.vllm.model_weights_host"
 TEXTS = {"hub": "fetched", "pushed": "pushed"}
-KEYS = ("token_file", "hf_token", "endpoint", "offline", "verify", "store", "run_dir", "pause", "engine_python")
+KEYS = (
+    "token_file",
+    "hf_token",
+    "endpoint",
+    "offline",
+    "verify",
+    "store",
+    "run_dir",
+    "pause",
+    "engine_python",
+    "proxy",
+    "no_proxy",
+)
 
 
 class ActionModule(ActionBase):

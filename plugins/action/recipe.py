@@ -16,6 +16,7 @@ from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import ModelFacts, read_model
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.find import locate
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.overrides import overrides_of
+from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import names, plain
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems, did_you_mean
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.report import imported
@@ -33,6 +34,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.recipes.propose imp
     judge,
     propose,
 )
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.control import behind_proxy
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.hub import hub_of
 
 display = Display()
@@ -65,6 +67,7 @@ class ActionModule(ActionBase):
                 "offline": {"type": "bool", "default": False},
                 "endpoint": {"type": "str"},
                 "hf_token": {"type": "str", "no_log": True},
+                **proxy.ARGUMENTS,
             }
         )
         given = plain(given)
@@ -76,10 +79,11 @@ class ActionModule(ActionBase):
             )
         host, declared = self._host(given["host"], task_vars or {})
         asked = _Asked(given, declared, recipes)
-        if host is None:
-            display.display(asked.without_host())
-            return {"changed": False, "whole": False}
-        return asked.for_host(host)
+        with behind_proxy(given):
+            if host is None:
+                display.display(asked.without_host())
+                return {"changed": False, "whole": False}
+            return asked.for_host(host)
 
     def _host(self, name: str | None, variables: Mapping[str, Any]) -> tuple[Host | None, dict[str, Any]]:
         """The host as the plan reads it, and its variables."""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import datetime
+import os
 from pathlib import Path
 from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.report import document, gather, summary, table
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.closing import closing
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.gateway import address_of
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.jsonfile import write_json
 
 # The variable in which the role endpoint_check leaves its results on each host.
@@ -28,6 +32,7 @@ class ActionModule(ActionBase):
                 "path": {"type": "path"},
                 "digest": {"type": "str", "default": ""},
                 "hosts": {"type": "list", "elements": "str"},
+                "plan": {"type": "dict"},
             }
         )
         variables = task_vars or {}
@@ -36,6 +41,12 @@ class ActionModule(ActionBase):
         endpoints, missing = gather({str(host): hostvars[host].get(RESULTS) for host in hosts})
         for line in table(endpoints, missing):
             Display().display(line)
+        if parameters["plan"] and not self._task.check_mode:
+            plan = plain(parameters["plan"])
+            addresses = {host: address_of(host, hostvars[host]) for host in plan["hosts"]}
+            proved = [(one["host"], one["model"]) for one in endpoints if one["passed"]]
+            for line in closing(plan, proved, addresses, os.environ):
+                Display().display(line)
         told = summary(endpoints, missing)
         # `failed` is a flag in every Ansible result, so the list has another name there.
         result.update(changed=False, failed=False, failed_endpoints=told.pop("failed"), **told)

@@ -30,6 +30,8 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.engine.sources impo
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.tools import ToolError
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.wheels import WheelError
+from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.control import behind_proxy
 
 display = Display()
 
@@ -51,6 +53,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "update": {"type": "bool", "default": False},
     "python": {"type": "bool", "default": False},
     "python_archive": {"type": "path"},
+    **proxy.ARGUMENTS,
 }
 
 
@@ -108,9 +111,12 @@ class ActionModule(ActionBase):
                     manifest = read_manifest(directory)
                     changed = not fits(target, options, directory, manifest)
                     if changed:
-                        manifest = Preparation(target, directory, options, display.display).prepare()
+                        with behind_proxy(asked):
+                            manifest = Preparation(target, directory, options, display.display).prepare()
         except (ToolError, LockError, WheelError, OSError) as error:
-            raise AnsibleActionFail(f"wheelhouse {target.name} in {directory}: {error}") from error
+            told = proxy.without_secrets(str(error), asked["proxy"])
+            # Ansible would print the cause once more, as it was.
+            raise AnsibleActionFail(f"wheelhouse {target.name} in {directory}: {told}") from None
         files = manifest.get("files", {})
         return {
             "changed": changed,

@@ -41,6 +41,8 @@ options:
     description: Where in the log the command's own words begin.
     type: int
     default: 0
+extends_documentation_fragment:
+  - baremetal.vllm.proxy
 attributes:
   check_mode:
     support: full
@@ -70,6 +72,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver import causes, job
+from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
 
 # Nobody is there to answer, services are restarted by the role, and messages must be those that are looked for.
 ENVIRONMENT = {
@@ -89,15 +92,19 @@ def main() -> None:
             "argv": {"type": "list", "elements": "str", "default": []},
             "offset": {"type": "int", "default": 0},
             "begin": {"type": "int", "default": 0},
+            **proxy.ARGUMENTS,
         },
         supports_check_mode=True,
     )
+    proxy.enter(module)
     asked = module.params
     if asked["phase"] == "simulate":
         rc, out, err = module.run_command(asked["argv"], environ_update=ENVIRONMENT)
         module.exit_json(changed=False, rc=rc, lines=(out + err).splitlines())
     if asked["phase"] == "start":
-        started = job.start(asked["title"], asked["argv"], ENVIRONMENT)
+        started = job.start(
+            asked["title"], asked["argv"], ENVIRONMENT, proxy.environment(asked["proxy"], asked["no_proxy"])
+        )
         if started.get("error"):
             module.fail_json(msg=f"{asked['title']}: {started['error']}")
         module.exit_json(changed=not started["busy"], **started)

@@ -31,6 +31,8 @@ options:
     type: list
     elements: str
     default: []
+extends_documentation_fragment:
+  - baremetal.vllm.proxy
 attributes:
   check_mode:
     support: full
@@ -63,7 +65,11 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.urls import open_url
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.key import fingerprints
+<<<<<<< HEAD
 from ansible_collections.baremetal.vllm.plugins.module_utils.service import folders
+=======
+from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
+>>>>>>> first
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.hostfile import HostFile
 
 
@@ -87,8 +93,8 @@ def obtain(module: AnsibleModule, key: dict[str, Any]) -> bytes:
             fetched: bytes = answer.read(1024 * 1024)
     except Exception as error:  # open_url raises what urllib, ssl and socket raise
         module.fail_json(
-            msg=f"The signing key {key['url']} could not be fetched: {error}. A host without a way there needs"
-            " nvidia_driver_mirror with nvidia_driver_mirror_key (a file on the control node)."
+            msg=f"The signing key {key['url']} could not be fetched: {error}. A host behind a proxy needs vllm_proxy, one without"
+            " a way there nvidia_driver_mirror with nvidia_driver_mirror_key (a file on the control node)."
         )
     found = fingerprints(fetched)
     if key["fingerprint"] not in found:
@@ -143,11 +149,16 @@ def main() -> None:
             "remove": {"type": "list", "elements": "path", "default": []},
             "key": {"type": "dict", "no_log": False},
             "update": {"type": "list", "elements": "str", "default": []},
+            **proxy.ARGUMENTS,
         },
         supports_check_mode=True,
     )
+<<<<<<< HEAD
     # Package lists are for everybody, whatever umask sudo has handed on.
     os.umask(0o022)
+=======
+    proxy.enter(module)
+>>>>>>> first
     try:
         converge(module)
     except OSError as error:

@@ -51,6 +51,8 @@ options:
     description: Whether to ask the package sources what they offer. Takes seconds.
     type: bool
     default: false
+extends_documentation_fragment:
+  - baremetal.vllm.proxy
 attributes:
   check_mode:
     support: full
@@ -104,6 +106,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver import offers
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.look import family, look
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu import command
+from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
 
 # A mirror far away may take its time, and whoever holds the lock on the package lists too.
 _OFFERS_TIMEOUT = 300
@@ -121,9 +124,11 @@ def main() -> None:
             "prove": {"type": "bool", "default": False},
             "texts": {"type": "list", "elements": "path", "default": []},
             "offers": {"type": "bool", "default": False},
+            **proxy.ARGUMENTS,
         },
         supports_check_mode=True,
     )
+    proxy.enter(module)
     asked = module.params
     begun = time.monotonic()
     state = look()

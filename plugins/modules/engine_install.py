@@ -59,7 +59,7 @@ options:
     elements: str
     default: []
   environment:
-    description: Settings for uv on the host, such as V(HTTPS_PROXY) or V(UV_PYTHON_INSTALL_MIRROR).
+    description: Settings for uv on the host, such as V(SSL_CERT_FILE) or V(UV_PYTHON_INSTALL_MIRROR); they come before O(proxy).
     type: dict
     default: {}
   bundle:
@@ -68,6 +68,8 @@ options:
   lock_sha256:
     description: Digest of the lock. Set by the action plugin.
     type: str
+extends_documentation_fragment:
+  - baremetal.vllm.proxy
 attributes:
   check_mode:
     support: full
@@ -98,6 +100,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.build import BuildError, Job, build
+from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
 
 
 def main() -> None:
@@ -116,12 +119,14 @@ def main() -> None:
             "environment": {"type": "dict", "default": {}},
             "bundle": {"type": "path"},
             "lock_sha256": {"type": "str", "no_log": False},
+            **proxy.ARGUMENTS,
         },
         supports_check_mode=True,
     )
     asked = module.params
     if module.check_mode:
         module.exit_json(changed=True, msg=f"would install vLLM {asked['release']} in {asked['path']}")
+    proxy.enter(module, own=asked["environment"])
     source = asked["source"]
     job = Job(
         release=asked["release"],

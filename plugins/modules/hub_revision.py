@@ -31,6 +31,8 @@ options:
   hf_token:
     description: A token for gated models. By default C(HF_TOKEN) of the environment.
     type: str
+extends_documentation_fragment:
+  - baremetal.vllm.proxy
 """
 
 EXAMPLES = r"""

@@ -81,6 +81,8 @@ options:
     description: Seconds before another try after a network error; grows with each try.
     type: float
     default: 5.0
+extends_documentation_fragment:
+  - baremetal.vllm.proxy
 """
 
 EXAMPLES = r"""

@@ -74,6 +74,8 @@ options:
     description: Seconds before another try after a network error; grows with each try.
     type: float
     default: 5.0
+extends_documentation_fragment:
+  - baremetal.vllm.proxy
 """
 
 EXAMPLES = r"""
@@ -101,6 +103,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.baremetal.vllm.plugins.module_utils.service import folders
+from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights import job, manifest, space, store
 
 
@@ -186,9 +189,11 @@ def main() -> None:
             "run_dir": {"type": "path", "default": "/run/baremetal-vllm/weights"},
             "reserved": {"type": "int", "default": 0},
             "pause": {"type": "float", "default": 5.0},
+            **proxy.ARGUMENTS,
         },
         supports_check_mode=True,
     )
+    proxy.enter(module)
     os.umask(0o022)
     step = module.params["step"]
     try:

@@ -51,6 +51,8 @@ options:
   hf_token:
     description: A token for gated models. The host's C(vllm_hf_token) comes first; by default C(HF_TOKEN) of the environment.
     type: str
+extends_documentation_fragment:
+  - baremetal.vllm.proxy
 """
 
 EXAMPLES = r"""

@@ -28,6 +28,11 @@ options:
     description: The hosts to report on. Without it all hosts of the play, reached or not.
     type: list
     elements: str
+  plan:
+    description:
+      - The plan, as M(baremetal.vllm.plan) returns it. With it, commands to ask what was proved end the report, one for the first
+        model of each kind, three at most. They hold no key. None in check mode.
+    type: dict
 attributes:
   check_mode:
     support: full

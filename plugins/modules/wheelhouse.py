@@ -97,6 +97,8 @@ options:
   python_archive:
     description: Add this archive (tar) of a standalone Python, with C(bin/python3.x) in its top or second level.
     type: path
+extends_documentation_fragment:
+  - baremetal.vllm.proxy
 attributes:
   check_mode:
     support: full

@@ -5,14 +5,20 @@ It runs as a transient systemd unit and writes to a log of its own; whoever come
 
 from __future__ import annotations
 
+import contextlib
+import os
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.service.secrets import secret_lines
+
 UNIT = "vllm-driver-job.service"
 LOG = Path("/var/log/vllm-driver.log")
+# The secret part of its environment, while it runs.
+SECRET = Path("/run/vllm-driver-job.env")
 # Bytes, some hundred driver changes; nobody else rotates it, as whoever watches a job counts in bytes from its beginning.
 LARGEST = 8 << 20
 
@@ -24,8 +30,12 @@ def state() -> dict[str, str]:
     return dict(line.partition("=")[::2] for line in text.splitlines())
 
 
-def start(title: str, argv: Sequence[str], environment: Mapping[str, str]) -> dict[str, Any]:
-    """Start the command; `offset` is where its words begin in the log, `busy` the title of another one that still runs."""
+def start(
+    title: str, argv: Sequence[str], environment: Mapping[str, str], secret: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Start the command with `environment`, which everybody on the host can read, and with `secret`, which nobody but root can.
+
+    `offset` is where its words begin in the log, `busy` the title of another one that still runs."""
     found = state()
     if found.get("ActiveState") in ("active", "activating") and found.get("SubState") != "exited":
         return {"busy": found.get("Description", ""), "offset": _size()}
@@ -33,6 +43,10 @@ def start(title: str, argv: Sequence[str], environment: Mapping[str, str]) -> di
     _rotate()
     offset = _size()
     settings = [f"--setenv={name}={value}" for name, value in environment.items()]
+    if secret:
+        # systemd shows every user what --setenv gave a unit, and of a file its name.
+        _write_secret(secret_lines(secret))
+        settings.append(f"--property=EnvironmentFile={SECRET}")
     # systemd of RHEL 8 cannot append to a file by itself.
     words = ["/bin/sh", "-c", 'log=$1; shift; exec "$@" >>"$log" 2>&1', "vllm-driver-job", str(LOG), *argv]
     flags = ["--quiet", f"--unit={UNIT}", f"--description={title}", "--property=RemainAfterExit=yes", *settings]
@@ -70,6 +84,16 @@ def forget() -> None:
     """Drop what systemd remembers of the last command."""
     _run(["systemctl", "stop", UNIT])
     _run(["systemctl", "reset-failed", UNIT])
+    with contextlib.suppress(FileNotFoundError):
+        SECRET.unlink()
+
+
+def _write_secret(text: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        SECRET.unlink()
+    descriptor = os.open(SECRET, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        stream.write(text)
 
 
 def _rotate() -> None:

@@ -254,7 +254,7 @@ class Preparation:
                 index = self.options.torch_cpu_index
                 pip_download(self.target, self.wheels, ["--index-url", index, torch], f"fetching {torch} from {index}")
             except ToolError as second:
-                raise ToolError(f"{first}\n{second}\nMake {torch} known to pip (find-links or an index)") from second
+                raise ToolError(_no_torch(torch, index, first, second)) from None
 
     def adapted_torchvision(self, torch: str) -> str:
         """Put an adapted torchvision into the wheels and return its version."""
@@ -433,6 +433,16 @@ class Preparation:
         partial.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
         partial.replace(self.directory / MANIFEST)
         return manifest
+
+
+def _no_torch(torch: str, index: str, *errors: ToolError) -> str:
+    """What to do where torch for CPU is nowhere; pip says the same of every index, so it is told once."""
+    said = dict.fromkeys(str(error).splitlines()[-1] for error in errors)
+    return (
+        f"{torch} is neither where pip of this computer looks nor on {index}. Make it known to pip (PIP_FIND_LINKS names a "
+        "directory of wheels, PIP_EXTRA_INDEX_URL an index), or name an index that has it: "
+        f"-e wheelhouse_torch_cpu_index=https://…\nWhat pip said: {'; '.join(said)}"
+    )
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -29,8 +30,14 @@ def uv_binary() -> str:
     return found
 
 
+# pip warns so before it tries again (urllib3); of an index that never answers it says in the end that it lacks the version.
+_BROKEN = re.compile(r"after connection broken by '(.*)': ")
+
+
 def _last_words(text: str, lines: int = 12) -> str:
     told = [line.rstrip() for line in text.splitlines() if line.strip() and not line.startswith("WARNING:")]
+    broken = _BROKEN.findall(text)
+    told += [f"No connection: {broken[-1][:300]}"] if broken else []
     return "\n".join(told[-lines:])
 
 

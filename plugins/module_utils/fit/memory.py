@@ -36,6 +36,9 @@ _MOST_TENSOR = 64
 # Where the model has no greatest length of its own.
 _ENDLESS = 2**24
 
+# What stands in `unknown` where nothing was declared of the GPUs.
+UNDECLARED = "the memory of the GPU: declare gpu_name or gpu_memory_gib of the host"
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -114,7 +117,7 @@ def _fit(facts: ModelFacts, setting: Setting) -> Fit:
     if countable and left_most is not None:
         longest_most = _longest(facts, setting, left_most, cache_least)
     if not setting.memory:
-        unknown = (*unknown, "the memory of the GPU: declare gpu_name or gpu_memory_gib of the host")
+        unknown = (*unknown, UNDECLARED)
     return Fit(
         memory=setting.memory or None,
         budget=budget,

@@ -1,4 +1,4 @@
-"""Text for people that came from a file of anybody's."""
+"""Words for people and for addresses: text of anybody's file, passwords in URLs, IPv6."""
 
 from __future__ import annotations
 
@@ -19,3 +19,5 @@ def has_password(url: str) -> bool:
     (True, False)
     """
     return _PASSWORD.match(url) is not None
+
+

@@ -7,8 +7,11 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-# A picture anybody can reach stands in for the reader's own.
-PICTURE = "https://upload.wikimedia.org/wikipedia/commons/a/a9/Example.jpg"
+# A red square (endpoint.media.png(64, 64)) stands in for the reader's own picture: engines may fetch none (docs/sandbox.md).
+PICTURE = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAEAAAABACAIAAAAlC+aJAAAAeUlEQVR4nO3PQQkAMAzAwCqpfymTNR"
+    "F7HINABFzm7H7dcEEDWtCAFjSgBQ1oQQNa0IAWNKAFDWhBA1rQgBY0oAUNaEEDWtCAFjSgBQ1oQQNa0IAWNKAFDWhBA1rQgBY0oAUNaEEDWtCAFjSgBQ1oQQNa0IAWNKAFj13Kp0DxHeM4GQAAAABJRU5ErkJggg=="
+)
 QUESTION = "What is the capital of France?"
 
 
@@ -19,7 +22,7 @@ def request(service: Mapping[str, Any], question: str = QUESTION) -> tuple[str, 
     chat: list[dict[str, Any]] = [{"role": "user", "content": question}]
     if service["kind"] == "vision":
         picture = {"type": "image_url", "image_url": {"url": PICTURE}}
-        chat = [{"role": "user", "content": [picture, {"type": "text", "text": "What is in this picture?"}]}]
+        chat = [{"role": "user", "content": [picture, {"type": "text", "text": "Which colour is this picture?"}]}]
     bodies: dict[str, tuple[str, dict[str, Any]]] = {
         "embedding": ("/v1/embeddings", {"model": model, "input": ["How do I reset my password?"]}),
         "rerank": ("/v1/rerank", {"model": model, "query": question, "documents": documents}),
@@ -32,12 +35,14 @@ def request(service: Mapping[str, Any], question: str = QUESTION) -> tuple[str, 
     )
 
 
-def curl(service: Mapping[str, Any], url: str, question: str = QUESTION, *, keyed: bool = True) -> str:
+def curl(
+    service: Mapping[str, Any], url: str, question: str = QUESTION, *, keyed: bool = True, direct: bool = False
+) -> str:
     """A `curl` command to paste; the key comes from the reader's environment, never from here.
 
-    `url` is what comes before the path; `keyed`: whether a key must be sent.
+    `url` is what comes before the path; `keyed`: whether a key must be sent; `direct`: past the proxy of the environment.
     """
-    lines = []
+    lines = ["  --noproxy '*'"] if direct else []
     if keyed:
         lines.append('  -H "Authorization: Bearer $VLLM_API_KEY"')
     if service["kind"] == "transcription":

@@ -22,9 +22,10 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.address i
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import HOSTS, Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.proxy import check_proxy
 
 # The variables of a gateway host that the plan reads, beside all that begin with `gateway_`.
-GATEWAY_KEYS = ("vllm_endpoint_address", "ansible_host")
+GATEWAY_KEYS = ("vllm_endpoint_address", "ansible_host", "vllm_proxy", "vllm_no_proxy")
 GATEWAY_PREFIX = "gateway_"
 
 
@@ -83,6 +84,7 @@ def plan_gateway(
         _same(first, (name, declared), problems)
     for name, declared in gateways.items():
         _judge_source("vllm_endpoint_address", address_of(name, declared), name, problems)
+        check_proxy(declared, problems, name)
     if not keyed:
         problems.add(
             "vllm_api_key",
@@ -138,7 +140,8 @@ def reached(plan: Mapping[str, Any], service: Mapping[str, Any], address: str) -
     gateway = plan["gateway"]
     if gateway is not None:
         return url(gateway), not gateway["settings"]["open"]
-    return f"http://{with_port(address, service['port'])}", service["prove"]["key"]
+    # RFC 6874: what names an interface is escaped in a URL.
+    return f"http://{with_port(address.replace('%', '%25'), service['port'])}", service["prove"]["key"]
 
 
 def _models(

@@ -14,6 +14,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.gpu import settings
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.settings import Setting, unusable
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import whole
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import HOSTS, Problems, did_you_mean
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.proxy import check_proxy
 from ansible_collections.baremetal.vllm.plugins.module_utils.rocm import request as rocm
 from ansible_collections.baremetal.vllm.plugins.module_utils.rocm.model import Wanted as Rocm
 
@@ -34,6 +35,9 @@ HOST_KEYS = (
     "vllm_endpoint_sources",
     "vllm_engine_destinations",
     "ansible_host",
+    "vllm_proxy",
+    "vllm_no_proxy",
+    "vllm_engine_environment",
     *settings_read.KEYS,
     *rocm.KEYS,
     *engine.KEYS,
@@ -98,6 +102,7 @@ def read_host(name: str, declared: Mapping[str, Any], problems: Problems) -> Hos
     acceptance = declared.get("vllm_acceptance", "optional")
     if acceptance not in ACCEPTANCE:
         wrong.add(f"{HOSTS}.vllm_acceptance", f"{acceptance!r} is not known", did_you_mean(str(acceptance), ACCEPTANCE))
+    check_proxy(declared, wrong)
     host = None
     if not wrong.problems and gpu_count is not None:
         # What is wrong from here on leaves the host's models to be checked all the same.

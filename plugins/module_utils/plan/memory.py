@@ -8,7 +8,7 @@ from typing import Any
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model import Release
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import ModelFacts
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.gpus import Gpu
-from ansible_collections.baremetal.vllm.plugins.module_utils.fit.memory import Fit, fit
+from ansible_collections.baremetal.vllm.plugins.module_utils.fit.memory import UNDECLARED, Fit, fit
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.model_rules import check_model
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.support import check_support
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.verdict import check_fit
@@ -76,7 +76,9 @@ class Memory:
         if host.accelerator != "cpu":
             name = gpu.name if gpu else "its GPU"
             check_fit(at, args, facts, found, name, self._problems, host.name, env)
-        return _told(gpu.memory if gpu else None, found, list(found.unknown))
+        # A host without GPUs has none to declare.
+        unknown = [what for what in found.unknown if what != UNDECLARED or host.accelerator != "cpu"]
+        return _told(gpu.memory if gpu else None, found, unknown)
 
     def facts(self, entry: Entry) -> ModelFacts | None:
         """What is known of the entry's model."""

@@ -2,7 +2,7 @@
 
 The interface is that of huggingface.co, as HfApi.model_info of huggingface_hub asks it (`GET /api/models/ORG/NAME?blobs=true`, or
 `…/revision/REVISION`) and hf_hub_url names files (`GET /ORG/NAME/resolve/COMMIT/FILE`); mirrors have the same.
-Proxies are taken from the environment (https_proxy, no_proxy); a request ends after a bounded time.
+Proxies are taken from the environment (https_proxy, no_proxy), where `vllm_proxy` is put; a request ends after a bounded time.
 """
 
 from __future__ import annotations
@@ -151,8 +151,8 @@ class Hub:
     def _unreachable(self, model: str, detail: str) -> HubFailure:
         return HubFailure(
             "network",
-            f"{self._where(model)} cannot be reached ({detail[:160]}): check network and proxy (https_proxy), or name a "
-            "mirror with HF_ENDPOINT or model_weights_endpoint",
+            f"{self._where(model)} cannot be reached ({detail[:160]}): check network and proxy (vllm_proxy, or https_proxy of "
+            "your shell), or name a mirror with HF_ENDPOINT or model_weights_endpoint",
         )
 
     def _where(self, model: str) -> str:

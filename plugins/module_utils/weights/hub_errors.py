@@ -69,7 +69,7 @@ def explain(error: BaseException, repo: str, revision: str, endpoint: str, has_t
         detail = next((str(one).strip().splitlines()[0] for one in reversed(errors) if str(one).strip()), "no answer")
         return HubError(
             "network",
-            f"{where}: cannot be reached or breaks off ({detail[:160]}); check network and proxy, set "
+            f"{where}: cannot be reached or breaks off ({detail[:160]}); check network and proxy (vllm_proxy), set "
             "model_weights_endpoint to a mirror, or model_weights_offline and bring the files",
         )
     first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

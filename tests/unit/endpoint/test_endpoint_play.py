@@ -27,6 +27,7 @@ PLAY = """
       baremetal.vllm.report:
         path: "{{ report_path }}"
         digest: abc
+        plan: "{{ report_plan | default(omit) }}"
       run_once: true
       register: told
 
@@ -89,9 +90,14 @@ def play(tmp_path: Path) -> Any:
 
 def test_fleet_with_a_failure_and_an_unreachable_host(play: Any, tmp_path: Path) -> None:
     with StandInVllm("chat") as good, StandInVllm("embedding", "embedding_reversed") as bad:
+        planned = {"good": {"services": [service(good)]}, "bad": {"services": [service(bad)]}, "gone": {"services": []}}
         ended = play(
             {
-                "good": {"endpoint_check_services": [service(good)]},
+                "good": {
+                    "endpoint_check_services": [service(good)],
+                    "vllm_endpoint_address": "127.0.0.9",
+                    "report_plan": {"gateway": None, "hosts": planned},
+                },
                 "bad": {"endpoint_check_services": [service(bad)]},
                 "gone": {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1},
             },
@@ -100,6 +106,10 @@ def test_fleet_with_a_failure_and_an_unreachable_host(play: Any, tmp_path: Path)
     output = ended.stdout
     assert KEY not in output + ended.stderr
     assert rows(output) == {"good": "passed", "bad": "FAILED", "gone": "not reached"}
+    # Only what was proved is there to be asked.
+    assert [line for line in output.splitlines() if line.startswith("curl")] == [
+        f"curl http://127.0.0.9:{good.port}/v1/chat/completions \\"
+    ]
     reported = json.loads((tmp_path / "made" / "report.json").read_text())
     assert (reported["endpoints"], reported["passed"], reported["plan_digest"]) == (2, 1, "abc")
     assert reported["hosts_without_results"] == {"gone": "not reached"}

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import tarfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine import bundle, lock, prepare, wheels
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine import bundle, lock, prepare, tools, wheels
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.prepare import Options, Preparation
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.sources import Target, indexes_for, request
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.tools import ToolError
@@ -109,6 +110,45 @@ def test_a_wheelhouse_is_whole_and_its_lock_names_each_file_once(tmp_path: Path,
     assert list(prepare.find(house, "0.32.0", "cuda", "x86_64")) == [str(house)]
     assert prepare.find(house.parent, "0.32.0", "cpu", "x86_64") == {}
     assert prepare.find(house.parent, "0.31.0", "cuda", "x86_64") == {}
+
+
+OWN = "ERROR: No matching distribution found for torch==2.13.0+cpu"
+CUT = (
+    "WARNING: Retrying (Retry(total=0)) after connection broken by 'NameResolutionError(\"no host 'x'\")': /whl/cpu/torch/\n"
+    f"ERROR: Could not find a version\n{OWN}"
+)
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        (OWN, f"What pip said: {OWN}"),
+        (CUT, f"What pip said: {OWN}; No connection: NameResolutionError(\"no host 'x'\")"),
+    ],
+)
+def test_torch_that_is_nowhere_is_told_once_and_after_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, second: str, said: str
+) -> None:
+    words = iter((OWN, second))
+
+    def pip(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        if "--version" in command:
+            return subprocess.CompletedProcess(command, 0, "", "")
+        return subprocess.CompletedProcess(command, 1, "", next(words))
+
+    monkeypatch.setattr(tools.subprocess, "run", pip)
+    house = Preparation(CUDA, tmp_path, Options(torch_cpu_index="https://index.example/cpu"), print)
+    with pytest.raises(ToolError) as told:
+        house.fetch_torch("torch==2.13.0+cpu")
+    text = str(told.value)
+    assert text.startswith(
+        "torch==2.13.0+cpu is neither where pip of this computer looks nor on https://index.example/cpu."
+    )
+    assert text.index("PIP_FIND_LINKS") < text.index("What pip said")
+    assert text.endswith(said)
+    # Ansible prints causes as well.
+    assert told.value.__suppress_context__
+    assert told.value.__cause__ is None
 
 
 def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path, shelf: Shelf) -> None:

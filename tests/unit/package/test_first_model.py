@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[3]
 TOOLS = Path(sys.executable).parent
 PAGES = ("README.md", "docs/first-model.md")
 KEY = "0123456789abcdef0123456789abcdef0123456789abcdef"
+HUSH = "hush-in-the-proxy"
 REAL = "gpu1.corp.internal"
 
 
@@ -63,12 +64,19 @@ def test_the_inventory_is_planned_as_it_is_with_a_word_about_its_key() -> None:
 
 
 def test_three_lines_and_a_key_make_a_plan_without_a_warning(mine: Path, tmp_path: Path) -> None:
+    """With all further lines of the page as well, and a password in the proxy's address."""
     told = tmp_path / "plan.json"
+    first, *further = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "first-model.md").read_text(), re.DOTALL)
+    assert first
+    more = "".join(further).replace("http://", f"http://ops:{HUSH}@")
+    assert HUSH in more
+    (mine / "group_vars" / "all" / "more.yml").write_text(more)
     code, text = plan(mine, "-vvv", "-e", f"vllm_plan_json={told}")
     assert code == 0, text
     assert f"{REAL} qwen2.5-7b-instruct chat 0" in text
     assert "[WARNING]" not in text
     assert KEY not in text + told.read_text()
+    assert HUSH not in text + told.read_text()
     (service,) = json.loads(told.read_text())["plan"]["hosts"][REAL]["services"]
     assert (service["port"], service["kind"], service["prove"]["key"]) == (8000, "chat", True)
 
@@ -128,6 +136,14 @@ def test_every_command_names_a_playbook_an_inventory_and_variables_that_exist() 
                 assert word in ("--diff", "--check", "--limit", "--ask-vault-pass", "--ask-become-pass"), (page, words)
 
 
+def test_every_variable_that_the_pages_name_exists() -> None:
+    text = "".join((ROOT / page).read_text() for page in PAGES)
+    names = set(re.findall(r"`((?:vllm|wheelhouse|nvidia_driver|model_weights|gpu|retire)_[a-z_]+)\b", text))
+    roles = {path.name for path in (ROOT / "roles").iterdir()}
+    assert len(names) > 15
+    assert names - roles - known_variables() == set()
+
+
 def test_the_first_model_takes_at_most_six_commands_and_the_page_leads_on() -> None:
     page = (ROOT / "docs" / "first-model.md").read_text()
     block = page.partition("```sh\n")[2].partition("```")[0]
@@ -157,7 +173,7 @@ def test_the_lines_of_the_page_are_lines_of_the_inventory() -> None:
 def test_the_key_of_the_page_reaches_curl_and_no_command_line(mine: Path, tmp_path: Path) -> None:
     """The page's own two commands, with a curl that shows what it was given."""
     page = (ROOT / "docs" / "first-model.md").read_text()
-    block = page.partition("Then ask it")[2].partition("```sh\n")[2].partition("```")[0]
+    block = page.partition("Here with the key")[2].partition("```sh\n")[2].partition("```")[0]
     curl = tmp_path / "bin" / "curl"
     curl.parent.mkdir()
     curl.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/words\ncat > {tmp_path}/stdin\n')

@@ -90,3 +90,13 @@ def test_the_same_mistake_on_many_hosts_is_told_once(fleet: Any) -> None:
     told = fleet.told({"m": fleet.chat}, hosts)
     assert len(told) == 1
     assert told[0].startswith("h0, h1, h2 and 997 more.gpu_name: ")
+
+
+def test_only_hosts_with_gpus_are_asked_to_declare_them(fleet: Any, facts: ModelFacts) -> None:
+    entry = {**fleet.chat, "args": {"max-model-len": 1024}}
+    hosts = {"g": fleet.gpu_host, "c": {"vllm_accelerator": "cpu", "vllm_version": "0.33.0"}}
+    outcome = fleet.plan(
+        {"m": {**entry, "hosts": "g"}, "n": {**entry, "hosts": "c"}}, hosts, facts={"m": facts, "n": facts}
+    )
+    said = {host: planned["services"][0]["memory"]["unknown"] for host, planned in outcome.plan["hosts"].items()}
+    assert {host: "declare gpu_name" in " ".join(unknown) for host, unknown in said.items()} == {"g": True, "c": False}

@@ -1,0 +1,1 @@
+"""What a host, or the control node, does with other programs: package managers, proxies."""
