@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hypothesis import settings
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 # Over whatever holds already: with CI set, hypothesis draws the same examples each time.
 settings.register_profile("untimed", settings(deadline=None))

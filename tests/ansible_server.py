@@ -3,8 +3,8 @@
 It is `ansible-playbook` itself, its console script's own `main()`, in a process of its own with its own environment, directory
 and output; what is saved is reading half a million lines of Python anew, two thirds of what a short play costs.
 
-One JSON document a line: `{"words", "cwd", "env", "input", "stdout", "stderr", "timeout"}`, the last but one paths of files; answered with the
-exit status.
+One JSON document a line: `words`, the program and its arguments; `env`, all of its environment; `cwd`; `input`, `stdout` and `stderr`,
+paths of files; `timeout`, seconds, 0 for none. It is answered with the exit status, negative where a signal ended the run.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 COLLECTION = "ansible_collections.baremetal.vllm"
-ACTIONS = Path(__file__).resolve().parents[2] / "plugins" / "action"
+ACTIONS = Path(__file__).resolve().parents[1] / "plugins" / "action"
 
 
 def warm() -> None:
