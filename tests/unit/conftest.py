@@ -8,7 +8,8 @@ from pathlib import Path
 from hypothesis import settings
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from thoroughness import examples
 
 # Over whatever holds already: with CI set, hypothesis draws the same examples each time.
-settings.register_profile("untimed", settings(deadline=None))
+settings.register_profile("untimed", settings(deadline=None, max_examples=examples(100)))
 settings.load_profile("untimed")
