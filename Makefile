@@ -11,6 +11,7 @@ FAILED := .failed-tests
 READY := $(VENV)/ready-$(shell sha256sum pyproject.toml | cut -c1-12)
 LAB_TOOLS := systemd-nspawn mmdebstrap nft ip ssh ssh-keygen
 LAB_PACKAGES := systemd-container mmdebstrap nftables iproute2 openssh-client
+SCENARIOS := $(filter-out default,$(sort $(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml))))
 PLAYBOOK := $(BIN)/ansible-playbook -i inventories/lab
 export PATH := $(BIN):$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
@@ -55,7 +56,8 @@ demo: lab ## A lab with a real chat and a real embedding model, deployed and pro
 
 test: check molecule ## Everything: lint, unit tests and all molecule scenarios in the lab
 
-check: lint unit ## Lint and unit tests alone
+check: venv ## Lint and unit tests alone, beside each other
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target unit lint
 
 lint: venv
 	@ruff format --check . && ruff check .
@@ -67,15 +69,28 @@ unit: venv
 	@# One more than the cores that are asked for: some tests wait.
 	@pytest --numprocesses 3 --dist worksteal
 
-exhaustive: venv ## Thousands of drawn hosts through the driver's role, minutes long; how many: HISTORIES=5000
+exhaustive: venv ## Every property with all its examples, thousands of drawn hosts through the driver's role: HISTORIES=5000
+	@EXHAUSTIVE=1 pytest --numprocesses 3 --dist worksteal
 	@HISTORIES=$${HISTORIES:-5000} pytest tests/unit/driver/test_driver_converge.py -k 'ends_well or absent' --numprocesses 2
 
 molecule: venv system
 	@# A run that was cut off may have left word of a lab that is no more.
 	@molecule reset --all >/dev/null 2>&1 || true
 	@rm -f $(FAILED)
+	@# The lab is one, and each scenario has its machines there to itself: two at a time, the words of each when it has ended.
+	@molecule converge --scenario-name default || touch $(FAILED)
+	@# In a line of its own: make runs this one even where it is only asked what it would do (-n).
+	@test -e $(FAILED) || $(MAKE) --no-print-directory --jobs 2 --output-sync=target $(SCENARIOS:%=scenario-%) 3>&1 || touch $(FAILED)
+	@molecule destroy --scenario-name default || touch $(FAILED)
 	@# What failed comes last, where it is looked for.
-	@molecule test --all || { test ! -e $(FAILED) || grep -A2 -E '^(FAILED|ERROR|\[ERROR\])' $(FAILED) | cut -c1-250 | tail -n 20; exit 1; }
+	@test ! -e $(FAILED) || { grep -A2 -E '^(FAILED|ERROR|\[ERROR\])' $(FAILED) | cut -c1-250 | tail -n 20; exit 1; }
+
+# In a folder of its own: under `molecule test --all --workers 2` they would share one, and overwrite each other's files
+# (https://github.com/ansible/molecule/issues/4666).
+scenario-%:
+	@{ echo "$$(date +%T) $* begins" >&3; } 2>/dev/null || true
+	@rm -rf .ansible/molecule/$*
+	@MOLECULE_EPHEMERAL_DIRECTORY=$(CURDIR)/.ansible/molecule/$* molecule test --scenario-name $* --no-shared-state --destroy never
 
 bench: demo ## Ratios: nothing to do against the floor, 1 and 8 models, deployment against bare commands
 	@$(BIN)/python tools/bench.py

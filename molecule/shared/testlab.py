@@ -23,11 +23,14 @@ from typing import Any
 import testinfra
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+from ansible_runs import environment, run
+
 STATE = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "baremetal-vllm" / "lab"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "baremetal-vllm"
 KEY = "lab-key-no-secret"
-# Where site.yml and verify.yml write what they proved, when a test runs them.
-REPORT = STATE / "test-report.json"
+# Where site.yml and verify.yml write what they proved, when a test runs them; scenarios run side by side.
+REPORT = STATE / f"test-report-{os.environ.get('MOLECULE_SCENARIO_NAME', 'lab')}.json"
 STANDIN_RELEASE = "9.9.9"
 
 
@@ -50,19 +53,6 @@ class Run:
         return sum(counts["changed"] for counts in self.recap.values())
 
 
-def environment(**more: str) -> dict[str, str]:
-    """The environment that `make` gives Ansible: the checkout's own configuration and collection."""
-    own = {
-        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-        "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".ansible" / "collections"),
-    }
-    # molecule tells the Ansible it runs (and so this one) to print in colour, and where its own scenario lies.
-    kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "MOLECULE_", "PY_COLORS"))
-    }
-    return {**kept, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", **own, **more}
-
-
 def command(name: str, *arguments: str, inventories: Sequence[Path] = (), **variables: Any) -> list[str]:
     """The ansible-playbook of a playbook of the collection on the lab's inventory and, after it, on others."""
     words = ["ansible-playbook", f"baremetal.vllm.{name}"]
@@ -73,17 +63,21 @@ def command(name: str, *arguments: str, inventories: Sequence[Path] = (), **vari
     return [*words, *arguments, "-e", json.dumps({**ours, **variables})]
 
 
+def ansible(*words: str, quiet: bool = False) -> Run:
+    """Run one of Ansible's programs to its end."""
+    started = time.monotonic()
+    done = run(*words, timeout=0)
+    ended = Run(done.returncode, done.stdout + done.stderr, time.monotonic() - started)
+    if not quiet:
+        print(ended.text)
+    return ended
+
+
 def playbook(
     name: str, *arguments: str, quiet: bool = False, inventories: Sequence[Path] = (), **variables: Any
 ) -> Run:
     """Run a playbook of the collection on the lab; keyword arguments are extra variables."""
-    words = command(name, *arguments, inventories=inventories, **variables)
-    started = time.monotonic()
-    done = subprocess.run(words, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
-    run = Run(done.returncode, done.stdout + done.stderr, time.monotonic() - started)
-    if not quiet:
-        print(run.text)
-    return run
+    return ansible(*command(name, *arguments, inventories=inventories, **variables), quiet=quiet)
 
 
 class Playing:

@@ -65,11 +65,8 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.urls import open_url
 from ansible_collections.baremetal.vllm.plugins.module_utils.driver.key import fingerprints
-<<<<<<< HEAD
-from ansible_collections.baremetal.vllm.plugins.module_utils.service import folders
-=======
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
->>>>>>> first
+from ansible_collections.baremetal.vllm.plugins.module_utils.service import folders
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.hostfile import HostFile
 
 
@@ -153,12 +150,9 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-<<<<<<< HEAD
     # Package lists are for everybody, whatever umask sudo has handed on.
     os.umask(0o022)
-=======
     proxy.enter(module)
->>>>>>> first
     try:
         converge(module)
     except OSError as error:

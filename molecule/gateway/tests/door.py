@@ -13,7 +13,7 @@ from typing import Any
 
 from testlab import KEY, ROOT, STANDIN_RELEASE, Run, address, host, playbook
 
-GATEWAYS = ("lab7", "lab8")
+GATEWAYS = ("lab47", "lab48")
 PORT = 8080
 TEAM, NEXT, LIMITED, NARROW, ADAPTER = (
     "sk-team-0123456789ab",
@@ -27,12 +27,12 @@ STANDIN = {"model": "/srv/stand-in"}
 # Both engines of "chatty" and one of each other kind; the gateways' machines carry them as well.
 MODELS: dict[str, dict[str, Any]] = {
     "chatty": {
-        **STANDIN, "kind": "chat", "hosts": "lab7,lab8", "port": 8101, "aliases": ["gpt-4o-mini", "Qwen/Qwen2.5:é"],
+        **STANDIN, "kind": "chat", "hosts": "lab47,lab48", "port": 8101, "aliases": ["gpt-4o-mini", "Qwen/Qwen2.5:é"],
         "adapters": {"legal": STANDIN, "medical": STANDIN},
     },
-    "embedder": {**STANDIN, "kind": "embedding", "hosts": "lab8", "port": 8102},
-    "scribe": {**STANDIN, "kind": "transcription", "hosts": "lab7", "port": 8103},
-    "nobody": {**STANDIN, "kind": "chat", "hosts": "lab7", "port": 8104},
+    "embedder": {**STANDIN, "kind": "embedding", "hosts": "lab48", "port": 8102},
+    "scribe": {**STANDIN, "kind": "transcription", "hosts": "lab47", "port": 8103},
+    "nobody": {**STANDIN, "kind": "chat", "hosts": "lab47", "port": 8104},
 }  # fmt: skip
 KEYS: dict[str, Any] = {
     "team": TEAM,
@@ -40,7 +40,7 @@ KEYS: dict[str, Any] = {
     "narrow": {"keys": [NARROW], "models": ["embedder"]},
     "lawyers": {"keys": [ADAPTER], "models": ["legal"]},
 }
-STARTED = {"lab7": ("chatty", "scribe"), "lab8": ("chatty", "embedder")}
+STARTED = {"lab47": ("chatty", "scribe"), "lab48": ("chatty", "embedder")}
 
 
 def gateway(*arguments: str, **variables: Any) -> Run:

@@ -100,7 +100,7 @@ def test_forms_route(where: str, size: int) -> None:
     media = "multipart/form-data; boundary=b"
     answer = ask(where, "/v1/audio/transcriptions", form("scribe", size), media=media)
     assert answer.status in (200, 400), "it reached the engine, which reads real sound only"
-    assert any("/v1/audio/transcriptions model=" in line for line in received("lab7", "engine-scribe", "-10s"))
+    assert any("/v1/audio/transcriptions model=" in line for line in received("lab47", "engine-scribe", "-10s"))
     assert ask(where, "/v1/audio/transcriptions", form("nix", size), media=media).code == "model_not_found"
 
 
@@ -131,7 +131,7 @@ def test_other_paths_are_closed_and_no_engine_hears_of_them(where: str, path: st
 
 
 def test_no_engine_has_heard_of_a_closed_path(where: str) -> None:
-    heard = {line.split()[1] for name in ("lab7", "lab8") for line in received(name, "engine-chatty")}
+    heard = {line.split()[1] for name in ("lab47", "lab48") for line in received(name, "engine-chatty")}
     assert heard <= {"/health", CHAT}
 
 
@@ -237,14 +237,14 @@ def test_the_gateway_tells_of_itself_and_of_no_secret(where: str) -> None:
     target = host(where)
     metrics = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8405/metrics').read().decode())"
     text = target.check_output("python3 -c %s", metrics)
-    assert 'haproxy_server_status{proxy="model.chatty",server="lab8",state="UP"} 1' in text
+    assert 'haproxy_server_status{proxy="model.chatty",server="lab48",state="UP"} 1' in text
     since = time.time()
     assert [chat(where).status for _ in range(6)] == [200] * 6
     ask(where, "/" + "%22x" * 4000)
     log = target.check_output("journalctl -q -o cat -u haproxy-vllm --since=@%s", str(int(since)))
     lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
     served = [line for line in lines if line["status"] == "200" and line["model"] == "chatty"]
-    assert {line["server"] for line in served} <= {"lab7", "lab8"}
+    assert {line["server"] for line in served} <= {"lab47", "lab48"}
     assert served[-1]["key"] == "team"
     for secret in (TEAM, LIMITED, KEY, "hello"):
         assert secret not in log
@@ -273,7 +273,7 @@ def test_five_hundred_hostile_requests_at_each_gateway_reach_no_engine(tmp_path:
     for fuzzer in running:
         said, _ = fuzzer.communicate()
         assert fuzzer.returncode == 0, said
-    lines = [line.split() for name in ("lab7", "lab8") for line in received(name, "engine-chatty", since)]
+    lines = [line.split() for name in ("lab47", "lab48") for line in received(name, "engine-chatty", since)]
     assert {path for _, path, *_ in lines} <= {CHAT, "/health"}
     assert {model for _, path, model, *_ in lines if path == CHAT} == {"model=chatty"}
     for where in GATEWAYS:

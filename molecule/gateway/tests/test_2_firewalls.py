@@ -1,20 +1,19 @@
-"""The hosts' own firewalls, the real ones: ufw on lab7, firewalld on lab8. What they hold closed is opened, and closed again."""
+"""The hosts' own firewalls, the real ones: ufw on lab47, firewalld on lab48. What they hold closed is opened, and closed again."""
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 
 import pytest
 from door import GATEWAYS, PORT, chat, gateway
-from testlab import ROOT, Run, address, command, environment, host
+from testlab import ROOT, Run, address, ansible, command, host
 
 # How each is put on, with the lab's own way in kept open, and off again.
 ON = {
-    "lab7": "apt-get install -qq --no-install-recommends ufw iptables >/dev/null && ufw allow 22/tcp && ufw --force enable",
-    "lab8": "apt-get install -qq --no-install-recommends firewalld >/dev/null && systemctl start firewalld && firewall-cmd --state",
+    "lab47": "apt-get install -qq --no-install-recommends ufw iptables >/dev/null && ufw allow 22/tcp && ufw --force enable",
+    "lab48": "apt-get install -qq --no-install-recommends firewalld >/dev/null && systemctl start firewalld && firewall-cmd --state",
 }
-OFF = {"lab7": "ufw --force disable", "lab8": "systemctl disable --now firewalld"}
+OFF = {"lab47": "ufw --force disable", "lab48": "systemctl disable --now firewalld"}
 ENGINE = 8101
 
 
@@ -38,8 +37,7 @@ def engines(rules: dict[str, list[object]] | None) -> Run:
     inventory = ROOT / "molecule" / "gateway" / "inventory"
     words = command("gateway", inventories=[inventory], endpoint_firewall_rules=rules)
     words[1] = str(ROOT / "molecule" / "gateway" / "firewall.yml")
-    done = subprocess.run(words, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
-    return Run(done.returncode, done.stdout + done.stderr, 0)
+    return ansible(*words)
 
 
 def test_the_door_that_they_hold_closed_is_opened_to_everybody_once() -> None:

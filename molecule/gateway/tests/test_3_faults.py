@@ -20,7 +20,7 @@ def test_of_two_replicas_one_dies_and_new_requests_go_on(where: str) -> None:
     streams = at_once(10, lambda: stream(where, 60))
     time.sleep(1)
     # What reaches an engine while its kernel still takes it to pieces is in flight on it.
-    host("lab8").check_output(
+    host("lab48").check_output(
         "pid=$(systemctl show -P MainPID engine-chatty); kill -9 $pid; while test -e /proc/$pid; do sleep 0.01; done"
     )
     try:
@@ -30,7 +30,7 @@ def test_of_two_replicas_one_dies_and_new_requests_go_on(where: str) -> None:
         assert done.count(60) >= 3, "those of the other replica go on"
         assert all(count in (60, -1) for count in done)
     finally:
-        start_engine("lab8", "chatty")
+        start_engine("lab48", "chatty")
 
 
 def test_one_connection_is_kept_for_each_engine_and_not_for_long(where: str) -> None:

@@ -18,11 +18,11 @@ from testlab import ROOT, STATE, Playing, Run
 
 INVENTORY = ROOT / "molecule" / "rollout" / "inventory"
 # Tests of different fleets run side by side, each in a process of its own (verify.yml).
-FLEET = os.environ.get("ROLLOUT_FLEET", "a")
+FLEET = os.environ.get("ROLLOUT_FLEET", "d")
 HOSTS, GATEWAY = {
-    "a": (("lab1", "lab2", "lab3"), "lab7"),
     "b": (("lab21", "lab22", "lab23"), "lab24"),
     "c": (("lab31", "lab32", "lab33"), "lab34"),
+    "d": (("lab41", "lab42", "lab43"), "lab44"),
 }[FLEET]
 FIRST, SECOND, THIRD = HOSTS
 PORT = 8080

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "shared"))
-from testlab import KEY, STANDIN_RELEASE, STATE, address, ask, environment, host, install_standin, show, wait_until
+from testlab import KEY, STANDIN_RELEASE, STATE, address, ansible, ask, host, install_standin, show, wait_until
 
 # Beside the fleet: what is restarted here must not be what other tests count on.
-HOST, GATEWAY, STRANGER = "lab9", "lab1", "lab2"
+HOST, GATEWAY, STRANGER = "lab9", "lab41", "lab42"
 PORT = {"m": 8790, "other": 8791}
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 4}
 INTERVAL, TIMEOUT, FAILURES = 2, 6, 2
@@ -45,10 +45,9 @@ def play(*arguments: str, **variables: Any) -> str:
     command = ["ansible-playbook", "-i", f"{HOST},", "--ssh-common-args", f"-F {STATE / 'ssh' / 'config'}", str(path)]
     fast = {"canary_interval": INTERVAL, "canary_timeout": TIMEOUT, "canary_failures": FAILURES}
     command += ["-e", json.dumps({"ansible_user": "root", **fast, **variables}), *arguments]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
-    print(done.stdout, done.stderr)
-    assert done.returncode == 0, done.stdout[-3000:]
-    return done.stdout
+    done = ansible(*command)
+    assert done.rc == 0, done.text[-3000:]
+    return done.text
 
 
 def changed(text: str) -> int:

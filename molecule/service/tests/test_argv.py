@@ -6,7 +6,8 @@ import random
 from typing import Any
 
 import pytest
-from testlab import STANDIN_RELEASE, argv, host, install_standin, playbook, show
+from service_lab import NAME, playbook
+from testlab import STANDIN_RELEASE, argv, host, install_standin, show
 
 NASTY = [
     "",
@@ -43,7 +44,7 @@ def words() -> list[str]:
     return NASTY + ["".join(dice.choices(alphabet, k=dice.randint(1, 30))) for _ in range(300)]
 
 
-@pytest.mark.parametrize("name", ["lab3"])
+@pytest.mark.parametrize("name", [NAME])
 def test_every_word_reaches_the_process_as_written(name: str) -> None:
     install_standin(name)
     given = words()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from testlab import STANDIN_RELEASE, Run, host, install_standin, playbook, show
+from service_lab import NAME, playbook
+from testlab import STANDIN_RELEASE, Run, host, install_standin, show
 
-NAME = "lab3"
 UNIT = "vllm-seen.service"
 OTHER = "vllm-neighbour.service"
 DRIVER = "/proc/driver/nvidia/gpus"

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from testlab import KEY, STANDIN_RELEASE, Run, argv, host, install_standin, playbook, show
+from service_lab import NAME, OTHER, playbook
+from testlab import KEY, STANDIN_RELEASE, Run, argv, host, install_standin, show
 
-NAME = "lab3"
 UNIT = "vllm-plain.service"
 PLAIN: dict[str, Any] = {
     "model": "/srv/stand-in", "kind": "chat", "hosts": NAME, "port": 8764, "args": {"max-model-len": "16k"},
@@ -76,11 +76,11 @@ def test_a_model_is_started_then_unchanged_then_restarted_by_name_then_moved_the
 
     other = {**CHANGED, "port": 8765}
     assert changes(told({"plain": other}, path)) == {"plain": ("moved", "port 8764 → 8765")}
-    said = told({"plain": {**CHANGED, "hosts": "lab2"}}, path, "--limit", f"{NAME},lab2")
-    assert changes(said) == {"plain": ("moved", "to lab2")}
+    said = told({"plain": {**CHANGED, "hosts": OTHER}}, path, "--limit", f"{NAME},{OTHER}")
+    assert changes(said) == {"plain": ("moved", f"to {OTHER}")}
     elsewhere = json.loads(path.read_text())["differences"]["hosts"]
     assert elsewhere["lab1"] == {"status": "not asked"}
-    assert {m["model"]: (m["change"], m["came_from"]) for m in elsewhere["lab2"]["models"]}["plain"] == ("moved", NAME)
+    assert {m["model"]: (m["change"], m["came_from"]) for m in elsewhere[OTHER]["models"]}["plain"] == ("moved", NAME)
 
     assert changes(told({}, path)) == {"plain": ("removed", "no longer planned")}
     agrees({}, "remove (no longer planned)")

@@ -7,9 +7,9 @@ import socket
 from typing import Any
 
 import pytest
-from testlab import REPORT, STANDIN_RELEASE, Run, address, ask, host, install_standin, playbook, show, wait_until
+from service_lab import NAME, OTHER, playbook
+from testlab import REPORT, STANDIN_RELEASE, Run, address, ask, host, install_standin, show, wait_until
 
-NAME, OTHER = "lab3", "lab1"
 UNIT = "vllm-kept.service"
 PORT, SECOND = 8700, 8701
 

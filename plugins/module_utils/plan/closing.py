@@ -7,8 +7,9 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined] # typeshed knows proxy_bypass, which on macOS asks the system
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.address import is_loopback
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.clients import curl
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.gateway import is_loopback, reached
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.gateway import reached
 
 # Kinds that a command is shown of; a page of the plan has one for every model.
 SHOWN = 3

@@ -13,6 +13,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model imp
 from ansible_collections.baremetal.vllm.tools.catalogue import store
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from thoroughness import examples
 
 RELEASES = ("0.9.2", "0.10.0", "0.10.0.post1", "0.10.1", "0.11.0")
 WORDS = st.sampled_from(["alpha", "beta-gamma", "delta"])
@@ -58,7 +59,7 @@ def forget() -> None:
     load.release.cache_clear()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(facts=CATALOGUES)
 def test_what_is_written_is_read_back(file: Path, facts: dict[str, Any]) -> None:
     store.write(facts, file)
@@ -66,7 +67,7 @@ def test_what_is_written_is_read_back(file: Path, facts: dict[str, Any]) -> None
     assert list(store.read(file)) == [name for name in RELEASES if name in facts]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(facts=CATALOGUES)
 def test_the_collection_reads_of_each_release_what_was_written_for_it(file: Path, facts: dict[str, Any]) -> None:
     store.write(facts, file)

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from simulated_host import FABRIC, IMEX, PERSISTENCE, STRICT, Disk, Host, part
 from simulated_hosts import A100, B200, GB200, H100, SYSTEMS, V100, bare, full, kept, with_driver
 from simulated_role import LOST, Run
+from thoroughness import examples
 
 # Nothing is fetched over the network in a test, a key neither.
 MIRROR = {
@@ -25,7 +26,7 @@ MIRROR = {
     "nvidia_driver_mirror_key": str(Path(__file__).parent / "data" / "keys" / "ed25519.asc"),
 }
 # How many histories are drawn: `make exhaustive` draws thousands.
-HISTORIES = int(os.environ.get("HISTORIES") or 150)
+HISTORIES = int(os.environ.get("HISTORIES") or examples(150))
 OLD, FIRST = "570.195.03", "580.95.05"
 # The newest of the branch 580 in each recorded list.
 LAST = {"debian 12": "580.126.20", "ubuntu 24.04": "580.159.04", "rocky 9": "580.178.04"}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import ansible_runs
 import pytest
 from standin_vllm import KEY, MODEL, StandInVllm
 
@@ -74,16 +74,8 @@ def play(tmp_path: Path) -> Any:
             "report_path": str(tmp_path / "made" / "report.json"),
         }
         (tmp_path / "inventory.json").write_text(json.dumps({"all": {"vars": shared, "hosts": hosts}}))
-        program = Path(sys.executable).with_name("ansible-playbook")
-        return subprocess.run(
-            [program, "-i", tmp_path / "inventory.json", tmp_path / "play.yml", *options],
-            cwd=tmp_path,
-            env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_LOCAL_TEMP": str(tmp_path), "ANSIBLE_TIMEOUT": "3"},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        inventory, playbook = tmp_path / "inventory.json", tmp_path / "play.yml"
+        return ansible_runs.run("ansible-playbook", "-i", inventory, playbook, *options, cwd=tmp_path)
 
     return run
 

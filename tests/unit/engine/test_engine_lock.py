@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 HASH = "a" * 64
-hashes = st.text("0123456789abcdef", min_size=64, max_size=64)
+hashes = st.binary(min_size=32, max_size=32).map(bytes.hex)
 names = st.from_regex(r"[a-z][a-z0-9]{0,8}(-[a-z0-9]{1,4})?", fullmatch=True)
 versions = st.from_regex(r"[0-9]{1,3}(\.[0-9]{1,3}){0,3}(\+[a-z]{1,5}(\.[a-z0-9]{1,4})?)?", fullmatch=True)
 locks = st.lists(

@@ -15,6 +15,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.fit.tensors import 
 from fit_models import CONFIGS
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from thoroughness import examples
 
 # As vLLM 0.32.0 itself reads the same files: layers, attention heads, heads of keys and values, size of a head, experts.
 READ = {
@@ -398,7 +399,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=5), VALUES, max_size=14))
 def test_any_json_object_is_read_without_an_exception(config: dict[str, Any]) -> None:
     facts = read_config(config)
@@ -407,7 +408,7 @@ def test_any_json_object_is_read_without_an_exception(config: dict[str, Any]) ->
     hash(facts)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.sampled_from(sorted(CONFIGS)), st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=4))
 def test_a_real_config_with_nonsense_in_it_is_read_without_an_exception(name: str, broken: dict[str, Any]) -> None:
     facts = read_config({**CONFIGS[name], **broken})

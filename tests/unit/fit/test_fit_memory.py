@@ -20,6 +20,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems 
 from fit_models import CONFIGS
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from thoroughness import examples
 
 GIB = 2**30
 LLAMA, QWEN = "meta-llama/Llama-3.1-70B-Instruct", "Qwen/Qwen2.5-72B-Instruct"
@@ -419,7 +420,7 @@ def sane(found: Fit) -> None:
         assert found.longest <= found.longest_most
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(NAMES, SETTINGS, MEMORY, RELEASES)
 def test_every_figure_is_sane_and_what_is_certain_lies_within_what_is_likely(
     name: str, args: dict[str, Any], memory: int, version: Release
@@ -427,7 +428,7 @@ def test_every_figure_is_sane_and_what_is_certain_lies_within_what_is_likely(
     sane(fit(FACTS[name], args, memory, version))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(NAMES, SETTINGS, MEMORY, RELEASES, st.sampled_from(["tensor-parallel-size", "pipeline-parallel-size"]))
 def test_more_gpus_never_take_more_of_each(
     name: str, args: dict[str, Any], memory: int, version: Release, option: str
@@ -442,7 +443,7 @@ def test_more_gpus_never_take_more_of_each(
     assert many.needed_least <= few.needed_least
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(NAMES, SETTINGS, MEMORY, RELEASES, st.integers(1, 10**6), st.integers(0, 10**6))
 def test_a_longer_request_never_takes_less(
     name: str, args: dict[str, Any], memory: int, version: Release, length: int, more: int
@@ -454,7 +455,7 @@ def test_a_longer_request_never_takes_less(
         assert short.needed <= long.needed
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(NAMES, st.dictionaries(st.sampled_from(OPTIONS), ANY), MEMORY)
 def test_any_value_of_any_option_is_taken_without_an_exception(name: str, args: dict[str, Any], memory: int) -> None:
     found = fit(FACTS[name], args, memory, None)

@@ -18,6 +18,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.flags.sizes import 
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from thoroughness import examples
 
 VERSIONS = ("0.8.5", "0.9.2", "0.12.0", "0.20.0", "0.33.0")
 ANY_TEXT = st.text(st.characters(exclude_categories=[]), max_size=12)
@@ -66,7 +67,7 @@ def entries(draw: st.DrawFn) -> tuple[str | None, dict[Any, Any], dict[str, str]
     return version, args, draw(st.dictionaries(variables, ANY_TEXT | NASTY, max_size=3))
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(600), deadline=None)
 @given(entry=entries())
 def test_whatever_is_written_is_refused_or_understood(entry: Any, tell: Any) -> None:
     version, args, env = entry
@@ -83,7 +84,7 @@ def test_whatever_is_written_is_refused_or_understood(entry: Any, tell: Any) -> 
             json.dumps([option, value], allow_nan=False)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(options=YAML, choices=YAML, environment=YAML)
 def test_whatever_is_declared_is_refused_or_understood(options: Any, choices: Any, environment: Any, tell: Any) -> None:
     problems = Problems()
@@ -177,7 +178,7 @@ def received(spec: Option, word: str, version: str) -> Any:
     return word
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=examples(1500), deadline=None)
 @given(case=right_values())
 def test_what_is_taken_is_received_as_it_was_meant(case: Any, tell: Any) -> None:
     version, spec, value = case

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from thoroughness import examples
 
 ROUTE = Path(__file__).parents[3] / "templates/etc/haproxy/vllm/route.lua"
 LIMIT = 1 << 20
@@ -153,7 +154,7 @@ def texts(draw: Any) -> bytes:
     return b"\xef\xbb\xbf" + body if change == "bom" else body
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 @given(body=texts())
 def test_the_door_never_sees_another_model_than_the_engine(door: Door, body: bytes) -> None:
     name, refusal = door(body)

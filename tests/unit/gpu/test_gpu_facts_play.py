@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import ansible_runs
 import pytest
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.fleet import Inventory, plan_fleet
@@ -123,13 +123,7 @@ def play(base: Path, pid: int) -> tuple[str, dict[str, Any]]:
     inventory = {"all": {"hosts": hosts, "vars": shared}}
     (base / "inventory.json").write_text(json.dumps(inventory))
     (base / "play.yml").write_text(PLAY)
-    done = subprocess.run(
-        [Path(sys.executable).parent / "ansible-playbook", "-i", base / "inventory.json", base / "play.yml"],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORKS": "4"},
-    )
+    done = ansible_runs.run("ansible-playbook", "--forks=4", "-i", base / "inventory.json", base / "play.yml")
     return done.stdout + done.stderr, {
         name: json.loads((base / name / "seen.json").read_text()) for name in ("sick", "crowded")
     }

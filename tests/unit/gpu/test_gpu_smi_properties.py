@@ -10,6 +10,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.model import Fa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from recorded_gpus import DATA, REPORTS, amd_tool, report
+from thoroughness import examples
 
 TEXTS = [report(name) for name in REPORTS]
 JSON = st.recursive(
@@ -30,7 +31,7 @@ def broken(draw: st.DrawFn) -> str:
     return text[:start] + draw(st.text(max_size=12)) + text[end:]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(broken(), st.integers(0, 20))
 def test_any_output_of_nvidia_smi_gives_facts(text: str, returncode: int) -> None:
     read = smi.read(lambda argv: (returncode, text, ""))
@@ -48,14 +49,14 @@ def test_a_prefix_of_a_report_has_a_prefix_of_its_gpus(text: str, data: st.DataO
         assert part.gpus == whole.gpus[: len(part.gpus)]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.text(alphabet="GPU0123 \tNVX\n\x1b[4m-PIXSY:()Linkeactive", max_size=300))
 def test_any_table_of_links_is_read(text: str) -> None:
     assert all("-" in pair for pair in topology.matrix(text))
     topology.links(text)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     st.lists(
         st.dictionaries(st.sampled_from(["gpu", "asic", "limit", "numa", "links", "process_list"]), JSON), max_size=3

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+import ansible_runs
 import pytest
 import yaml
 
@@ -36,15 +35,7 @@ def run(tmp_path: Path) -> Any:
         (tmp_path / "inventory.json").write_text(json.dumps(inventory))
         words = ["-i", str(tmp_path / "inventory.json"), str(ROOT / "playbooks" / f"{playbook}.yml")]
         words += ["-e", json.dumps(extra), *options]
-        return subprocess.run(
-            [str(Path(sys.executable).with_name("ansible-playbook")), *words],
-            cwd=tmp_path,
-            env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_LOCAL_TEMP": str(tmp_path), "ANSIBLE_TIMEOUT": "3"},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        return ansible_runs.run("ansible-playbook", *words, cwd=tmp_path)
 
     return run
 

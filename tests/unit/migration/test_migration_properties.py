@@ -19,6 +19,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.migration.move impo
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.run import commands
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from thoroughness import examples
 
 VERSIONS = ("0.8.5", "0.9.2", "0.10.1", "0.11.0", "0.12.0", "0.15.1", "0.20.2", "0.28.0", "0.33.0")
 TEXT = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S", "Zs")), min_size=1, max_size=10)
@@ -101,7 +102,7 @@ def entries(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
     return version, {name: value for name, value in args.items() if good({name: value}, version)}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(entry=entries())
 def test_moving_to_the_same_release_changes_nothing(entry: Any) -> None:
     version, args = entry
@@ -111,7 +112,7 @@ def test_moving_to_the_same_release_changes_nothing(entry: Any) -> None:
     assert {change.kind for change in changes} <= {"deprecated", "conflict"}
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(entry=entries(), to=st.sampled_from(VERSIONS))
 def test_what_is_moved_is_valid_and_nothing_is_lost(entry: Any, to: str) -> None:
     version, args = entry
@@ -123,7 +124,7 @@ def test_what_is_moved_is_valid_and_nothing_is_lost(entry: Any, to: str) -> None
         assert option in told or moved[option] == value or isinstance(value, dict)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(entry=entries(), to=st.sampled_from(VERSIONS))
 def test_moving_again_changes_nothing_more(entry: Any, to: str) -> None:
     version, args = entry
@@ -133,7 +134,7 @@ def test_moving_again_changes_nothing_more(entry: Any, to: str) -> None:
     assert {change.kind for change in changes} <= {"deprecated", "conflict"}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     args=st.dictionaries(TEXT | st.sampled_from(sorted(fates.options())), DATA, max_size=4),
     env=st.dictionaries(
@@ -150,7 +151,7 @@ def test_whatever_is_written_is_moved_or_told(args: Any, env: Any, to: str) -> N
         assert value is None or raw in told or normal(raw).partition(".")[0] in heads
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(parts=st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12), max_size=5))
 def test_words_are_read_as_a_shell_reads_them(parts: list[str]) -> None:
     (ran,) = commands(f"vllm {shlex.join(parts)}").found
@@ -158,7 +159,7 @@ def test_words_are_read_as_a_shell_reads_them(parts: list[str]) -> None:
     assert not any(word.gaps for word in ran.words)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(
     entry=entries(),
     gpus=st.none() | st.lists(st.integers(0, 7), min_size=1, max_size=3, unique=True),

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import ansible_runs
 import pytest
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.variables import known_variables
 
@@ -24,15 +25,7 @@ REAL = "gpu1.corp.internal"
 
 
 def command(name: str, *arguments: str | Path, cwd: Path = ROOT, text: str = "") -> tuple[int, str]:
-    done = subprocess.run(
-        [str(TOOLS / name), *map(str, arguments)],
-        cwd=cwd,
-        env={**os.environ, "PATH": f"{TOOLS}:{os.environ['PATH']}", "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
-        input=text,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = ansible_runs.run(name, *arguments, cwd=cwd, text=text)
     return done.returncode, " ".join((done.stdout + done.stderr).split())
 
 

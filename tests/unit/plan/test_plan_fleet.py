@@ -12,6 +12,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.plan.fleet import I
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.table import plan_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from thoroughness import examples
 
 COMMIT = "495f39366efef23836d0cfae4fbe635880d2be31"
 CHAT: dict[str, Any] = {"model": "Qwen/Qwen2.5-72B-Instruct", "revision": COMMIT, "kind": "chat"}
@@ -356,7 +357,7 @@ keys = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     entry=st.dictionaries(keys, anything, max_size=12) | anything,
     host=st.dictionaries(st.sampled_from(["vllm_accelerator", "vllm_version", "gpu_count"]), anything),

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+import ansible_runs
 import pytest
 import yaml
 from ansible_collections.baremetal.vllm.plugins.filter.fleet import fleet_gap
@@ -64,14 +62,7 @@ def test_of_many_groups_a_few_are_named() -> None:
 
 
 def play(playbook: str, inventory: Path, *arguments: str) -> tuple[int, str]:
-    done = subprocess.run(
-        [Path(sys.executable).parent / "ansible-playbook", f"playbooks/{playbook}.yml", "-i", inventory, *arguments],
-        cwd=ROOT,
-        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = ansible_runs.run("ansible-playbook", f"playbooks/{playbook}.yml", "-i", inventory, *arguments)
     return done.returncode, " ".join((done.stdout + done.stderr).split())
 
 

@@ -14,6 +14,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.service.control imp
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.unitfile import read_unit
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
+from thoroughness import examples
 
 NEWEST = release("0.33.0")
 assert NEWEST is not None
@@ -33,7 +34,7 @@ arguments = st.dictionaries(
 environment = st.dictionaries(st.from_regex(r"[A-Z_]{1,8}", fullmatch=True), leaf, max_size=3)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(args=arguments, env=environment)
 def test_what_the_unit_hands_to_the_process_is_what_the_plan_says(args: dict[str, Any], env: dict[str, Any]) -> None:
     models = {"m": {"model": "/m", "kind": "chat", "args": args, "env": env}}

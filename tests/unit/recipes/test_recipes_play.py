@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+import ansible_runs
 import pytest
 import yaml
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.fleet import Inventory, plan_fleet
@@ -32,21 +31,8 @@ def run(tmp_path: Path, hub: Hub) -> Any:
         hosts = {name: {"ansible_host": "192.0.2.1", **declared} for name, declared in HOSTS.items()}
         (tmp_path / "inventory.json").write_text(json.dumps({"gpu_hosts": {"hosts": hosts}}))
         words = ["-i", str(tmp_path / "inventory.json"), str(ROOT / "playbooks" / f"{playbook}.yml")]
-        own = {
-            "ANSIBLE_NOCOLOR": "1",
-            "ANSIBLE_LOCAL_TEMP": str(tmp_path),
-            "HF_ENDPOINT": hub.endpoint,
-            "HF_HOME": str(tmp_path),
-        }
-        return subprocess.run(
-            [str(Path(sys.executable).with_name("ansible-playbook")), *words, "-e", json.dumps(extra)],
-            cwd=tmp_path,
-            env={**os.environ, **own, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), **(env or {})},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        own = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path), **(env or {})}
+        return ansible_runs.run("ansible-playbook", *words, "-e", json.dumps(extra), cwd=tmp_path, env=own)
 
     return run
 

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from simulated_fleet import BAD, SERVED, Fleet, Gateway, Host
 from simulated_rollout import Rollout, Wanted
+from thoroughness import examples
 
 SERIALS = st.sampled_from([1, 2, 3, "50%", "100%", [1, 2], [1, "50%"], [2, "100%"]])
 KINDS = st.sampled_from(["good", "good", "good", *BAD, "hang"])
@@ -461,7 +462,7 @@ class Rollouts(RuleBasedStateMachine):
 
 
 Rollouts.TestCase.settings = settings(
-    max_examples=int(os.environ.get("ROLLOUT_HISTORIES", "200")),
+    max_examples=int(os.environ.get("ROLLOUT_HISTORIES") or examples(200)),
     stateful_step_count=30,
     deadline=None,
     report_multiple_bugs=False,

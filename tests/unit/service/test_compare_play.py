@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+import ansible_runs
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -37,21 +36,7 @@ class Fleet:
         self.inventory.write_text(json.dumps({"gpu_hosts": {"hosts": {"h1": {}, "h2": {}}, "vars": variables}}))
 
     def plan(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [
-            str(Path(sys.executable).parent / "ansible-playbook"),
-            "baremetal.vllm.plan",
-            "-i",
-            str(self.inventory),
-        ]
-        settings = {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "ANSIBLE_DIFF_ALWAYS": "0"}
-        return subprocess.run(
-            [*command, *arguments],
-            cwd=ROOT,
-            env={**os.environ, **settings},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return ansible_runs.run("ansible-playbook", "baremetal.vllm.plan", "-i", self.inventory, *arguments)
 
     @property
     def document(self) -> dict[str, Any]:

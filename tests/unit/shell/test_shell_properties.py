@@ -10,6 +10,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.shell.parse import 
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.tree import ShellError
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from thoroughness import examples
 
 FRAGMENTS = (
     "vllm serve a/b",
@@ -65,7 +66,7 @@ FRAGMENTS = (
 TEXTS = st.lists(st.sampled_from(FRAGMENTS) | st.text(max_size=4), max_size=14).map(" ".join)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(text=TEXTS)
 def test_a_text_is_read_or_refused(text: str) -> None:
     try:
@@ -76,7 +77,7 @@ def test_a_text_is_read_or_refused(text: str) -> None:
     assert all(one.entry["name"] and one.entry["kind"] for one in found)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(text=st.lists(st.sampled_from(FRAGMENTS[:40]), max_size=8).map(" ".join))
 def test_what_bash_parses_is_parsed(text: str) -> None:
     # `<place>` is the one thing that is read in another way.

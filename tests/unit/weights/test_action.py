@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import ansible_runs
 import pytest
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights import fingerprint, manifest, store
 from weights_host import COMMIT, REPO, Host
@@ -40,23 +40,18 @@ class Play:
             "when": "out is defined",
         }
         task = {"baremetal.vllm.model_weights": arguments, "register": "out", "ignore_errors": True}
-        play = {"hosts": "localhost", "gather_facts": False, "connection": "local", "tasks": [task, keep]}
+        where = {"ansible_python_interpreter": sys.executable, "ansible_remote_tmp": str(self.folder / "tmp")}
+        play = {
+            "hosts": "localhost",
+            "gather_facts": False,
+            "connection": "local",
+            "vars": where,
+            "tasks": [task, keep],
+        }
         (self.folder / "play.yml").write_text(json.dumps([play]))
-        done = subprocess.run(
-            [sys.executable, "-m", "ansible", "playbook", "-i", "localhost,", *options, str(self.folder / "play.yml")],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-            cwd=self.folder,
-            env={
-                **os.environ,
-                "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
-                "ANSIBLE_LOCALHOST_WARNING": "0",
-                "ANSIBLE_LOCAL_TEMP": str(self.folder / "tmp"),
-                "ANSIBLE_REMOTE_TEMP": str(self.folder / "tmp"),
-                "ANSIBLE_NOCOLOR": "1",
-            },
+        own = {"ANSIBLE_LOCALHOST_WARNING": "0"}
+        done = ansible_runs.run(
+            "ansible-playbook", "-i", "localhost,", *options, self.folder / "play.yml", cwd=self.folder, env=own
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return json.loads(result.read_text()), done.stdout + done.stderr

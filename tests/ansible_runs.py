@@ -1,0 +1,82 @@
+"""Ansible's own programs for all tests: real runs in processes of their own, without reading Ansible anew for each."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+SERVER = Path(__file__).with_name("ansible_server.py")
+
+
+def environment(**more: str) -> dict[str, str]:
+    """The environment that `make` gives Ansible: the checkout's own configuration and collection, and nothing of a developer's.
+
+    molecule tells the Ansible it runs (and so this one) to print in colour, and where its own scenario lies.
+    """
+    own = {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+        "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".ansible" / "collections"),
+    }
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "MOLECULE_", "PY_COLORS"))
+    }
+    return {**kept, **own, **more}
+
+
+@cache
+def _server(settings: frozenset[tuple[str, str]], thread: int) -> subprocess.Popen[str]:
+    """The server for a thread's runs with these settings, which Ansible reads once in a process; it ends with this process."""
+    kept = {name: value for name, value in os.environ.items() if not _is_setting(name)}
+    return subprocess.Popen(
+        [sys.executable, str(SERVER)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**kept, **dict(settings)},
+    )
+
+
+def _is_setting(name: str) -> bool:
+    return name.startswith("ANSIBLE_") or name in ("HOME", "NO_COLOR", "TMPDIR")
+
+
+def run(
+    program: str,
+    *arguments: str | Path,
+    cwd: Path = ROOT,
+    env: Mapping[str, str] | None = None,
+    text: str = "",
+    timeout: int = 120,
+) -> subprocess.CompletedProcess[str]:
+    """Run `ansible-playbook` or another program of Ansible to its end, as an operator with this checkout does.
+
+    `env`: beside `environment()`; `text`: its input; `timeout`: seconds until it is killed, 0 for none.
+    """
+    whole = environment(**(env or {}))
+    settings = frozenset((name, value) for name, value in whole.items() if _is_setting(name))
+    server = _server(settings, threading.get_ident())
+    assert server.stdin
+    assert server.stdout
+    words = [program, *map(str, arguments)]
+    with tempfile.TemporaryDirectory() as folder:
+        places = {name: Path(folder) / name for name in ("input", "stdout", "stderr")}
+        for place in places.values():
+            place.touch()
+        places["input"].write_text(text)
+        asked = {"words": words, "cwd": str(cwd), "env": whole, "timeout": timeout}
+        server.stdin.write(json.dumps({**asked, **{name: str(place) for name, place in places.items()}}) + "\n")
+        server.stdin.flush()
+        answer = server.stdout.readline()
+        assert answer, "the server of Ansible has ended"
+        return subprocess.CompletedProcess(
+            words, int(answer), places["stdout"].read_text(), places["stderr"].read_text()
+        )
