@@ -30,7 +30,7 @@ class PackageError(RuntimeError):
 
 
 def manager_of(family: str, there: Callable[[str], object]) -> str:
-    """apt-get or dnf, "" where the host has neither. `family` is its distribution's (debian, rhel, fedora); `there` finds them.
+    """apt-get or dnf, "" where the host has neither. `family`: its distribution's (debian, rhel, fedora); `there` finds programs.
 
     A host may have both, and only its own knows its packages.
     """
