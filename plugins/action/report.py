@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime
-from pathlib import Path
 from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.report import document, gather, summary, table
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.jsonfile import write_json
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.output import json_text, write_output
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.refusal import told_once
 
 # The variable in which the role endpoint_check leaves its results on each host.
 RESULTS = "__endpoint_check_results"
@@ -21,6 +21,7 @@ class ActionModule(ActionBase):
     _supports_check_mode = True
     _requires_connection = False
 
+    @told_once
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         _, parameters = self.validate_argument_spec(
@@ -41,6 +42,6 @@ class ActionModule(ActionBase):
         result.update(changed=False, failed=False, failed_endpoints=told.pop("failed"), **told)
         if parameters["path"] and not self._task.check_mode:
             time = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-            write_json(Path(parameters["path"]), document(endpoints, missing, time, parameters["digest"]))
-            result["path"] = parameters["path"]
+            text = json_text(document(endpoints, missing, time, parameters["digest"]))
+            result["path"] = write_output("vllm_report_path", parameters["path"], text)["path"]
         return result

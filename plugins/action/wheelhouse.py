@@ -30,6 +30,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.engine.sources impo
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.tools import ToolError
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.wheels import WheelError
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.refusal import told_once
 
 display = Display()
 
@@ -82,6 +83,7 @@ class ActionModule(ActionBase):
     TRANSFERS_FILES = False
     _requires_connection = False
 
+    @told_once
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the wheelhouse's path, lock, size and count; changed when anything was fetched or written."""
         super().run(tmp, task_vars)
