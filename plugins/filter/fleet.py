@@ -21,20 +21,22 @@ def fleet_gap(groups: Mapping[str, Sequence[str]], group: str, limit: str = "") 
     """
     fleet = list(groups.get(group, ()))
     if not fleet:
+        if not group:
+            return "vllm_group is empty. Name the group of the fleet's hosts, or leave it out: it is gpu_hosts then."
         there = "is empty" if group in groups else "is not in the inventory"
         others = [name for name in groups if name not in ("all", "ungrouped") and groups[name]]
+        remedy = "Put the hosts into it, or name theirs: -e vllm_group=GROUP."
         if not others:
             loose = list(groups.get("ungrouped", ()))
-            known = (
-                f" The inventory has {some(loose)}, in no group."
-                if loose
-                else " The inventory has no hosts: is -i right?"
-            )
+            if loose:
+                known = f" The inventory has {some(loose)}, in no group."
+                remedy = "Put the hosts into it, or take all: -e vllm_group=all."
+            else:
+                known = " The inventory has no hosts: is -i right?"
         elif len(others) > 10 and not did_you_mean(group, others).startswith("Did"):
             known = f" Known are: {some(others)}."
         else:
             known = f" {did_you_mean(group, others)}."
-        remedy = "Put the hosts into it, or name theirs: -e vllm_group=GROUP."
         return f"The group {group} {there}, so there is no host to plan for.{known} {remedy}"
     if not limit or set(fleet) & set(limited(groups, limit)):
         return ""

@@ -71,7 +71,7 @@ def write_output(name: str, path: str, text: str, *, check_mode: bool = False, d
     try:
         return _write(path, text, check_mode, diff)
     except OSError as error:
-        raise refusal(f"{name}: {path} cannot be written: {error.strerror or error}.") from error
+        raise refusal(f"{name}: {path} cannot be written: {error.strerror or error}.") from None
 
 
 def json_text(content: Any) -> str:

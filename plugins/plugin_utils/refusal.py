@@ -53,6 +53,7 @@ def told_once(run: _Run) -> _Run:
         except Refusal:
             raise
         except AnsibleActionFail as error:
-            raise refusal(error.message) from None
+            # Its `message` would repeat what it was raised from.
+            raise refusal(str(error.args[0]) if error.args else error.message) from None
 
     return wrapped

@@ -142,6 +142,19 @@ def test_a_file_of_hosts_limits_as_well(tmp_path: Path) -> None:
     assert limited(GROUPS, f"@{tmp_path}/hosts.retry") == ["h2", "gw1"]
 
 
+def test_a_refusal_does_not_repeat_its_cause() -> None:
+    @told_once
+    def run() -> dict[str, Any]:
+        try:
+            raise OSError("the disk is full")
+        except OSError as error:
+            raise AnsibleActionFail(f"plan.json: {error}.") from error
+
+    with pytest.raises(Refusal) as refused:
+        run()
+    assert refused.value.message == "plan.json: the disk is full."
+
+
 def test_a_refusal_of_several_lines_is_printed_and_named_by_its_first(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -48,7 +48,10 @@ def test_nothing_is_said_where_somebody_does(limit: str) -> None:
 def test_an_inventory_without_groups_is_asked_after() -> None:
     assert "The inventory has no hosts: is -i right?" in fleet_gap({"all": [], "ungrouped": []}, "gpu_hosts")
     inline = {"all": ["h1"], "ungrouped": ["h1"]}
-    assert "The inventory has h1, in no group." in fleet_gap(inline, "gpu_hosts")
+    assert "The inventory has h1, in no group. Put the hosts into it, or take all: -e vllm_group=all." in fleet_gap(
+        inline, "gpu_hosts"
+    )
+    assert fleet_gap(inline, "").startswith("vllm_group is empty.")
 
 
 def test_of_many_groups_a_few_are_named() -> None:
