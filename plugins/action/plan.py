@@ -116,7 +116,11 @@ class ActionModule(ActionBase):
     def _check_run(self, given: dict[str, Any], problems: Problems) -> None:
         """What is wrong with this run, beside the inventory: files that could not be written at its end, and how it is to end."""
         for name, path in {"vllm_plan_document": given["document"], **given["writes"]}.items():
-            reason, remedy = unwritable(str(path)) if path and not self._task.check_mode else ("", "")
+            # An empty one is a shell's variable that was not set.
+            if path is None or self._task.check_mode:
+                continue
+            # As an option of the type path is read.
+            reason, remedy = unwritable(os.path.expanduser(os.path.expandvars(str(path))))
             if reason:
                 problems.add(name, reason, remedy)
         if given["exit"] not in ("", "changes"):

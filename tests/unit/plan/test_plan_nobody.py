@@ -89,7 +89,8 @@ def test_problems_are_told_once_however_many_hosts_have_them(tmp_path: Path) -> 
     variables = {**HOST, "vllm_models": {"m": wrong}, "vllm_engine_source": "weelhouse", "gpu_count": "x"}
     inventory = tmp_path / "hosts.json"
     inventory.write_text(json.dumps({"gpu_hosts": {"hosts": hosts, "vars": variables}}))
-    done = play("site", inventory, "-e", "vllm_report_path=/nowhere/report.json")
+    given = ("-e", "vllm_report_path=/nowhere/report.json", "-e", "vllm_plan_json=~/plan.json")
+    done = play("site", inventory, *given, HOME=str(tmp_path))
     text = done.stdout + done.stderr
     assert done.returncode == 2
     problems = [
