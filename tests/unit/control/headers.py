@@ -28,6 +28,7 @@ CASES: dict[str, tuple[bool, dict[str, Any]]] = {
     "limited elsewhere": (True, {"subset": "10.0.0.9"}),
     "no inventory": (False, {}),
     "group misspelt": (True, {"extra_vars": ("vllm_group=gpu_host",)}),
+    "listed without an inventory": (False, {"listtasks": True, "tags": ("driver",), "start_at_task": "Prove"}),
     "skipped": (True, {"skip_tags": ("always",)}),
     "started late": (True, {"start_at_task": "Prove every endpoint"}),
 }

@@ -46,6 +46,7 @@ def by_verb(told: dict[str, Any]) -> dict[str, Any]:
         ("limited elsewhere", ["10.0.0.9"], ["10.0.0.9"]),
         ("no inventory", ["localhost"], ["localhost"]),
         ("group misspelt", ["localhost"], ["localhost"]),
+        ("listed without an inventory", [], ["localhost"]),
     ],
 )
 def test_somebody_is_there_to_run_it_or_to_say_why_not(
