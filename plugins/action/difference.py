@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.jsonfile import write_json
 from ansible_collections.baremetal.vllm.plugins.module_utils.service import told
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.compare import compare_fleet, count
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.output import json_text, write_output
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.refusal import told_once
 
 display = Display()
 
@@ -19,6 +19,7 @@ class ActionModule(ActionBase):
     _requires_connection = False
     _supports_check_mode = True
 
+    @told_once
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         spec = {"plan": {"type": "dict", "required": True}, "found": {"type": "str", "required": True}}
@@ -34,9 +35,10 @@ class ActionModule(ActionBase):
             display.display(more)
         display.display(f"\n{told.summary(differences, answers)}")
         if given["path"] and not self._task.check_mode:
-            write_json(Path(given["path"]), told.document(plan, planned["digest"], differences, answers))
-            result["path"] = given["path"]
-        return {**result, "changed": False, "counts": count(differences)}
+            document = told.document(plan, planned["digest"], differences, answers)
+            result["path"] = write_output("vllm_plan_json", given["path"], json_text(document))["path"]
+        pending = told.pending(plan, differences, answers)
+        return {**result, "changed": False, "counts": count(differences), "pending": pending}
 
 
 def _answer(registered: Any) -> dict[str, Any]:

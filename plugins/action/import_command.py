@@ -14,6 +14,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.migration.command_l
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.mending import mended_args
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.move import move_entry
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.report import imported, told
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.refusal import told_once
 
 display = Display()
 
@@ -22,6 +23,7 @@ class ActionModule(ActionBase):
     _requires_connection = False
     _supports_check_mode = True
 
+    @told_once
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         _, given = self.validate_argument_spec(

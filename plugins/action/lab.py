@@ -17,6 +17,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.lab.spec import (
     parse_lab,
     places,
 )
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.refusal import told_once
 
 # Inventory variable of a lab host -> key of a machine.
 HOST_VARIABLES = {
@@ -33,6 +34,7 @@ class ActionModule(ActionBase):
     _supports_check_mode = True
     _requires_connection = False
 
+    @told_once
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result = super().run(tmp, task_vars)
         variables = task_vars or {}

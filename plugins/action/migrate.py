@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
@@ -16,7 +15,10 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems 
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.hosts import READ, judge
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.menu import move_menu
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.report import document, hosts_section, sections
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.control import pattern_matcher, write_text
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.control import pattern_matcher
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.output import write_output
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.refusal import told_once
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.run import takes_part
 
 display = Display()
 
@@ -26,6 +28,7 @@ class ActionModule(ActionBase):
     _supports_check_mode = True
     _supports_diff = True
 
+    @told_once
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         variables = task_vars or {}
@@ -36,12 +39,15 @@ class ActionModule(ActionBase):
                 "came_from": {"type": "str"},
                 "group": {"type": "str", "default": "gpu_hosts"},
                 "path": {"type": "path"},
+                "gap": {"type": "str", "default": ""},
                 "extra_options": {"type": "raw"},
                 "extra_choices": {"type": "raw"},
                 "extra_env": {"type": "raw"},
             }
         )
         given = plain(given)
+        if not takes_part(self._task.tags, variables, given["gap"]):
+            return {"skipped": True, "changed": False}
         for role, version in (("to", given["to"]), ("came_from", given["came_from"])):
             if version not in (*releases(), None):
                 reason = f"{version} is not a release in the catalogue" if version else "is missing"
@@ -82,5 +88,6 @@ class ActionModule(ActionBase):
         }
         if given["path"]:
             text = document(given["models"], moved, given["to"])
-            result.update(write_text(Path(given["path"]), text, check_mode=self._task.check_mode, diff=self._task.diff))
+            how = {"check_mode": self._task.check_mode, "diff": self._task.diff}
+            result.update(write_output("vllm_migrate_file", given["path"], text, **how))
         return result

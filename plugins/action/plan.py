@@ -11,23 +11,25 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible.utils.vars import load_extra_vars
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine.at_hand import ENGINE_KEYS, locks_of
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.at_hand import ENGINE_KEYS, check_sources, locks_of
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.adapters import read_adapter
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import ModelFacts, read_model
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.find import locate
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.overrides import overrides_of
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
-from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems, some
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.document import models_page
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.fleet import Inventory, plan_fleet
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.gateway import GATEWAY_KEYS, GATEWAY_PREFIX
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import HOST_KEYS, HOST_PREFIXES
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.jsonfile import write_json
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import Entry, read_menu
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.table import plan_table
 from ansible_collections.baremetal.vllm.plugins.module_utils.service import told
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights.fingerprint import fingerprint
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.control import pattern_matcher
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.output import json_text, unwritable, write_output
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.refusal import told_once
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.run import takes_part
 
 display = Display()
 
@@ -36,6 +38,7 @@ class ActionModule(ActionBase):
     _requires_connection = False
     _supports_check_mode = True
 
+    @told_once
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         variables = task_vars or {}
@@ -49,12 +52,17 @@ class ActionModule(ActionBase):
                 "show": {"type": "bool", "default": False},
                 "document": {"type": "path"},
                 "json": {"type": "path"},
+                "gap": {"type": "str", "default": ""},
+                "writes": {"type": "dict", "default": {}},
+                "exit": {"type": "str", "default": ""},
                 "unchecked_releases": {"type": "raw"},
                 "extra_options": {"type": "raw"},
                 "extra_choices": {"type": "raw"},
                 "extra_env": {"type": "raw"},
             }
         )
+        if not takes_part(self._task.tags, variables, given["gap"]):
+            return {"skipped": True, "changed": False}
         models = plain(given.get("models"))
         menu = read_menu(models, Problems())
         hosts, names = _declared(variables, given["group"], (*HOST_KEYS, *ENGINE_KEYS), HOST_PREFIXES)
@@ -81,27 +89,45 @@ class ActionModule(ActionBase):
                 extra_env=plain(given.get("extra_env")),
             )
         )
-        if outcome.problems:
-            count = len(outcome.problems)
-            lines = "\n".join(f"  - {problem}" for problem in outcome.problems)
+        run = Problems()
+        missing = check_sources(hosts, run)
+        self._check_run(given, run)
+        problems = sorted({*outcome.problems, *run.found})
+        if problems:
+            count = len(problems)
+            lines = "\n".join(f"  - {problem}" for problem in problems)
             raise AnsibleActionFail(
                 f"The inventory has {count} problem{'s' * (count > 1)}; no host was touched.\n{lines}"
             )
+        # A host without models needs no engine.
+        missing = {host: gap for host, gap in missing.items() if outcome.plan["hosts"][host]["engine"]}
         for warning in outcome.warnings:
             display.warning(str(warning))
         if given["show"]:
-            display.display(plan_table(outcome.plan))
-        changed = bool(given["document"]) and self._document(Path(given["document"]), models_page(outcome.plan))
+            display.display("\n".join([plan_table(outcome.plan), *_sources_note(missing)]))
+        changed = False
+        if given["document"]:
+            page, dry = models_page(outcome.plan), self._task.check_mode
+            changed = write_output("vllm_plan_document", given["document"], page, check_mode=dry)["changed"]
         if given["json"] and not self._task.check_mode:
-            write_json(Path(given["json"]), told.document(outcome.plan, outcome.digest, None, {}))
-        return {"changed": changed, "plan": outcome.plan, "digest": outcome.digest}
+            document = told.document(outcome.plan, outcome.digest, None, {})
+            write_output("vllm_plan_json", given["json"], json_text(document))
+        return {"changed": changed, "plan": outcome.plan, "digest": outcome.digest, "missing_engines": missing}
 
-    def _document(self, path: Path, page: str) -> bool:
-        if path.is_file() and path.read_text() == page:
-            return False
-        if not self._task.check_mode:
-            path.write_text(page)
-        return True
+    def _check_run(self, given: dict[str, Any], problems: Problems) -> None:
+        """What is wrong with this run, beside the inventory: files that could not be written at its end, and how it is to end."""
+        for name, path in {"vllm_plan_document": given["document"], **given["writes"]}.items():
+            # An empty one is a shell's variable that was not set.
+            if path is None or self._task.check_mode:
+                continue
+            # As an option of the type path is read.
+            reason, remedy = unwritable(os.path.expanduser(os.path.expandvars(str(path))))
+            if reason:
+                problems.add(name, reason, remedy)
+        if given["exit"] not in ("", "changes"):
+            problems.add("vllm_plan_exit", f"{given['exit']!r} is not known", "Write changes, or leave it out")
+        elif given["exit"] and given["show"] and not self._task.diff:
+            problems.add("vllm_plan_exit", "needs a look at the hosts", "Add --diff, or leave it out")
 
 
 def _declared(
@@ -114,6 +140,14 @@ def _declared(
         names[host] = tuple(plain(key) for key in of_host)
         found[host] = {key: plain(of_host[key]) for key in of_host if key in keys or key.startswith(prefixes)}
     return found, names
+
+
+def _sources_note(missing: Mapping[str, str]) -> list[str]:
+    """Below the plan: engines that could not be installed as things stand."""
+    hosts: dict[str, list[str]] = {}
+    for host, reason in missing.items():
+        hosts.setdefault(reason, []).append(host)
+    return [f"\nto install an engine on {some(names)}, {reason}" for reason, names in hosts.items()]
 
 
 def _digests(menu: Iterable[Entry]) -> dict[str, str]:

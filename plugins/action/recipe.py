@@ -36,6 +36,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.recipes.propose imp
 )
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.control import behind_proxy
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.hub import hub_of
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.refusal import told_once
 
 display = Display()
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -54,6 +55,7 @@ class ActionModule(ActionBase):
     _requires_connection = False
     _supports_check_mode = True
 
+    @told_once
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         _, given = self.validate_argument_spec(

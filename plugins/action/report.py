@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import os
-from pathlib import Path
 from typing import Any
 
 from ansible.plugins.action import ActionBase
@@ -13,7 +12,8 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.report imp
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.closing import closing
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.gateway import address_of
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.jsonfile import write_json
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.output import json_text, write_output
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.refusal import told_once
 
 # The variable in which the role endpoint_check leaves its results on each host.
 RESULTS = "__endpoint_check_results"
@@ -25,6 +25,7 @@ class ActionModule(ActionBase):
     _supports_check_mode = True
     _requires_connection = False
 
+    @told_once
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         _, parameters = self.validate_argument_spec(
@@ -52,6 +53,6 @@ class ActionModule(ActionBase):
         result.update(changed=False, failed=False, failed_endpoints=told.pop("failed"), **told)
         if parameters["path"] and not self._task.check_mode:
             time = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-            write_json(Path(parameters["path"]), document(endpoints, missing, time, parameters["digest"]))
-            result["path"] = parameters["path"]
+            text = json_text(document(endpoints, missing, time, parameters["digest"]))
+            result["path"] = write_output("vllm_report_path", parameters["path"], text)["path"]
         return result

@@ -11,12 +11,14 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain imp
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.leaving import farewell, leave
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.without import digest
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.refusal import told_once
 
 
 class ActionModule(ActionBase):
     _requires_connection = False
     _supports_check_mode = True
 
+    @told_once
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         names = {"type": "list", "elements": "str", "default": []}

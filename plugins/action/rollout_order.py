@@ -17,6 +17,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.rollout.look import
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.rollout.schedule import Asked, schedule
 from ansible_collections.baremetal.vllm.plugins.module_utils.rollout.told import document, schedule_lines
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.refusal import told_once
 
 
 class ActionModule(ActionBase):
@@ -25,6 +26,7 @@ class ActionModule(ActionBase):
     _supports_check_mode = True
     _requires_connection = False
 
+    @told_once
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         _, given = self.validate_argument_spec(

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.jsonfile import write_json
 from ansible_collections.baremetal.vllm.plugins.module_utils.rollout import outcome
 from ansible_collections.baremetal.vllm.plugins.module_utils.rollout.judge import Verdict, ran, troubles, worked
 from ansible_collections.baremetal.vllm.plugins.module_utils.rollout.process import this_run
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.output import json_text, write_output
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.refusal import told_once
 
 display = Display()
 
@@ -24,6 +24,7 @@ class ActionModule(ActionBase):
     _supports_check_mode = True
     _requires_connection = False
 
+    @told_once
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         names = ("verdict", "back", "undrain")
@@ -51,8 +52,7 @@ class ActionModule(ActionBase):
         result.update(changed=False, good=summary.whole if over else summary.good, complete=summary.whole)
         result.update(over=over, told=outcome.told(summary))
         if over and given["path"] and not self._task.check_mode:
-            write_json(Path(given["path"]), document)
-            result["path"] = given["path"]
+            result["path"] = write_output("rollout_report_path", given["path"], json_text(document))["path"]
         return result
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
@@ -12,7 +11,8 @@ from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.load import release, releases
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import did_you_mean
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.schema import variables
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.control import write_text
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.output import write_output
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.refusal import told_once
 
 
 class ActionModule(ActionBase):
@@ -20,6 +20,7 @@ class ActionModule(ActionBase):
     _supports_check_mode = True
     _supports_diff = True
 
+    @told_once
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         _, given = self.validate_argument_spec(
@@ -35,5 +36,5 @@ class ActionModule(ActionBase):
         if not given["path"]:
             Display().display(text)
             return {"changed": False, "release": version}
-        written = write_text(Path(given["path"]), text, check_mode=self._task.check_mode, diff=self._task.diff)
+        written = write_output("schema", given["path"], text, check_mode=self._task.check_mode, diff=self._task.diff)
         return {**written, "release": version}

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import datetime
-from pathlib import Path
 from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.jsonfile import write_json
 from ansible_collections.baremetal.vllm.plugins.module_utils.status.document import (
     document,
     fleet_problems,
@@ -22,6 +20,8 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.status.gather impor
     read_host,
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.status.table import notes, status_table
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.output import json_text, write_output
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.refusal import told_once
 
 display = Display()
 
@@ -30,6 +30,7 @@ class ActionModule(ActionBase):
     _requires_connection = False
     _supports_check_mode = True
 
+    @told_once
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         named = {"type": "str", "required": True}
@@ -70,7 +71,6 @@ class ActionModule(ActionBase):
         display.display(f"\n{notes(fleet)}")
         if given["path"] and not self._task.check_mode:
             told = document(fleet, now.isoformat(timespec="seconds"), planned["digest"])
-            write_json(Path(given["path"]), told)
-            result["path"] = given["path"]
+            result["path"] = write_output("vllm_status_json", given["path"], json_text(told))["path"]
         problems = {host.name: host_problems(host, fleet) for host in fleet.hosts}
         return {**result, "changed": False, "problems_of": problems, "fleet_problems": fleet_problems(fleet)}

@@ -32,6 +32,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.engine.tools import
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.wheels import WheelError
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.control import behind_proxy
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.refusal import told_once
 
 display = Display()
 
@@ -54,6 +55,11 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "python": {"type": "bool", "default": False},
     "python_archive": {"type": "path"},
     **proxy.ARGUMENTS,
+}
+# What nobody can guess, by argument.
+_REQUIRED = {
+    "release": "wheelhouse_release: is missing. Write -e wheelhouse_release=0.33.0.",
+    "accelerator": "wheelhouse_accelerator: is missing. Write -e wheelhouse_accelerator=cuda (or rocm, or cpu).",
 }
 
 
@@ -85,9 +91,13 @@ class ActionModule(ActionBase):
     TRANSFERS_FILES = False
     _requires_connection = False
 
+    @told_once
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the wheelhouse's path, lock, size and count; changed when anything was fetched or written."""
         super().run(tmp, task_vars)
+        lacking = [f"  - {name}" for key, name in _REQUIRED.items() if not self._task.args.get(key)]
+        if lacking:
+            raise AnsibleActionFail("\n".join(["Nothing was fetched.", *lacking]))
         _, asked = self.validate_argument_spec(ARGUMENTS)
         wrong = index_error(asked["kernels_index"])
         if wrong:

@@ -2,37 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible.errors import AnsibleError
+from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import did_you_mean, some
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.headers import unseen
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.run import limited, listing, partial, refuses, started_late
+
+# The exit status of `plan --diff` that says so.
+CHANGES = 3
 
 
-def fleet_gap(
-    groups: Mapping[str, Sequence[str]], group: str, limit: str, limited: Sequence[str], written: str = ""
-) -> str:
+def fleet_gap(groups: Mapping[str, Sequence[str]], group: str, limit: str = "") -> str:
     """Why no host of the fleet takes part in this run, and the remedy; "" where one does.
 
-    `group` is the fleet's; `limit` what `--limit` says ("" for none) and `limited` the hosts that it names; `written` is
-    what the inventory calls the fleet's group, where no header of a play can see it.
+    `group` is the fleet's, `limit` what `--limit` says ("" for none).
     """
-    if written and written != group:
-        return "vllm_group: {}. {}.".format(*unseen("vllm_group", written))
     fleet = list(groups.get(group, ()))
     if not fleet:
+        if not group:
+            return "vllm_group is empty. Name the group of the fleet's hosts, or leave it out: it is gpu_hosts then."
         there = "is empty" if group in groups else "is not in the inventory"
         others = [name for name in groups if name not in ("all", "ungrouped") and groups[name]]
+        remedy = "Put the hosts into it, or name theirs: -e vllm_group=GROUP."
         if not others:
-            known = " The inventory has no hosts in groups: is -i right?"
+            loose = list(groups.get("ungrouped", ()))
+            if loose:
+                known = f" The inventory has {some(loose)}, in no group."
+                remedy = "Put the hosts into it, or take all: -e vllm_group=all."
+            else:
+                known = " The inventory has no hosts: is -i right?"
         elif len(others) > 10 and not did_you_mean(group, others).startswith("Did"):
             known = f" Known are: {some(others)}."
         else:
             known = f" {did_you_mean(group, others)}."
-        remedy = "Put the hosts into it, or name theirs: -e vllm_group=GROUP."
         return f"The group {group} {there}, so there is no host to plan for.{known} {remedy}"
-    # A file of hosts (`@retry`) is read by Ansible alone.
-    if not limit or "@" in limit or set(fleet) & set(limited):
+    if not limit or set(fleet) & set(limited(groups, limit)):
         return ""
     return (
         f"--limit {limit} names no host of the group {group} ({some(fleet)}), and the plan is made on one. "
@@ -40,8 +46,82 @@ def fleet_gap(
     )
 
 
+def planning_hosts(
+    groups: Mapping[str, Sequence[str]], group: str, limit: str = "", tags: Iterable[str] = (), skip: Iterable[str] = ()
+) -> str:
+    """The hosts of the play that plans: the fleet's group, or where no host of it takes part one that can say so.
+
+    Raises AnsibleError with the reason where no task could.
+    """
+    if listing():
+        return group
+    if why := started_late() or ("" if refuses(set(skip)) else partial(set(tags), set(skip))):
+        raise AnsibleError(why)
+    why = fleet_gap(groups, group, limit)
+    return _anybody(groups, limit, why) if why else group
+
+
+def control_host(
+    groups: Mapping[str, Sequence[str]], limit: str = "", tags: Iterable[str] = (), skip: Iterable[str] = ()
+) -> str:
+    """The host of a play that works on the control node: localhost, or under a `--limit` without it a host that it names.
+
+    Raises AnsibleError with the reason where nothing would be done.
+    """
+    if listing():
+        return "localhost"
+    if why := started_late() or partial(set(tags), set(skip)):
+        raise AnsibleError(why)
+    return _anybody(groups, limit, f"--limit {limit} names no host, and leaves out localhost too. Leave it out.")
+
+
+def _anybody(groups: Mapping[str, Sequence[str]], limit: str, why: str) -> str:
+    if not limit:
+        return "localhost"
+    left = limited(groups, limit)
+    if not left:
+        raise AnsibleError(why)
+    return "localhost" if "localhost" in left else left[0]
+
+
+def without_engine(gaps: Mapping[str, str], variables: Mapping[str, Any], looks: str) -> list[str]:
+    """Why hosts cannot be given their engine, a sentence for each reason with the hosts that share it.
+
+    `gaps` is by host what is missing on the control node, `looks` the variable under which each host has registered whether its
+    engine is there (M(ansible.builtin.stat)).
+    """
+    hosts: dict[str, list[str]] = {}
+    for host, gap in gaps.items():
+        look = dict(variables[host].get(looks) or {}) if host in variables else {}
+        if "stat" in look and not look["stat"]["exists"]:
+            hosts.setdefault(gap, []).append(host)
+    return [f"{some(names)}: {gap}" for gap, names in hosts.items()]
+
+
+def end_with_changes(hosts: Iterable[str], variables: Mapping[str, Any], pending: bool) -> bool:
+    """End the run with status 3 where a deployment would change something; False where it would not.
+
+    `pending` is what the module `difference` says of models, engines, weights and files; each of `hosts` may have registered in
+    `__nvidia_driver` whether its driver would stay as it is. Ansible's command knows no status for it: 1, 2, 4, 5, 99 and 250 are
+    errors (`ExitCode`, ansible/errors/__init__.py of ansible-core 2.19 to 2.21), and it cleans up before an exit that is raised.
+
+    Raises SystemExit, past what Ansible would print at the end.
+    """
+    drivers = [host for host in hosts if dict(variables[host].get("__nvidia_driver") or {}).get("idle") is False]
+    if not pending and not drivers:
+        return False
+    Display().display(f"\nSomething would change: status {CHANGES} (vllm_plan_exit).")
+    raise SystemExit(CHANGES)
+
+
 class FilterModule:
     """Filters by name."""
 
     def filters(self) -> dict[str, Any]:
-        return {"fleet_gap": fleet_gap}
+        return {
+            "fleet_gap": fleet_gap,
+            "planning_hosts": planning_hosts,
+            "control_host": control_host,
+            "end_with_changes": end_with_changes,
+            "without_engine": without_engine,
+        }

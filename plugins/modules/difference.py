@@ -53,6 +53,10 @@ counts:
   description: How many models would be started, restarted, moved, removed, rewritten, unchanged.
   returned: always
   type: dict
+pending:
+  description: Whether a deployment would change anything on a host that was read.
+  returned: always
+  type: bool
 path:
   description: The file written; absent in check mode.
   returned: when a file was written

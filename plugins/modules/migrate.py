@@ -34,6 +34,10 @@ options:
   path:
     description: A file of the control node to write the YAML to.
     type: path
+  gap:
+    description: Why nobody takes part, as the filter P(baremetal.vllm.fleet_gap#filter) says it; fails with it.
+    type: str
+    default: ""
   extra_options:
     description: Options that plug-ins add, C(vllm_extra_options). They stay as they are.
     type: raw

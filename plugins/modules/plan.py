@@ -45,6 +45,18 @@ options:
       - The key itself, C(vllm_api_key), to be judged. It is no part of the plan and of no message.
       - An example's placeholder is refused, so is a number; a short one is warned about.
     type: raw
+  gap:
+    description: Why nothing can be planned, such as what the filter P(baremetal.vllm.fleet_gap#filter) says; fails with it.
+    type: str
+    default: ""
+  writes:
+    description: Other files that this run will write, by the variable that names each; refused where it could not.
+    type: dict
+    default: {}
+  exit:
+    description: C(vllm_plan_exit), to be judged.
+    type: str
+    default: ""
   show:
     description: Print the plan as a table.
     type: bool
@@ -92,4 +104,10 @@ digest:
   description: SHA-256 of the plan, the same for the same inventory.
   returned: success
   type: str
+missing_engines:
+  description:
+    - By host why its engine could not be installed as things stand, and the remedy; only where the source is a wheelhouse.
+    - A host that has its engine already needs none.
+  returned: success
+  type: dict
 """

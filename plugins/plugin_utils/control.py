@@ -5,23 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
-from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import names
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.run import managed
 
 
 def pattern_matcher(loader: DataLoader, groups: Mapping[str, Iterable[str]]) -> Callable[[str], list[str]]:
     """Ansible's own pattern language over the whole inventory, whatever `--limit` says."""
-    manager = InventoryManager(loader, parse=False)
-    for group, members in groups.items():
-        manager.add_group(group)
-        for member in members:
-            manager.add_host(member, group=group)
+    manager = managed(groups, loader)
     return lambda pattern: [host.name for host in manager.get_hosts(pattern=pattern, ignore_limits=True)]
 
 
@@ -45,15 +40,3 @@ def behind_proxy(arguments: Mapping[str, Any]) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-
-
-def write_text(path: Path, text: str, *, check_mode: bool, diff: bool) -> dict[str, Any]:
-    """Write a file where it differs, not in check mode; an action's `changed` and `path`, and `diff` where it is asked for."""
-    before = path.read_text(encoding="utf-8") if path.is_file() else ""
-    changed = before != text
-    if changed and not check_mode:
-        path.write_text(text, encoding="utf-8")
-    result: dict[str, Any] = {"changed": changed, "path": str(path)}
-    if diff:
-        result["diff"] = {"before": before, "after": text, "before_header": str(path), "after_header": str(path)}
-    return result

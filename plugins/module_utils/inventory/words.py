@@ -19,5 +19,3 @@ def has_password(url: str) -> bool:
     (True, False)
     """
     return _PASSWORD.match(url) is not None
-
-

@@ -57,9 +57,10 @@ def check_keys(
             "begins or ends with a blank or a line break, or has a control character, and no client could send it",
             "Let ansible-vault ask for it (echo adds a line break): ansible-vault encrypt_string --prompt --name vllm_api_key",
         )
+    elif len(api_key) == 1:
+        problems.add("vllm_api_key", "has one character, and keeps nobody out", _NEW)
     elif 0 < len(api_key) < SHORTEST:
-        characters = "one character" if len(api_key) == 1 else f"{len(api_key)} characters"
-        problems.warn("vllm_api_key", f"has {characters}, and can be guessed", _NEW)
+        problems.warn("vllm_api_key", f"has {len(api_key)} characters, and can be guessed", _NEW)
 
 
 def is_placeholder(key: Any) -> bool:

@@ -101,6 +101,13 @@ def summary(differences: Sequence[Difference], answers: Mapping[str, Any]) -> st
     return ", ".join([*counts, *lost]) or "no model planned, none installed"
 
 
+def pending(plan: Mapping[str, Any], differences: Sequence[Difference], answers: Mapping[str, Any]) -> bool:
+    """Whether a deployment would change anything on a host that was read."""
+    read = {host: answer for host, answer in answers.items() if answer["status"] == "read"}
+    rows = (row for host, answer in read.items() for row in _host_rows(plan["hosts"][host], answer))
+    return any(d.change != "unchanged" for d in differences) or any(change != "refused" for _, change, _ in rows)
+
+
 def document(
     plan: Mapping[str, Any], digest: str, differences: Sequence[Difference] | None, answers: Mapping[str, Any]
 ) -> dict[str, Any]:

@@ -86,6 +86,7 @@ def test_placeholders_of_clients_are_refused_by_name(fleet: Any) -> None:
     [
         (12345678901234567890, "is not text. Quote it: YAML reads digits as a number"),
         (0, "is not text"),
+        ("x", "has one character"),
         (1.5, "is not text"),
         (True, "is not text"),
         ([KEY], "is not text"),
@@ -101,7 +102,7 @@ def test_what_no_client_could_send_is_refused(fleet: Any, key: Any, said: str) -
 
 
 @pytest.mark.parametrize(
-    ("key", "said"), [("x", "one character"), ("geheim", "6 characters"), (KEY[:15], "15 characters")]
+    ("key", "said"), [("xy", "2 characters"), ("geheim", "6 characters"), (KEY[:15], "15 characters")]
 )
 def test_a_short_key_is_warned_about(fleet: Any, key: str, said: str) -> None:
     told = plan(fleet, key)

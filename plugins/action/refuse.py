@@ -1,0 +1,24 @@
+"""Ends a run with reasons that are read once; see plugins/modules/refuse.py for its documentation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.refusal import told_once
+
+
+class ActionModule(ActionBase):
+    _requires_connection = False
+    _supports_check_mode = True
+
+    @told_once
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        _, given = self.validate_argument_spec(
+            {"text": {"type": "str", "required": True}, "reasons": {"type": "list", "elements": "str"}}
+        )
+        if given["reasons"] == []:
+            return {"changed": False}
+        raise AnsibleActionFail("\n".join([given["text"], *(f"  - {reason}" for reason in given["reasons"] or ())]))

@@ -1,0 +1,42 @@
+#!/usr/bin/python
+"""Documentation of the action plugin of the same name; it runs on the control node only."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: refuse
+short_description: Fail with reasons that are printed once
+description:
+  - Fails like M(ansible.builtin.fail), whose message Ansible prints twice. Of several lines the task's result has the first.
+version_added: "0.1.0"
+author: The baremetal.vllm contributors (@baremetal-vllm)
+options:
+  text:
+    description: What is wrong, in a sentence.
+    type: str
+    required: true
+  reasons:
+    description: Each on a line of its own below the text. With an empty list nothing is wrong, and the task does not fail.
+    type: list
+    elements: str
+attributes:
+  check_mode:
+    support: full
+    description: It fails there too.
+"""
+
+EXAMPLES = r"""
+- name: Refuse a part of the fleet
+  baremetal.vllm.refuse:
+    text: "--limit leaves gateways out."
+  when: ansible_limit is defined
+  run_once: true
+"""
+
+RETURN = r"""
+msg:
+  description: The text with its reasons; of several lines the first, where Ansible's default callback prints.
+  returned: failure
+  type: str
+"""
