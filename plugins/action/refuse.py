@@ -21,4 +21,6 @@ class ActionModule(ActionBase):
         )
         if given["reasons"] == []:
             return {"changed": False}
+        if not self._task.run_once:
+            given["text"] = f"{(task_vars or {}).get('inventory_hostname')}: {given['text']}"
         raise AnsibleActionFail("\n".join([given["text"], *(f"  - {reason}" for reason in given["reasons"] or ())]))

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: refuse
 short_description: Fail with reasons that are printed once
 description:
-  - Fails like M(ansible.builtin.fail), whose message Ansible prints twice. Of several lines the task's result has the first.
+  - Fails like M(ansible.builtin.fail), whose message Ansible prints twice. Without C(run_once) the host's name stands before the text.
 version_added: "0.1.0"
 author: The baremetal.vllm contributors (@baremetal-vllm)
 options:
@@ -36,7 +36,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 msg:
-  description: The text with its reasons; of several lines the first, where Ansible's default callback prints.
+  description: The text with its reasons. Where Ansible's default callback prints, they are told above it and not repeated.
   returned: failure
   type: str
 """

@@ -29,15 +29,15 @@ class Refusal(AnsibleActionFail):
 def refusal(text: str) -> Refusal:
     """What an action raises that will not go on; `text` is all of the reason, of one line or more.
 
-    One line stands in the task's result. More are printed here, and the result names the first, unless another callback than
-    Ansible's own prints: the result has everything then.
+    It is printed here, as it is: a result has its quotation marks escaped and its lines joined or folded. The result names the first of
+    several lines, unless another callback than Ansible's own prints: it has everything then.
     """
     first, _, more = text.partition("\n")
-    if not more or constants.config.get_config_value("DEFAULT_STDOUT_CALLBACK") not in _DEFAULT:
+    if constants.config.get_config_value("DEFAULT_STDOUT_CALLBACK") not in _DEFAULT:
         return Refusal(text)
     # On the stream on which Ansible tells of failed tasks.
     Display().display(f"[ERROR]: {text}", color=constants.COLOR_ERROR)
-    return Refusal(f"{first.rstrip('.:')} (told above)")
+    return Refusal(f"{first.rstrip('.:')} (told above)" if more else "The reason is told above.")
 
 
 _DEFAULT = ("default", "ansible.builtin.default")

@@ -71,7 +71,7 @@ def play(tmp_path: Path) -> Any:
             "endpoint_check_become": False,
             "endpoint_check_api_key_file": str(tmp_path / "key.env"),
             "endpoint_check_timeout": 5,
-            "report_path": str(tmp_path / "made" / "report.json"),
+            "report_path": str(tmp_path / "report.json"),
         }
         (tmp_path / "inventory.json").write_text(json.dumps({"all": {"vars": shared, "hosts": hosts}}))
         inventory, playbook = tmp_path / "inventory.json", tmp_path / "play.yml"
@@ -102,11 +102,11 @@ def test_fleet_with_a_failure_and_an_unreachable_host(play: Any, tmp_path: Path)
     assert [line for line in output.splitlines() if line.startswith("curl")] == [
         f"curl http://127.0.0.9:{good.port}/v1/chat/completions \\"
     ]
-    reported = json.loads((tmp_path / "made" / "report.json").read_text())
+    reported = json.loads((tmp_path / "report.json").read_text())
     assert (reported["endpoints"], reported["passed"], reported["plan_digest"]) == (2, 1, "abc")
     assert reported["hosts_without_results"] == {"gone": "not reached"}
     assert {result["host"]: result["passed"] for result in reported["results"]} == {"good": True, "bad": False}
-    assert (tmp_path / "made" / "report.json").stat().st_mode & 0o777 == 0o644
+    assert (tmp_path / "report.json").stat().st_mode & 0o777 == 0o644
     assert "batch_order: observed the batch holds the texts in the order [2, 1, 0]" in output
     assert ended.returncode != 0
 
@@ -117,7 +117,7 @@ def test_check_mode_proves_and_shows_but_writes_nothing(play: Any, tmp_path: Pat
     assert ended.returncode == 0, ended.stdout
     assert "POST /classify" in standin.requests
     assert "passed" in ended.stdout
-    assert not (tmp_path / "made").exists()
+    assert not (tmp_path / "report.json").exists()
 
 
 def test_host_that_serves_nothing_has_no_row(play: Any) -> None:
