@@ -55,6 +55,8 @@ def environment(**more: str) -> dict[str, str]:
     own = {
         "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
         "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".ansible" / "collections"),
+        # No sentence that a test looks for is cut in two.
+        "COLUMNS": "1000",
     }
     # molecule tells the Ansible it runs (and so this one) to print in colour, and where its own scenario lies.
     kept = {

@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.jsonfile import write_json
 from ansible_collections.baremetal.vllm.plugins.module_utils.service import told
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.compare import compare_fleet, count
-
-display = Display()
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.output import tell
 
 
 class ActionModule(ActionBase):
@@ -28,15 +26,14 @@ class ActionModule(ActionBase):
         hosts = [host for host in variables["ansible_play_hosts_all"] if host in plan["hosts"]]
         answers = {host: _answer(variables["hostvars"][host].get(given["found"])) for host in hosts}
         differences = compare_fleet(plan, {h: a for h, a in answers.items() if a["status"] == "read"})
-        display.display(told.difference_table(plan, differences, answers))
-        more = told.details(differences, answers)
-        if more:
-            display.display(more)
-        display.display(f"\n{told.summary(differences, answers)}")
+        document = told.document(plan, planned["digest"], differences, answers)
         if given["path"] and not self._task.check_mode:
-            write_json(Path(given["path"]), told.document(plan, planned["digest"], differences, answers))
+            write_json(Path(given["path"]), document)
             result["path"] = given["path"]
-        return {**result, "changed": False, "counts": count(differences)}
+        result.update(changed=False, counts=count(differences))
+        return tell(
+            result, lambda screen: told.comparison(plan, differences, answers, screen), "plan", lambda: document
+        )
 
 
 def _answer(registered: Any) -> dict[str, Any]:

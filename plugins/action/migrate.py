@@ -16,6 +16,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems 
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.menu import move_menu
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.report import document, sections
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.control import pattern_matcher, write_text
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.output import tell
 
 display = Display()
 
@@ -57,9 +58,9 @@ class ActionModule(ActionBase):
             given["came_from"],
             extras,
         )
-        for problem in sorted([*problems.found, *unread]):
-            display.warning(str(problem))
-        display.display(sections(moved, came_from, given["to"]))
+        warnings = [str(problem) for problem in sorted([*problems.found, *unread])]
+        for warning in warnings:
+            display.warning(warning)
         result: dict[str, Any] = {
             "changed": False,
             "to": given["to"],
@@ -71,4 +72,9 @@ class ActionModule(ActionBase):
         if given["path"]:
             text = document(given["models"], moved, given["to"])
             result.update(write_text(Path(given["path"]), text, check_mode=self._task.check_mode, diff=self._task.diff))
-        return result
+        return tell(
+            result,
+            lambda screen: sections(moved, came_from, given["to"], screen),
+            "migrate",
+            lambda: {"to": given["to"], "models": result["models"], "warnings": warnings},
+        )

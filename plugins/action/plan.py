@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.plan.table import p
 from ansible_collections.baremetal.vllm.plugins.module_utils.service import told
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights.fingerprint import fingerprint
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.control import pattern_matcher
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.output import JSON, VARIABLE, as_json, tell
 
 display = Display()
 
@@ -83,17 +85,28 @@ class ActionModule(ActionBase):
         if outcome.problems:
             count = len(outcome.problems)
             lines = "\n".join(f"  - {problem}" for problem in outcome.problems)
-            raise AnsibleActionFail(
-                f"The inventory has {count} problem{'s' * (count > 1)}; no host was touched.\n{lines}"
-            )
+            message = f"The inventory has {count} problem{'s' * (count > 1)}; no host was touched.\n{lines}"
+            if as_json():
+                refused = [asdict(problem) for problem in outcome.problems]
+                return tell({"failed": True, "msg": message}, lambda screen: "", "plan", lambda: {"refused": refused})
+            raise AnsibleActionFail(message)
+        if variables.get(VARIABLE) == JSON and not as_json():
+            display.warning(f"{VARIABLE}: is read from the command line alone. Write -e {VARIABLE}={JSON}.")
         for warning in outcome.warnings:
             display.warning(str(warning))
-        if given["show"]:
-            display.display(plan_table(outcome.plan))
         changed = bool(given["document"]) and self._document(Path(given["document"]), models_page(outcome.plan))
         if given["json"] and not self._task.check_mode:
             write_json(Path(given["json"]), told.document(outcome.plan, outcome.digest, None, {}))
-        return {"changed": changed, "plan": outcome.plan, "digest": outcome.digest}
+        result = {"changed": changed, "plan": outcome.plan, "digest": outcome.digest}
+        if not given["show"]:
+            return result
+        warnings = [str(warning) for warning in outcome.warnings]
+        return tell(
+            result,
+            lambda screen: plan_table(outcome.plan, screen),
+            "plan",
+            lambda: {**told.document(outcome.plan, outcome.digest, None, {}), "warnings": warnings},
+        )
 
     def _document(self, path: Path, page: str) -> bool:
         if path.is_file() and path.read_text() == page:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.report import document, gather, summary, table
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.jsonfile import write_json
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.output import tell
 
 # The variable in which the role endpoint_check leaves its results on each host.
 RESULTS = "__endpoint_check_results"
@@ -34,13 +34,12 @@ class ActionModule(ActionBase):
         hosts = parameters["hosts"] or variables.get("ansible_play_hosts_all", [])
         hostvars = variables.get("hostvars", {})
         endpoints, missing = gather({str(host): hostvars[host].get(RESULTS) for host in hosts})
-        for line in table(endpoints, missing):
-            Display().display(line)
         told = summary(endpoints, missing)
         # `failed` is a flag in every Ansible result, so the list has another name there.
         result.update(changed=False, failed=False, failed_endpoints=told.pop("failed"), **told)
+        time = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+        whole = document(endpoints, missing, time, parameters["digest"])
         if parameters["path"] and not self._task.check_mode:
-            time = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-            write_json(Path(parameters["path"]), document(endpoints, missing, time, parameters["digest"]))
+            write_json(Path(parameters["path"]), whole)
             result["path"] = parameters["path"]
-        return result
+        return tell(result, lambda screen: "\n".join(table(endpoints, missing, screen)), "report", lambda: whole)

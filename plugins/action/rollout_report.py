@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.jsonfile import write_json
 from ansible_collections.baremetal.vllm.plugins.module_utils.rollout import outcome
 from ansible_collections.baremetal.vllm.plugins.module_utils.rollout.judge import Verdict, ran, troubles, worked
 from ansible_collections.baremetal.vllm.plugins.module_utils.rollout.process import this_run
-
-display = Display()
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.output import tell
 
 
 class ActionModule(ActionBase):
@@ -44,8 +42,6 @@ class ActionModule(ActionBase):
         }
         summary = outcome.Summary(endings, schedule["left"], schedule["lost"], schedule["gaps"])
         over = summary.finished or not summary.good
-        for line in outcome.lines(summary) if over else [outcome.progress(summary)]:
-            display.display(line)
         time = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
         document = outcome.document(summary, this_run().identity, given["digest"], time)
         result.update(changed=False, good=summary.whole if over else summary.good, complete=summary.whole)
@@ -53,7 +49,12 @@ class ActionModule(ActionBase):
         if over and given["path"] and not self._task.check_mode:
             write_json(Path(given["path"]), document)
             result["path"] = given["path"]
-        return result
+        return tell(
+            result,
+            lambda screen: "\n".join(outcome.lines(summary, screen) if over else [outcome.progress(summary)]),
+            "rollout",
+            lambda: document,
+        )
 
 
 def _happened(turn: Mapping[str, Any], variables: Mapping[str, Any], given: Mapping[str, Any]) -> outcome.Happened:

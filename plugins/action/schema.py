@@ -8,11 +8,11 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.load import release, releases
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import did_you_mean
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.schema import variables
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.control import write_text
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.output import tell
 
 
 class ActionModule(ActionBase):
@@ -31,9 +31,14 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(
                 f"release: the catalogue does not know vLLM {version}. {did_you_mean(version, releases())}."
             )
-        text = json.dumps(variables(known), indent=1, ensure_ascii=False) + "\n"
-        if not given["path"]:
-            Display().display(text)
-            return {"changed": False, "release": version}
-        written = write_text(Path(given["path"]), text, check_mode=self._task.check_mode, diff=self._task.diff)
-        return {**written, "release": version}
+        described = variables(known)
+        text = json.dumps(described, indent=1, ensure_ascii=False) + "\n"
+        if given["path"]:
+            written = write_text(Path(given["path"]), text, check_mode=self._task.check_mode, diff=self._task.diff)
+            return {**written, "release": version}
+        return tell(
+            {"changed": False, "release": version},
+            lambda screen: text,
+            "schema",
+            lambda: {"release": version, "json_schema": described},
+        )

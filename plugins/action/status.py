@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.jsonfile import write_json
 from ansible_collections.baremetal.vllm.plugins.module_utils.status.document import (
@@ -22,8 +21,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.status.gather impor
     read_host,
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.status.table import notes, status_table
-
-display = Display()
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.output import tell
 
 
 class ActionModule(ActionBase):
@@ -66,11 +64,15 @@ class ActionModule(ActionBase):
             lock=held(plain(hostvars[host].get(given["lock"])) for host in hosts),
         )
         now = datetime.datetime.now(datetime.timezone.utc)
-        display.display(status_table(fleet, now))
-        display.display(f"\n{notes(fleet)}")
+        told = document(fleet, now.isoformat(timespec="seconds"), planned["digest"])
         if given["path"] and not self._task.check_mode:
-            told = document(fleet, now.isoformat(timespec="seconds"), planned["digest"])
             write_json(Path(given["path"]), told)
             result["path"] = given["path"]
         problems = {host.name: host_problems(host, fleet) for host in fleet.hosts}
-        return {**result, "changed": False, "problems_of": problems, "fleet_problems": fleet_problems(fleet)}
+        result.update(changed=False, problems_of=problems, fleet_problems=fleet_problems(fleet))
+        return tell(
+            result,
+            lambda screen: f"{status_table(fleet, now, screen)}\n\n{notes(fleet, screen)}",
+            "status",
+            lambda: told,
+        )
