@@ -30,6 +30,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.engine.sources impo
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.tools import ToolError
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.wheels import WheelError
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.output import tell
 
 display = Display()
 
@@ -112,7 +113,7 @@ class ActionModule(ActionBase):
         except (ToolError, LockError, WheelError, OSError) as error:
             raise AnsibleActionFail(f"wheelhouse {target.name} in {directory}: {error}") from error
         files = manifest.get("files", {})
-        return {
+        result = {
             "changed": changed,
             "path": str(directory),
             "lock": str(directory / "requirements.lock"),
@@ -123,3 +124,5 @@ class ActionModule(ActionBase):
             else f"{len(files)} files, {sum(files.values()) / 1e9:.2f} GB in {directory}"
             f" ({'prepared in' if changed else 'checked in'} {time.monotonic() - started:.0f} s)",
         }
+        # The playbook shows the message.
+        return tell(result, lambda screen: "", "wheelhouse", lambda: result)

@@ -74,9 +74,12 @@ def as_json() -> bool:
 def tell(
     result: Mapping[str, Any], text: Callable[[Screen], str], kind: str, document: Callable[[], Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """The result of an action that has something to tell: `text` is printed, or `document` goes with the result."""
+    """The result of an action that has something to tell: `text`, if there is any, is printed, or `document` goes with the
+    result."""
     if not _STATE.json:
-        Display().display(text(SCREEN))
+        said = text(SCREEN)
+        if said:
+            Display().display(said)
         return dict(result)
     return {**result, _KEY: {"kind": kind, **document()}}
 
@@ -104,7 +107,9 @@ def take_stdout() -> Callable[[Mapping[str, Any]], None]:
 
 
 def _message(result: Mapping[str, Any]) -> str:
-    return str(result.get("msg") or result.get("censored") or "It failed without a word").strip()
+    said = str(result.get("msg") or result.get("censored") or "It failed without a word")
+    # Ansible's own words before a cause, which `task` has already said.
+    return said.removeprefix("Task failed: ").removeprefix("Action failed: ").strip()
 
 
 def _bad(item: Mapping[str, Any]) -> bool:

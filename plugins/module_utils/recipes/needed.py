@@ -8,7 +8,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.report.screen impor
 from ansible_collections.baremetal.vllm.plugins.module_utils.report.table import Column, Row, table
 
 COLUMNS = (
-    *(Column(name) for name in ("VARIANT", "GB OF GPU MEMORY", "FORMAT", "VLLM FROM")),
+    *(Column(name) for name in ("VARIANT", "GPU GB", "FORMAT", "VLLM FROM")),
     Column("HARDWARE", wraps=True),
     Column("MODEL"),
 )
