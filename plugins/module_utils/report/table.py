@@ -126,8 +126,20 @@ def _range(values: Sequence[Any]) -> str:
     if not isinstance(values[0], Figure):
         return _text(values[0])
     ordered = sorted(values, key=lambda figure: figure.value)
-    ends = dict.fromkeys(figure.form(figure.value) for figure in (ordered[0], ordered[-1]))
-    return " to ".join(ends)
+    return _between(*(_text(figure).split() for figure in (ordered[0], ordered[-1])))
+
+
+def _between(low: list[str], high: list[str]) -> str:
+    """Two figures as a range, the words that they share once: `0.08 to 0.10 s`."""
+    if low == high:
+        return " ".join(low)
+    start = end = 0
+    least = min(len(low), len(high)) - 1
+    while start < least and low[start] == high[start]:
+        start += 1
+    while start + end < least and low[-1 - end] == high[-1 - end]:
+        end += 1
+    return " ".join([*low[: len(low) - end], "to", *high[start:]])
 
 
 def _text(value: Any) -> str:

@@ -62,7 +62,11 @@ def test_figures_of_hosts_that_are_told_as_one_show_their_range() -> None:
         return f"{value:.2f} s"
 
     hosts = [(f"h{n}", [row("m", "ok", Figure(value, seconds))]) for n, value in enumerate([0.3, 0.1, 0.2])]
-    assert fleet_table(COLUMNS, hosts, WIDE)[1:] == ["h[0-2] (3 hosts)  m      ok      0.10 s to 0.30 s"]
+    assert fleet_table(COLUMNS, hosts, WIDE)[1:] == ["h[0-2] (3 hosts)  m      ok      0.10 to 0.30 s"]
+    hosts = [
+        (f"h{n}", [row("m", "ok", Figure(value, "2026-11-23 {:.0f}:00".format))]) for n, value in enumerate([22, 21])
+    ]
+    assert fleet_table(COLUMNS, hosts, WIDE)[1:] == ["h[0,1] (2 hosts)  m      ok      2026-11-23 21:00 to 22:00"]
     hosts = [(f"h{n}", [row("m", "ok", Figure(value, seconds))]) for n, value in enumerate([0.101, 0.102])]
     assert fleet_table(COLUMNS, hosts, WIDE)[1:] == ["h[0,1] (2 hosts)  m      ok      0.10 s"]
     assert (
