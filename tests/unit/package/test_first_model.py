@@ -26,7 +26,12 @@ def command(name: str, *arguments: str | Path, cwd: Path = ROOT, text: str = "")
     done = subprocess.run(
         [str(TOOLS / name), *map(str, arguments)],
         cwd=cwd,
-        env={**os.environ, "PATH": f"{TOOLS}:{os.environ['PATH']}", "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
+        env={
+            **os.environ,
+            "PATH": f"{TOOLS}:{os.environ['PATH']}",
+            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            "COLUMNS": "200",
+        },
         input=text,
         capture_output=True,
         text=True,

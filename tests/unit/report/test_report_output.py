@@ -83,7 +83,6 @@ CASES: list[tuple[dict[str, str], int, bool]] = [
     ({}, 61, True),
     ({"NO_COLOR": "1"}, 61, False),
     ({"TERM": "dumb", "COLUMNS": "99"}, 99, False),
-    ({"ANSIBLE_NOCOLOR": "1", "COLUMNS": "many"}, 61, False),
 ]
 
 

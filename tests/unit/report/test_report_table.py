@@ -131,14 +131,14 @@ HOSTS = st.lists(
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(HOSTS, st.integers(20, 120))
 def test_no_line_is_wider_than_the_terminal_unless_one_word_is(hosts: list[Any], columns: int) -> None:
     for line in fleet_table(COLUMNS, hosts, Screen(columns)):
         assert width(line) <= columns or len(line.split()) == 1, line
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(HOSTS, st.integers(20, 120))
 def test_no_word_of_a_row_is_lost(hosts: list[Any], columns: int) -> None:
     shown = re.split(r"\s+", " ".join(fleet_table(COLUMNS, hosts, Screen(columns))))
