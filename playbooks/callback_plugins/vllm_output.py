@@ -14,7 +14,7 @@ from ansible.plugins.callback import CallbackBase
 from ansible.utils.display import Display
 from ansible.utils.vars import load_extra_vars
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import did_you_mean
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.output import JSON, TEXT, VARIABLE, Output, take_stdout
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.json_output import JSON, TEXT, VARIABLE, Output, take_stdout
 
 DOCUMENTATION = r"""
 ---

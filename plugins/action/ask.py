@@ -15,7 +15,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain imp
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan import clients
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.gateway import address_of, reached
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.output import tell
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.json_output import tell
 
 
 class ActionModule(ActionBase):

@@ -10,7 +10,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.module_utils.recipes.hub import Hub, HubFailure, by_hand
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.hub import hub_of
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.output import tell
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.json_output import tell
 
 
 class ActionModule(ActionBase):

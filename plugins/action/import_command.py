@@ -13,7 +13,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.migration.command_l
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.mending import mended_args
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.move import move_entry
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.report import imported, told
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.output import tell
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.json_output import tell
 
 
 class ActionModule(ActionBase):

@@ -16,7 +16,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems 
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.menu import move_menu
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.report import document, sections
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.control import pattern_matcher, write_text
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.output import tell
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.json_output import tell
 
 display = Display()
 

@@ -28,7 +28,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.plan.table import p
 from ansible_collections.baremetal.vllm.plugins.module_utils.service import told
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights.fingerprint import fingerprint
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.control import pattern_matcher
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.output import JSON, VARIABLE, as_json, tell
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.json_output import JSON, VARIABLE, as_json, tell
 
 display = Display()
 

@@ -33,7 +33,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.recipes.propose imp
     propose,
 )
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.hub import hub_of
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.output import tell
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.json_output import tell
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 # Files that say what a model takes of its GPUs; the weights themselves stay where they are.

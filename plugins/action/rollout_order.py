@@ -16,7 +16,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.rollout.look import
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.rollout.schedule import Asked, schedule
 from ansible_collections.baremetal.vllm.plugins.module_utils.rollout.told import document, schedule_lines
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.output import tell
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.json_output import tell
 
 
 class ActionModule(ActionBase):

@@ -13,7 +13,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.plan.jsonfile impor
 from ansible_collections.baremetal.vllm.plugins.module_utils.rollout import outcome
 from ansible_collections.baremetal.vllm.plugins.module_utils.rollout.judge import Verdict, ran, troubles, worked
 from ansible_collections.baremetal.vllm.plugins.module_utils.rollout.process import this_run
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.output import tell
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.json_output import tell
 
 
 class ActionModule(ActionBase):

@@ -12,7 +12,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.load impo
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import did_you_mean
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.schema import variables
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.control import write_text
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.output import tell
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.json_output import tell
 
 
 class ActionModule(ActionBase):

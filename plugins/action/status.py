@@ -21,7 +21,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.status.gather impor
     read_host,
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.status.table import notes, status_table
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.output import tell
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.json_output import tell
 
 
 class ActionModule(ActionBase):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.output import Output
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.json_output import Output
 
 PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
 SCREEN = "ansible_collections.baremetal.vllm.plugins.plugin_utils.screen"
