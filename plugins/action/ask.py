@@ -10,15 +10,13 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.keys import read_keys
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan import clients
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.gateway import address_of, reached
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.json_output import tell
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.refusal import told_once
-
-display = Display()
 
 
 class ActionModule(ActionBase):
@@ -38,10 +36,17 @@ class ActionModule(ActionBase):
         answer = _post(service, url, question, _key(plan, variables, given.get("api_key")) if keyed else None)
         seconds = time.monotonic() - started
         place = host if plan["gateway"] is None else url
-        display.display(f"\n{service['name']} on {place} was asked: {question}")
-        display.display(f"and answered in {seconds:.1f} s: {answer}\n")
-        display.display(f"Ask another:\n{clients.curl(service, url, question, keyed=keyed)}\n")
-        return {"changed": False, "answer": answer, "seconds": round(seconds, 2)}
+        told = (
+            f"\n{service['name']} on {place} was asked: {question}\nand answered in {seconds:.1f} s: {answer}\n\n"
+            f"Ask another:\n{clients.curl(service, url, question, keyed=keyed)}\n"
+        )
+        said = {"answer": answer, "seconds": round(seconds, 2)}
+        return tell(
+            {"changed": False, **said},
+            lambda screen: told,
+            "ask",
+            lambda: {"model": service["name"], "url": url, "question": question, **said},
+        )
 
 
 def _key(plan: dict[str, Any], variables: dict[str, Any], engines: str | None) -> str | None:

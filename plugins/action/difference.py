@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.module_utils.service import told
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.compare import compare_fleet, count
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.json_output import tell
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.output import json_text, write_output
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.refusal import told_once
-
-display = Display()
 
 
 class ActionModule(ActionBase):
@@ -29,16 +27,14 @@ class ActionModule(ActionBase):
         hosts = [host for host in variables["ansible_play_hosts_all"] if host in plan["hosts"]]
         answers = {host: _answer(variables["hostvars"][host].get(given["found"])) for host in hosts}
         differences = compare_fleet(plan, {h: a for h, a in answers.items() if a["status"] == "read"})
-        display.display(told.difference_table(plan, differences, answers))
-        more = told.details(differences, answers)
-        if more:
-            display.display(more)
-        display.display(f"\n{told.summary(differences, answers)}")
+        document = told.document(plan, planned["digest"], differences, answers)
         if given["path"] and not self._task.check_mode:
-            document = told.document(plan, planned["digest"], differences, answers)
             result["path"] = write_output("vllm_plan_json", given["path"], json_text(document))["path"]
         pending = told.pending(plan, differences, answers)
-        return {**result, "changed": False, "counts": count(differences), "pending": pending}
+        result.update(changed=False, counts=count(differences), pending=pending)
+        return tell(
+            result, lambda screen: told.comparison(plan, differences, answers, screen), "plan", lambda: document
+        )
 
 
 def _answer(registered: Any) -> dict[str, Any]:

@@ -7,12 +7,12 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.module_utils.recipes.hub import Hub, HubFailure, by_hand
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.control import behind_proxy
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.hub import hub_of
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.json_output import tell
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.refusal import told_once
 
 
@@ -48,5 +48,10 @@ class ActionModule(ActionBase):
             lines.append("# It is gated: accept its licence on the hub, and set vllm_hf_token from a vault")
         # A commit of digits alone is a number to YAML.
         quoted = f'"{found.revision}"' if found.revision.isdigit() else found.revision
-        Display().display("\n".join([*lines, f"revision: {quoted}"]))
-        return {"changed": False, "model": found.model, "revision": found.revision}
+        said = {"model": found.model, "revision": found.revision}
+        return tell(
+            {"changed": False, **said},
+            lambda screen: "\n".join([*lines, f"revision: {quoted}"]),
+            "revision",
+            lambda: {**said, "modified": found.modified or None, "gated": found.gated},
+        )

@@ -7,16 +7,14 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue import load
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.command_line import Unread, read_commands
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.mending import mended_args
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.move import move_entry
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.report import imported, told
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.json_output import tell
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.refusal import told_once
-
-display = Display()
 
 
 class ActionModule(ActionBase):
@@ -59,11 +57,17 @@ class ActionModule(ActionBase):
                 entry = {key: value for key, value in entry.items() if key not in ("args", "env")}
                 entry.update({key: part for key, part in (("args", moved.args), ("env", moved.env)) if part})
                 notes = [*notes, *told(moved)]
-            display.display(imported(entry, notes))
             entries.append({"entry": entry, "notes": notes})
         nameless = [found["entry"]["name"] for found in entries if "model" not in found["entry"]]
+        result: dict[str, Any] = {"changed": False, "entries": entries}
         if nameless:
-            raise AnsibleActionFail(
-                f"Not whole: no model is named in the entry {', '.join(nameless)}. Write its `model`."
-            )
-        return {"changed": False, "entries": entries}
+            result = {
+                "failed": True,
+                "msg": f"Not whole: no model is named in the entry {', '.join(nameless)}. Write its `model`.",
+            }
+        return tell(
+            result,
+            lambda screen: "\n".join(imported(made["entry"], made["notes"], screen) for made in entries),
+            "import",
+            lambda: {"entries": entries},
+        )

@@ -16,6 +16,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.migration.hosts imp
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.menu import move_menu
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.report import document, hosts_section, sections
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.control import pattern_matcher
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.json_output import tell
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.output import write_output
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.refusal import told_once
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.run import takes_part
@@ -72,11 +73,9 @@ class ActionModule(ActionBase):
             {host: of_host.get("vllm_accelerator") for host, of_host in declared_by.items()},
         )
         stopped, restricted = judge(declared_by, given["to"])
-        for problem in sorted([*problems.found, *unread]):
-            display.warning(str(problem))
-        display.display(sections(moved, came_from, given["to"]))
-        if told := hosts_section(stopped, restricted, given["to"]):
-            display.display(told)
+        warnings = [str(problem) for problem in sorted([*problems.found, *unread])]
+        for warning in warnings:
+            display.warning(warning)
         result: dict[str, Any] = {
             "changed": False,
             "to": given["to"],
@@ -90,4 +89,16 @@ class ActionModule(ActionBase):
             text = document(given["models"], moved, given["to"])
             how = {"check_mode": self._task.check_mode, "diff": self._task.diff}
             result.update(write_output("vllm_migrate_file", given["path"], text, **how))
-        return result
+        return tell(
+            result,
+            lambda screen: "\n".join(
+                part
+                for part in (
+                    sections(moved, came_from, given["to"], screen),
+                    hosts_section(stopped, restricted, given["to"], screen),
+                )
+                if part
+            ),
+            "migrate",
+            lambda: {"to": given["to"], "models": result["models"], "hosts": result["hosts"], "warnings": warnings},
+        )

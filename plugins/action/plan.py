@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.plan.table import p
 from ansible_collections.baremetal.vllm.plugins.module_utils.service import told
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights.fingerprint import fingerprint
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.control import pattern_matcher
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.json_output import JSON, VARIABLE, as_json, tell
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.output import json_text, unwritable, write_output
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.refusal import told_once
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.run import takes_part
@@ -96,23 +98,34 @@ class ActionModule(ActionBase):
         if problems:
             count = len(problems)
             lines = "\n".join(f"  - {problem}" for problem in problems)
-            raise AnsibleActionFail(
-                f"The inventory has {count} problem{'s' * (count > 1)}; no host was touched.\n{lines}"
-            )
+            message = f"The inventory has {count} problem{'s' * (count > 1)}; no host was touched.\n{lines}"
+            if as_json():
+                refused = [asdict(problem) for problem in problems]
+                return tell({"failed": True, "msg": message}, lambda screen: "", "plan", lambda: {"refused": refused})
+            raise AnsibleActionFail(message)
+        if variables.get(VARIABLE) == JSON and not as_json():
+            display.warning(f"{VARIABLE}: is read from the command line alone. Write -e {VARIABLE}={JSON}.")
         # A host without models needs no engine.
         missing = {host: gap for host, gap in missing.items() if outcome.plan["hosts"][host]["engine"]}
         for warning in outcome.warnings:
             display.warning(str(warning))
-        if given["show"]:
-            display.display("\n".join([plan_table(outcome.plan), *_sources_note(missing)]))
         changed = False
         if given["document"]:
             page, dry = models_page(outcome.plan), self._task.check_mode
             changed = write_output("vllm_plan_document", given["document"], page, check_mode=dry)["changed"]
+        document = told.document(outcome.plan, outcome.digest, None, {})
         if given["json"] and not self._task.check_mode:
-            document = told.document(outcome.plan, outcome.digest, None, {})
             write_output("vllm_plan_json", given["json"], json_text(document))
-        return {"changed": changed, "plan": outcome.plan, "digest": outcome.digest, "missing_engines": missing}
+        result = {"changed": changed, "plan": outcome.plan, "digest": outcome.digest, "missing_engines": missing}
+        if not given["show"]:
+            return result
+        warnings = [str(warning) for warning in outcome.warnings]
+        return tell(
+            result,
+            lambda screen: "\n".join([plan_table(outcome.plan, screen), *_sources_note(missing)]),
+            "plan",
+            lambda: {**document, "warnings": warnings, "missing_engines": missing},
+        )
 
     def _check_run(self, given: dict[str, Any], problems: Problems) -> None:
         """What is wrong with this run, beside the inventory: files that could not be written at its end, and how it is to end."""

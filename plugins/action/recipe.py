@@ -6,13 +6,12 @@ import os
 import re
 import tempfile
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import ModelFacts, read_model
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.find import locate
 from ansible_collections.baremetal.vllm.plugins.module_utils.fit.overrides import overrides_of
@@ -36,9 +35,9 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.recipes.propose imp
 )
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.control import behind_proxy
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.hub import hub_of
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.json_output import tell
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.refusal import told_once
 
-display = Display()
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 # Files that say what a model takes of its GPUs; the weights themselves stay where they are.
 _FACTS = ("config.json", "model.safetensors.index.json", "hf_quant_config.json")
@@ -82,10 +81,7 @@ class ActionModule(ActionBase):
         host, declared = self._host(given["host"], task_vars or {})
         asked = _Asked(given, declared, recipes)
         with behind_proxy(given):
-            if host is None:
-                display.display(asked.without_host())
-                return {"changed": False, "whole": False}
-            return asked.for_host(host)
+            return asked.without_host() if host is None else asked.for_host(host)
 
     def _host(self, name: str | None, variables: Mapping[str, Any]) -> tuple[Host | None, dict[str, Any]]:
         """The host as the plan reads it, and its variables."""
@@ -115,16 +111,25 @@ class _Asked:
         self._token = str(declared.get("vllm_hf_token") or given["hf_token"] or "")
         self._found: dict[str, Found] = {}
 
-    def without_host(self) -> str:
+    def without_host(self) -> dict[str, Any]:
         known = self._recipes.find(self._given["model"])
+        result = {"changed": False, "whole": False}
         if known is not None:
-            return needed(known[0], self._recipes.release)
+            recipe, release = known[0], self._recipes.release
+            return tell(
+                result,
+                lambda screen: needed(recipe, release, screen),
+                "recipe",
+                lambda: {"entry": None, "release": release, "recipe": asdict(recipe)},
+            )
         wish = self._wish(lambda notes: None)
         found = self._found[self._given["model"]]
-        return (
+        text = (
             f"{self._stranger()}\nThe hub has it: {found.weights / 1e9:.0f} GB of weights, a model of kind {wish.kind}. "
             "For an entry name one of your hosts: -e host=NAME"
         )
+        seen = {"entry": None, "recipe": None, "model": found.model, "kind_of_model": wish.kind, "bytes": found.weights}
+        return tell(result, lambda screen: text, "recipe", lambda: seen)
 
     def for_host(self, host: Host) -> dict[str, Any]:
         extra: list[str] = []
@@ -148,12 +153,18 @@ class _Asked:
         }
         verdict = judge(proposal, host, declared, facts, **more)
         entry, comments = verdict.made.entry, [*verdict.made.notes, *(f"NOT RIGHT YET: {p}" for p in verdict.problems)]
-        display.display(imported(entry, comments))
-        lacks = [*verdict.problems, *([] if revision else [_unpinned(entry["name"])])]
+        lacks = [*map(str, verdict.problems), *([] if revision else [_unpinned(entry["name"])])]
+        said = {"entry": entry, "notes": list(verdict.made.notes)}
+        result: dict[str, Any] = {"changed": False, "whole": True, **said}
         if lacks:
             lines = "\n".join(f"  - {line}" for line in lacks)
-            raise AnsibleActionFail(f"Not whole:\n{lines}")
-        return {"changed": False, "whole": True, "entry": entry, "notes": verdict.made.notes}
+            result = {"failed": True, "msg": f"Not whole:\n{lines}"}
+        return tell(
+            result,
+            lambda screen: imported(entry, comments, screen),
+            "recipe",
+            lambda: {**said, "lacks": lacks},
+        )
 
     def _wish(self, note: Any) -> Wish:
         """The recipe that is meant; one of our own where vLLM has none and the hub knows the model."""

@@ -7,11 +7,11 @@ import os
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.report import document, gather, summary, table
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.closing import closing
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.gateway import address_of
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.json_output import tell
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.output import json_text, write_output
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.refusal import told_once
 
@@ -40,19 +40,22 @@ class ActionModule(ActionBase):
         hosts = parameters["hosts"] or variables.get("ansible_play_hosts_all", [])
         hostvars = variables.get("hostvars", {})
         endpoints, missing = gather({str(host): hostvars[host].get(RESULTS) for host in hosts})
-        for line in table(endpoints, missing):
-            Display().display(line)
+        told = summary(endpoints, missing)
+        # `failed` is a flag in every Ansible result, so the list has another name there.
+        result.update(changed=False, failed=False, failed_endpoints=told.pop("failed"), **told)
+        time = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+        whole = document(endpoints, missing, time, parameters["digest"])
+        if parameters["path"] and not self._task.check_mode:
+            result["path"] = write_output("vllm_report_path", parameters["path"], json_text(whole))["path"]
+        ending: list[str] = []
         if parameters["plan"] and not self._task.check_mode:
             plan = plain(parameters["plan"])
             addresses = {host: address_of(host, hostvars[host]) for host in plan["hosts"]}
             proved = [(one["host"], one["model"]) for one in endpoints if one["passed"]]
-            for line in closing(plan, proved, addresses, os.environ):
-                Display().display(line)
-        told = summary(endpoints, missing)
-        # `failed` is a flag in every Ansible result, so the list has another name there.
-        result.update(changed=False, failed=False, failed_endpoints=told.pop("failed"), **told)
-        if parameters["path"] and not self._task.check_mode:
-            time = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-            text = json_text(document(endpoints, missing, time, parameters["digest"]))
-            result["path"] = write_output("vllm_report_path", parameters["path"], text)["path"]
-        return result
+            ending = closing(plan, proved, addresses, os.environ)
+        return tell(
+            result,
+            lambda screen: "\n".join([*table(endpoints, missing, screen), *ending]),
+            "report",
+            lambda: whole,
+        )

@@ -11,6 +11,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain imp
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.leaving import farewell, leave
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.without import digest
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.json_output import tell
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.refusal import told_once
 
 
@@ -34,16 +35,15 @@ class ActionModule(ActionBase):
         decided = leave(plan, models, hosts, given["allow_gap"], self._allowed(plan, task_vars or {}))
         if decided.refusals:
             raise AnsibleActionFail("Nothing was changed:\n" + "\n".join(f"  - {line}" for line in decided.refusals))
-        return {
-            **result,
-            "changed": False,
-            "plan": decided.plan,
-            "digest": digest(decided.plan),
+        leaving = {
             "hosts": list(decided.hosts),
             "models": list(models),
             "servers": list(decided.servers),
             "farewell": farewell(plan, models, hosts),
         }
+        result.update(changed=False, plan=decided.plan, digest=digest(decided.plan), **leaving)
+        # The role shows each part when it comes to it.
+        return tell(result, lambda screen: "", "retire", lambda: leaving)
 
     def _allowed(self, plan: dict[str, Any], variables: dict[str, Any]) -> dict[str, tuple[str, ...]]:
         """Names that clients' keys are limited to, by the key's name, as the first gateway has them."""

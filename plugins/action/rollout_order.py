@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.module_utils.rollout import back
 from ansible_collections.baremetal.vllm.plugins.module_utils.rollout.look import (
@@ -17,6 +16,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.rollout.look import
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.rollout.schedule import Asked, schedule
 from ansible_collections.baremetal.vllm.plugins.module_utils.rollout.told import document, schedule_lines
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.json_output import tell
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.refusal import told_once
 
 
@@ -56,11 +56,15 @@ class ActionModule(ActionBase):
         view = _view(plan, plain(variables.get(given["gateways"]) or {}))
         settings = (given["canary"], plain(given["serial"]), given["allow_gap"], given["limited"])
         decided = schedule(plan, found, view, Asked(*settings))
-        for line in schedule_lines(decided):
-            Display().display(line)
+        result.update(changed=False, **document(decided))
         if decided.refusals:
-            return {**result, "failed": True, "msg": "\n".join(decided.refusals)}
-        return {**result, "changed": False, **document(decided)}
+            result = {"failed": True, "msg": "\n".join(decided.refusals)}
+        return tell(
+            result,
+            lambda screen: "\n".join(schedule_lines(decided, screen)),
+            "schedule",
+            lambda: {**document(decided), "refusals": list(decided.refusals)},
+        )
 
 
 def _view(plan: Mapping[str, Any], registered: Mapping[str, Any]) -> View:

@@ -7,15 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.module_utils.rollout import outcome
 from ansible_collections.baremetal.vllm.plugins.module_utils.rollout.judge import Verdict, ran, troubles, worked
 from ansible_collections.baremetal.vllm.plugins.module_utils.rollout.process import this_run
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.json_output import tell
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.output import json_text, write_output
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.refusal import told_once
-
-display = Display()
 
 
 class ActionModule(ActionBase):
@@ -45,15 +43,18 @@ class ActionModule(ActionBase):
         }
         summary = outcome.Summary(endings, schedule["left"], schedule["lost"], schedule["gaps"])
         over = summary.finished or not summary.good
-        for line in outcome.lines(summary) if over else [outcome.progress(summary)]:
-            display.display(line)
         time = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
         document = outcome.document(summary, this_run().identity, given["digest"], time)
         result.update(changed=False, good=summary.whole if over else summary.good, complete=summary.whole)
         result.update(over=over, told=outcome.told(summary))
         if over and given["path"] and not self._task.check_mode:
             result["path"] = write_output("rollout_report_path", given["path"], json_text(document))["path"]
-        return result
+        return tell(
+            result,
+            lambda screen: "\n".join(outcome.lines(summary, screen) if over else [outcome.progress(summary)]),
+            "rollout",
+            lambda: document,
+        )
 
 
 def _happened(turn: Mapping[str, Any], variables: Mapping[str, Any], given: Mapping[str, Any]) -> outcome.Happened:

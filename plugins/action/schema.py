@@ -7,10 +7,10 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.load import release, releases
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import did_you_mean
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.schema import variables
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.json_output import tell
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.output import write_output
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.refusal import told_once
 
@@ -32,9 +32,14 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(
                 f"release: the catalogue does not know vLLM {version}. {did_you_mean(version, releases())}."
             )
-        text = json.dumps(variables(known), indent=1, ensure_ascii=False) + "\n"
-        if not given["path"]:
-            Display().display(text)
-            return {"changed": False, "release": version}
-        written = write_output("schema", given["path"], text, check_mode=self._task.check_mode, diff=self._task.diff)
-        return {**written, "release": version}
+        described = variables(known)
+        text = json.dumps(described, indent=1, ensure_ascii=False) + "\n"
+        if given["path"]:
+            how = {"check_mode": self._task.check_mode, "diff": self._task.diff}
+            return {**write_output("schema", given["path"], text, **how), "release": version}
+        return tell(
+            {"changed": False, "release": version},
+            lambda screen: text,
+            "schema",
+            lambda: {"release": version, "json_schema": described},
+        )

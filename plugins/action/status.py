@@ -6,7 +6,6 @@ import datetime
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.module_utils.status.document import (
     document,
@@ -20,10 +19,9 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.status.gather impor
     read_host,
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.status.table import notes, status_table
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.json_output import tell
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.output import json_text, write_output
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.refusal import told_once
-
-display = Display()
 
 
 class ActionModule(ActionBase):
@@ -67,10 +65,14 @@ class ActionModule(ActionBase):
             lock=held(plain(hostvars[host].get(given["lock"])) for host in hosts),
         )
         now = datetime.datetime.now(datetime.timezone.utc)
-        display.display(status_table(fleet, now))
-        display.display(f"\n{notes(fleet)}")
+        told = document(fleet, now.isoformat(timespec="seconds"), planned["digest"])
         if given["path"] and not self._task.check_mode:
-            told = document(fleet, now.isoformat(timespec="seconds"), planned["digest"])
             result["path"] = write_output("vllm_status_json", given["path"], json_text(told))["path"]
         problems = {host.name: host_problems(host, fleet) for host in fleet.hosts}
-        return {**result, "changed": False, "problems_of": problems, "fleet_problems": fleet_problems(fleet)}
+        result.update(changed=False, problems_of=problems, fleet_problems=fleet_problems(fleet))
+        return tell(
+            result,
+            lambda screen: f"{status_table(fleet, now, screen)}\n\n{notes(fleet, screen)}",
+            "status",
+            lambda: told,
+        )

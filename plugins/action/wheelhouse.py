@@ -32,6 +32,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.engine.tools import
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.wheels import WheelError
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.control import behind_proxy
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.json_output import tell
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.refusal import told_once
 
 display = Display()
@@ -128,7 +129,7 @@ class ActionModule(ActionBase):
             # Ansible would print the cause once more, as it was.
             raise AnsibleActionFail(f"wheelhouse {target.name} in {directory}: {told}") from None
         files = manifest.get("files", {})
-        return {
+        result = {
             "changed": changed,
             "path": str(directory),
             "lock": str(directory / "requirements.lock"),
@@ -139,3 +140,5 @@ class ActionModule(ActionBase):
             else f"{len(files)} files, {sum(files.values()) / 1e9:.2f} GB in {directory}"
             f" ({'prepared in' if changed else 'checked in'} {time.monotonic() - started:.0f} s)",
         }
+        # The playbook shows the message.
+        return tell(result, lambda screen: "", "wheelhouse", lambda: result)

@@ -8,8 +8,10 @@ DOCUMENTATION = r"""
 module: schema
 short_description: Write the JSON Schema of the inventory's variables, for completion in an editor
 description:
-  - Makes a JSON Schema (draft-07) of C(vllm_models) and the other variables of the inventory, with every option, choice and
-    environment variable of one vLLM release.
+  - Makes a JSON Schema (draft-07) of C(vllm_models), with every option, choice and environment variable of one vLLM release,
+    and of every other variable of this collection, from the argument specifications of its roles and C(data/site_variables.yml).
+  - A name that begins as only ours do (C(vllm_), C(gateway_), the name of a role) and is none of them is marked; other names
+    are let through.
   - An editor with a YAML language server completes and marks with it while one types; the plan stays the judge.
 version_added: "0.1.0"
 author: The baremetal.vllm contributors (@baremetal-vllm)

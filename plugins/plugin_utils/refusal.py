@@ -14,6 +14,7 @@ from typing import Any
 from ansible import constants
 from ansible.errors import AnsibleActionFail
 from ansible.utils.display import Display
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.json_output import as_json
 
 _Run = Callable[..., "dict[str, Any]"]
 
@@ -29,11 +30,12 @@ class Refusal(AnsibleActionFail):
 def refusal(text: str) -> Refusal:
     """What an action raises that will not go on; `text` is all of the reason, of one line or more.
 
-    It is printed here, as it is: a result has its quotation marks escaped and its lines joined or folded. The result names the first of
-    several lines, unless another callback than Ansible's own prints: it has everything then.
+    It is printed here, as it is: a result has its quotation marks escaped and its lines joined or folded. The result names the
+    first of several lines. It has everything where another callback than Ansible's own prints, or a document is printed
+    (`json_output`).
     """
     first, _, more = text.partition("\n")
-    if constants.config.get_config_value("DEFAULT_STDOUT_CALLBACK") not in _DEFAULT:
+    if as_json() or constants.config.get_config_value("DEFAULT_STDOUT_CALLBACK") not in _DEFAULT:
         return Refusal(text)
     # On the stream on which Ansible tells of failed tasks.
     Display().display(f"[ERROR]: {text}", color=constants.COLOR_ERROR)

@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.table import table as align
+from ansible_collections.baremetal.vllm.plugins.module_utils.report.screen import PAPER, WRONG, Screen
+from ansible_collections.baremetal.vllm.plugins.module_utils.report.table import (
+    Column,
+    Figure,
+    Row,
+    counted,
+    fleet_table,
+)
 
 NOT_REACHED = "not reached"
 NO_RESULT = "no result"
 
-HEADINGS = ("HOST", "MODEL", "KIND", "CHECKS", "FIRST TOKEN", "VERDICT")
+COLUMNS = tuple(Column(name) for name in ("HOST", "MODEL", "KIND", "CHECKS", "FIRST TOKEN", "VERDICT"))
 
 Registered = Optional[Mapping[str, Any]]
 
@@ -56,15 +63,20 @@ def summary(endpoints: Sequence[Mapping[str, Any]], missing: Mapping[str, str]) 
     }
 
 
-def table(endpoints: Sequence[Mapping[str, Any]], missing: Mapping[str, str]) -> list[str]:
-    """Aligned lines with a heading; under an endpoint that failed, one indented line for each failed check."""
-    rows = [(_row(endpoint), [_explain(check) for check in _failed(endpoint)]) for endpoint in endpoints]
-    rows += [((host, "-", "-", "-", "-", state), []) for host, state in missing.items()]
-    header, *aligned = align(HEADINGS, [row for row, _ in rows]).splitlines()
-    lines = [header]
-    for line, (_, explanations) in zip(aligned, rows):
-        lines += [line, *(f"    {explanation}" for explanation in explanations)]
-    return lines
+def table(endpoints: Sequence[Mapping[str, Any]], missing: Mapping[str, str], screen: Screen = PAPER) -> list[str]:
+    """One line each endpoint, under one that failed a sentence for each failed check; how many passed at the end."""
+    hosts: dict[str, list[Row]] = {}
+    for endpoint in endpoints:
+        hosts.setdefault(str(endpoint["host"]), []).append(_row(endpoint))
+    hosts.update({host: [Row(("-", "-", "-", "-", state), WRONG)] for host, state in missing.items()})
+    return [*fleet_table(COLUMNS, hosts.items(), screen), "", _total(endpoints, missing)]
+
+
+def _total(endpoints: Sequence[Mapping[str, Any]], missing: Mapping[str, str]) -> str:
+    passed = sum(1 for endpoint in endpoints if endpoint["passed"])
+    hosts = len({endpoint["host"] for endpoint in endpoints})
+    without = f", {counted(len(missing), 'host')} without results" if missing else ""
+    return f"{passed} of {counted(len(endpoints), 'endpoint')} passed on {counted(hosts, 'host')}{without}"
 
 
 def document(
@@ -88,18 +100,18 @@ def _explain(check: Mapping[str, Any]) -> str:
     return f"{check['name']}: observed {check['observed']}, expected {check['expected']}"
 
 
-def _row(endpoint: Mapping[str, Any]) -> tuple[str, ...]:
+def _row(endpoint: Mapping[str, Any]) -> Row:
     tried = [check for check in endpoint["checks"] if not check["skipped"]]
     skipped = len(endpoint["checks"]) - len(tried)
     count = f"{sum(1 for check in tried if check['passed'])}/{len(tried)}" + (
         f" ({skipped} skipped)" if skipped else ""
     )
     first = endpoint.get("first_token_seconds")
-    return (
-        str(endpoint["host"]),
-        str(endpoint["model"]),
-        str(endpoint["kind"]),
+    values = (
+        endpoint["model"],
+        endpoint["kind"],
         count,
-        "-" if first is None else f"{first:.2f} s",
+        "-" if first is None else Figure(first, lambda seconds: f"{seconds:.2f} s"),
         "passed" if endpoint["passed"] else "FAILED",
     )
+    return Row(values, "" if endpoint["passed"] else WRONG, tuple(_explain(check) for check in _failed(endpoint)))

@@ -11,7 +11,10 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems 
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.change import Change
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.move import Moved
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.sentence import capital, flow, listed
+from ansible_collections.baremetal.vllm.plugins.module_utils.report.screen import PAPER, Screen
+from ansible_collections.baremetal.vllm.plugins.module_utils.report.words import wrapped
 
+# Of lines in a file; a terminal has its own.
 WIDTH = 110
 _HEADINGS = {
     "renamed": "renamed",
@@ -32,11 +35,15 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
-def as_yaml(data: Any) -> str:
+def as_yaml(data: Any, width: int = WIDTH) -> str:
     """Block style in the order given; short dictionaries and lists of plain values on one line."""
     return str(
-        yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=None, allow_unicode=True, width=WIDTH)
+        yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=None, allow_unicode=True, width=width)
     )
+
+
+def _width(screen: Screen) -> int:
+    return screen.width if screen.terminal else WIDTH
 
 
 def document(models: Mapping[str, Any], moved: Mapping[str, Moved], to: str) -> str:
@@ -48,13 +55,16 @@ def document(models: Mapping[str, Any], moved: Mapping[str, Moved], to: str) -> 
     return "---\n" + as_yaml({"vllm_version": to, "vllm_models": menu})
 
 
-def sections(moved: Mapping[str, Moved], came_from: Mapping[str, Sequence[str]], to: str) -> str:
+def sections(
+    moved: Mapping[str, Moved], came_from: Mapping[str, Sequence[str]], to: str, screen: Screen = PAPER
+) -> str:
     """One section per model: where it comes from, its YAML, its changes; and once what changes its meaning."""
-    texts = [_section(name, entry, came_from.get(name, ()), to) for name, entry in moved.items()]
-    return "\n".join([*texts, *_meanings(moved)])
+    width = _width(screen)
+    texts = [_section(name, entry, came_from.get(name, ()), to, width) for name, entry in moved.items()]
+    return "\n".join([*texts, *_meanings(moved, width)])
 
 
-def hosts_section(problems: Sequence[Problem], warnings: Sequence[Problem], to: str) -> str:
+def hosts_section(problems: Sequence[Problem], warnings: Sequence[Problem], to: str, screen: Screen) -> str:
     """What stops hosts from running the release, or costs them something; "" where nothing does."""
     parts: list[str] = []
     for heading, told in (
@@ -62,12 +72,12 @@ def hosts_section(problems: Sequence[Problem], warnings: Sequence[Problem], to: 
         (f"Hosts that run vLLM {to} with a restriction:", warnings),
     ):
         if told:
-            items = [_item(problem.key, f"{capital(problem.reason)}. {problem.remedy}") for problem in told]
+            items = [_item(one.key, f"{capital(one.reason)}. {one.remedy}", _width(screen)) for one in told]
             parts += ["", heading, "", *items]
     return "\n".join(parts)
 
 
-def _section(name: str, moved: Moved, came_from: Sequence[str], to: str) -> str:
+def _section(name: str, moved: Moved, came_from: Sequence[str], to: str, width: int) -> str:
     heading = f"{name}: vLLM {' and '.join(came_from)} -> {to}" if came_from else f"{name}: vLLM {to}"
     own = [change for change in moved.changes if change.kind != "meaning"]
     if not own:
@@ -75,15 +85,18 @@ def _section(name: str, moved: Moved, came_from: Sequence[str], to: str) -> str:
     lines = [heading]
     if any(change.kind in ("renamed", "replaced", "gone") for change in own):
         parts = {key: part for key, part in (("args", moved.args), ("env", moved.env)) if part}
-        lines += ["", textwrap.indent(as_yaml(parts).rstrip() if parts else "# neither args nor env", "    ")]
+        lines += [
+            "",
+            textwrap.indent(as_yaml(parts, width - 4).rstrip() if parts else "# neither args nor env", "    "),
+        ]
     for kind, title in _HEADINGS.items():
         of_kind = [change for change in own if change.kind == kind]
         if of_kind:
-            lines += ["", f"  {title}:", *(_item(_head(change), change.note) for change in of_kind)]
+            lines += ["", f"  {title}:", *(_item(_head(change), change.note, width) for change in of_kind)]
     return "\n".join([*lines, ""])
 
 
-def _meanings(moved: Mapping[str, Moved]) -> list[str]:
+def _meanings(moved: Mapping[str, Moved], width: int) -> list[str]:
     """What most models have in common is said once, with the models that it concerns."""
     concerned: dict[tuple[str, str, str], list[str]] = {}
     for name, entry in moved.items():
@@ -93,7 +106,7 @@ def _meanings(moved: Mapping[str, Moved]) -> list[str]:
     lines = []
     for (option, since, note), names in concerned.items():
         whom = "all models" if len(names) == len(moved) > 1 else ", ".join(names)
-        lines.append(_item(f"{option} (since {since}; {whom})", note))
+        lines.append(_item(f"{option} (since {since}; {whom})", note, width))
     return ["What does something else, though it is written the same or not at all:", "", *lines, ""] if lines else []
 
 
@@ -106,19 +119,14 @@ def _head(change: Change) -> str:
     return f"{head} (since {change.since})" if change.kind == "deprecated" and change.since else head
 
 
-def _item(head: str, note: str) -> str:
-    return "\n".join([f"    - {head}", *([_wrapped(note, " " * 6, " " * 6)] if note else [])])
-
-
-def _wrapped(text: str, first: str, further: str) -> str:
-    return textwrap.fill(
-        text if text.endswith(".") else f"{text}.",
-        WIDTH,
-        initial_indent=first,
-        subsequent_indent=further,
-        break_on_hyphens=False,
-        break_long_words=False,
+def _item(head: str, note: str, width: int) -> str:
+    return "\n".join(
+        [wrapped(head, width, "    - ", " " * 6), *([wrapped(_ended(note), width, " " * 6)] if note else [])]
     )
+
+
+def _ended(text: str) -> str:
+    return text if text.endswith(".") else f"{text}."
 
 
 def told(moved: Moved) -> list[str]:
@@ -126,8 +134,9 @@ def told(moved: Moved) -> list[str]:
     return [f"{_head(change)}: {change.note}" if change.note else _head(change) for change in moved.changes]
 
 
-def imported(entry: Mapping[str, Any], notes: Sequence[str]) -> str:
+def imported(entry: Mapping[str, Any], notes: Sequence[str], screen: Screen = PAPER) -> str:
     """An entry to paste into `vllm_models`, with what to know about it as comments above it."""
-    comments = [_wrapped(note, "# ", "#   ") for note in notes]
+    width = _width(screen)
+    comments = [wrapped(_ended(note), width, "# ", "#   ") for note in notes]
     body = {key: value for key, value in entry.items() if key != "name"}
-    return "\n".join([*comments, as_yaml({"vllm_models": {entry["name"]: body}}).rstrip(), ""])
+    return "\n".join([*comments, as_yaml({"vllm_models": {entry["name"]: body}}, width).rstrip(), ""])

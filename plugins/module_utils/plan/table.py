@@ -1,47 +1,52 @@
-"""Tables for people at a terminal."""
+"""The planned fleet for people at a terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.address import with_port
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import some
+from ansible_collections.baremetal.vllm.plugins.module_utils.report.screen import PAPER, Screen
+from ansible_collections.baremetal.vllm.plugins.module_utils.report.table import Column, Row, counted, fleet_table
+
+COLUMNS = (
+    *(Column(name) for name in ("HOST", "MODEL", "KIND", "GPUS", "WEIGHTS", "LONGEST", "LISTENS ON", "RELEASE")),
+    Column("FROM"),
+)
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """Columns padded to their widest cell, two spaces apart; numbers to the right."""
-    cells = [[str(cell) for cell in row] for row in rows]
-    widths = [max(len(line[i]) for line in [list(header), *cells]) for i in range(len(header))]
-    numeric = [bool(rows) and all(isinstance(row[i], (int, float)) for row in rows) for i in range(len(header))]
-
-    def line(texts: Sequence[str]) -> str:
-        padded = (t.rjust(w) if right else t.ljust(w) for t, w, right in zip(texts, widths, numeric))
-        return "  ".join(padded).rstrip()
-
-    return "\n".join([line(header), *(line(row) for row in cells)])
-
-
-def plan_table(plan: dict[str, Any]) -> str:
+def plan_table(plan: dict[str, Any], screen: Screen = PAPER) -> str:
     """The fleet as planned: one line per endpoint, in the inventory's order; `?` where the memory is not known."""
-    rows: list[tuple[Any, ...]] = []
-    unknown: dict[str, list[str]] = {}
+    hosts: list[tuple[str, list[Row]]] = []
+    unknown: dict[str, dict[str, None]] = {}
     for host, planned in plan["hosts"].items():
-        if not planned["services"]:
-            rows.append((host, "(no model)", *[""] * 7))
+        rows = [_row(service) for service in planned["services"]]
+        hosts.append((host, rows or [Row(("(no model)", *[""] * (len(COLUMNS) - 2)))]))
         for service in planned["services"]:
-            gpus = ",".join(str(i) for i in service["gpus"]) or service["accelerator"]
-            where = with_port(service["address"], service["port"])
-            takes, longest = _memory(service["memory"])
-            named = (host, service["name"], service["kind"], gpus, takes, longest, where)
-            rows.append((*named, service["release"], service["origin"]))
             for what in service["memory"]["unknown"]:
-                names = unknown.setdefault(what, [])
-                if service["name"] not in names:
-                    names.append(service["name"])
-    header = ("HOST", "MODEL", "KIND", "GPUS", "WEIGHTS", "LONGEST", "LISTENS ON", "RELEASE", "FROM")
-    notes = [f"not known of {some(names)}: {what}" for what, names in unknown.items()]
-    return "\n".join([table(header, rows), *([""] if notes else []), *notes])
+                unknown.setdefault(what, {})[service["name"]] = None
+    notes = [screen.sentence(f"not known of {some(list(names))}: {what}") for what, names in unknown.items()]
+    return "\n".join([*fleet_table(COLUMNS, hosts, screen), "", *notes, screen.sentence(_total(plan))])
+
+
+def _row(service: dict[str, Any]) -> Row:
+    gpus = ",".join(str(i) for i in service["gpus"]) or service["accelerator"]
+    where = with_port(service["address"], service["port"])
+    named = (service["name"], service["kind"], gpus, *_memory(service["memory"]), where)
+    return Row((*named, service["release"], service["origin"]))
+
+
+def _total(plan: dict[str, Any]) -> str:
+    """What the fleet has, in one line."""
+    hosts = plan["hosts"].values()
+    services = [service for planned in hosts for service in planned["services"]]
+    models = len({service["name"] for service in services})
+    parts = [f"{counted(len(services), 'endpoint')} of {counted(models, 'model')} on {counted(len(hosts), 'host')}"]
+    gpus = sum(planned["host"]["gpu_count"] for planned in hosts)
+    if gpus:
+        used = sum(len({gpu for service in planned["services"] for gpu in service["gpus"]}) for planned in hosts)
+        parts.append(f"{used} of {counted(gpus, 'GPU')} in use")
+    return "; ".join(parts)
 
 
 def _memory(memory: dict[str, Any]) -> tuple[str, str]:

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.table import table
 from ansible_collections.baremetal.vllm.plugins.module_utils.recipes.choose import STRATEGIES, elsewhere
 from ansible_collections.baremetal.vllm.plugins.module_utils.recipes.model import Recipe, Variant
+from ansible_collections.baremetal.vllm.plugins.module_utils.report.screen import PAPER, Screen
+from ansible_collections.baremetal.vllm.plugins.module_utils.report.table import Column, Row, table
 
-HEADER = ("variant", "GB of GPU memory", "format", "vLLM from", "hardware", "model")
+COLUMNS = (
+    *(Column(name) for name in ("VARIANT", "GPU GB", "FORMAT", "VLLM FROM")),
+    Column("HARDWARE", wraps=True),
+    Column("MODEL"),
+)
 
 
-def needed(recipe: Recipe, release: str) -> str:
+def needed(recipe: Recipe, release: str, screen: Screen = PAPER) -> str:
     """What to choose from, and how to go on."""
-    rows = [_row(recipe, variant) for variant in recipe.variants.values()]
     size = f"{recipe.parameters} parameters" if recipe.parameters else ""
     active = f", {recipe.active} active" if recipe.active not in ("", recipe.parameters) else ""
     tokens = f"at most {recipe.context} tokens" if recipe.context else ""
-    lines = [
-        f"{recipe.name} ({'; '.join(filter(None, (size + active, tokens)))}), by the recipe of vLLM {release}:",
-        "",
-    ]
-    lines += [table(HEADER, rows), ""]
+    head = f"{recipe.name} ({'; '.join(filter(None, (size + active, tokens)))}), by the recipe of vLLM {release}:"
+    rows = [Row(_row(recipe, variant)) for variant in recipe.variants.values()]
+    lines = []
     verified = [word for word, state in recipe.hardware.items() if state == "verified"]
     if verified:
         lines.append(f"Tried on: {', '.join(verified)}")
@@ -30,11 +32,18 @@ def needed(recipe: Recipe, release: str) -> str:
         lines.append(f"Not built here (several hosts, or not described in vLLM): {', '.join(elsewhere(recipe))}")
     if recipe.features:
         lines.append(f"Features: {', '.join(_feature(recipe, name) for name in recipe.features)}")
-    lines += [
-        "",
-        f"For one of your hosts: ansible-playbook … baremetal.vllm.recipe -e model={recipe.name} -e host=NAME",
-    ]
-    return "\n".join(lines)
+    return "\n".join(
+        [
+            screen.sentence(head),
+            "",
+            *table(COLUMNS, rows, screen),
+            "",
+            *(screen.sentence(line) for line in lines),
+            "",
+            # To be copied, so on one line however long.
+            f"For one of your hosts: ansible-playbook … baremetal.vllm.recipe -e model={recipe.name} -e host=NAME",
+        ]
+    )
 
 
 def _feature(recipe: Recipe, name: str) -> str:

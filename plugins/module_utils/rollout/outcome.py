@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.table import table
+from ansible_collections.baremetal.vllm.plugins.module_utils.report.hosts import folded
+from ansible_collections.baremetal.vllm.plugins.module_utils.report.screen import CHANGED, PAPER, WRONG, Screen
+from ansible_collections.baremetal.vllm.plugins.module_utils.report.table import Column, Row, fleet_table
 from ansible_collections.baremetal.vllm.plugins.module_utils.rollout.judge import Verdict
 
 SCHEMA = 1
@@ -78,6 +80,7 @@ ENDINGS = {
     "waiting": "untouched",
 }
 DONE = ("switched", "proven", "undrained")
+COLUMNS = (Column("HOST"), Column("WHAT HAPPENED", wraps=True))
 _GOOD = {"switch": "switched", "prove": "proven", "undrain": "undrained"}
 
 
@@ -109,18 +112,23 @@ def ending(happened: Happened) -> Ending:
     return Ending("broken", (*causes, *(f"going back: {cause}" for cause in way)), left, f"{remedy}; then {AGAIN}")
 
 
-def lines(summary: Summary) -> list[str]:
+def lines(summary: Summary, screen: Screen = PAPER) -> list[str]:
     """The summary for the terminal: each host, under it its causes and what to do, and one sentence at the end."""
-    rows = [(host, _what(end)) for host, end in summary.endings.items()]
-    rows += [(host, f"unchanged: {why}") for host, why in summary.skipped.items() if host not in summary.lost]
-    rows += [(host, f"UNREACHABLE, not switched: {summary.skipped[host]}") for host in summary.lost]
-    header, *aligned = table(("HOST", "WHAT HAPPENED"), rows).splitlines()
-    shown = [header]
-    for (host, _), line in zip(rows, aligned):
-        end = summary.endings.get(host, Ending("switched"))
-        shown += [line, *(f"    {text}" for cause in end.told for text in cause.splitlines())]
-        shown += [f"    to do: {end.remedy}"] if end.remedy else []
-    return [*shown, *(f"gap: {gap}" for gap in summary.gaps), told(summary)]
+    hosts = [(host, [_row(end)]) for host, end in summary.endings.items()]
+    hosts += [(h, [Row((f"unchanged: {why}",))]) for h, why in summary.skipped.items() if h not in summary.lost]
+    hosts += [(h, [Row((f"UNREACHABLE, not switched: {summary.skipped[h]}",), WRONG)]) for h in summary.lost]
+    return [
+        *fleet_table(COLUMNS, hosts, screen),
+        *(screen.sentence(f"gap: {gap}") for gap in summary.gaps),
+        screen.sentence(told(summary)),
+    ]
+
+
+def _row(end: Ending) -> Row:
+    below = [text for cause in end.told for text in cause.splitlines()]
+    below += [f"to do: {end.remedy}"] if end.remedy else []
+    tone = "" if end.what == "waiting" else CHANGED if end.what in DONE and not end.drained else WRONG
+    return Row((_what(end),), tone, tuple(below))
 
 
 def told(summary: Summary) -> str:
@@ -132,7 +140,7 @@ def told(summary: Summary) -> str:
     )
     parts += [f"{len(summary.lost)} unreachable and not switched"] if summary.lost else []
     drained = [host for host, end in summary.endings.items() if end.drained]
-    parts += [f"left drained: {', '.join(drained)}" if drained else "nothing is left drained by this rollout"]
+    parts += [f"left drained: {folded(drained)}" if drained else "nothing is left drained by this rollout"]
     word = "complete" if summary.whole else "STOPPED" if not summary.good else "INCOMPLETE"
     return f"Rollout {word}: {'; '.join(parts)}."
 

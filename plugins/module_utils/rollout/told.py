@@ -5,26 +5,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.table import table
+from ansible_collections.baremetal.vllm.plugins.module_utils.report.screen import CHANGED, PAPER, WRONG, Screen
+from ansible_collections.baremetal.vllm.plugins.module_utils.report.table import Column, Row, counted, fleet_table
 from ansible_collections.baremetal.vllm.plugins.module_utils.rollout.schedule import Schedule
 
+COLUMNS = (
+    *(Column(name) for name in ("BATCH", "HOST", "WHAT")),
+    Column("MODELS", wraps=True),
+    Column("WHY", wraps=True),
+)
 
-def schedule_lines(schedule: Schedule) -> list[str]:
-    """A table of the batches, then hosts that are left alone, then gaps."""
-    rows = [
-        (
-            f"{number}",
-            host,
-            _action(schedule, host),
-            ", ".join(schedule.touched[host].models),
-            schedule.touched[host].why,
-        )
-        for number, batch in enumerate(schedule.batches, 1)
-        for host in batch
-    ]
-    rows += [("-", host, "nothing", "", why) for host, why in schedule.skipped.items()]
-    told = table(("BATCH", "HOST", "WHAT", "MODELS", "WHY"), rows).splitlines() if rows else []
-    return [*told, *(f"gap: {gap}" for gap in schedule.gaps)]
+
+def schedule_lines(schedule: Schedule, screen: Screen = PAPER) -> list[str]:
+    """A table of the batches, then hosts that are left alone, then gaps, then how many of each."""
+    hosts: list[tuple[str, list[Row]]] = []
+    for number, batch in enumerate(schedule.batches, 1):
+        for host in batch:
+            turn = schedule.touched[host]
+            values = (str(number), _action(schedule, host), ", ".join(turn.models), turn.why)
+            hosts.append((host, [Row(values, CHANGED)]))
+    for host, why in schedule.skipped.items():
+        hosts.append((host, [Row(("-", "nothing", "", why), WRONG if host in schedule.lost else "")]))
+    told = fleet_table(COLUMNS, hosts, screen, at=1) if hosts else []
+    told += [screen.sentence(f"gap: {gap}") for gap in schedule.gaps]
+    number = len(schedule.touched)
+    count = len(schedule.batches)
+    total = f"{counted(number, 'host')} in {count} batch{'es' * (count != 1)}, {len(schedule.skipped)} left alone"
+    return [*told, "", total] if hosts else told
 
 
 def document(schedule: Schedule) -> dict[str, Any]:

@@ -6,23 +6,56 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.table import table
+from ansible_collections.baremetal.vllm.plugins.module_utils.report.hosts import said
+from ansible_collections.baremetal.vllm.plugins.module_utils.report.screen import (
+    ADDED,
+    CHANGED,
+    PAPER,
+    REMOVED,
+    WRONG,
+    Screen,
+)
+from ansible_collections.baremetal.vllm.plugins.module_utils.report.table import Column, Row, counted, fleet_table
+from ansible_collections.baremetal.vllm.plugins.module_utils.report.words import filled
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.causes import Cause, shorten
 from ansible_collections.baremetal.vllm.plugins.module_utils.service.compare import Difference, count
 
 # Of the document. Raised when a key goes or changes its meaning; new keys may come at any time.
 SCHEMA = 1
+# Of a reason why a host was not read: ssh may have said a page.
 WIDEST = 110
+COLUMNS = (Column("HOST"), Column("MODEL"), Column("CHANGE"), Column("WHY", wraps=True))
+TONES = {
+    **dict.fromkeys(("started", "installed", "fetched", "pushed"), ADDED),
+    **dict.fromkeys(("restarted", "moved", "rewritten"), CHANGED),
+    "removed": REMOVED,
+    **dict.fromkeys(("refused", "unreachable", "failed"), WRONG),
+}
+_SIGNS = {"+ ": ADDED, "- ": REMOVED, "! ": CHANGED}
 # Where weights come from, and what is done about those that are not on the host whole.
 _WEIGHTS = {"hub": "fetched", "pushed": "pushed", "host": "refused"}
 
 
-def difference_table(plan: Mapping[str, Any], differences: Sequence[Difference], answers: Mapping[str, Any]) -> str:
+def comparison(
+    plan: Mapping[str, Any], differences: Sequence[Difference], answers: Mapping[str, Any], screen: Screen = PAPER
+) -> str:
+    """The table, the details under it, and all of it in one line."""
+    more = details(differences, answers, screen)
+    parts = [difference_table(plan, differences, answers, screen), *([more] if more else [])]
+    return "\n".join([*parts, "", screen.sentence(summary(differences, answers))])
+
+
+def difference_table(
+    plan: Mapping[str, Any],
+    differences: Sequence[Difference],
+    answers: Mapping[str, Any],
+    screen: Screen = PAPER,
+) -> str:
     """One line per host and model, and one for each engine, weights or file that would come or go.
 
     `answers`: host to what host_state returned.
     """
-    rows: list[tuple[str, str, str, str]] = []
+    hosts: list[tuple[str, list[Row]]] = []
     of_host: dict[str, list[Difference]] = {}
     for difference in differences:
         of_host.setdefault(difference.host, []).append(difference)
@@ -31,13 +64,18 @@ def difference_table(plan: Mapping[str, Any], differences: Sequence[Difference],
             continue
         answer = answers[host]
         if answer["status"] != "read":
-            rows.append((host, "", answer["status"], shorten(answer["why"], WIDEST)))
+            hosts.append((host, [_row("", answer["status"], shorten(answer["why"], WIDEST))]))
             continue
-        rows += [(host, *row) for row in _host_rows(plan["hosts"][host], answer)]
-        rows += [(host, d.model, d.change, "" if d.why == "as planned" else d.why) for d in of_host.get(host, [])]
+        rows = [_row(*told) for told in _host_rows(plan["hosts"][host], answer)]
+        rows += [_row(d.model, d.change, "" if d.why == "as planned" else d.why) for d in of_host.get(host, [])]
         if not of_host.get(host):
-            rows.append((host, "(no model)", "unchanged", ""))
-    return table(("HOST", "MODEL", "CHANGE", "WHY"), rows)
+            rows.append(_row("(no model)", "unchanged", ""))
+        hosts.append((host, rows))
+    return "\n".join(fleet_table(COLUMNS, hosts, screen))
+
+
+def _row(model: str, change: str, why: str) -> Row:
+    return Row((model, change, why), TONES.get(change, ""))
 
 
 def _host_rows(planned: Mapping[str, Any], answer: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
@@ -66,21 +104,24 @@ def _weights(planned: Mapping[str, Any], answer: Mapping[str, Any]) -> Iterator[
         yield {"path": item["path"], "name": name, "change": change, "why": why}
 
 
-def details(differences: Sequence[Difference], answers: Mapping[str, Any]) -> str:
+def details(differences: Sequence[Difference], answers: Mapping[str, Any], screen: Screen = PAPER) -> str:
     """Option by option what makes each restart, then what others changed and what could not be read."""
-    lines: list[str] = []
+    hosts: dict[tuple[str, ...], list[str]] = {}
     for difference in differences:
         causes = [line for cause in difference.causes for line in Cause(**cause).lines()]
         notes = [*map(_drop_in, difference.drop_ins), *difference.drift]
         if causes or notes:
-            lines += ["", f"{difference.host}  {difference.model}  {difference.change}"]
-            lines += [f"  {line}" for line in [*causes, *notes]]
-    for host, answer in answers.items():
-        if answer["status"] == "read" and not answer["whole"]:
-            lines += [
-                "",
-                f"{host}  was read without root: changed secrets and environments of running units stay unseen",
-            ]
+            hosts.setdefault((difference.model, difference.change, *causes, *notes), []).append(difference.host)
+    lines: list[str] = []
+    for (model, change, *told), names in hosts.items():
+        lines += ["", *filled([*said(names).split(), f" {model}", f" {change}"], screen.width)]
+        for line in told:
+            lines += screen.lines(screen.sentence(line, "  ", "    ").splitlines(), _SIGNS.get(line[:2], ""))
+    partly = [host for host, answer in answers.items() if answer["status"] == "read" and not answer["whole"]]
+    if partly:
+        were = "were" if len(partly) > 1 else "was"
+        unseen = f"{were} read without root: changed secrets and environments of running units stay unseen"
+        lines += ["", screen.sentence(f"{said(partly)} {unseen}")]
     return "\n".join(lines)
 
 
@@ -93,11 +134,7 @@ def summary(differences: Sequence[Difference], answers: Mapping[str, Any]) -> st
     """All of it in one line."""
     counts = [f"{number} {change}" for change, number in count(differences).items() if number]
     states = [answer["status"] for answer in answers.values()]
-    lost = [
-        f"{states.count(state)} host{'s' * (states.count(state) > 1)} {state}"
-        for state in ("unreachable", "failed")
-        if state in states
-    ]
+    lost = [f"{counted(states.count(state), 'host')} {state}" for state in ("unreachable", "failed") if state in states]
     return ", ".join([*counts, *lost]) or "no model planned, none installed"
 
 

@@ -81,7 +81,13 @@ def fleet_problems(fleet: Fleet) -> list[str]:
 
 def notices(fleet: Fleet) -> list[str]:
     """What is no fault of the fleet, and is better known before it becomes one."""
-    lines, restart, drivers = [], False, []
+    return [f"{host}: {line}" if host else line for host, line in notices_of(fleet)]
+
+
+def notices_of(fleet: Fleet) -> list[tuple[str, str]]:
+    """The same, each beside the host that it is about; "" for what is about no host of the fleet."""
+    lines: list[tuple[str, str]] = []
+    restart, drivers = False, []
     for host in fleet.hosts:
         held = [endpoint for endpoint in host.endpoints if endpoint.replaced_driver]
         old = [endpoint for endpoint in host.endpoints if endpoint.replaced and endpoint not in held]
@@ -89,32 +95,35 @@ def notices(fleet: Fleet) -> list[str]:
             drivers.append(host.name)
             files = told({path for endpoint in held for path in endpoint.replaced_driver})
             models = ", ".join(endpoint.model for endpoint in held)
-            lines.append(
-                f"{host.name}: {models}: an update replaced the NVIDIA driver's libraries ({files}) under the running process,"
+            said = (
+                f"{models}: an update replaced the NVIDIA driver's libraries ({files}) under the running process,"
                 " and the kernel has the module from before: CUDA would fail in a restarted engine"
             )
+            lines.append((host.name, said))
         if old:
             restart = True
             files = told({path for endpoint in old for path in endpoint.replaced})
             models = ", ".join(endpoint.model for endpoint in old)
-            lines.append(f"{host.name}: {models}: an update replaced {files} under the running process")
-        lines += [f"{host.name}: {line}" for line in _upkeep(host.upkeep)]
+            lines.append((host.name, f"{models}: an update replaced {files} under the running process"))
+        lines += [(host.name, line) for line in _upkeep(host.upkeep)]
     if restart:
-        lines.append("rollout.yml -e rollout_restart_replaced=true restarts these engines, host by host")
+        lines.append(("", "rollout.yml -e rollout_restart_replaced=true restarts these engines, host by host"))
     if drivers:
-        lines.append(
+        remedy = (
             f"driver.yml --limit {','.join(drivers)} brings the kernel's module to these libraries (anew, or by a reboot with"
             " -e nvidia_driver_reboot=true); until then no rollout restarts these engines for libraries"
         )
+        lines.append(("", remedy))
     for gateway in fleet.gateways:
         for unit, paths in gateway.replaced.items():
             verb = "reload" if unit.startswith("haproxy") else "restart"
-            lines.append(
+            said = (
                 f"gateway {gateway.name}: {unit}: an update replaced {told(paths)} under the running process; "
                 f"`systemctl {verb} {TAKEN_UP.get(unit, unit)}` there takes it up"
             )
+            lines.append(("", said))
         if gateway.certificate and 0 < gateway.certificate["days"] < SOON:
-            lines.append(f"gateway {gateway.name}: {_certificate(gateway.certificate)}")
+            lines.append(("", f"gateway {gateway.name}: {_certificate(gateway.certificate)}"))
     return lines
 
 

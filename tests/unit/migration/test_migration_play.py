@@ -64,10 +64,12 @@ def test_migrate_prints_yaml_and_what_changes_without_reaching_a_host(run: Any, 
     assert "changed=0" in again.stdout
 
 
-def test_check_mode_writes_nothing(run: Any, tmp_path: Path) -> None:
-    ended = run("migrate", "--check", to="0.33.0", vllm_migrate_file=str(tmp_path / "new.yml"))
-    assert ended.returncode == 0, ended.stdout
-    assert "runner: pooling" in ended.stdout
+def test_check_mode_writes_nothing_and_standard_output_can_be_the_document(run: Any, tmp_path: Path) -> None:
+    ended = run("migrate", "--check", to="0.33.0", vllm_migrate_file=str(tmp_path / "new.yml"), vllm_output="json")
+    assert ended.returncode == 0, ended.stderr
+    document = json.loads(ended.stdout)
+    assert (document["kind"], document["ok"], document["to"]) == ("migrate", True, "0.33.0")
+    assert document["models"]["bge-m3"]["args"]["runner"] == "pooling"
     assert not (tmp_path / "new.yml").exists()
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.fleet import Inventory, Outcome, plan_fleet
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.table import plan_table
+from ansible_collections.baremetal.vllm.plugins.module_utils.report.screen import Screen
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from thoroughness import examples
@@ -124,12 +125,14 @@ def test_without_a_key_endpoints_listen_on_loopback_and_the_operator_is_told() -
 
 
 def test_the_table_names_every_endpoint() -> None:
-    text = plan_table(plan({"m": {**CHAT, "port": 8123, "gpus": 2}}, {"gpu1": GPU_HOST}).plan)
-    assert text.splitlines()[1].split()[:8] == ["gpu1", "m", "chat", "0,1", "?", "?", "0.0.0.0:8123", "0.33.0"]
-    assert (
-        text.splitlines()[-1]
-        == "not known of m: the model: its config.json is not at hand on the control node (docs/memory.md says how to put it there)"
-    )
+    planned = plan({"m": {**CHAT, "port": 8123, "gpus": 2}}, {"gpu1": GPU_HOST}).plan
+    lines = plan_table(planned, Screen(200)).splitlines()
+    assert lines[1].split()[:8] == ["gpu1", "m", "chat", "0,1", "?", "?", "0.0.0.0:8123", "0.33.0"]
+    assert lines[2:] == [
+        "",
+        "not known of m: the model: its config.json is not at hand on the control node (docs/memory.md says how to put it there)",
+        "1 endpoint of 1 model on 1 host; 2 of 8 GPUs in use",
+    ]
 
 
 # Each: what is wrong, the menu, the key that must be named, words that the message must hold.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ import pytest
 import yaml
 from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.load import release, releases
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.schema import variables
+from ansible_collections.baremetal.vllm.plugins.module_utils.plan.variables import known_variables
 
 ROOT = Path(__file__).parents[3]
 NEWEST = releases()[-1]
 
 
+@functools.cache
 def validator(version: str) -> Any:
     known = release(version)
     assert known is not None
@@ -27,11 +30,74 @@ def entry(**more: Any) -> dict[str, Any]:
     return {"vllm_models": {"m": {"model": "/m", "kind": "chat", **more}}}
 
 
-@pytest.mark.parametrize("inventory", ["example", "lab"])
+@pytest.mark.parametrize("inventory", ["example", "one-host", "lab"])
 def test_our_own_inventories_pass(inventory: str) -> None:
-    content = yaml.safe_load((ROOT / f"inventories/{inventory}/group_vars/all/vllm.yml").read_text())
-    found = validator(content["vllm_version"]).iter_errors(content)
-    assert [error.message for error in found] == []
+    files = sorted((ROOT / "inventories" / inventory / "group_vars" / "all").glob("*.yml"))
+    contents = [yaml.safe_load(path.read_text()) for path in files]
+    hosts = yaml.safe_load((ROOT / "inventories" / inventory / "hosts.yml").read_text())
+    contents += variables_in(hosts)
+    version = next(content["vllm_version"] for content in contents if "vllm_version" in content)
+    judge = validator(version)
+    assert [error.message for content in contents for error in judge.iter_errors(content)] == []
+    assert sum(len(set(content) & set(judge.schema["properties"])) for content in contents) >= 5, (
+        "it knows what they set"
+    )
+
+
+def variables_in(groups: Any) -> list[dict[str, Any]]:
+    """The variables of the groups and hosts of an inventory's file."""
+    found = []
+    for group in (groups or {}).values():
+        found.append((group or {}).get("vars") or {})
+        found += [host for host in ((group or {}).get("hosts") or {}).values() if host]
+        found += variables_in((group or {}).get("children"))
+    return found
+
+
+def test_it_knows_every_variable_of_ours_with_its_meaning() -> None:
+    properties = validator(NEWEST).schema["properties"]
+    begins = (
+        "vllm_",
+        "gateway_",
+        "rollout_",
+        "nvidia_driver_",
+        "wheelhouse_",
+        "model_",
+        "endpoint_",
+        "gpu_",
+        "rocm_",
+        "lab_",
+    )
+    internal = {
+        name for path in (ROOT / "roles").glob("*/vars/*.yml") for name in yaml.safe_load(path.read_text()) or {}
+    }
+    meant = [name for name in sorted(known_variables()) if name.startswith(begins) and name not in internal]
+    assert [name for name in meant if not properties.get(name, {}).get("description")] == []
+    assert len(meant) > 150
+
+
+TOP: list[tuple[dict[str, Any], bool]] = [
+    ({"vllm_modles": {}}, False),
+    ({"gateway_prot": 80}, False),
+    ({"rollout_cannary": "gpu1"}, False),
+    ({"nvidia_driver_verson": "580"}, False),
+    ({"wheelhouse_pyton": True}, False),
+    ({"vllm_engine_source": "weelhouse"}, False),
+    ({"gateway_port": "many"}, False),
+    ({"nvidia_driver_reboot": "perhaps"}, False),
+    ({"vllm_engine_index_urls": {"a": 1}}, False),
+    ({"my_models": {}, "gpu_rack": 7, "ansible_user": "root", "model": "x"}, True),
+    ({"gateway_port": 8443, "rollout_canary": "gpu1", "nvidia_driver_reboot": True, "vllm_output": "json"}, True),
+    (
+        {"gateway_port": "{{ door }}", "vllm_engine_index_urls": ["https://mirror.lan/simple"], "vllm_serial": "10%"},
+        True,
+    ),
+]
+
+
+@pytest.mark.parametrize(("content", "right"), TOP)
+def test_variables_of_roles_and_playbooks_are_judged(content: dict[str, Any], right: bool) -> None:
+    assert (not list(validator(NEWEST).iter_errors(content))) == right
 
 
 GOOD: list[dict[str, Any]] = [

@@ -98,13 +98,15 @@ def test_offline_everything_but_the_commit_is_said_and_how_to_find_it(run: Any, 
     assert f"`git ls-remote {hub.endpoint}/Qwen/Qwen3-4B HEAD`" in said
     assert "Not whole: - vllm_models.Qwen3-4B.revision: is not known" in said
     assert hub.tokens == set()
-    pinned = run("recipe", model="Qwen/Qwen3-4B", host="h100", offline=True, revision=COMMIT)
-    assert pinned.returncode == 0, pinned.stdout
-    assert entry_in(pinned.stdout)["vllm_models"]["Qwen3-4B"]["revision"] == COMMIT
+    pinned = run("recipe", model="Qwen/Qwen3-4B", host="h100", offline=True, revision=COMMIT, vllm_output="json")
+    assert pinned.returncode == 0, pinned.stderr
+    document = json.loads(pinned.stdout)
+    assert (document["kind"], document["ok"], document["lacks"]) == ("recipe", True, [])
+    assert (document["entry"]["name"], document["entry"]["revision"]) == ("Qwen3-4B", COMMIT)
 
 
 def test_without_a_host_it_says_what_each_variant_needs(run: Any) -> None:
-    ended = run("recipe", model="deepseek-ai/deepseek-r1")
+    ended = run("recipe", {"COLUMNS": "120"}, model="deepseek-ai/deepseek-r1")
     assert ended.returncode == 0, ended.stdout
     rows = [line.split() for line in ended.stdout.splitlines()]
     assert ["default", "805", "fp8", "0.12.0", "any", "deepseek-ai/DeepSeek-R1"] in rows

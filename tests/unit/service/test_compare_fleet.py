@@ -137,7 +137,7 @@ def test_the_table_has_a_line_for_everything_that_would_change(service: Any) -> 
     assert told.details(differences, answers).splitlines() == [
         "", "a  m  restarted", "  - max-model-len: 16k", "  + max-model-len: 32k",
         "", "d  m  unchanged", "  drop-in /e/x.conf sets Nice",
-        "", "d  was read without root: changed secrets and environments of running units stay unseen",
+        "", "d was read without root: changed secrets and environments of running units stay unseen",
     ]  # fmt: skip
     assert told.summary(differences, answers) == "1 restarted, 1 unchanged, 1 host unreachable"
 

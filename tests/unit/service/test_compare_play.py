@@ -72,13 +72,20 @@ def test_hosts_out_of_reach_have_their_line_in_the_table_and_the_document_and_fa
     for host in ("h1", "h2"):
         said = fleet.document["differences"]["hosts"][host]
         assert (said["status"], "no route to host" in said["why"]) == ("unreachable", True)
-        assert re.search(rf"^{host} +unreachable +.*no route to host$", done.stdout, re.MULTILINE)
+    assert re.search(r"^h\[1,2\] \(2 hosts\) +unreachable +.*no route to host$", done.stdout, re.MULTILINE)
     assert sorted(fleet.calls.read_text().split()) == ["h1", "h2"], "one connection a host"
     assert "2 hosts unreachable" in done.stdout
 
 
-def test_only_the_hosts_of_a_limit_are_asked(fleet: Fleet) -> None:
-    assert fleet.plan("--diff", "--limit", "h2", "-e", f"vllm_plan_json={fleet.json}").returncode == 2
+def test_only_the_hosts_of_a_limit_are_asked_and_standard_output_can_be_the_document(fleet: Fleet) -> None:
+    done = fleet.plan("--diff", "--limit", "h2", "-e", f"vllm_plan_json={fleet.json}", "-e", "vllm_output=json")
+    assert done.returncode == 2
+    shown = json.loads(done.stdout)
+    assert {key: shown[key] for key in fleet.document} == fleet.document
+    assert (shown["kind"], shown["ok"]) == ("plan", False)
+    assert [error["host"] for error in shown["errors"]] == ["h2"]
+    assert "no route to host" in shown["errors"][0]["message"]
+    assert "TASK [Read what runs on the hosts]" in done.stderr
     assert {h: s["status"] for h, s in fleet.document["differences"]["hosts"].items()} == {
         "h1": "not asked",
         "h2": "unreachable",
