@@ -12,7 +12,7 @@ import re
 import sys
 import tarfile
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -299,12 +299,12 @@ def merge(document: dict[str, Any], sources: Sources) -> dict[str, Any]:
     known = document.get("releases", [])
     releases = sorted({*known, sources.release}, key=order)
     merged: dict[str, Any] = {"releases": releases, "asked": [a * 10 + b for a, b in ASKED]}
-    read: dict[str, Callable[[Sources], Mapping[str, Any]]] = {
-        "quantization": quantization,
-        "dtypes": dtypes,
-        "attention": attention,
+    read: dict[str, Mapping[str, Any]] = {
+        "quantization": quantization(sources),
+        "dtypes": dtypes(sources),
+        "attention": attention(sources),
     }
-    for section, facts in ((name, reader(sources)) for name, reader in read.items()):
+    for section, facts in read.items():
         states = {name: expand(old, known) for name, old in (document.get(section) or {}).items()}
         for name in {*states, *facts}:
             states.setdefault(name, dict.fromkeys(known))[sources.release] = facts.get(name)
