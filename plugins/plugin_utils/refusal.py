@@ -29,8 +29,8 @@ class Refusal(AnsibleActionFail):
 def refusal(text: str) -> Refusal:
     """What an action raises that will not go on; `text` is all of the reason, of one line or more.
 
-    It is printed here, as it is: a result has its quotation marks escaped and its lines joined or folded. The result names the first of
-    several lines, unless another callback than Ansible's own prints: it has everything then.
+    It is printed here, as it is: a result has its quotation marks escaped and its lines joined or folded. The result names the
+    first of several lines, unless another callback than Ansible's own prints: it has everything then.
     """
     first, _, more = text.partition("\n")
     if constants.config.get_config_value("DEFAULT_STDOUT_CALLBACK") not in _DEFAULT:
