@@ -8,8 +8,8 @@ DOCUMENTATION = r"""
 module: refuse
 short_description: Fail with reasons that are printed once
 description:
-  - Fails like M(ansible.builtin.fail), whose message Ansible prints twice. Without C(run_once) the host's name stands before the
-    text.
+  - Fails like M(ansible.builtin.fail), whose message Ansible prints twice.
+  - Without C(run_once) the host's name stands before the text.
 version_added: "0.1.0"
 author: The baremetal.vllm contributors (@baremetal-vllm)
 options:
