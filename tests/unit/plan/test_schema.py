@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ ROOT = Path(__file__).parents[3]
 NEWEST = releases()[-1]
 
 
+@cache
 def validator(version: str) -> Any:
     known = release(version)
     assert known is not None
