@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import runpy
+import shutil
+import subprocess
+import sys
 import textwrap
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -93,9 +100,27 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def put(place: Path, name: str, text: str) -> None:
-    import sys
+@pytest.fixture
+def in_process(tools: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same stand-ins without a process for each call, for tests that ask and change many times over."""
 
+    def run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        path = shutil.which(command[0])
+        assert path
+        out, status, said = io.StringIO(), 0, ""
+        with contextlib.redirect_stdout(out), monkeypatch.context() as patch:
+            patch.setattr(sys, "argv", list(command))
+            try:
+                runpy.run_path(path, run_name="__main__")
+            except SystemExit as end:
+                status = end.code if isinstance(end.code, int) else int(end.code is not None)
+                said = end.code if isinstance(end.code, str) else ""
+        return subprocess.CompletedProcess(list(command), status, out.getvalue(), said)
+
+    monkeypatch.setattr(opening, "_tool", run)
+
+
+def put(place: Path, name: str, text: str) -> None:
     path = place / name
     path.write_text(f"#!{sys.executable} -I\n{textwrap.dedent(text)}")
     path.chmod(0o755)
@@ -153,7 +178,7 @@ def test_ufw_lets_the_sources_in_once_and_by_no_other_name(tools: Path) -> None:
     ],
 )
 def test_a_source_that_ufw_writes_in_another_way_is_opened_once_and_stays(
-    tools: Path, sources: tuple[str, ...]
+    tools: Path, in_process: None, sources: tuple[str, ...]
 ) -> None:
     put(tools, "ufw", UFW)
     (tools / "ufw.status").write_text("active")
@@ -168,7 +193,7 @@ def test_a_source_that_ufw_writes_in_another_way_is_opened_once_and_stays(
     assert (tools / "ufw.rules").read_text().strip() == ""
 
 
-def test_ufw_that_is_off_opens_nothing_and_gives_back_what_is_there(tools: Path) -> None:
+def test_ufw_that_is_off_opens_nothing_and_gives_back_what_is_there(tools: Path, in_process: None) -> None:
     put(tools, "ufw", UFW)
     (tools / "ufw.status").write_text("active")
     opening.apply("engines", ENGINES)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.baremetal.vllm.plugins.module_utils.migration.command_line import Unread, read_commands
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell import words
-from ansible_collections.baremetal.vllm.plugins.module_utils.shell.bounds import CHARACTERS, COMMAND
+from ansible_collections.baremetal.vllm.plugins.module_utils.shell.bounds import CHARACTERS, COMMAND, Work
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.run import commands
 from ansible_collections.baremetal.vllm.plugins.module_utils.shell.state import State
 
@@ -61,8 +61,12 @@ MUCH = [
 ]
 
 
-@pytest.mark.parametrize("script", MUCH)
-def test_a_script_that_does_too_much_is_told_with_the_line_up_to_which_it_is_read(script: str) -> None:
+@pytest.mark.parametrize(("script", "share"), zip(MUCH, (1, 0.1, 0.1, 0.1)))
+def test_a_script_that_does_too_much_is_told_with_the_line_up_to_which_it_is_read(
+    monkeypatch: pytest.MonkeyPatch, script: str, share: float
+) -> None:
+    # The whole bound is seconds of work: one script comes to it, the others to a tenth.
+    monkeypatch.setattr(Work.__init__, "__defaults__", (int(CHARACTERS * share),))
     (found,) = read_commands(f"vllm serve Org/A\n{script}")
     assert any("Line 2: up to here the script does more than is followed" in note for note in found.notes)
     with pytest.raises(Unread, match="line 1: up to here the script does more than is followed, and starts no vLLM"):
