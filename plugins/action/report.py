@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import datetime
-from pathlib import Path
+import os
 from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.report import document, gather, summary, table
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.report import (
+    document,
+    gather,
+    report_file,
+    summary,
+    table,
+)
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.jsonfile import write_json
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.job_stats import job_stats
 
 # The variable in which the role endpoint_check leaves its results on each host.
 RESULTS = "__endpoint_check_results"
@@ -26,6 +33,7 @@ class ActionModule(ActionBase):
         _, parameters = self.validate_argument_spec(
             {
                 "path": {"type": "path"},
+                "directory": {"type": "path"},
                 "digest": {"type": "str", "default": ""},
                 "hosts": {"type": "list", "elements": "str"},
             }
@@ -39,8 +47,11 @@ class ActionModule(ActionBase):
         told = summary(endpoints, missing)
         # `failed` is a flag in every Ansible result, so the list has another name there.
         result.update(changed=False, failed=False, failed_endpoints=told.pop("failed"), **told)
-        if parameters["path"] and not self._task.check_mode:
+        result.update(job_stats("report", {**summary(endpoints, missing), "plan": parameters["digest"]}))
+        path = report_file(parameters["path"], parameters["directory"], os.environ)
+        if path and not self._task.check_mode:
             time = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-            write_json(Path(parameters["path"]), document(endpoints, missing, time, parameters["digest"]))
-            result["path"] = parameters["path"]
+            write_json(path, document(endpoints, missing, time, parameters["digest"]))
+            result["path"] = str(path)
+            Display().display(f"The report is in {path}.")
         return result

@@ -14,6 +14,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.plan.jsonfile impor
 from ansible_collections.baremetal.vllm.plugins.module_utils.rollout import outcome
 from ansible_collections.baremetal.vllm.plugins.module_utils.rollout.judge import Verdict, ran, troubles, worked
 from ansible_collections.baremetal.vllm.plugins.module_utils.rollout.process import this_run
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.job_stats import job_stats
 
 display = Display()
 
@@ -50,6 +51,10 @@ class ActionModule(ActionBase):
         document = outcome.document(summary, this_run().identity, given["digest"], time)
         result.update(changed=False, good=summary.whole if over else summary.good, complete=summary.whole)
         result.update(over=over, told=outcome.told(summary))
+        left = {name: document[name] for name in ("id", "plan_digest", "complete", "stopped", "skipped", "unreachable")}
+        result.update(
+            job_stats("rollout", {**left, "hosts": {host: end["what"] for host, end in document["hosts"].items()}})
+        )
         if over and given["path"] and not self._task.check_mode:
             write_json(Path(given["path"]), document)
             result["path"] = given["path"]

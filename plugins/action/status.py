@@ -22,6 +22,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.status.gather impor
     read_host,
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.status.table import notes, status_table
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.job_stats import job_stats
 
 display = Display()
 
@@ -69,8 +70,9 @@ class ActionModule(ActionBase):
         display.display(status_table(fleet, now))
         display.display(f"\n{notes(fleet)}")
         if given["path"] and not self._task.check_mode:
-            told = document(fleet, now.isoformat(timespec="seconds"), planned["digest"])
-            write_json(Path(given["path"]), told)
+            write_json(Path(given["path"]), document(fleet, now.isoformat(timespec="seconds"), planned["digest"]))
             result["path"] = given["path"]
         problems = {host.name: host_problems(host, fleet) for host in fleet.hosts}
-        return {**result, "changed": False, "problems_of": problems, "fleet_problems": fleet_problems(fleet)}
+        told = {"problems_of": problems, "fleet_problems": fleet_problems(fleet)}
+        left = {**told, "problems_of": {host: lines for host, lines in problems.items() if lines}}
+        return {**result, "changed": False, **told, **job_stats("status", left)}
