@@ -9,8 +9,22 @@ import tarfile
 import venv
 from pathlib import Path
 
+import tomllib
+import yaml
+
 ROOT = Path(__file__).resolve().parents[3]
 TOOLS = Path(sys.executable).parent
+GALAXY = yaml.safe_load((ROOT / "galaxy.yml").read_text())
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+OF_THE_WORKSHOP = (
+    "docs/dev/",
+    "tools/site/",
+    "tools/gates.py",
+    "tools/changelog.py",
+    "tools/role_readmes.py",
+    "tools/bench.py",
+    "changelogs/",
+)
 
 
 def run(*command: str | Path, cwd: Path = ROOT) -> str:
@@ -23,11 +37,19 @@ def test_pip_install_brings_ansible_and_playbooks_that_work_from_any_directory(t
     venv.create(tmp_path / "env", with_pip=True)
     copy = tmp_path / "checkout"
     shutil.copytree(
-        ROOT, copy, ignore=shutil.ignore_patterns(".git", ".venv*", ".ansible", "__pycache__", ".*_cache", "dist")
+        ROOT,
+        copy,
+        ignore=shutil.ignore_patterns(".git", ".venv*", ".ansible", "__pycache__", ".*_cache", "build", "dist"),
     )
     binaries = tmp_path / "env" / "bin"
     run(binaries / "pip", "install", "--quiet", copy)
     shutil.rmtree(copy)
+    # One version, one list of what is shipped.
+    assert f"Version: {GALAXY['version']}\n" in run(binaries / "pip", "show", "baremetal-vllm")
+    (installed,) = (tmp_path / "env").glob("lib/*/site-packages/ansible_collections/baremetal/vllm")
+    shipped = {path.relative_to(installed).as_posix() for path in installed.rglob("*") if path.is_file()}
+    assert not [path for path in shipped if path.startswith(OF_THE_WORKSHOP)]
+    assert {"galaxy.yml", "playbooks/site.yml", "roles/gateway/README.md", "data/surveys/rollout.json"} <= shipped
     for playbook in (
         "site",
         "plan",
@@ -61,6 +83,15 @@ def test_the_artifact_holds_what_users_need_and_nothing_of_the_workshop(tmp_path
         "plugins", "roles", "site.yml", "templates", "tools",
     }  # fmt: skip
     assert not [name for name in names if "__pycache__" in name or name.endswith((".pyc", ".log", "report.json"))]
+    assert not [name for name in names if name.startswith(OF_THE_WORKSHOP)]
+    assert {"meta/execution-environment.yml", "meta/ee-requirements.txt", "meta/ee-bindep.txt"} <= names
+
+
+def test_an_execution_environment_brings_what_the_distribution_depends_on() -> None:
+    """ansible-core is the environment's own; the rest is what `pip install .` would bring."""
+    lines = (ROOT / "meta" / "ee-requirements.txt").read_text().splitlines()
+    wanted = [name for name in PROJECT["project"]["dependencies"] if not name.startswith("ansible-core")]
+    assert sorted(line for line in lines if not line.startswith("#")) == sorted(wanted)
 
 
 def test_the_page_of_models_is_what_the_example_plans(tmp_path: Path) -> None:
