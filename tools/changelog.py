@@ -7,6 +7,7 @@ writes a changelog at a release alone, so what is unreleased is released in a co
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -27,7 +28,13 @@ def page() -> str:
         pending = list((copy / "changelogs" / "fragments").glob("*.yml"))
         command = ["release"] if pending else ["generate"]
         subprocess.run(["antsibull-changelog", *command], cwd=copy, check=True, stdout=subprocess.DEVNULL)
-        return (copy / "CHANGELOG.md").read_text(encoding="utf-8")
+        return readable((copy / "CHANGELOG.md").read_text(encoding="utf-8"))
+
+
+def readable(text: str) -> str:
+    """Without escapes that Markdown does not need in the middle of a line, and with backticks for code, as people write it."""
+    text = re.sub(r"<code>(.*?)</code>", lambda code: "`" + re.sub(r"\\(.)", r"\1", code[1]) + "`", text)
+    return re.sub(r"(?<=\S)\\([.,:;()'\"$/=%+?!-])|\\([(),'\"$/=%])", r"\1\2", text)
 
 
 def main() -> int:

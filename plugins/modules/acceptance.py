@@ -85,6 +85,7 @@ attributes:
     description: Says whether the host would be tested, and why.
   diff_mode:
     support: none
+    description: The record of a test has no earlier form to compare with.
 """
 
 EXAMPLES = r"""

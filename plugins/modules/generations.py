@@ -54,10 +54,10 @@ generations:
   elements: dict
   contains:
     number: {description: Its number., type: int}
-    created: {description: When it was made, ISO 8601 by the host's clock., type: str}
+    created: {description: "When it was made, ISO 8601 by the host's clock.", type: str}
     age: {description: Seconds since then by the host's clock; null where it is not known., type: float}
     returned: {description: Whether it was made by going back to an earlier one., type: bool}
-    outcome: {description: V(pending), V(active), V(proven) or V(failed)., type: str}
+    outcome: {description: "V(pending), V(active), V(proven) or V(failed).", type: str}
     plan: {description: The digest of the plan that made it; empty where it is not known., type: str}
     releases: {description: The releases of vLLM that its units run., type: list, elements: str}
     units:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
 import pytest
+import yaml
 from ansible_collections.baremetal.vllm.tools.site import pages
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -70,3 +72,29 @@ def test_a_playbooks_comment_is_prose_and_its_examples_are_code() -> None:
     assert pages.comment(text) == ["Does it. Options:", "", "```text", "-e a=1   one", "-e b=2   two", "```"]
     for path in (ROOT / "playbooks").glob("*.yml"):
         assert pages.comment(path.read_text()), f"{path.name} says nothing of itself"
+
+
+@pytest.mark.parametrize("module", sorted((ROOT / "plugins" / "modules").glob("*.py")), ids=lambda module: module.stem)
+def test_what_ansible_doc_reads_is_yaml(module: Path) -> None:
+    """A colon in a sentence makes something else of it, and ansible-doc then knows no such module."""
+    texts = {
+        node.targets[0].id: node.value.value
+        for node in ast.parse(module.read_text()).body
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and isinstance(node.value, ast.Constant)
+    }
+    assert yaml.safe_load(texts["DOCUMENTATION"])["module"] == module.stem
+    assert yaml.safe_load(texts["EXAMPLES"])
+    for key, value in yaml.safe_load(texts.get("RETURN", "{}")).items():
+        for name, part in {key: value, **value.get("contains", {})}.items():
+            assert set(part) <= {
+                "description",
+                "returned",
+                "type",
+                "elements",
+                "contains",
+                "sample",
+                "version_added",
+                "choices",
+            }, name
