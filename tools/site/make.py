@@ -30,6 +30,7 @@ def reference(target: Path, into: Path) -> None:
     shutil.rmtree(collections, ignore_errors=True)
     run("ansible-galaxy", "collection", "build", "--force", "--output-path", target / "dist", ROOT)
     (artifact,) = (target / "dist").glob("*.tar.gz")
+    environment = {"ANSIBLE_COLLECTIONS_PATH": str(collections)}
     install = (
         "ansible-galaxy",
         "collection",
@@ -40,8 +41,7 @@ def reference(target: Path, into: Path) -> None:
         "--collections-path",
         collections,
     )
-    run(*install, artifact)
-    environment = {"ANSIBLE_COLLECTIONS_PATH": str(collections)}
+    run(*install, artifact, environment=environment)
     into.mkdir(parents=True)
     options = ("--use-current", "--squash-hierarchy", "--fail-on-error", "--no-breadcrumbs", "--dest-dir", into)
     run("antsibull-docs", "collection", *options, "baremetal.vllm", environment=environment)

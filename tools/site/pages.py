@@ -20,6 +20,12 @@ MENU = {
 MOVED = {"README.md": "index.md", "CHANGELOG.md": "changelog.md"}
 _LINK = re.compile(r"(\]\()(?![a-z]+:|#)([^)#\s]+)(#[^)\s]*)?(\))")
 _FENCE = re.compile(r"^ *(```|~~~)")
+# Pages of ansible-core's documentation that antsibull-docs refers to on every page.
+_ANSIBLE = {
+    "action_plugins": "plugins/action.html",
+    "ansible_configuration_settings": "reference_appendices/config.html",
+    "common_return_values": "reference_appendices/common_return_values.html",
+}
 _LABEL = re.compile(r"<(ansible_collections\.ansible\.builtin\.(\w+)_(\w+))>")
 
 
@@ -103,7 +109,8 @@ def ansible_inventory(pages: Iterable[Path]) -> bytes:
     (sphinx.util.inventory, InventoryFile).
     """
     labels = sorted({found.groups() for page in pages for found in _LABEL.finditer(page.read_text(encoding="utf-8"))})
-    lines = [f"{label} std:label -1 collections/ansible/builtin/{name}_{kind}.html -\n" for label, name, kind in labels]
+    places = _ANSIBLE | {label: f"collections/ansible/builtin/{name}_{kind}.html" for label, name, kind in labels}
+    lines = [f"{label} std:label -1 {place} -\n" for label, place in places.items()]
     header = (
         "Sphinx inventory version 2",
         "Project: Ansible",
