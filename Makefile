@@ -123,7 +123,7 @@ changelog: $(GATES_READY) ## Write CHANGELOG.md from changelogs/
 packages: $(GATES_READY) ## The collection and the Python distribution in dist/
 	@rm -rf dist
 	@$(GATES_BIN)/ansible-galaxy collection build --force --output-path dist
-	@$(GATES_BIN)/python -m build --outdir dist .
+	@$(GATES_BIN)/python -m build --no-isolation --outdir dist .
 
 site: $(GATES_READY) ## The documentation site in build/site/html; a warning is an error
 	@PATH=$(GATES_BIN):$$PATH $(GATES_BIN)/python tools/site/make.py build/site

@@ -30,8 +30,3 @@ html_show_copyright = False
 html_copy_source = False
 html_static_path = ["static"]
 html_css_files = ["site.css"]
-html_theme_options = {
-    "source_repository": _GALAXY["repository"] + "/",
-    "source_branch": "main",
-    "source_directory": "docs/",
-}

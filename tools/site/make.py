@@ -45,6 +45,8 @@ def reference(target: Path, into: Path) -> None:
     into.mkdir(parents=True)
     options = ("--use-current", "--squash-hierarchy", "--fail-on-error", "--no-breadcrumbs", "--dest-dir", into)
     run("antsibull-docs", "collection", *options, "baremetal.vllm", environment=environment)
+    for page in into.glob("*.rst"):
+        page.write_text(pages.without_contents(page.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def run(*command: str | Path, environment: dict[str, str] | None = None) -> None:

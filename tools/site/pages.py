@@ -19,6 +19,7 @@ MENU = {
 # Files of the repository that are pages of the site.
 MOVED = {"README.md": "index.md", "CHANGELOG.md": "changelog.md"}
 _LINK = re.compile(r"(\]\()(?![a-z]+:|#)([^)#\s]+)(#[^)\s]*)?(\))")
+_CONTENTS = re.compile(r"^\.\. contents::.*\n(?: +:.*\n)*", re.MULTILINE)
 _FENCE = re.compile(r"^ *(```|~~~)")
 # Pages of ansible-core's documentation that antsibull-docs refers to on every page.
 _ANSIBLE = {
@@ -36,7 +37,7 @@ def write(root: Path, sources: Path, repository: str) -> list[str]:
         name = page.relative_to(root).as_posix()
         text, broken = relinked(page.read_text(encoding="utf-8"), name, root, repository)
         problems += broken
-        _put(sources / place(name), text + (menu() if name == "README.md" else ""))
+        _put(sources / place(name), text + (menu(repository) if name == "README.md" else ""))
     for picture in (root / "docs").rglob("*.svg"):
         copy = sources / place(picture.relative_to(root).as_posix())
         copy.write_bytes(picture.read_bytes())
@@ -70,13 +71,19 @@ def relinked(text: str, page: str, root: Path, repository: str) -> tuple[str, li
     return "\n".join(_LINK.sub(link, line) if prose else line for line, prose in _lines(text)) + "\n", broken
 
 
-def menu() -> str:
-    """The site's menu as hidden tables of contents, for the first page."""
+def menu(repository: str) -> str:
+    """The site's menu as hidden tables of contents, for the first page; its last entry is the repository."""
     parts = []
     for caption, names in MENU.items():
         entries = "\n".join((PurePosixPath("guides") / name).as_posix().replace("guides/../", "") for name in names)
+        entries += f"\nRepository <{repository}>" if caption == "Developers" else ""
         parts.append(f"\n```{{toctree}}\n:hidden:\n:caption: {caption}\n\n{entries}\n```\n")
     return "".join(parts)
+
+
+def without_contents(page: str) -> str:
+    """A page of antsibull-docs without its own table of contents: the theme has one, and marks a second as an error."""
+    return _CONTENTS.sub("", page)
 
 
 def playbooks(directory: Path, repository: str) -> str:
