@@ -114,7 +114,7 @@ gates: packages ## What Galaxy, PyPI, ansible-builder and the changelog ask of a
 	@check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	@zizmor --offline --quiet --no-progress .github
 	@pre-commit validate-config .pre-commit-config.yaml
-	@twine check --strict dist/baremetal_vllm-* && pyroma --min 10 dist/baremetal_vllm-*.tar.gz
+	@twine check --strict dist/baremetal_vllm-* && pyroma --min 10 --directory .
 	@python tools/gates.py dist/baremetal-vllm-*.tar.gz
 
 changelog: $(GATES_READY) ## Write CHANGELOG.md from changelogs/

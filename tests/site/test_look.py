@@ -90,7 +90,9 @@ def test_a_page_fits_its_window_and_can_be_read(page: Page, name: str) -> None:
     picture(page, name)
     assert page.locator("h1").count() == 1
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "the page scrolls sideways"
-    size = page.evaluate("parseFloat(getComputedStyle(document.querySelector('article section > p, article section > ul > li')).fontSize)")
+    size = page.evaluate(
+        "parseFloat(getComputedStyle(document.querySelector('article section > p, article section > ul > li')).fontSize)"
+    )
     assert size >= 14
     # The theme has a table of contents of its own beside the page, and paints a second one as an error.
     assert page.locator("article .contents").count() == 0
