@@ -9,6 +9,10 @@ BIN := $(CURDIR)/$(VENV)/bin
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/baremetal-vllm
 FAILED := .failed-tests
 READY := $(VENV)/ready-$(shell sha256sum pyproject.toml | cut -c1-12)
+# What judges releases and makes the site is large and has other needs than tests: an environment of its own.
+GATES := .venv-gates
+GATES_BIN := $(CURDIR)/$(GATES)/bin
+GATES_READY := $(GATES)/ready-$(shell sha256sum pyproject.toml | cut -c1-12)
 LAB_TOOLS := systemd-nspawn mmdebstrap nft ip ssh ssh-keygen
 LAB_PACKAGES := systemd-container mmdebstrap nftables iproute2 openssh-client
 SCENARIOS := $(filter-out default,$(sort $(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml))))
@@ -19,7 +23,8 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.ansible/collections
 export MOLECULE_GLOB := molecule/*/molecule.yml
 
-.PHONY: help venv system lab demo test check lint unit exhaustive molecule bench catalogue docs clean lab-absent dist
+.PHONY: help venv system lab demo test check lint unit exhaustive molecule bench catalogue docs clean lab-absent dist \
+  gates changelog packages site site-look
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | column -t -s '|'
@@ -102,16 +107,48 @@ catalogue: venv ## Add a vLLM release to the catalogue: make catalogue RELEASE=0
 	@$(BIN)/python tools/recipes.py $(RELEASE)
 	@$(MAKE) --no-print-directory docs
 
-docs: venv ## Generate docs/models.md from the example inventory, docs/options.md from data/, the list of our variables
+docs: venv ## Generate docs/models.md, docs/options.md, the roles' READMEs, the list of our variables
 	@$(BIN)/python tools/variables.py
+	@$(BIN)/python tools/role_readmes.py
 	@$(BIN)/ansible-playbook -i inventories/example playbooks/plan.yml -e vllm_plan_document=docs/models.md
 	@$(BIN)/python tools/options_page.py
 
 dist: venv ## The collection as one artifact in dist/
 	@$(BIN)/ansible-galaxy collection build --force --output-path dist
 
+$(GATES_READY): pyproject.toml
+	@echo "Setting up $(GATES)"
+	@test -x $(GATES_BIN)/python || $(PYTHON) -m venv $(GATES)
+	@$(GATES_BIN)/python -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; print(*p["dependencies"], *p["optional-dependencies"]["gates"], sep="\n")' > $(GATES)/requirements.txt
+	@$(GATES_BIN)/python -m pip install -qq --requirement $(GATES)/requirements.txt
+	@rm -f $(GATES)/ready-* && touch $@
+
+gates: export PATH := $(GATES_BIN):$(PATH)
+gates: packages ## What Galaxy, PyPI, ansible-builder and the changelog ask of a release
+	@antsibull-changelog lint && python tools/changelog.py --check
+	@check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@zizmor --offline --quiet --no-progress .github
+	@pre-commit validate-config .pre-commit-config.yaml
+	@twine check --strict dist/baremetal_vllm-* && pyroma --min 8 --directory .
+	@python tools/gates.py dist/baremetal-vllm-*.tar.gz
+
+changelog: $(GATES_READY) ## Write CHANGELOG.md from changelogs/
+	@PATH=$(GATES_BIN):$$PATH $(GATES_BIN)/python tools/changelog.py
+
+packages: $(GATES_READY) ## The collection and the Python distribution in dist/
+	@rm -rf dist
+	@$(GATES_BIN)/ansible-galaxy collection build --force --output-path dist
+	@$(GATES_BIN)/python -m build --no-isolation --outdir dist .
+
+site: $(GATES_READY) ## The documentation site in build/site/html; a warning is an error
+	@PATH=$(GATES_BIN):$$PATH $(GATES_BIN)/python tools/site/make.py build/site
+
+site-look: $(GATES_READY) ## Look at the site in Chromium at two widths; pictures in build/screenshots
+	@test -d build/site/html || { echo "Run make site first."; exit 1; }
+	@$(GATES_BIN)/python -m pytest -q -p no:cacheprovider tests/site
+
 lab-absent: venv ## Remove the lab without a trace
 	@$(PLAYBOOK) playbooks/lab.yml -e lab_state=absent
 
 clean: lab-absent ## Remove the lab, the environment and the caches of the project
-	@rm -rf $(VENV) .ansible dist $(CACHE)
+	@rm -rf $(VENV) $(GATES) .ansible build dist $(CACHE)

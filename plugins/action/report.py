@@ -7,10 +7,17 @@ import os
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.report import document, gather, summary, table
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.report import (
+    document,
+    gather,
+    report_file,
+    summary,
+    table,
+)
 from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.closing import closing
 from ansible_collections.baremetal.vllm.plugins.module_utils.plan.gateway import address_of
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.job_stats import job_stats
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.json_output import tell
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.output import json_text, write_output
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.refusal import told_once
@@ -31,6 +38,7 @@ class ActionModule(ActionBase):
         _, parameters = self.validate_argument_spec(
             {
                 "path": {"type": "path"},
+                "directory": {"type": "path"},
                 "digest": {"type": "str", "default": ""},
                 "hosts": {"type": "list", "elements": "str"},
                 "plan": {"type": "dict"},
@@ -43,16 +51,21 @@ class ActionModule(ActionBase):
         told = summary(endpoints, missing)
         # `failed` is a flag in every Ansible result, so the list has another name there.
         result.update(changed=False, failed=False, failed_endpoints=told.pop("failed"), **told)
+        result.update(job_stats("report", {**summary(endpoints, missing), "plan": parameters["digest"]}))
         time = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
         whole = document(endpoints, missing, time, parameters["digest"])
-        if parameters["path"] and not self._task.check_mode:
-            result["path"] = write_output("vllm_report_path", parameters["path"], json_text(whole))["path"]
         ending: list[str] = []
+        path = report_file(parameters["path"], parameters["directory"], os.environ)
+        if path and not self._task.check_mode:
+            if not parameters["path"]:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            result["path"] = write_output("vllm_report_path", str(path), json_text(whole))["path"]
+            ending.append(f"The report is in {path}.")
         if parameters["plan"] and not self._task.check_mode:
             plan = plain(parameters["plan"])
             addresses = {host: address_of(host, hostvars[host]) for host in plan["hosts"]}
             proved = [(one["host"], one["model"]) for one in endpoints if one["passed"]]
-            ending = closing(plan, proved, addresses, os.environ)
+            ending += closing(plan, proved, addresses, os.environ)
         return tell(
             result,
             lambda screen: "\n".join([*table(endpoints, missing, screen), *ending]),

@@ -11,6 +11,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain imp
 from ansible_collections.baremetal.vllm.plugins.module_utils.rollout import outcome
 from ansible_collections.baremetal.vllm.plugins.module_utils.rollout.judge import Verdict, ran, troubles, worked
 from ansible_collections.baremetal.vllm.plugins.module_utils.rollout.process import this_run
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.job_stats import job_stats
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.json_output import tell
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.output import json_text, write_output
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.refusal import told_once
@@ -47,6 +48,10 @@ class ActionModule(ActionBase):
         document = outcome.document(summary, this_run().identity, given["digest"], time)
         result.update(changed=False, good=summary.whole if over else summary.good, complete=summary.whole)
         result.update(over=over, told=outcome.told(summary))
+        left = {name: document[name] for name in ("id", "plan_digest", "complete", "stopped", "skipped", "unreachable")}
+        result.update(
+            job_stats("rollout", {**left, "hosts": {host: end["what"] for host, end in document["hosts"].items()}})
+        )
         if over and given["path"] and not self._task.check_mode:
             result["path"] = write_output("rollout_report_path", given["path"], json_text(document))["path"]
         return tell(

@@ -19,6 +19,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.status.gather impor
     read_host,
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.status.table import notes, status_table
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.job_stats import job_stats
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.json_output import tell
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.output import json_text, write_output
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.refusal import told_once
@@ -69,7 +70,9 @@ class ActionModule(ActionBase):
         if given["path"] and not self._task.check_mode:
             result["path"] = write_output("vllm_status_json", given["path"], json_text(told))["path"]
         problems = {host.name: host_problems(host, fleet) for host in fleet.hosts}
-        result.update(changed=False, problems_of=problems, fleet_problems=fleet_problems(fleet))
+        of_fleet = fleet_problems(fleet)
+        left = {"problems_of": {host: lines for host, lines in problems.items() if lines}, "fleet_problems": of_fleet}
+        result.update(changed=False, problems_of=problems, fleet_problems=of_fleet, **job_stats("status", left))
         return tell(
             result,
             lambda screen: f"{status_table(fleet, now, screen)}\n\n{notes(fleet, screen)}",

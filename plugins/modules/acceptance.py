@@ -85,7 +85,7 @@ attributes:
     description: Says whether the host would be tested, and why.
   diff_mode:
     support: none
-    description: A test changes nothing on the host that a difference could show.
+    description: The record of a test has no earlier form to compare with.
 """
 
 EXAMPLES = r"""

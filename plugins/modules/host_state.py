@@ -61,7 +61,7 @@ options:
   restart_replaced:
     description:
       - Whether a unit whose process still uses libraries that an update has replaced counts as one to be restarted. RV(units)
-        names them in any case. One under which the NVIDIA driver was replaced never counts, since it would not start again
+        names them in any case. One under which the NVIDIA driver was replaced never counts, because it would not start again
         before the kernel's module is exchanged.
     type: bool
     default: false

@@ -13,12 +13,19 @@ description:
   - A host that was not reached, or that never came to its checks, is listed as such.
   - Never fails because of what it reports; P(baremetal.vllm.failed_checks#filter) gives each host's failures to a task
     that does.
+  - Leaves RV(endpoints), RV(passed), the failures and the plan's digest as the run's statistic C(baremetal_vllm_report), as
+    M(ansible.builtin.set_stats) does.
   - Run it with C(run_once), after the role has run on all hosts.
 options:
   path:
     description:
-      - The JSON file on the control node. Its directory is made; the file is replaced whole or not at all. Without a
-        path only the table is shown.
+      - The JSON file on the control node. Its directory is made; the file is replaced whole or not at all. Without O(path)
+        and O(directory) only the table is shown.
+    type: path
+  directory:
+    description:
+      - Where the file lies, under the name V(vllm-report.json), without O(path).
+      - Empty stands for C($XDG_STATE_HOME/baremetal-vllm/reports).
     type: path
   digest:
     description: What names the plan that was proved, for the file.

@@ -31,7 +31,7 @@ options:
     type: str
     default: ''
   take_over:
-    description: The RV(holder.id) of a holder that is dead for certain. A holder with another one is left alone.
+    description: The C(id) in RV(holder) of a holder that is dead for certain. A holder with another one is left alone.
     type: str
     default: ''
   path:

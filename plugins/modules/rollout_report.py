@@ -13,6 +13,7 @@ description:
   - While hosts wait for their batch and nothing went wrong, it shows one line. Otherwise the rollout is over, and it shows
     the summary and writes it as one JSON file.
   - Contacts no host, and never fails because of what it tells. Run it with C(run_once) at the end of every batch.
+  - Leaves what became of the hosts as the run's statistic C(baremetal_vllm_rollout), as M(ansible.builtin.set_stats) does.
 version_added: "0.1.0"
 author: The baremetal.vllm contributors (@baremetal-vllm)
 options:

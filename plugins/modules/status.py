@@ -10,6 +10,7 @@ short_description: Show and save what runs in a fleet, and whether it is as plan
 description:
   - Puts what the hosts of a play said of themselves beside the plan, as one table and one JSON file. Runs on the control
     node alone and changes nothing but the file.
+  - Leaves what is wrong as the run's statistic C(baremetal_vllm_status), as M(ansible.builtin.set_stats) does.
 version_added: "0.1.0"
 author: The baremetal.vllm contributors (@baremetal-vllm)
 options:

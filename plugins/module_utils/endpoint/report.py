@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Optional
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.report.screen import PAPER, WRONG, Screen
@@ -18,8 +19,23 @@ NOT_REACHED = "not reached"
 NO_RESULT = "no result"
 
 COLUMNS = tuple(Column(name) for name in ("HOST", "MODEL", "KIND", "CHECKS", "FIRST TOKEN", "VERDICT"))
+# The file in a directory of reports.
+FILE = "vllm-report.json"
 
 Registered = Optional[Mapping[str, Any]]
+
+
+def report_file(path: str | None, directory: str | None, environment: Mapping[str, str]) -> Path | None:
+    """Where the JSON file lies: at `path`, else in `directory`; None without both.
+
+    An empty directory stands for $XDG_STATE_HOME/baremetal-vllm/reports.
+    """
+    if path:
+        return Path(path)
+    if directory is None:
+        return None
+    state = environment.get("XDG_STATE_HOME") or f"{environment.get('HOME') or Path.home()}/.local/state"
+    return Path(directory or f"{state}/baremetal-vllm/reports") / FILE
 
 
 def state_of(registered: Registered) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -25,7 +26,8 @@ PLAY = """
   tasks:
     - name: Report
       baremetal.vllm.report:
-        path: "{{ report_path }}"
+        path: "{{ report_path | default(omit, true) }}"
+        directory: "{{ report_dir | default(omit) }}"
         digest: abc
         plan: "{{ report_plan | default(omit) }}"
       run_once: true
@@ -75,7 +77,12 @@ def play(tmp_path: Path) -> Any:
         }
         (tmp_path / "inventory.json").write_text(json.dumps({"all": {"vars": shared, "hosts": hosts}}))
         inventory, playbook = tmp_path / "inventory.json", tmp_path / "play.yml"
-        return ansible_runs.run("ansible-playbook", "-i", inventory, playbook, *options, cwd=tmp_path)
+        env = {
+            "ANSIBLE_SHOW_CUSTOM_STATS": "1",
+            "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
+            "XDG_STATE_HOME": str(tmp_path / "state"),
+        }
+        return ansible_runs.run("ansible-playbook", "-i", inventory, playbook, *options, cwd=tmp_path, env=env)
 
     return run
 
@@ -109,6 +116,13 @@ def test_fleet_with_a_failure_and_an_unreachable_host(play: Any, tmp_path: Path)
     assert (tmp_path / "report.json").stat().st_mode & 0o777 == 0o644
     assert "batch_order: observed the batch holds the texts in the order [2, 1, 0]" in output
     assert ended.returncode != 0
+    # What AWX gives to the next node of a workflow.
+    left = output.partition("CUSTOM STATS")[2]
+    (stats,) = re.findall(r"RUN: +(\{.*\})$", left, re.MULTILINE)
+    told = json.loads(stats)["baremetal_vllm_report"]
+    assert (told["endpoints"], told["passed"], told["plan"]) == (2, 1, "abc")
+    assert told["failed"] == reported["failed"]
+    assert f"The report is in {tmp_path / 'report.json'}." in output
 
 
 def test_check_mode_proves_and_shows_but_writes_nothing(play: Any, tmp_path: Path) -> None:
@@ -120,11 +134,17 @@ def test_check_mode_proves_and_shows_but_writes_nothing(play: Any, tmp_path: Pat
     assert not (tmp_path / "report.json").exists()
 
 
-def test_host_that_serves_nothing_has_no_row(play: Any) -> None:
-    ended = play({"idle": {}})
+def test_host_that_serves_nothing_has_no_row_and_the_report_has_a_place_of_its_own(play: Any, tmp_path: Path) -> None:
+    ended = play({"idle": {}}, "-e", "report_path=", "-e", "report_dir=")
     assert ended.returncode == 0, ended.stdout
     assert "HOST  MODEL" in ended.stdout
     assert rows(ended.stdout) == {}
+    # Nor is anything left where the command was run.
+    assert not list(tmp_path.glob("*report*"))
+    assert (
+        json.loads((tmp_path / "state" / "baremetal-vllm" / "reports" / "vllm-report.json").read_text())["endpoints"]
+        == 0
+    )
 
 
 def test_unusable_parameters_fail_the_task_with_every_reason(play: Any) -> None:

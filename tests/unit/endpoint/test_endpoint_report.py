@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import pytest
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint import report
 
 
@@ -72,3 +74,22 @@ def test_document_counts_and_keeps_everything() -> None:
     ]
     assert document["hosts_without_results"] == missing
     assert document["results"] == endpoints
+
+
+@pytest.mark.parametrize(
+    ("path", "directory", "environment", "file"),
+    [
+        ("/tmp/mine.json", "/var/reports", {}, "/tmp/mine.json"),
+        (None, "/var/reports", {"HOME": "/root"}, "/var/reports/vllm-report.json"),
+        ("", "", {"HOME": "/root"}, "/root/.local/state/baremetal-vllm/reports/vllm-report.json"),
+        (None, "", {"HOME": "/root", "XDG_STATE_HOME": "/state"}, "/state/baremetal-vllm/reports/vllm-report.json"),
+    ],
+)
+def test_a_report_lies_where_it_is_asked_for_else_with_what_the_user_keeps(
+    path: str | None, directory: str | None, environment: dict[str, str], file: str
+) -> None:
+    assert report.report_file(path, directory, environment) == Path(file)
+
+
+def test_a_report_that_nobody_asked_for_is_not_written() -> None:
+    assert report.report_file(None, None, {"HOME": "/root"}) is None

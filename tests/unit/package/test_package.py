@@ -10,8 +10,22 @@ import tarfile
 import venv
 from pathlib import Path
 
+import tomllib
+import yaml
+
 ROOT = Path(__file__).resolve().parents[3]
 TOOLS = Path(sys.executable).parent
+GALAXY = yaml.safe_load((ROOT / "galaxy.yml").read_text())
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+OF_THE_WORKSHOP = (
+    "docs/dev/",
+    "tools/site/",
+    "tools/gates.py",
+    "tools/changelog.py",
+    "tools/role_readmes.py",
+    "tools/bench.py",
+    "changelogs/",
+)
 
 
 def run(*command: str | Path, cwd: Path = ROOT, **variables: str) -> str:
@@ -27,7 +41,9 @@ def test_pip_install_brings_ansible_and_playbooks_that_work_from_any_directory(t
     venv.create(tmp_path / "env")
     copy = tmp_path / "checkout"
     shutil.copytree(
-        ROOT, copy, ignore=shutil.ignore_patterns(".git", ".venv*", ".ansible", "__pycache__", ".*_cache", "dist")
+        ROOT,
+        copy,
+        ignore=shutil.ignore_patterns(".git", ".venv*", ".ansible", "__pycache__", ".*_cache", "build", "dist"),
     )
     binaries = tmp_path / "env" / "bin"
     # Nothing is compiled that no run asks for.
@@ -37,6 +53,12 @@ def test_pip_install_brings_ansible_and_playbooks_that_work_from_any_directory(t
     playbooks = sorted(f"baremetal.vllm.{path.stem}" for path in (ROOT / "playbooks").glob("*.yml"))
     told = run(binaries / "ansible-playbook", *playbooks, "--syntax-check", cwd=tmp_path)
     assert told.count("playbook: ") == len(playbooks)
+    # One version, one list of what is shipped.
+    assert f"Version: {GALAXY['version']}\n" in run(*pip, "show", "baremetal-vllm")
+    (installed,) = (tmp_path / "env").glob("lib/*/site-packages/ansible_collections/baremetal/vllm")
+    shipped = {path.relative_to(installed).as_posix() for path in installed.rglob("*") if path.is_file()}
+    assert not [path for path in shipped if path.startswith(OF_THE_WORKSHOP)]
+    assert {"galaxy.yml", "playbooks/site.yml", "roles/gateway/README.md", "data/surveys/rollout.json"} <= shipped
     planned = run(
         binaries / "ansible-playbook", "baremetal.vllm.plan", "-i", ROOT / "inventories" / "example", cwd=Path("/")
     )
@@ -63,6 +85,15 @@ def test_the_artifact_holds_what_users_need_and_works_from_any_directory(tmp_pat
     inventory = tmp_path / "home" / "ansible_collections" / "baremetal" / "vllm" / "inventories" / "one-host"
     planned = run(TOOLS / "ansible-playbook", "baremetal.vllm.plan", "-i", inventory, cwd=Path("/"), **alone)
     assert "gpu1.example.com  qwen2.5-7b-instruct" in planned
+    assert not [name for name in names if name.startswith(OF_THE_WORKSHOP)]
+    assert {"meta/execution-environment.yml", "meta/ee-requirements.txt", "meta/ee-bindep.txt"} <= names
+
+
+def test_an_execution_environment_brings_what_the_distribution_depends_on() -> None:
+    """ansible-core is the environment's own; the rest is what `pip install .` would bring."""
+    lines = (ROOT / "meta" / "ee-requirements.txt").read_text().splitlines()
+    wanted = [name for name in PROJECT["project"]["dependencies"] if not name.startswith("ansible-core")]
+    assert sorted(line for line in lines if not line.startswith("#")) == sorted(wanted)
 
 
 def test_the_page_of_models_is_what_the_example_plans(tmp_path: Path) -> None:
