@@ -48,7 +48,7 @@ def _server(settings: frozenset[tuple[str, str]], thread: int) -> subprocess.Pop
 
 
 def _is_setting(name: str) -> bool:
-    return name.startswith("ANSIBLE_") or name in ("HOME", "NO_COLOR", "TMPDIR")
+    return name.startswith("ANSIBLE_") or name in ("COLUMNS", "HOME", "NO_COLOR", "TMPDIR")
 
 
 def run(

@@ -9,6 +9,7 @@ paths of files; `timeout`, seconds, 0 for none. It is answered with the exit sta
 
 from __future__ import annotations
 
+import atexit
 import gc
 import importlib
 import json
@@ -48,6 +49,8 @@ def warm() -> None:
 def child(asked: dict[str, Any]) -> None:
     """Become the program that was asked for; does not return."""
     status = 1
+    # The server's own, such as the end of its temporary directory.
+    atexit._clear()
     try:
         signal.alarm(asked["timeout"])
         for number, path in ((0, asked["input"]), (1, asked["stdout"]), (2, asked["stderr"])):
@@ -64,9 +67,9 @@ def child(asked: dict[str, Any]) -> None:
     except BaseException:
         traceback.print_exc()
     finally:
+        atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()
-        # Without Python's own end, which would take the server's temporary directory along.
         os._exit(status)
 
 

@@ -120,7 +120,6 @@ def _plan(
             match=lambda pattern: [HOST],
             facts=facts or {},
             keyed=True,
-            address="127.0.0.1",
             # A release that the catalogue does not know yet is run all the same.
             unchecked=[] if release(host["vllm_version"]) else [host["vllm_version"]],
         )

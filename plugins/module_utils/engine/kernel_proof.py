@@ -269,7 +269,8 @@ def prove(engine: Path, scratch: Path) -> dict[str, Any]:
         )
     if not record["jit_cache"] and not record["compiler"]:
         record["why"] = (
-            f"FlashInfer {record['flashinfer']} has no compiled kernels and no compiler here, so {kernels.LOSS}. {_list(doubts)}."
+            f"FlashInfer {record['flashinfer']} has no compiled kernels and no compiler here, so"
+            f" {kernels.LOSS_OF_SAMPLING} {kernels.LOSS}. {_list(doubts)}."
             " See that g++ is installed (vllm_engine_packages), or set vllm_engine_kernels_index and prepare the wheelhouse or"
             f" lock anew {_WHEN}"
         )

@@ -140,8 +140,7 @@ def reached(plan: Mapping[str, Any], service: Mapping[str, Any], address: str) -
     gateway = plan["gateway"]
     if gateway is not None:
         return url(gateway), not gateway["settings"]["open"]
-    # RFC 6874: what names an interface is escaped in a URL.
-    return f"http://{with_port(address.replace('%', '%25'), service['port'])}", service["prove"]["key"]
+    return f"http://{with_port(address, service['port'])}", service["prove"]["key"]
 
 
 def _models(

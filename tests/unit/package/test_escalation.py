@@ -15,8 +15,8 @@ OURS, BUILTIN = "baremetal.vllm.", "ansible.builtin."
 PARTS = ("block", "rescue", "always")
 # Computed on the control node by an action plugin, whatever the task's connection: these run nothing on a host.
 CONTROL = {
-    *("ask", "difference", "hub_revision", "import_command", "lab", "migrate", "plan", "recipe", "report", "retire"),
-    *("rollout_judge", "rollout_order", "rollout_report", "schema", "show", "status", "wheelhouse"),
+    *("ask", "difference", "hub_revision", "import_command", "lab", "migrate", "plan", "recipe", "refuse", "report"),
+    *("retire", "rollout_judge", "rollout_order", "rollout_report", "schema", "show", "status", "wheelhouse"),
 }
 NOWHERE = {"add_host", "assert", "debug", "fail", "group_by", "meta", "set_fact"}
 # Any user may: whether the host answers at all, and what is asked over the network.
@@ -100,7 +100,7 @@ def test_the_tasks_are_found() -> None:
         "model_weights",
         "model_service",
         "unit_files",
-        "apt",
+        "system_packages",
     } <= actions
     assert not actions & CONTROL
     assert len(ON_HOSTS) > 60
