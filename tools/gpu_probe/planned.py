@@ -116,7 +116,7 @@ def _plan(
     return plan_fleet(
         Inventory(
             models=models,
-            hosts={HOST: host},
+            hosts={HOST: {**host, "vllm_address": "127.0.0.1"}},
             match=lambda pattern: [HOST],
             facts=facts or {},
             keyed=True,

@@ -107,7 +107,7 @@ def find_kernels(
             )
         after = kernels.lacking(kernels.read((*pins, *brought)))
         cost = (
-            kernels.LOSS
+            f"{kernels.LOSS_OF_SAMPLING} {kernels.LOSS}"
             if after
             else "kernels that are not compiled yet are compiled at the first start, which takes minutes"
         )
