@@ -41,6 +41,8 @@ def closing(
         inside = plan["gateway"] is None and is_loopback(service["address"])
         url, keyed = reached(plan, service, service["address"] if inside else addresses[host])
         anywhere_keyed |= keyed
+        # RFC 6874: what names an interface is escaped in a URL.
+        url = url.replace("%", "%25")
         where = f" on {host} itself, where alone it listens" if inside else ""
         command = curl(service, url, keyed=keyed, direct=not inside and _proxied(url, environ))
         lines += ["", f"Ask {service['name']}{where}:", *command.splitlines()]

@@ -15,6 +15,8 @@ _GAP = 2
 # A column of sentences becomes no narrower than this before it moves below its row, one of hosts no wider than a third.
 _NARROWEST = 24
 _BELOW = "    "
+# So many hosts with the same rows share them.
+_FEWEST = 5
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,9 @@ class _Shown:
 
 @dataclass
 class _Group:
-    """Hosts whose rows are the same; `rows[i]` has the i-th row of each of them."""
+    """Hosts whose rows are the same, with their places among all; `rows[i]` has the i-th row of each of them."""
 
+    places: list[int] = field(default_factory=list)
     hosts: list[str] = field(default_factory=list)
     rows: list[list[Row]] = field(default_factory=list)
 
@@ -70,17 +73,19 @@ def table(columns: Sequence[Column], rows: Iterable[Row], screen: Screen) -> lis
 def fleet_table(
     columns: Sequence[Column], hosts: Iterable[tuple[str, Sequence[Row]]], screen: Screen, at: int = 0
 ) -> list[str]:
-    """A table whose column `at` has the host. Hosts whose rows are the same, but for figures, are one row each time.
+    """A table whose column `at` has the host. Five hosts and more whose rows are the same, but for figures, share them.
 
     `hosts`: by host its rows; one host may come several times. The order is that of the first host of each row.
     """
     groups: dict[tuple[Any, ...], _Group] = {}
-    for host, rows in hosts:
+    for number, (host, rows) in enumerate(hosts):
         group = groups.setdefault(tuple(_same(row) for row in rows), _Group(rows=[[] for _ in rows]))
+        group.places.append(number)
         group.hosts.append(host)
         for place, row in enumerate(rows):
             group.rows[place].append(row)
-    known = [group for group in groups.values() if group.rows]
+    known = [part for group in groups.values() if group.rows for part in _apart(group)]
+    known.sort(key=lambda group: group.places[0])
     # Equal rows of several hosts: a number in them is one number still.
     first = [row[0].values for group in known for row in group.rows]
     numbers = [bool(first) and all(isinstance(v[i], (int, float)) for v in first) for i in range(len(columns) - 1)]
@@ -97,6 +102,16 @@ def fleet_table(
             texts.insert(at, label)
             shown.append(_Shown(texts, same[0].tone, same[0].below))
     return _lines(columns, shown, numbers, screen)
+
+
+def _apart(group: _Group) -> list[_Group]:
+    """A few equal hosts are found sooner, by people and by their scripts, on rows of their own."""
+    if len(group.hosts) >= _FEWEST:
+        return [group]
+    return [
+        _Group([place], [host], [[row[i]] for row in group.rows])
+        for i, (place, host) in enumerate(zip(group.places, group.hosts))
+    ]
 
 
 def counted(number: int, what: str) -> str:

@@ -48,12 +48,14 @@ def test_columns_are_as_wide_as_their_widest_cell() -> None:
 def test_a_thousand_equal_hosts_are_a_few_lines_and_those_that_differ_stand_apart() -> None:
     hosts = [(f"gpu{n:04}", [row("a"), row("b", "restarted" if n in (7, 500) else "unchanged")]) for n in range(1000)]
     assert fleet_table(COLUMNS, hosts, Screen(100)) == [
-        "HOST                      MODEL  CHANGE     WHY",
+        "HOST     MODEL  CHANGE     WHY",
         "gpu[0000-0006,0008-0499,0501-0999] (998 hosts)",
-        "                          a      unchanged",
-        "                          b      unchanged",
-        "gpu[0007,0500] (2 hosts)  a      unchanged",
-        "gpu[0007,0500] (2 hosts)  b      restarted",
+        "         a      unchanged",
+        "         b      unchanged",
+        "gpu0007  a      unchanged",
+        "gpu0007  b      restarted",
+        "gpu0500  a      unchanged",
+        "gpu0500  b      restarted",
     ]
 
 
@@ -61,14 +63,17 @@ def test_figures_of_hosts_that_are_told_as_one_show_their_range() -> None:
     def seconds(value: float) -> str:
         return f"{value:.2f} s"
 
-    hosts = [(f"h{n}", [row("m", "ok", Figure(value, seconds))]) for n, value in enumerate([0.3, 0.1, 0.2])]
-    assert fleet_table(COLUMNS, hosts, WIDE)[1:] == ["h[0-2] (3 hosts)  m      ok      0.10 to 0.30 s"]
+    hosts = [(f"h{n}", [row("m", "ok", Figure(value, seconds))]) for n, value in enumerate([0.3, 0.1, 0.2, 0.2, 0.2])]
+    assert fleet_table(COLUMNS, hosts, WIDE)[1:] == ["h[0-4] (5 hosts)  m      ok      0.10 to 0.30 s"]
     hosts = [
-        (f"h{n}", [row("m", "ok", Figure(value, "2026-11-23 {:.0f}:00".format))]) for n, value in enumerate([22, 21])
+        (f"h{n}", [row("m", "ok", Figure(value, "2026-11-23 {:.0f}:00".format))])
+        for n, value in enumerate([22, 21, 21, 21, 21])
     ]
-    assert fleet_table(COLUMNS, hosts, WIDE)[1:] == ["h[0,1] (2 hosts)  m      ok      2026-11-23 21:00 to 22:00"]
-    hosts = [(f"h{n}", [row("m", "ok", Figure(value, seconds))]) for n, value in enumerate([0.101, 0.102])]
-    assert fleet_table(COLUMNS, hosts, WIDE)[1:] == ["h[0,1] (2 hosts)  m      ok      0.10 s"]
+    assert fleet_table(COLUMNS, hosts, WIDE)[1:] == ["h[0-4] (5 hosts)  m      ok      2026-11-23 21:00 to 22:00"]
+    hosts = [
+        (f"h{n}", [row("m", "ok", Figure(value, seconds))]) for n, value in enumerate([0.101, 0.102, 0.102, 0.101, 0.1])
+    ]
+    assert fleet_table(COLUMNS, hosts, WIDE)[1:] == ["h[0-4] (5 hosts)  m      ok      0.10 s"]
     assert (
         len(fleet_table(COLUMNS, [("h1", [row("m", "ok", Figure(1, seconds))]), ("h2", [row("m", "ok", "-")])], WIDE))
         == 3
@@ -151,10 +156,10 @@ def test_no_word_of_a_row_is_lost(hosts: list[Any], columns: int) -> None:
 
 @pytest.mark.parametrize("columns", [20, 79, 200])
 def test_every_host_has_its_rows(columns: int) -> None:
-    hosts = [(f"gpu{n}", [row(f"m{n % 3}")]) for n in range(1, 10)]
+    hosts = [(f"gpu{n}", [row(f"m{n % 3}")]) for n in range(1, 16)]
     lines = fleet_table(COLUMNS, hosts, Screen(columns))
     assert [re.findall(r"gpu\[[0-9,-]+\]", line) for line in lines if "gpu" in line] == [
-        ["gpu[1,4,7]"],
-        ["gpu[2,5,8]"],
-        ["gpu[3,6,9]"],
+        ["gpu[1,4,7,10,13]"],
+        ["gpu[2,5,8,11,14]"],
+        ["gpu[3,6,9,12,15]"],
     ]
