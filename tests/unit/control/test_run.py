@@ -76,7 +76,12 @@ def test_our_playbooks_refuse_to_run_in_part(called: Any, only: set[str], skip: 
         control_host(GROUPS, "", only, skip)
 
 
-@pytest.mark.parametrize(("only", "skip"), [({"all"}, set()), ({"untagged"}, set()), (set(), set())])
+OF_MOLECULE = {"molecule-notest", "notest"}
+
+
+@pytest.mark.parametrize(
+    ("only", "skip"), [({"all"}, set()), ({"untagged"}, set()), (set(), set()), ({"all"}, OF_MOLECULE)]
+)
 def test_a_whole_run_takes_part(called: Any, only: set[str], skip: set[str]) -> None:
     called(SITE)
     assert takes_part(["always"], {"ansible_run_tags": only, "ansible_skip_tags": skip})
