@@ -20,7 +20,7 @@ _OURS = "baremetal.vllm."
 # Of `--list-hosts` and the like: nothing runs, so nothing is to be refused.
 _LISTINGS = ("syntax", "listhosts", "listtasks", "listtags")
 # molecule leaves these out of every run (`skip-tags`, provisioner/ansible.py of molecule 26), whether anything has them or not.
-_OF_MOLECULE = {"molecule-notest", "notest"}
+_OF_MOLECULE = {"molecule-notest", "notest", "molecule-idempotence-notest"}
 _INSTEAD = (
     "Say what is meant otherwise: --limit HOSTS; or a playbook for one part (driver, stage, gateway, verify, status, accept);"
     " or the difference, which leaves alone what is as planned"

@@ -76,7 +76,7 @@ def test_our_playbooks_refuse_to_run_in_part(called: Any, only: set[str], skip: 
         control_host(GROUPS, "", only, skip)
 
 
-OF_MOLECULE = {"molecule-notest", "notest"}
+OF_MOLECULE = {"molecule-notest", "notest", "molecule-idempotence-notest"}
 
 
 @pytest.mark.parametrize(
