@@ -1,4 +1,4 @@
-"""Serves `ansible.run`: a Python that has read Ansible and this collection once, and forks for each command line.
+"""Serves `ansible_runs.run`: a Python that has read Ansible and this collection once, and forks for each command line.
 
 It is `ansible-playbook` itself, its console script's own `main()`, in a process of its own with its own environment, directory
 and output; what is saved is reading half a million lines of Python anew, two thirds of what a short play costs.

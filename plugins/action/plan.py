@@ -113,9 +113,12 @@ class ActionModule(ActionBase):
         if given["document"]:
             page, dry = models_page(outcome.plan), self._task.check_mode
             changed = write_output("vllm_plan_document", given["document"], page, check_mode=dry)["changed"]
-        document = told.document(outcome.plan, outcome.digest, None, {})
+
+        def document() -> dict[str, Any]:
+            return told.document(outcome.plan, outcome.digest, None, {})
+
         if given["json"] and not self._task.check_mode:
-            write_output("vllm_plan_json", given["json"], json_text(document))
+            write_output("vllm_plan_json", given["json"], json_text(document()))
         result = {"changed": changed, "plan": outcome.plan, "digest": outcome.digest, "missing_engines": missing}
         if not given["show"]:
             return result
@@ -124,7 +127,7 @@ class ActionModule(ActionBase):
             result,
             lambda screen: "\n".join([plan_table(outcome.plan, screen), *_sources_note(missing)]),
             "plan",
-            lambda: {**document, "warnings": warnings, "missing_engines": missing},
+            lambda: {**document(), "warnings": warnings, "missing_engines": missing},
         )
 
     def _check_run(self, given: dict[str, Any], problems: Problems) -> None:

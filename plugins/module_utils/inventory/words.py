@@ -1,4 +1,4 @@
-"""Words for people and for addresses: text of anybody's file, passwords in URLs, IPv6."""
+"""Text for people that came from a file of anybody's, and passwords in URLs."""
 
 from __future__ import annotations
 
