@@ -52,11 +52,11 @@ system:
 	fi
 
 lab: venv system ## Boot the lab: real systemd machines on this computer
-	@$(PLAYBOOK) playbooks/lab.yml
+	@$(PLAYBOOK) tools/lab/lab.yml
 
 demo: lab ## A lab with a real chat and a real embedding model, deployed and proven
 	@$(PLAYBOOK) playbooks/wheelhouse.yml
-	@$(PLAYBOOK) playbooks/lab_models.yml -e '{"lab_models_names": ["smollm2-135m-instruct", "all-minilm-l6-v2"]}'
+	@$(PLAYBOOK) tools/lab/models.yml -e '{"lab_models_names": ["smollm2-135m-instruct", "all-minilm-l6-v2"]}'
 	@$(PLAYBOOK) site.yml
 	@$(PLAYBOOK) playbooks/ask.yml
 	@echo 'The key of the lab: export VLLM_API_KEY=lab-key-no-secret'
@@ -78,7 +78,7 @@ unit: venv
 
 exhaustive: venv ## Every property with all its examples, thousands of drawn hosts through the driver's role: HISTORIES=5000
 	@EXHAUSTIVE=1 pytest --numprocesses 3 --dist worksteal
-	@HISTORIES=$${HISTORIES:-5000} pytest tests/unit/driver/test_driver_converge.py -k 'ends_well or absent' --numprocesses 2
+	@HISTORIES=$${HISTORIES:-5000} pytest tests/unit/plugins/plugin_utils/drivers/nvidia/test_driver_converge.py -k 'ends_well or absent' --numprocesses 2
 
 molecule: venv system
 	@# A run that was cut off may have left word of a lab that is no more.
@@ -151,7 +151,7 @@ site-look: $(GATES_READY) ## Look at the site in Chromium at two widths; picture
 	@$(GATES_BIN)/python -m pytest -q -p no:cacheprovider tests/site
 
 lab-absent: venv ## Remove the lab without a trace
-	@$(PLAYBOOK) playbooks/lab.yml -e lab_state=absent
+	@$(PLAYBOOK) tools/lab/lab.yml -e lab_state=absent
 
 clean: lab-absent ## Remove the lab, the environment and the caches of the project
 	@rm -rf $(VENV) $(GATES) .ansible build dist $(CACHE)

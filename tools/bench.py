@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT / "molecule" / "shared"))
 import bench_gateway
 import testlab
 import yaml
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.fleet import Inventory, plan_fleet
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.fleet import Inventory, plan_fleet
 
 HOSTS = ("lab1", "lab2", "lab3")
 HOST = "lab3"

@@ -6,7 +6,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.migration.page import page
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.page import page
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "options.md"
 

@@ -15,14 +15,13 @@ from typing import Any
 
 import jinja2
 import yaml
-from ansible_collections.baremetal.vllm.plugins.action.lab import HOST_VARIABLES
-from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.load import release, releases
-from ansible_collections.baremetal.vllm.plugins.module_utils.driver import request as driver
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine.at_hand import ENGINE_KEYS
-from ansible_collections.baremetal.vllm.plugins.module_utils.gateway import request as gateway
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.gateway import GATEWAY_KEYS
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import HOST_KEYS
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.schema import variables as schema
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia import request as driver
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.at_hand import ENGINE_KEYS
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway import request as gateway
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.load import release, releases
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.gateway import GATEWAY_KEYS
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.hosts import HOST_KEYS
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.schema import variables as schema
 
 ROOT = Path(__file__).resolve().parents[1]
 FILE = ROOT / "data" / "variables.json"
@@ -72,7 +71,6 @@ def _of_python() -> Iterator[str]:
     newest = release(releases()[-1])
     assert newest is not None
     yield from (*HOST_KEYS, *GATEWAY_KEYS, *ENGINE_KEYS, *schema(newest)["properties"])
-    yield from HOST_VARIABLES
     yield from (*driver.KEYS, *driver.ROLE_KEYS, *gateway.KEYS, *gateway.ROLE_KEYS)
 
 

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 # On a host all files lie side by side; in the checkout, the unit tests keep theirs.
-sys.path.append(str(Path(__file__).resolve().parents[2] / "tests" / "unit" / "endpoint"))
+sys.path.append(str(Path(__file__).resolve().parents[2] / "tests" / "unit" / "plugins" / "module_utils" / "endpoints"))
 import standin_vllm
 from standin_vllm import GENERATES, Answered, Exchange
 

@@ -200,7 +200,9 @@ def install_standin(
     marker = dict.fromkeys(("lock_sha256", "python", "finished_at"), "stand-in")
     files = {f"bin/{file.name}": file.read_bytes() for file in shared.glob("standin_*.py")}
     files["bin/vllm"] = files.pop("bin/standin_engine.py")
-    files["bin/standin_vllm.py"] = (ROOT / "tests" / "unit" / "endpoint" / "standin_vllm.py").read_bytes()
+    files["bin/standin_vllm.py"] = (
+        ROOT / "tests" / "unit" / "plugins" / "module_utils" / "endpoints" / "standin_vllm.py"
+    ).read_bytes()
     files["bin/standin.json"] = json.dumps({**settings, "faults": list(faults)}).encode()
     files[".complete.json"] = json.dumps({**marker, "release": release, "accelerator": accelerator}).encode()
     packed = io.BytesIO()

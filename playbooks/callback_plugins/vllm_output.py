@@ -13,8 +13,8 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.callback import CallbackBase
 from ansible.utils.display import Display
 from ansible.utils.vars import load_extra_vars
-from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import did_you_mean
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.json_output import (
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import did_you_mean
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.json_output import (
     JSON,
     TEXT,
     VARIABLE,

@@ -11,12 +11,13 @@ from ansible.errors import AnsibleActionFail
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.baremetal.vllm.plugins.module_utils.acceptance import decide, record
-from ansible_collections.baremetal.vllm.plugins.module_utils.acceptance.model import Run, Sight, Wanted
-from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.finding import Finding, as_dicts
-from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.jsonform import build
-from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.model import Facts
-from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.words import printable
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance import record
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance.model import Run, Sight, Wanted
+from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.model import Facts
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.words import printable
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.acceptance import decide
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.finding import Finding, as_dicts
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.jsonform import build
 
 # Seconds between two lines of progress; a diagnostic of level 3 takes a quarter of an hour.
 EVERY = 30.0

@@ -10,13 +10,13 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.keys import read_keys
-from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
-from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan import clients
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.gateway import address_of, reached
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.json_output import tell
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.refusal import told_once
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.json_output import tell
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.refusal import told_once
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.keys import read_keys
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan import clients
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.gateway import address_of, reached
 
 
 class ActionModule(ActionBase):

@@ -7,9 +7,9 @@ from typing import Any
 
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
-from ansible_collections.baremetal.vllm.plugins.module_utils.acceptance import dcgm
-from ansible_collections.baremetal.vllm.plugins.module_utils.acceptance.dcgm_model import Seen
-from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.jsonform import build
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance.dcgm_model import Seen
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.acceptance import dcgm
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.jsonform import build
 
 
 class ActionModule(ActionBase):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
-from ansible_collections.baremetal.vllm.plugins.module_utils.service import told
-from ansible_collections.baremetal.vllm.plugins.module_utils.service.compare import compare_fleet, count
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.json_output import tell
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.output import json_text, write_output
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.refusal import told_once
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.json_output import tell
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.output import json_text, write_output
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.refusal import told_once
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan import told
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.compare import compare_fleet, count
 
 
 class ActionModule(ActionBase):

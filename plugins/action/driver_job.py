@@ -7,9 +7,9 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.baremetal.vllm.plugins.module_utils.driver.causes import cause, stage
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.causes import cause, stage
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
-from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
 
 # A line at least this often, even where nothing new happens: silence looks like a hang.
 HEARTBEAT = 30.0

@@ -11,17 +11,17 @@ from typing import Any
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.baremetal.vllm.plugins.module_utils.driver import commands, repository
-from ansible_collections.baremetal.vllm.plugins.module_utils.driver.decide import Policy
-from ansible_collections.baremetal.vllm.plugins.module_utils.driver.judge import PATHS, Request, Verdict, judge
-from ansible_collections.baremetal.vllm.plugins.module_utils.driver.model import Resolution, State
-from ansible_collections.baremetal.vllm.plugins.module_utils.driver.request import read_wanted
-from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.finding import Finding, as_dicts
-from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.jsonform import build
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import Resolution, State
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
-from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import names, plain
-from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
-from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.words import printable
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.words import printable
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia import commands, repository
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.decide import Policy
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.judge import PATHS, Request, Verdict, judge
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.request import read_wanted
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.finding import Finding, as_dicts
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.jsonform import build
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import names, plain
 
 # What a rescue needs, from the look before the change that failed.
 _BACK = ("back", "back_files", "back_remove", "back_loaded", "undrain_commands")

@@ -12,13 +12,13 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine import bundle, sources
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.lock import LockError
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine.tools import ToolError
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.wheels import WheelError
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
-from ansible_collections.baremetal.vllm.plugins.module_utils.rocm.builds import NoBuildError
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.control import behind_proxy
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.control import behind_proxy
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.amd.builds import NoBuildError
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import bundle, sources
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.tools import ToolError
 
 display = Display()
 

@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine import lock, prepare, pythons, rocm, sources
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine.decide import (
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine import lock
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.amd.builds import NoBuildError
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import prepare, pythons, rocm, sources
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.decide import (
     RefusalError,
     check_place,
     check_systemd,
     decide,
     room_needed,
 )
-from ansible_collections.baremetal.vllm.plugins.module_utils.rocm.builds import NoBuildError
 
 # What decides where an engine for ROCm comes from; the module on the host has no use for it.
 ROCM = ("source", "rocm", "index_url", "index_urls", "lock", "python")

@@ -9,11 +9,11 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
-from ansible_collections.baremetal.vllm.plugins.module_utils.gateway import config, files, judge
-from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.certificate import join
-from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.keys import Client, read_keys
-from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
-from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway import config, files, judge
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.certificate import join
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.keys import Client, read_keys
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
 
 
 class ActionModule(ActionBase):

@@ -7,15 +7,16 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.declared import Declared
-from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.finding import Finding, as_dicts
-from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.jsonform import build
-from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.judge import judge
-from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.occupied import NAMES
-from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import names, plain, whole
-from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.words import printable
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import ACCELERATORS
-from ansible_collections.baremetal.vllm.plugins.module_utils.service.control import TEMPLATES, render_units
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.words import printable
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.declared import Declared
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.finding import Finding, as_dicts
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.judge import judge
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.occupied import NAMES
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.jsonform import build
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import names, plain, whole
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import TEMPLATES
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.control import render_units
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.hosts import ACCELERATORS
 
 _display = Display()
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.settings import from_dicts
-from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.settings_render import render_units
-from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
+from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.settings import from_dicts
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.settings_render import render_units
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
 
 
 class ActionModule(ActionBase):

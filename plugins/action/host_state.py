@@ -2,38 +2,33 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleConnectionFailure
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine import prepare
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine.decide import (
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.lock import LockError
+from ansible_collections.baremetal.vllm.plugins.module_utils.host.secrets import (
+    environment_secrets,
+    secret_lines,
+    secrets_digest,
+)
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.render import as_dict
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import prepare
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.decide import (
     RefusalError,
     check_place,
     check_systemd,
     decide,
 )
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine.lock import LockError
-from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
-from ansible_collections.baremetal.vllm.plugins.module_utils.service.control import (
-    SECRETS,
-    TEMPLATES,
-    host_files,
-    render_units,
-)
-from ansible_collections.baremetal.vllm.plugins.module_utils.service.render import as_dict
-from ansible_collections.baremetal.vllm.plugins.module_utils.service.secrets import (
-    environment_secrets,
-    secret_lines,
-    secrets_digest,
-)
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import ROOT, TEMPLATES
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.control import SECRETS, host_files, render_units
 
 # What the host needs of the task's arguments; the rest stays here.
 SENT = ("engine", "weights", "keep", "packages", "restart_replaced")
 # What is not given is as the role vllm_engine has it.
-ROLE = Path(__file__).resolve().parents[2] / "roles" / "vllm_engine" / "defaults" / "main.yml"
+ROLE = ROOT / "roles" / "vllm_engine" / "defaults" / "main.yml"
 OF_ROLE = ("keep", "prune", "source", "wheelhouse", "lock", "rocm", "packages")
 
 

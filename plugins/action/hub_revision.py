@@ -8,12 +8,12 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
-from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
-from ansible_collections.baremetal.vllm.plugins.module_utils.recipes.hub import Hub, HubFailure, by_hand
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.control import behind_proxy
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.hub import hub_of
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.json_output import tell
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.refusal import told_once
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.control import behind_proxy
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.hub import hub_of
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.json_output import tell
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.refusal import told_once
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.hub import Hub, HubFailure, by_hand
 
 
 class ActionModule(ActionBase):

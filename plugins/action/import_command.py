@@ -7,14 +7,14 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue import load
-from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
-from ansible_collections.baremetal.vllm.plugins.module_utils.migration.command_line import Unread, read_commands
-from ansible_collections.baremetal.vllm.plugins.module_utils.migration.mending import mended_args
-from ansible_collections.baremetal.vllm.plugins.module_utils.migration.move import move_entry
-from ansible_collections.baremetal.vllm.plugins.module_utils.migration.report import imported, told
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.json_output import tell
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.refusal import told_once
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.json_output import tell
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.refusal import told_once
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.command_line import Unread, read_commands
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.move import move_entry
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.report import imported, told
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.options import load
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.mending import mended_args
 
 
 class ActionModule(ActionBase):

@@ -8,18 +8,18 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.load import releases
-from ansible_collections.baremetal.vllm.plugins.module_utils.flags.extras import read_extras
-from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
-from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
-from ansible_collections.baremetal.vllm.plugins.module_utils.migration.hosts import READ, judge
-from ansible_collections.baremetal.vllm.plugins.module_utils.migration.menu import move_menu
-from ansible_collections.baremetal.vllm.plugins.module_utils.migration.report import document, hosts_section, sections
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.control import pattern_matcher
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.json_output import tell
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.output import write_output
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.refusal import told_once
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.run import takes_part
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.control import pattern_matcher
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.json_output import tell
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.output import write_output
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.refusal import told_once
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.run import takes_part
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.hosts import READ, judge
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.menu import move_menu
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.report import document, hosts_section, sections
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.extras import read_extras
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.load import releases
 
 display = Display()
 

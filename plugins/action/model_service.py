@@ -9,9 +9,9 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
-from ansible_collections.baremetal.vllm.plugins.module_utils.service.control import SECRETS, host_files, render_units
-from ansible_collections.baremetal.vllm.plugins.module_utils.service.render import as_dict
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.render import as_dict
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.control import SECRETS, host_files, render_units
 
 # A line at least this often, even where nothing new happens: silence looks like a hang.
 HEARTBEAT = 30.0

@@ -11,10 +11,10 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights import manifest as mf
-from ansible_collections.baremetal.vllm.plugins.module_utils.weights.fingerprint import fingerprint
-from ansible_collections.baremetal.vllm.plugins.module_utils.weights.progress import Meter, clock
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights.selection import in_units
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights.store import label
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.weights.fingerprint import fingerprint
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.weights.progress import Meter, clock
 
 POLL_FIRST = 1.0
 POLL_MOST = 10.0

@@ -12,26 +12,26 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible.utils.vars import load_extra_vars
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine.at_hand import ENGINE_KEYS, check_sources, locks_of
-from ansible_collections.baremetal.vllm.plugins.module_utils.fit.adapters import read_adapter
-from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import ModelFacts, read_model
-from ansible_collections.baremetal.vllm.plugins.module_utils.fit.find import locate
-from ansible_collections.baremetal.vllm.plugins.module_utils.fit.overrides import overrides_of
-from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
-from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems, some
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.document import models_page
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.fleet import Inventory, plan_fleet
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.gateway import GATEWAY_KEYS, GATEWAY_PREFIX
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import HOST_KEYS, HOST_PREFIXES
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import Entry, read_menu
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.table import plan_table
-from ansible_collections.baremetal.vllm.plugins.module_utils.service import told
-from ansible_collections.baremetal.vllm.plugins.module_utils.weights.fingerprint import fingerprint
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.control import pattern_matcher
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.json_output import JSON, VARIABLE, as_json, tell
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.output import json_text, unwritable, write_output
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.refusal import told_once
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.run import takes_part
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems, some
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.control import pattern_matcher
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.json_output import JSON, VARIABLE, as_json, tell
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.output import json_text, unwritable, write_output
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.refusal import told_once
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.run import takes_part
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.at_hand import ENGINE_KEYS, check_sources, locks_of
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.adapters import read_adapter
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.facts import ModelFacts, read_model
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.find import locate
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.overrides import overrides_of
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan import told
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.document import models_page
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.fleet import Inventory, plan_fleet
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.gateway import GATEWAY_KEYS, GATEWAY_PREFIX
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.hosts import HOST_KEYS, HOST_PREFIXES
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import Entry, read_menu
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.table import plan_table
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.weights.fingerprint import fingerprint
 
 display = Display()
 

@@ -12,31 +12,31 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import ModelFacts, read_model
-from ansible_collections.baremetal.vllm.plugins.module_utils.fit.find import locate
-from ansible_collections.baremetal.vllm.plugins.module_utils.fit.overrides import overrides_of
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
-from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import names, plain
-from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems, did_you_mean
-from ansible_collections.baremetal.vllm.plugins.module_utils.migration.report import imported
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.hosts import HOST_KEYS, HOST_PREFIXES, Host, read_host
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.menu import Source
-from ansible_collections.baremetal.vllm.plugins.module_utils.recipes.entry import pinned
-from ansible_collections.baremetal.vllm.plugins.module_utils.recipes.hub import Found, Hub, HubFailure, by_hand
-from ansible_collections.baremetal.vllm.plugins.module_utils.recipes.model import Recipes, load
-from ansible_collections.baremetal.vllm.plugins.module_utils.recipes.needed import needed
-from ansible_collections.baremetal.vllm.plugins.module_utils.recipes.outside import own_recipe
-from ansible_collections.baremetal.vllm.plugins.module_utils.recipes.propose import (
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems, did_you_mean
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.control import behind_proxy
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.hub import hub_of
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.json_output import tell
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.refusal import told_once
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.facts import ModelFacts, read_model
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.find import locate
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.overrides import overrides_of
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import names, plain
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.report import imported
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.hosts import HOST_KEYS, HOST_PREFIXES, Host, read_host
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.entry import pinned
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.hub import Found, Hub, HubFailure, by_hand
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.model import Recipes, load
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.needed import needed
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.outside import own_recipe
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.propose import (
     Proposal,
     Unfit,
     Wish,
     judge,
     propose,
 )
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.control import behind_proxy
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.hub import hub_of
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.json_output import tell
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.refusal import told_once
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.weights.source import Source
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 # Files that say what a model takes of its GPUs; the weights themselves stay where they are.

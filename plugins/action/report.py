@@ -7,20 +7,20 @@ import os
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.report import (
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.job_stats import job_stats
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.json_output import tell
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.output import json_text, write_output
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.refusal import told_once
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.closing import closing
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.gateway import address_of
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.report.endpoints import (
     document,
     gather,
     report_file,
     summary,
     table,
 )
-from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.closing import closing
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.gateway import address_of
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.job_stats import job_stats
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.json_output import tell
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.output import json_text, write_output
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.refusal import told_once
 
 # The variable in which the role endpoint_check leaves its results on each host.
 RESULTS = "__endpoint_check_results"

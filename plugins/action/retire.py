@@ -6,13 +6,13 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.keys import read_keys
-from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
-from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import Problems
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.leaving import farewell, leave
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.without import digest
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.json_output import tell
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.refusal import told_once
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.json_output import tell
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.refusal import told_once
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.keys import read_keys
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.leaving import farewell, leave
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.without import digest
 
 
 class ActionModule(ActionBase):

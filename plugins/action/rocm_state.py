@@ -8,11 +8,11 @@ from typing import Any
 
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
-from ansible_collections.baremetal.vllm.plugins.module_utils.driver.key import fingerprints
-from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.jsonform import build
-from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
-from ansible_collections.baremetal.vllm.plugins.module_utils.rocm import decide, refuse, releases, render
-from ansible_collections.baremetal.vllm.plugins.module_utils.rocm.model import State, Wanted
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.amd.model import State, Wanted
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.key import fingerprints
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.amd import decide, refuse, releases, render
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.jsonform import build
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
 
 
 class ActionModule(ActionBase):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
-from ansible_collections.baremetal.vllm.plugins.module_utils.rollout.judge import PHASES, Limit, judge
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.judge import PHASES, Limit, judge
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
 
 
 class ActionModule(ActionBase):

@@ -9,9 +9,9 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
-from ansible_collections.baremetal.vllm.plugins.module_utils.rollout import lock
-from ansible_collections.baremetal.vllm.plugins.module_utils.rollout.process import start_of, this_run
+from ansible_collections.baremetal.vllm.plugins.module_utils.gateway import lock
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.process import start_of, this_run
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
 
 
 class ActionModule(ActionBase):

@@ -6,18 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
-from ansible_collections.baremetal.vllm.plugins.module_utils.rollout import back
-from ansible_collections.baremetal.vllm.plugins.module_utils.rollout.look import (
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.json_output import tell
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.refusal import told_once
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet import back
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.look import (
     View,
     going_back,
     read_gateways,
     read_host,
 )
-from ansible_collections.baremetal.vllm.plugins.module_utils.rollout.schedule import Asked, schedule
-from ansible_collections.baremetal.vllm.plugins.module_utils.rollout.told import document, schedule_lines
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.json_output import tell
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.refusal import told_once
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.schedule import Asked, schedule
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.told import document, schedule_lines
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
 
 
 class ActionModule(ActionBase):

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
-from ansible_collections.baremetal.vllm.plugins.module_utils.rollout import outcome
-from ansible_collections.baremetal.vllm.plugins.module_utils.rollout.judge import Verdict, ran, troubles, worked
-from ansible_collections.baremetal.vllm.plugins.module_utils.rollout.process import this_run
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.job_stats import job_stats
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.json_output import tell
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.output import json_text, write_output
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.refusal import told_once
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.job_stats import job_stats
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.json_output import tell
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.output import json_text, write_output
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.refusal import told_once
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet import outcome
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.judge import Verdict, ran, troubles, worked
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.process import this_run
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
 
 
 class ActionModule(ActionBase):

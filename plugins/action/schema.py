@@ -7,12 +7,12 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.load import release, releases
-from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import did_you_mean
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.schema import variables
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.json_output import tell
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.output import write_output
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.refusal import told_once
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import did_you_mean
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.json_output import tell
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.output import write_output
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.refusal import told_once
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.load import release, releases
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.schema import variables
 
 
 class ActionModule(ActionBase):

@@ -6,23 +6,23 @@ import datetime
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
-from ansible_collections.baremetal.vllm.plugins.module_utils.status.document import (
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.job_stats import job_stats
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.json_output import tell
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.output import json_text, write_output
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.refusal import told_once
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.status_document import (
     document,
     fleet_problems,
     host_problems,
 )
-from ansible_collections.baremetal.vllm.plugins.module_utils.status.gather import (
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.status_gather import (
     Fleet,
     held,
     read_gateways,
     read_host,
 )
-from ansible_collections.baremetal.vllm.plugins.module_utils.status.table import notes, status_table
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.job_stats import job_stats
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.json_output import tell
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.output import json_text, write_output
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.refusal import told_once
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.status_table import notes, status_table
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
 
 
 class ActionModule(ActionBase):

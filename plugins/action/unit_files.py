@@ -8,9 +8,9 @@ from typing import Any
 import jinja2
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
-from ansible_collections.baremetal.vllm.plugins.module_utils.service.control import TEMPLATES
-from ansible_collections.baremetal.vllm.plugins.module_utils.service.render import MARK
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.render import MARK
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import TEMPLATES
 
 
 class ActionModule(ActionBase):

@@ -9,17 +9,22 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine import rocm
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.kernels import INDEX, NONE, index_error
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.lock import LockError
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine.prepare import (
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.wheels import WheelError
+from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.control import behind_proxy
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.json_output import tell
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.refusal import told_once
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import rocm
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.prepare import (
     Options,
     Preparation,
     exclusive,
     fits,
     read_manifest,
 )
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine.sources import (
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.sources import (
     EXCLUDED,
     PYTHONS,
     Target,
@@ -28,12 +33,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.engine.sources impo
     indexes_for,
     oldest_glibc,
 )
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine.tools import ToolError
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine.wheels import WheelError
-from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.control import behind_proxy
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.json_output import tell
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.refusal import told_once
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.tools import ToolError
 
 display = Display()
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, Callable
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint import canary
-from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.plain import plain
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway import canary
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
 
 
 def canary_config(services: Any, **settings: Any) -> dict[str, Any]:

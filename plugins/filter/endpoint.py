@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.report import failed_checks
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.report.endpoints import failed_checks
 
 
 class FilterModule:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Callable
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint import firewall
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway import firewall
 
 
 def endpoint_rules(asked: Any) -> dict[str, Any]:

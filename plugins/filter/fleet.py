@@ -7,8 +7,14 @@ from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible.utils.display import Display
-from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import did_you_mean, some
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.run import limited, listing, partial, refuses, started_late
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import did_you_mean, some
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.run import (
+    limited,
+    listing,
+    partial,
+    refuses,
+    started_late,
+)
 
 # The exit status of `plan --diff` that says so.
 CHANGES = 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.sandbox import speaks
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.sandbox import speaks
 
 
 def server_of(model: str, host: str) -> dict[str, str]:

@@ -124,9 +124,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.baremetal.vllm.plugins.module_utils.acceptance import job, observe
-from ansible_collections.baremetal.vllm.plugins.module_utils.acceptance.record import OUTPUT_PATH, PATH
-from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.command import run
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance import job, observe
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance.record import OUTPUT_PATH, PATH
+from ansible_collections.baremetal.vllm.plugins.module_utils.host.command import run
 
 # Model units finish the streams that they serve before they stop.
 patient = partial(run, timeout=900)

@@ -62,8 +62,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.baremetal.vllm.plugins.module_utils.acceptance import dcgm_observe
-from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.command import run
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance import dcgm_observe
+from ansible_collections.baremetal.vllm.plugins.module_utils.host.command import run
 
 
 def main() -> None:

@@ -71,8 +71,8 @@ commands:
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.baremetal.vllm.plugins.module_utils.driver import causes, job
-from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia import causes
+from ansible_collections.baremetal.vllm.plugins.module_utils.host import job, proxy
 
 # Nobody is there to answer, services are restarted by the role, and messages must be those that are looked for.
 ENVIRONMENT = {

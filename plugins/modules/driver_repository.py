@@ -64,10 +64,9 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.urls import open_url
-from ansible_collections.baremetal.vllm.plugins.module_utils.driver.key import fingerprints
-from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
-from ansible_collections.baremetal.vllm.plugins.module_utils.service import folders
-from ansible_collections.baremetal.vllm.plugins.module_utils.service.hostfile import HostFile
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.key import fingerprints
+from ansible_collections.baremetal.vllm.plugins.module_utils.host import folders, proxy
+from ansible_collections.baremetal.vllm.plugins.module_utils.host.hostfile import HostFile
 
 
 def key_differs(key: dict[str, Any]) -> bool:

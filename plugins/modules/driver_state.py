@@ -84,7 +84,7 @@ waits:
   type: str
   returned: by the action plugin
 state:
-  description: What was seen, as C(State) in C(module_utils/driver/model.py) has it.
+  description: What was seen, as C(State) in C(module_utils/drivers/nvidia/model.py) has it.
   type: dict
   returned: always
 texts:
@@ -103,10 +103,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.baremetal.vllm.plugins.module_utils.driver import offers
-from ansible_collections.baremetal.vllm.plugins.module_utils.driver.look import family, look
-from ansible_collections.baremetal.vllm.plugins.module_utils.gpu import command
-from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia import offers
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.look import family, look
+from ansible_collections.baremetal.vllm.plugins.module_utils.host import command, proxy
 
 # A mirror far away may take its time, and whoever holds the lock on the package lists too.
 _OFFERS_TIMEOUT = 300

@@ -94,9 +94,9 @@ results:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.secret import read_key
-from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.service import Invalid, parse_services
-from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.suite import check_services
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.secret import read_key
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.service import Invalid, parse_services
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.suite import check_services
 
 
 def main() -> None:

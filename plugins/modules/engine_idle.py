@@ -70,9 +70,9 @@ idle:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.secret import read_key
-from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.service import Invalid, parse_services
-from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.waiting import wait
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.secret import read_key
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.service import Invalid, parse_services
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.waiting import wait
 
 
 def main() -> None:

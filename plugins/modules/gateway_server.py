@@ -145,7 +145,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.baremetal.vllm.plugins.module_utils.gateway import drain
 from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.replaced import outdated
 from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.runtime import Gateway, GatewayError, Sight
-from ansible_collections.baremetal.vllm.plugins.module_utils.service.systemd import SystemdError
+from ansible_collections.baremetal.vllm.plugins.module_utils.host.systemd import SystemdError
 
 
 def result(sight: Sight) -> dict[str, Any]:

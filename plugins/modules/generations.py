@@ -81,7 +81,7 @@ import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.baremetal.vllm.plugins.module_utils.service import back, generations, observe
+from ansible_collections.baremetal.vllm.plugins.module_utils.units import back, generations, observe
 
 
 def facts(generation: generations.Generation) -> dict[str, Any]:

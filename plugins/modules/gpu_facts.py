@@ -103,11 +103,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.baremetal.vllm.plugins.module_utils.driver.look_system import AMD, devices
-from ansible_collections.baremetal.vllm.plugins.module_utils.gpu import amd, smi
-from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.command import run
-from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.holders import holders
-from ansible_collections.baremetal.vllm.plugins.module_utils.service.steps import steps_of
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.look_system import AMD, devices
+from ansible_collections.baremetal.vllm.plugins.module_utils.gpus import amd, smi
+from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.holders import holders
+from ansible_collections.baremetal.vllm.plugins.module_utils.host.command import run
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.steps import steps_of
 
 
 def main() -> None:

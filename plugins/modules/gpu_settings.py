@@ -76,10 +76,10 @@ steps:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.baremetal.vllm.plugins.module_utils.gpu import settings_host as host
-from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.settings import COMPUTE_MODES, from_dicts
-from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.settings_decide import left
-from ansible_collections.baremetal.vllm.plugins.module_utils.service.systemd import SystemdError
+from ansible_collections.baremetal.vllm.plugins.module_utils.gpus import settings_host as host
+from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.settings import COMPUTE_MODES, from_dicts
+from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.settings_decide import left
+from ansible_collections.baremetal.vllm.plugins.module_utils.host.systemd import SystemdError
 
 GPU = {
     "index": {"type": "int", "required": True},

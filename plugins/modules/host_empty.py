@@ -54,10 +54,11 @@ import subprocess
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.baremetal.vllm.plugins.module_utils.inventory.problems import some
-from ansible_collections.baremetal.vllm.plugins.module_utils.service import empty, surroundings, systemd
-from ansible_collections.baremetal.vllm.plugins.module_utils.service.labels import LabelError
-from ansible_collections.baremetal.vllm.plugins.module_utils.service.opening import OpeningError
+from ansible_collections.baremetal.vllm.plugins.module_utils.host import systemd
+from ansible_collections.baremetal.vllm.plugins.module_utils.host.labels import LabelError
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import some
+from ansible_collections.baremetal.vllm.plugins.module_utils.units import empty, surroundings
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.opening import OpeningError
 
 SYSTEM = Path("/") / empty.UNITS
 

@@ -176,17 +176,17 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine import installed
-from ansible_collections.baremetal.vllm.plugins.module_utils.service import (
+from ansible_collections.baremetal.vllm.plugins.module_utils.host.hostfile import HostFile
+from ansible_collections.baremetal.vllm.plugins.module_utils.host.secrets import matching_identity
+from ansible_collections.baremetal.vllm.plugins.module_utils.host.systemd import SystemdError
+from ansible_collections.baremetal.vllm.plugins.module_utils.units import (
     around,
     generations,
     host_units,
     observe,
     upkeep,
 )
-from ansible_collections.baremetal.vllm.plugins.module_utils.service.decide import Planned, decide_all
-from ansible_collections.baremetal.vllm.plugins.module_utils.service.hostfile import HostFile
-from ansible_collections.baremetal.vllm.plugins.module_utils.service.secrets import matching_identity
-from ansible_collections.baremetal.vllm.plugins.module_utils.service.systemd import SystemdError
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.decide import Planned, decide_all
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights import store
 
 

@@ -137,17 +137,11 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.baremetal.vllm.plugins.module_utils.service import (
-    back,
-    generations,
-    host,
-    host_units,
-    observe,
-)
-from ansible_collections.baremetal.vllm.plugins.module_utils.service.decide import Planned, decide_all
-from ansible_collections.baremetal.vllm.plugins.module_utils.service.hostfile import HostFile
-from ansible_collections.baremetal.vllm.plugins.module_utils.service.secrets import environment_secrets
-from ansible_collections.baremetal.vllm.plugins.module_utils.service.systemd import SystemdError
+from ansible_collections.baremetal.vllm.plugins.module_utils.host.hostfile import HostFile
+from ansible_collections.baremetal.vllm.plugins.module_utils.host.secrets import environment_secrets
+from ansible_collections.baremetal.vllm.plugins.module_utils.host.systemd import SystemdError
+from ansible_collections.baremetal.vllm.plugins.module_utils.units import back, generations, host, host_units, observe
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.decide import Planned, decide_all
 
 
 def wanted(module: AnsibleModule, kept: list[generations.Generation]) -> tuple[list[dict[str, Any]], str]:

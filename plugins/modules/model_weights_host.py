@@ -102,8 +102,7 @@ import os
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
-from ansible_collections.baremetal.vllm.plugins.module_utils.service import folders
+from ansible_collections.baremetal.vllm.plugins.module_utils.host import folders, proxy
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights import job, manifest, space, store
 
 

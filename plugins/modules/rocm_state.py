@@ -85,7 +85,7 @@ findings:
 from dataclasses import asdict
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.baremetal.vllm.plugins.module_utils.rocm.look import look
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.amd.look import look
 
 
 def main() -> None:

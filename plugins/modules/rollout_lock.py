@@ -82,7 +82,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.baremetal.vllm.plugins.module_utils.rollout import lock
+from ansible_collections.baremetal.vllm.plugins.module_utils.gateway import lock
 
 
 def main() -> None:

@@ -219,10 +219,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.baremetal.vllm.plugins.module_utils.service import fileset_host as host
-from ansible_collections.baremetal.vllm.plugins.module_utils.service import fileset_trial as trial
-from ansible_collections.baremetal.vllm.plugins.module_utils.service import surroundings, systemd
-from ansible_collections.baremetal.vllm.plugins.module_utils.service.fileset import (
+from ansible_collections.baremetal.vllm.plugins.module_utils.host import fileset_host as host
+from ansible_collections.baremetal.vllm.plugins.module_utils.host import fileset_trial as trial
+from ansible_collections.baremetal.vllm.plugins.module_utils.host import systemd
+from ansible_collections.baremetal.vllm.plugins.module_utils.host.fileset import (
     EFFECTS,
     Request,
     Verdict,
@@ -230,8 +230,9 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.service.fileset imp
     masked,
     request_of,
 )
-from ansible_collections.baremetal.vllm.plugins.module_utils.service.labels import LabelError
-from ansible_collections.baremetal.vllm.plugins.module_utils.service.opening import OpeningError
+from ansible_collections.baremetal.vllm.plugins.module_utils.host.labels import LabelError
+from ansible_collections.baremetal.vllm.plugins.module_utils.units import surroundings
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.opening import OpeningError
 
 OWNED = {
     "path": {"type": "str", "required": True},

@@ -3,7 +3,7 @@
 The file is `{"releases", "options", "configs", "environment"}`. A thing (an option, a key of a dataclass, a variable) is a
 list of its states, one per line, each with `in`: spans of releases such as `0.8.5..0.9.2 0.11.0..`, ends included, where
 an open end reaches the newest release. So a new release changes only the lines of what changed in it. What equals the
-default of the dataclasses in `module_utils/catalogue/model.py` is left out; `"computed": true` stands for UNKNOWN.
+default of the dataclasses in `plugin_utils/options/model.py` is left out; `"computed": true` stands for UNKNOWN.
 """
 
 from __future__ import annotations

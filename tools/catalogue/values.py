@@ -14,7 +14,7 @@ _FAILED = object()
 
 
 class Kind(NamedTuple):
-    """The type of a word, by its name in `module_utils/catalogue/model.py`; `config` is the dataclass it becomes."""
+    """The type of a word, by its name in `plugin_utils/options/model.py`; `config` is the dataclass it becomes."""
 
     name: str
     nullable: bool = False

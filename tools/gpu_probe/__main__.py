@@ -19,10 +19,10 @@ from typing import Any
 from . import ROOT, collection
 
 collection()
-from ansible_collections.baremetal.vllm.plugins.module_utils.driver.look_system import devices
-from ansible_collections.baremetal.vllm.plugins.module_utils.gpu import amd, smi
-from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.command import run
-from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.holders import holders
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.look_system import devices
+from ansible_collections.baremetal.vllm.plugins.module_utils.gpus import amd, smi
+from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.holders import holders
+from ansible_collections.baremetal.vllm.plugins.module_utils.host.command import run
 
 from . import engine, record
 from .steps import Steps, command

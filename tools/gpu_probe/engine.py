@@ -17,10 +17,10 @@ from typing import Any
 from . import collection
 
 collection()
-from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.client import Client, Unexpected
-from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.service import parse_services
-from ansible_collections.baremetal.vllm.plugins.module_utils.endpoint.suite import check_service
-from ansible_collections.baremetal.vllm.plugins.module_utils.service import journal
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.client import Client, Unexpected
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.service import parse_services
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.suite import check_service
+from ansible_collections.baremetal.vllm.plugins.module_utils.units import journal
 
 from . import log
 from .steps import command

@@ -14,17 +14,18 @@ from typing import Any
 from . import collection
 
 collection()
-from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.load import release, releases
-from ansible_collections.baremetal.vllm.plugins.module_utils.fit import gpus as known_gpus
-from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import ModelFacts, read_model
-from ansible_collections.baremetal.vllm.plugins.module_utils.fit.memory import fit
-from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.declared import Declared
-from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.finding import as_dicts
-from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.jsonform import build
-from ansible_collections.baremetal.vllm.plugins.module_utils.gpu.judge import judge
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.fleet import Inventory, plan_fleet
-from ansible_collections.baremetal.vllm.plugins.module_utils.service.control import TEMPLATES, render_units
-from ansible_collections.baremetal.vllm.plugins.module_utils.service.unitfile import read_unit
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.unitfile import read_unit
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit import gpus as known_gpus
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.facts import ModelFacts, read_model
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.memory import fit
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.declared import Declared
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.finding import as_dicts
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.judge import judge
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.jsonform import build
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.load import release, releases
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import TEMPLATES
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.control import render_units
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.fleet import Inventory, plan_fleet
 
 HOST, MODEL = "probed", "tiny"
 

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue import load
-from ansible_collections.baremetal.vllm.plugins.module_utils.flags.words import words
-from ansible_collections.baremetal.vllm.plugins.module_utils.migration import fates
-from ansible_collections.baremetal.vllm.plugins.module_utils.migration.fates import Fate
-from ansible_collections.baremetal.vllm.plugins.module_utils.migration.merge import gathered
-from ansible_collections.baremetal.vllm.plugins.module_utils.migration.move import Moved, move_entry
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.move import Moved, move_entry
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.options import fates, load
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.fates import Fate
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.merge import gathered
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.words import words
 
 MODEL = "some/model"
 # A value for what takes any: options, keys, and variables.

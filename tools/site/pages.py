@@ -13,8 +13,8 @@ MENU = {
     "Hosts": ("driver", "gpus", "settings", "rocm", "engine", "weights", "units", "sandbox", "memory"),
     "Proofs": ("verify", "acceptance", "canary"),
     "The fleet": ("gateway", "rollout", "status", "ordinary-days", "takeover", "migration", "awx"),
-    "Reference": ("playbooks", "../reference/index", "options", "catalogue", "lab", "../changelog"),
-    "Developers": ("dev/README", "dev/checks", "dev/findings", "dev/releases", "dev/tests", "dev/gpu"),
+    "Reference": ("playbooks", "../reference/index", "options", "catalogue", "../changelog"),
+    "Developers": ("dev/README", "dev/checks", "dev/findings", "dev/releases", "dev/tests", "dev/lab", "dev/gpu"),
 }
 # Files of the repository that are pages of the site.
 MOVED = {"README.md": "index.md", "CHANGELOG.md": "changelog.md"}

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.load import release
-from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.model import Option, Release
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.load import release
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.model import Option, Release
 from testlab import STATE
 
 # Installed by test_1_offline.py, which runs before.

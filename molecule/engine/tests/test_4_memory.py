@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.baremetal.vllm.plugins.module_utils.catalogue.load import release
-from ansible_collections.baremetal.vllm.plugins.module_utils.fit.config import language_part
-from ansible_collections.baremetal.vllm.plugins.module_utils.fit.estimate import from_config
-from ansible_collections.baremetal.vllm.plugins.module_utils.fit.facts import read_config
-from ansible_collections.baremetal.vllm.plugins.module_utils.fit.memory import fit
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.config import language_part
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.estimate import from_config
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.facts import read_config
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.memory import fit
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.load import release
 from testlab import STATE
 
-sys.path.insert(0, str(Path(__file__).parents[3] / "tests" / "unit" / "fit"))
+sys.path.insert(0, str(Path(__file__).parents[3] / "tests" / "unit" / "plugins" / "plugin_utils" / "fit"))
 from fit_models import CONFIGS
 
 # Installed by test_1_offline.py, which runs before.

@@ -1,1 +1,1 @@
-"""Engines: locks, wheels, wheelhouses, installations of one release side by side with others."""
+"""The host's half of engines: locks, wheels, installations of one release side by side with others."""

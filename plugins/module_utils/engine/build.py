@@ -30,7 +30,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.engine.installed im
     read_marker,
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.wheels import sha256_of
-from ansible_collections.baremetal.vllm.plugins.module_utils.service import folders, labels
+from ansible_collections.baremetal.vllm.plugins.module_utils.host import folders, labels
 
 # Imports what a service imports first. vLLM itself only warns when its compiled part cannot be loaded and fails much
 # later with an AttributeError, so the proof is that the part is mapped into memory; where not, loading it says why.

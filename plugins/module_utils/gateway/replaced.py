@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.service import systemd
-from ansible_collections.baremetal.vllm.plugins.module_utils.service.replaced import replaced
+from ansible_collections.baremetal.vllm.plugins.module_utils.host import systemd
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.replaced import replaced
 
 UNITS = ("haproxy-vllm.service", "haproxy-vllm-bodies.service", "keepalived-vllm.service")
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.gateway import drain, lifetime
 from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.drain import Pair, Record, Server
-from ansible_collections.baremetal.vllm.plugins.module_utils.service import folders
+from ansible_collections.baremetal.vllm.plugins.module_utils.host import folders
 
 TIMEOUT = 10.0
 # A worker that starts in a reload has read the state file before it takes the socket over; in this time it has taken it.

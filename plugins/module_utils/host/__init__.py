@@ -1,1 +1,1 @@
-"""What a host, or the control node, does with other programs: package managers, proxies."""
+"""What a host does with other programs and its files: commands, systemd, package managers, detached jobs, sets of files."""

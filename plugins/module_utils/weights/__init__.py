@@ -1,1 +1,1 @@
-"""Model weights on disk: manifests, fingerprints, the store on a host, and downloads from a model hub."""
+"""The host's half of weights: manifests, the store, downloads from a model hub."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.service import folders
+from ansible_collections.baremetal.vllm.plugins.module_utils.host import folders
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights import manifest as mf
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights.hub_fetch import staging_of
 

@@ -45,16 +45,20 @@ def test_every_guide_is_in_the_menu_once() -> None:
 @pytest.mark.parametrize(
     ("page", "text", "there"),
     [
-        ("README.md", "[a](docs/lab.md)", "[a](guides/lab.md)"),
-        ("README.md", "[a](docs/lab.md#limits)", "[a](guides/lab.md#limits)"),
-        ("docs/lab.md", "[a](dev/gpu.md) and [b](engine.md#rocm)", "[a](dev/gpu.md) and [b](engine.md#rocm)"),
-        ("docs/dev/gpu.md", "[a](../lab.md)", "[a](../lab.md)"),
+        ("README.md", "[a](docs/screen.md)", "[a](guides/screen.md)"),
+        ("README.md", "[a](docs/screen.md#limits)", "[a](guides/screen.md#limits)"),
+        ("docs/screen.md", "[a](dev/gpu.md) and [b](engine.md#rocm)", "[a](dev/gpu.md) and [b](engine.md#rocm)"),
+        ("docs/dev/gpu.md", "[a](../screen.md)", "[a](../screen.md)"),
         ("docs/dev/gpu.md", "[a](README.md) [b](../../README.md)", "[a](README.md) [b](../../index.md)"),
-        ("docs/lab.md", "[a](../CHANGELOG.md)", "[a](../changelog.md)"),
+        ("docs/screen.md", "[a](../CHANGELOG.md)", "[a](../changelog.md)"),
         ("README.md", "[a](templates)", f"[a]({REPOSITORY}/tree/main/templates)"),
-        ("docs/lab.md", "[a](../galaxy.yml)", f"[a]({REPOSITORY}/blob/main/galaxy.yml)"),
-        ("docs/lab.md", "[a](https://docs.vllm.ai/x.md) [b](#limits)", "[a](https://docs.vllm.ai/x.md) [b](#limits)"),
-        ("docs/lab.md", "```\n[a](nowhere.md)\n```", "```\n[a](nowhere.md)\n```"),
+        ("docs/screen.md", "[a](../galaxy.yml)", f"[a]({REPOSITORY}/blob/main/galaxy.yml)"),
+        (
+            "docs/screen.md",
+            "[a](https://docs.vllm.ai/x.md) [b](#limits)",
+            "[a](https://docs.vllm.ai/x.md) [b](#limits)",
+        ),
+        ("docs/screen.md", "```\n[a](nowhere.md)\n```", "```\n[a](nowhere.md)\n```"),
     ],
 )
 def test_a_link_leads_to_the_same_thing_on_the_site(page: str, text: str, there: str) -> None:
@@ -62,8 +66,8 @@ def test_a_link_leads_to_the_same_thing_on_the_site(page: str, text: str, there:
 
 
 def test_a_link_that_leads_nowhere_is_told_with_its_page() -> None:
-    assert pages.relinked("[a](nowhere.md)", "docs/lab.md", ROOT, REPOSITORY)[1] == [
-        "docs/lab.md: nowhere.md does not exist"
+    assert pages.relinked("[a](nowhere.md)", "docs/screen.md", ROOT, REPOSITORY)[1] == [
+        "docs/screen.md: nowhere.md does not exist"
     ]
 
 

@@ -12,6 +12,8 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[3]
 OURS, BUILTIN = "baremetal.vllm.", "ansible.builtin."
+# Of the lab, beside its playbook.
+LEGACY = "ansible.legacy."
 PARTS = ("block", "rescue", "always")
 # Computed on the control node by an action plugin, whatever the task's connection: these run nothing on a host.
 CONTROL = {
@@ -37,7 +39,7 @@ class Found:
 
 
 def action_of(task: Mapping[str, Any]) -> str:
-    return next((key for key in task if key.startswith((OURS, BUILTIN))), "")
+    return next((key for key in task if key.startswith((OURS, BUILTIN, LEGACY))), "")
 
 
 def tasks_in(path: Path, become: Any, local: bool, variables: Mapping[str, Any]) -> Iterator[Found]:
@@ -54,7 +56,7 @@ def walk(tasks: Any, path: Path, become: Any, local: bool, variables: Mapping[st
             continue
         action = action_of(task)
         if action not in INCLUDES:
-            name = action.removeprefix(OURS).removeprefix(BUILTIN)
+            name = action.removeprefix(OURS).removeprefix(BUILTIN).removeprefix(LEGACY)
             yield Found(f"{path.relative_to(ROOT)}: {task.get('name', '?')}", name, own, here, given)
             continue
         # What an include says holds for the include itself; what surrounds it, and what an import says, for what comes with it.
@@ -68,7 +70,7 @@ def walk(tasks: Any, path: Path, become: Any, local: bool, variables: Mapping[st
 
 
 def everything() -> Iterator[Found]:
-    for book in sorted((ROOT / "playbooks").glob("*.yml")):
+    for book in sorted([*(ROOT / "playbooks").glob("*.yml"), *(ROOT / "tools" / "lab").glob("*.yml")]):
         for play in yaml.safe_load(book.read_text()):
             if f"{BUILTIN}import_playbook" in play:
                 continue

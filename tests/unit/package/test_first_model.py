@@ -14,7 +14,7 @@ from pathlib import Path
 
 import ansible_runs
 import pytest
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.variables import known_variables
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.variables import known_variables
 
 ROOT = Path(__file__).resolve().parents[3]
 TOOLS = Path(sys.executable).parent

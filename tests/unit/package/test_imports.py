@@ -1,52 +1,75 @@
-"""Who imports whom below plugins/module_utils: the circles there are today, lazy imports counted; none may be added, one that is cut goes from here."""
+"""Who imports whom below plugins/: the wall between hosts and control node, no circles, no arrow upwards; lazy imports count."""
 
 from __future__ import annotations
 
 import ast
 import functools
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-ROOMS = Path(__file__).resolve().parents[3] / "plugins" / "module_utils"
-NAME = "ansible_collections.baremetal.vllm.plugins.module_utils"
-# Files that import each other, directly or over others.
-FILES_IN_CIRCLES = [
-    ["migration.fates", "migration.follow", "migration.rules", "migration.sentence"],
-    ["shell.builtins", "shell.loops", "shell.run"],
-]
-# Rooms that import each other directly; the first of a pair is the one whose import runs back.
-ROOMS_BACKWARD = {
-    ("engine", "service"),
-    ("fit", "plan"),
-    ("flags", "migration"),
-    ("gpu", "driver"),
-    ("gpu", "plan"),
-}
+PLUGINS = Path(__file__).resolve().parents[3] / "plugins"
+NAME = "ansible_collections.baremetal.vllm.plugins"
+# The floors of each side, from the ground up: a room imports rooms of floors below its own, and whole floors know nothing of
+# each other. What is new gets a place here, and the lowest that will do.
+HOST = (
+    {"text"},
+    {"host"},
+    {"engine", "gpus", "weights", "endpoints"},
+    {"units", "drivers.nvidia"},
+    {"drivers.acceptance", "drivers.amd", "gateway"},
+)
+CONTROL = (
+    {"places", "weights", "report", "shell"},
+    {"options", "inventory"},
+    {"fit", "gateway"},
+    {"gpus"},
+    {"drivers.nvidia", "drivers.acceptance"},
+    {"drivers.amd"},
+    {"engine"},
+    {"plan"},
+    {"migration", "fleet"},
+    {"recipes"},
+    {"actions"},
+)
+# What every module finds on a host beside the standard library; ansible-core brings it along.
+_BROUGHT = "ansible.module_utils"
+# These run in an engine's own Python, which has what vLLM requires.
+_OF_ENGINES = {"weights.hub_fetch": "huggingface_hub"}
 
 
 def imported(source: str) -> Iterator[str]:
-    """The modules of ours that a source imports, wherever in it; of `from room import file` the file."""
+    """What a source imports, wherever in it: names with dots, of `from room import file` the file and the room."""
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(NAME):
-            base = (node.module or "").removeprefix(NAME).lstrip(".")
-            yield from (f"{base}.{alias.name}".lstrip(".") for alias in node.names)
-            yield base
+        if isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            yield node.module or ""
         elif isinstance(node, ast.Import):
-            yield from (
-                alias.name.removeprefix(f"{NAME}.") for alias in node.names if alias.name.startswith(f"{NAME}.")
-            )
+            yield from (alias.name for alias in node.names)
 
 
 @functools.cache
-def graph() -> dict[str, set[str]]:
-    """By file (`plan.menu`) the files that it imports."""
-    sources = {
-        ".".join(path.relative_to(ROOMS).with_suffix("").parts): path.read_text(encoding="utf-8")
-        for path in ROOMS.rglob("*.py")
-    }
+def sources(folder: str) -> dict[str, str]:
+    """By name (`units.render`) the sources below a folder of plugins/."""
+    paths = [path for path in (PLUGINS / folder).rglob("*.py") if path.name != "__init__.py"]
     return {
-        name: {other for other in imported(source) if other in sources} - {name} for name, source in sources.items()
+        ".".join(path.relative_to(PLUGINS / folder).with_suffix("").parts): path.read_text(encoding="utf-8")
+        for path in paths
     }
+
+
+@functools.cache
+def graph(folder: str) -> dict[str, set[str]]:
+    """By file the files of the same folder that it imports."""
+    prefix, found = f"{NAME}.{folder}.", sources(folder)
+    return {
+        name: {other.removeprefix(prefix) for other in imported(source) if other.removeprefix(prefix) in found} - {name}
+        for name, source in found.items()
+    }
+
+
+def room(name: str) -> str:
+    return name.rpartition(".")[0] or name
 
 
 def circles(arrows: Mapping[str, set[str]]) -> list[list[str]]:
@@ -67,21 +90,60 @@ def circles(arrows: Mapping[str, set[str]]) -> list[list[str]]:
     return sorted(sorted(group) for group in groups)
 
 
-def test_no_further_files_import_each_other_in_a_circle() -> None:
-    assert circles(graph()) == FILES_IN_CIRCLES
+def upwards(arrows: Mapping[str, set[str]], floors: tuple[set[str], ...]) -> list[str]:
+    """Imports from a room of the same floor or of one above."""
+    floor = {name: number for number, names in enumerate(floors) for name in names}
+    return sorted(
+        f"{name} → {other}"
+        for name, others in arrows.items()
+        for other in others
+        if room(name) != room(other) and floor[room(name)] <= floor[room(other)]
+    )
 
 
-def test_no_further_room_is_imported_by_one_that_it_imports() -> None:
-    arrows = {(name.partition(".")[0], other.partition(".")[0]) for name, others in graph().items() for other in others}
-    both = {(one, two) for one, two in arrows if one < two and (two, one) in arrows}
-    assert both == {tuple(sorted(pair)) for pair in ROOMS_BACKWARD}
+def test_no_files_import_each_other_in_a_circle() -> None:
+    assert circles(graph("module_utils")) == []
+    assert circles(graph("plugin_utils")) == []
 
 
-def test_circles_are_found_and_lines_are_none() -> None:
+def test_nothing_is_imported_from_a_room_above() -> None:
+    assert upwards(graph("module_utils"), HOST) == []
+    assert upwards(graph("plugin_utils"), CONTROL) == []
+
+
+def test_every_room_has_a_floor_and_every_floor_has_rooms() -> None:
+    for folder, floors in (("module_utils", HOST), ("plugin_utils", CONTROL)):
+        assert {room(name) for name in sources(folder)} == set().union(*floors)
+
+
+def test_what_runs_on_hosts_needs_nothing_but_the_standard_library() -> None:
+    allowed = (_BROUGHT, f"{NAME}.module_utils")
+    for folder in ("module_utils", "modules"):
+        for name, source in sources(folder).items():
+            library = {*sys.stdlib_module_names, "__future__", _OF_ENGINES.get(name)}
+            for other in imported(source):
+                assert other.partition(".")[0] in library or other.startswith(allowed), f"{folder}/{name}: {other}"
+
+
+def test_what_only_the_control_node_needs_lies_behind_the_wall() -> None:
+    """A file of module_utils that no module reaches would be shipped to nobody."""
+    prefix, arrows = f"{NAME}.module_utils.", graph("module_utils")
+    reached: set[str] = set()
+    todo = [other.removeprefix(prefix) for source in sources("modules").values() for other in imported(source)]
+    while todo:
+        if (name := todo.pop()) in arrows and name not in reached:
+            reached.add(name)
+            todo += arrows[name]
+    assert sorted(set(arrows) - reached) == []
+
+
+def test_circles_and_arrows_upwards_are_found_and_lines_are_none() -> None:
     assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}) == [["b", "c"]]
     assert circles({"a": {"b"}, "b": {"c"}, "c": set()}) == []
+    arrows = {"low.a": {"low.b"}, "high.a": {"low.a"}, "low.b": {"high.a"}, "side.a": {"low.a"}}
+    assert upwards(arrows, ({"low", "side"}, {"high"})) == ["low.b → high.a", "side.a → low.a"]
 
 
-def test_lazy_and_relative_looking_imports_count() -> None:
+def test_lazy_imports_count() -> None:
     source = f"def f():\n    from {NAME}.plan import menu\n    import {NAME}.fit.find\n"
-    assert {"plan.menu", "fit.find"} <= set(imported(source))
+    assert {f"{NAME}.plan.menu", f"{NAME}.fit.find"} <= set(imported(source))

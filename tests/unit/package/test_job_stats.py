@@ -6,8 +6,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.action import rollout_report, status
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.variables import known_variables
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.job_stats import PREFIX, job_stats
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.job_stats import PREFIX, job_stats
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.variables import known_variables
 
 
 def result(plugin: Any, arguments: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.baremetal.vllm.plugins.module_utils.plan.variables import known_variables
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.variables import known_variables
 from ansible_collections.baremetal.vllm.tools.variables import expressions
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -1,0 +1,1 @@
+"""Acceptance of GPUs, and DCGM: jobs on a host and what they record."""

@@ -1,0 +1,176 @@
+"""A diagnostic as a transient unit of the host: it takes minutes, outlives the connection, and is found again.
+
+Its note and its output lie below /run: a reboot ends a diagnostic and takes both away.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance.model import Run
+from ansible_collections.baremetal.vllm.plugins.module_utils.host import folders
+from ansible_collections.baremetal.vllm.plugins.module_utils.host.command import Run as Command
+
+UNIT = "gpu-acceptance.service"
+_DIRECTORY = "run/gpu-acceptance"
+# No more of an output is read than this; a report of 16 GPUs at level 4 has about 100 kB.
+_MOST = 4 * 1024 * 1024
+
+
+class JobError(Exception):
+    """systemd refused; the text has its words."""
+
+
+def state(command: Command, root: Path = Path("/")) -> Run:
+    """The diagnostic that runs or has ended and was not settled."""
+    note = _note(root)
+    if not note:
+        return Run()
+    _, out, _ = command(
+        [
+            "systemctl",
+            "show",
+            UNIT,
+            "--property=ActiveState,SubState,ExecMainStatus,ExecMainCode,Result,ExecMainStartTimestampMonotonic,"
+            "ExecMainExitTimestampMonotonic",
+        ]
+    )
+    shown = dict(line.partition("=")[::2] for line in out.splitlines())
+    running = shown.get("ActiveState") in ("active", "activating", "deactivating") and shown.get("SubState") != "exited"
+    begun, ended = _micro(shown, "ExecMainStartTimestampMonotonic"), _micro(shown, "ExecMainExitTimestampMonotonic")
+    until = time.clock_gettime(time.CLOCK_MONOTONIC) * 1e6 if running or not ended else ended
+    status = int(shown.get("ExecMainStatus") or 0)
+    # CLD_KILLED and CLD_DUMPED: the status is a signal then, told as a shell does.
+    status += 128 if shown.get("ExecMainCode") in ("2", "3") else 0
+    return Run(
+        state="running" if running else "ended",
+        level=int(note.get("level", 0)),
+        parameters=str(note.get("parameters", "")),
+        started=float(note.get("started", 0)),
+        seconds=int((until - begun) / 1e6) if begun else 0,
+        status=status,
+        result=shown.get("Result", ""),
+        stopped=tuple(note.get("stopped", ())),
+        output="" if running else _output(root),
+    )
+
+
+def start(
+    command: Command, level: int, parameters: str, limit: int, units: Sequence[str], root: Path = Path("/")
+) -> None:
+    """Stop `units`, then start the diagnostic; it is ended after `limit` seconds. Raises JobError."""
+    if state(command, root).state == "running":
+        raise JobError("somebody else started a diagnostic in this moment: run again to follow it")
+    place = root / _DIRECTORY
+    folders.make(place)
+    note = {"level": level, "parameters": parameters, "started": time.time(), "stopped": list(units)}
+    # Before anything is stopped: whoever comes back knows what to start again.
+    (place / "note.json").write_text(json.dumps(note))
+    (place / "output").unlink(missing_ok=True)
+    if units:
+        try:
+            _systemctl(command, "stop", *units)
+        except JobError:
+            settle(command, units, root)
+            raise
+    _forget(command)
+    diagnostic = ["dcgmi", "diag", "--run", str(level), "--json"]
+    if parameters:
+        diagnostic += ["--parameters", parameters]
+    flags = [f"--unit={UNIT}", "--quiet", "--description=Acceptance test of this host's GPUs", "--setenv=LC_ALL=C"]
+    properties = ["RemainAfterExit=yes", f"RuntimeMaxSec={limit}"]
+    # A shell opens the file: systemd-run of systemd 239 (RHEL 8) has no option that empties it.
+    words = ["/bin/sh", "-c", 'exec "$@" >"$0" 2>&1', str(place / "output"), *diagnostic]
+    status, out, err = command(["systemd-run", *flags, *(f"--property={item}" for item in properties), "--", *words])
+    if status:
+        settle(command, units, root)
+        raise JobError(f"systemd-run refused the diagnostic: {(err or out).strip()}")
+
+
+def wait(command: Command, patience: float, root: Path = Path("/")) -> Run:
+    """Wait up to `patience` seconds for the end."""
+    deadline = time.monotonic() + patience
+    while True:
+        found = state(command, root)
+        if found.state != "running" or time.monotonic() > deadline:
+            return found
+        time.sleep(1)
+
+
+def settle(command: Command, units: Iterable[str], root: Path = Path("/")) -> None:
+    """Forget the run and start `units` without waiting until they serve: the proof of endpoints waits for them."""
+    _forget(command)
+    for name in ("note.json", "output"):
+        (root / _DIRECTORY / name).unlink(missing_ok=True)
+    if (root / _DIRECTORY).is_dir():
+        (root / _DIRECTORY).rmdir()
+    names = list(units)
+    if names:
+        _systemctl(command, "start", "--no-block", *names)
+
+
+def save(path: Path, text: str) -> bool:
+    """Write a file whole or not at all; whether it changed."""
+    if path.is_file() and path.read_text(errors="replace") == text:
+        return False
+    folders.make(path.parent)
+    draft = path.with_name(f".{path.name}.new")
+    draft.write_text(text)
+    draft.chmod(0o644)
+    os.replace(draft, path)
+    return True
+
+
+def busy(command: Command) -> dict[str, float]:
+    """What the GPUs do right now: how many, mean utilisation (%), highest temperature (°C), power of all (W); {} if unknown."""
+    fields = "utilization.gpu,temperature.gpu,power.draw"
+    status, out, _ = command(["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader,nounits"])
+    rows = [[cell.strip() for cell in line.split(",")] for line in out.splitlines() if line.count(",") == 2]
+    if status or not rows:
+        return {}
+    columns = [[float(cell) for cell in column if cell.replace(".", "", 1).isdigit()] for column in zip(*rows)]
+    use, heat, power = columns
+    return {
+        "gpus": len(rows),
+        **({"use": round(sum(use) / len(use))} if use else {}),
+        **({"heat": max(heat)} if heat else {}),
+        **({"watts": round(sum(power))} if power else {}),
+    }
+
+
+def _forget(command: Command) -> None:
+    # Both fail where systemd knows no such unit, which is as well.
+    command(["systemctl", "stop", UNIT])
+    command(["systemctl", "reset-failed", UNIT])
+
+
+def _systemctl(command: Command, *words: str) -> None:
+    status, out, err = command(["systemctl", *words])
+    if status:
+        raise JobError(f"systemctl {' '.join(words)}: {(err or out).strip()}")
+
+
+def _note(root: Path) -> dict[str, Any]:
+    try:
+        data = json.loads((root / _DIRECTORY / "note.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def _output(root: Path) -> str:
+    try:
+        with (root / _DIRECTORY / "output").open(errors="replace") as stream:
+            return stream.read(_MOST)
+    except OSError:
+        return ""
+
+
+def _micro(shown: dict[str, str], name: str) -> int:
+    value = shown.get(name, "")
+    return int(value) if value.isdigit() else 0

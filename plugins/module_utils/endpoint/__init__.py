@@ -1,1 +1,0 @@
-"""Proof over HTTP that a `vllm serve` endpoint does what its kind promises (standard library, Python 3.9)."""

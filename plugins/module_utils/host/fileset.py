@@ -1,0 +1,183 @@
+"""A set of files of ours and the unit that lives by them: what differs on a host, and what that asks for. Pure."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.baremetal.vllm.plugins.module_utils.host.hostfile import HostFile
+from ansible_collections.baremetal.vllm.plugins.module_utils.host.systemd import State
+
+UNITS = "/etc/systemd/system/"
+# What a change of a file does to the unit, weakest first.
+EFFECTS = ("none", "reload", "restart")
+_UNIT_FILE = re.compile(r"/etc/systemd/system/[^/]+\.(service|timer|socket|path)")
+
+
+@dataclass(frozen=True)
+class File:
+    """One file as asked for; `effect` is what its change does to the unit (`EFFECTS`)."""
+
+    path: str
+    content: str
+    mode: int
+    owner: str
+    group: str
+    secret: bool
+    effect: str
+
+    def on_host(self, ids: tuple[int, int]) -> HostFile:
+        return HostFile(self.path, self.content, self.mode, self.secret, *ids)
+
+
+@dataclass(frozen=True)
+class Directory:
+    """A directory that is there before the files are; `only`: what lies in it and is not in the set is removed."""
+
+    path: str
+    mode: int
+    owner: str
+    group: str
+    only: bool
+
+
+@dataclass(frozen=True)
+class Request:
+    files: tuple[File, ...]
+    directories: tuple[Directory, ...]
+    unit: str
+
+    @property
+    def unit_files(self) -> tuple[str, ...]:
+        """Names of the units whose files are in the set."""
+        return tuple(file.path[len(UNITS) :] for file in self.files if _UNIT_FILE.fullmatch(file.path))
+
+    @property
+    def installable(self) -> bool:
+        """Whether the unit can be enabled, as far as the set tells."""
+        texts = [file.content for file in self.files if file.path == UNITS + self.unit]
+        return not texts or "\n[Install]\n" in f"\n{texts[0]}\n"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A host before anything is done. `differing`: paths of files, `extra`: files in `only` directories that are not in
+    the set, `directories`: those that are missing or have other owners or modes, `pending`: the effect of an earlier
+    change that did not reach the unit, `in_force`: what the probe says."""
+
+    differing: tuple[str, ...]
+    extra: tuple[str, ...]
+    directories: tuple[str, ...]
+    state: State | None
+    pending: str = "none"
+    in_force: bool = True
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`verb`: what happens to the unit: "", start, reload or restart."""
+
+    write: tuple[str, ...]
+    remove: tuple[str, ...]
+    directories: tuple[str, ...]
+    daemon_reload: bool
+    enable: bool
+    verb: str
+    why: str = ""
+
+    @property
+    def steps(self) -> list[str]:
+        """What changes, in words."""
+        return [
+            *(f"make {path}" for path in self.directories),
+            *(f"write {path}" for path in self.write),
+            *(f"remove {path}" for path in self.remove),
+        ]
+
+
+def request_of(params: Mapping[str, Any]) -> Request:
+    """The module's parameters. Raises ValueError with all that is wrong, a line each."""
+    wrong: list[str] = []
+    secrets = params["secrets"] or {}
+    files = []
+    for given in params["files"]:
+        path = given["path"]
+        content = secrets.get(path) if given["secret"] else given["content"]
+        if content is None:
+            where = f"secrets has no {path}" if given["secret"] else "content is missing"
+            wrong.append(f"{path}: {where}")
+        files.append(
+            File(
+                path=path,
+                content=content or "",
+                mode=_mode(given, wrong),
+                owner=given["owner"],
+                group=given["group"],
+                secret=given["secret"],
+                effect=given["effect"],
+            )
+        )
+    wrong += [f"secrets.{path}: no file of that path is marked as secret" for path in _unused(secrets, files)]
+    directories = [
+        Directory(given["path"], _mode(given, wrong), given["owner"], given["group"], given["only"])
+        for given in params["directories"]
+    ]
+    paths = [*(file.path for file in files), *(directory.path for directory in directories)]
+    wrong += [
+        f"{path}: not an absolute, plain path" for path in paths if path != os.path.normpath(path) or path[:1] != "/"
+    ]
+    wrong += [f"{path}: named twice" for path in sorted({path for path in paths if paths.count(path) > 1})]
+    if wrong:
+        raise ValueError("\n".join(wrong))
+    return Request(tuple(files), tuple(directories), params["unit"] or "")
+
+
+def _unused(secrets: Mapping[str, str], files: Sequence[File]) -> list[str]:
+    used = {file.path for file in files if file.secret}
+    return sorted(path for path in secrets if path not in used)
+
+
+def _mode(given: Mapping[str, Any], wrong: list[str]) -> int:
+    if re.fullmatch(r"0?[0-7]{3}", given["mode"]):
+        return int(given["mode"], 8)
+    wrong.append(f'{given["path"]}: mode {given["mode"]!r} is not three octal digits, as in "0644"')
+    return 0
+
+
+def decide(request: Request, seen: Seen) -> Verdict:
+    """What is to be done to have the set in place and the unit running with it."""
+    changed = [file for file in request.files if file.path in seen.differing]
+    effects = {file.effect for file in changed} | {seen.pending}
+    if seen.extra:
+        effects.add("reload")
+    verb, why, enable = "", "", False
+    state = seen.state
+    if state is not None:
+        if state.active not in ("active", "reloading", "activating"):
+            verb, why = "start", f"it is {state.active or 'not there'}"
+        elif "restart" in effects or not seen.in_force:
+            verb = "restart"
+            why = "its files changed" if "restart" in effects else "what it put in place is gone"
+        elif "reload" in effects:
+            verb, why = "reload", "its files changed"
+        enable = request.installable and state.enabled in ("", "disabled")
+    return Verdict(
+        write=tuple(file.path for file in changed),
+        remove=seen.extra,
+        directories=seen.directories,
+        daemon_reload=any(file.path.startswith(UNITS) for file in changed) or bool(state and state.stale),
+        enable=enable,
+        verb=verb,
+        why=why,
+    )
+
+
+def masked(text: str, files: Collection[File]) -> str:
+    """A command's words without the longer words of secret files."""
+    words = {word for file in files if file.secret for word in re.split(r"[\s\"'=:,]+", file.content) if len(word) >= 8}
+    for word in sorted(words, key=len, reverse=True):
+        text = text.replace(word, "********")
+    return text

@@ -1,0 +1,1 @@
+"""Units of models on a host: quoting, rendering, observing, deciding, applying, going back."""

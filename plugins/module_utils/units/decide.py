@@ -1,0 +1,117 @@
+"""What must happen to each unit of a host: pure, from what is planned and what was observed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ansible_collections.baremetal.vllm.plugins.module_utils.host.systemd import State
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.causes import SECRETS, Cause, told
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.options import compare_commands
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.replaced import told as named
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.unitdiff import compare_rest, compare_units
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.unitfile import edited, read_unit
+
+EDITED = Cause("file", "its unit file was edited by hand")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A unit that shall run: its text, and the digest its process must have been started with."""
+
+    unit: str
+    text: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Observed:
+    """A unit as found: its file's text (None: no file), systemd's state, its process's digest and secrets up to date.
+
+    `began` is the text that the process was started from, where the host still has it; `argv` its command line as the
+    kernel shows it; `replaced`: files that were replaced under it, where it shall not go on with the old ones.
+    """
+
+    text: str | None
+    state: State
+    digest: str
+    secrets_current: bool
+    began: str | None = None
+    argv: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Step:
+    """`verb` is start, restart, wait (already starting as planned), keep or remove; `why` for the terminal."""
+
+    unit: str
+    verb: str
+    why: str
+    write: bool = False
+    enable: bool = False
+    causes: tuple[Cause, ...] = ()
+
+    @property
+    def changes(self) -> bool:
+        return self.verb in ("start", "restart", "remove") or self.write or self.enable
+
+
+def decide(planned: Planned, observed: Observed) -> Step:
+    """The one step that brings a planned unit to its planned state, and its reason."""
+    state = observed.state
+    write = observed.text != planned.text
+    enable = state.enabled not in ("enabled", "enabled-runtime")
+    verb, why = "keep", "as planned"
+    causes: tuple[Cause, ...] = ()
+    if observed.text is None:
+        verb, why = "start", "new"
+    elif state.active in ("active", "activating", "reloading") and state.main_pid:
+        causes = restart_causes(planned, observed)
+        if causes:
+            verb, why = "restart", told(causes)
+        elif state.active == "activating":
+            verb, why = "wait", "still starting"
+        elif write:
+            why = _rewritten(observed.text, planned.text)
+    elif state.active == "activating" and state.sub != "auto-restart" and not write:
+        verb, why = "wait", "still starting"
+    elif state.active == "inactive" and state.job and not write:
+        verb, why = "wait", "its turn to start has not come"
+    else:
+        found = Cause("state", f"found {state.active} ({state.sub})")
+        causes = (found, *compare_units(observed.text, planned.text))
+        verb, why = "start", told(causes)
+    if verb == "keep" and enable and not write:
+        why = "not enabled at boot"
+    return Step(planned.unit, verb, why, write, enable, causes)
+
+
+def restart_causes(planned: Planned, observed: Observed) -> tuple[Cause, ...]:
+    """What a running process has to be restarted for; empty for nothing."""
+    besides = () if observed.secrets_current else (SECRETS,)
+    if observed.replaced:
+        besides += (Cause("libraries", f"{named(observed.replaced)} replaced under it"),)
+    if observed.digest == planned.digest:
+        return besides
+    if observed.began is not None:
+        hand = (EDITED,) if edited(observed.began) else ()
+        found = (*hand, *compare_units(observed.began, planned.text))
+    else:
+        found = tuple(compare_commands(observed.argv, read_unit(planned.text).command)) if observed.argv else ()
+    # A process that cannot be compared any more (its text is gone), or differs where no setting does.
+    return (*(found or (Cause("file", "its command, environment or limits changed"),)), *besides)
+
+
+def _rewritten(before: str, after: str) -> str:
+    if edited(before):
+        return "its unit file was edited by hand; it is put back, and the process never had the edit"
+    keys = compare_rest(before, after)
+    return f"only {', '.join(keys) or 'comments'} of its unit file changed"
+
+
+def decide_all(planned: Sequence[Planned], observed: Mapping[str, Observed], installed: Sequence[str]) -> list[Step]:
+    """Steps for every planned unit, in the plan's order, then removals of ours that nobody plans any more."""
+    wanted = {unit.unit for unit in planned}
+    steps = [decide(unit, observed[unit.unit]) for unit in planned]
+    return steps + [Step(unit, "remove", "no longer planned") for unit in sorted(installed) if unit not in wanted]

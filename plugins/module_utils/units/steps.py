@@ -1,0 +1,29 @@
+"""What a deployment would do to the units of a host, in one word each, for modules that look at something else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible_collections.baremetal.vllm.plugins.module_utils.host.systemd import SystemdError
+from ansible_collections.baremetal.vllm.plugins.module_utils.units import host_units, observe
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.decide import Planned, decide_all
+
+
+def steps_of(units: Sequence[Mapping[str, Any]] | None) -> dict[str, dict[str, str]]:
+    """{unit: {"verb", "active"}} of the units of ours that are installed, and of the planned ones.
+
+    `units` are rendered ones (unit, text, digest), or None where nothing is known to be planned: then `verb` is "". Whether
+    secrets changed is left out of the decision. Empty where there is no systemd to ask.
+    """
+    names = [unit["unit"] for unit in units or ()]
+    try:
+        sight = observe.observe(names, None)
+    except (SystemdError, OSError):
+        return {}
+    verbs: dict[str, str] = {}
+    if units is not None:
+        resolved, _ = host_units.resolve(units, sight)
+        planned = [Planned(unit["unit"], unit["text"], unit["digest"]) for unit in resolved]
+        verbs = {step.unit: step.verb for step in decide_all(planned, sight.observed, list(sight.texts))}
+    return {unit: {"verb": verbs.get(unit, ""), "active": state.active} for unit, state in sight.states.items()}

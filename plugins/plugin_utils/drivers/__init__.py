@@ -1,0 +1,1 @@
+"""Drivers, decided: resolve, diagnose, decide."""

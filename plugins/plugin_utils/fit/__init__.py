@@ -1,0 +1,1 @@
+"""What fits and can run: memory, GPUs, drivers, kernels, data types."""

@@ -1,0 +1,1 @@
+"""Rollouts, going back, retiring, status: many hosts at a time."""

@@ -1,0 +1,237 @@
+"""What runs in a fleet beside what is planned: pure, from the plan and from what hosts and gateways said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.compare import Difference, compare_host
+
+READY, DRAINED, MAINTENANCE, DOWN, ABSENT, UNKNOWN = "ready", "drained", "maintenance", "down", "not routed", "?"
+# Of endpoint_check's results: an endpoint that was not asked is neither.
+ANSWERS, FAILS, NOT_ASKED = "answers", "fails", "not asked"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One model on one host, planned or installed.
+
+    `since`: ISO 8601 by the host's clock, `seconds` the age of its process, both None where nothing runs; `health`:
+    `ANSWERS`, `FAILS` or `NOT_ASKED`, with `why` and how many seconds the request took; `gateways`: what each gateway
+    makes of it; `drift`: how it differs from the plan, one line each; `replaced`: paths of programs and libraries that an
+    update replaced under it; `replaced_driver`: those of the driver's among them that the module in the kernel is not of.
+    """
+
+    host: str
+    model: str
+    unit: str
+    kind: str
+    release: str
+    state: str
+    since: str | None
+    seconds: float | None
+    restarts: int
+    health: str
+    why: str
+    asked_seconds: float | None
+    gateways: Mapping[str, str]
+    drift: tuple[str, ...]
+    drop_ins: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
+    replaced_driver: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Host:
+    """`status` is read, unreachable or failed, the latter two with `why`; `drift` beside that of its models; `upkeep` as
+    module host_state returns it."""
+
+    name: str
+    status: str
+    why: str = ""
+    generation: Mapping[str, Any] = field(default_factory=dict)
+    canary: Mapping[str, Any] | None = None
+    drift: tuple[str, ...] = ()
+    endpoints: tuple[Endpoint, ...] = ()
+    upkeep: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """`servers`, `drains`, `replaced` and `certificate` as module gateway_server returns them; `drift`: how its files differ
+    from the plan."""
+
+    name: str
+    status: str
+    why: str = ""
+    running: bool = False
+    servers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    drains: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    drift: tuple[str, ...] = ()
+    replaced: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    certificate: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """All of it. `lock` is the record of who changes the fleet now, None where nobody does."""
+
+    hosts: tuple[Host, ...]
+    gateways: tuple[Gateway, ...]
+    lock: Mapping[str, Any] | None
+
+
+def answer(registered: Mapping[str, Any] | None, key: str) -> dict[str, Any]:
+    """What a host's task left, with `status` and `why`; `key` is what a good answer holds."""
+    said = dict(registered or {})
+    if "status" in said:
+        return said
+    if said.get("unreachable"):
+        return {"status": "unreachable", "why": one_line(said.get("msg", ""))}
+    if said.get("failed") or key not in said:
+        return {"status": "failed", "why": one_line(said.get("msg") or "it was not asked")}
+    return {**said, "status": "read"}
+
+
+def held(registered: Iterable[Mapping[str, Any] | None]) -> dict[str, Any] | None:
+    """The record of who holds the fleet, from the loops of module rollout_lock (query) of several hosts."""
+    for looped in registered:
+        for said in (looped or {}).get("results", []):
+            if said.get("holder"):
+                return dict(said["holder"])
+    return None
+
+
+def one_line(text: object) -> str:
+    return " ".join(str(text).split())
+
+
+def read_gateways(
+    answers: Mapping[str, Mapping[str, Any] | None], doors: Mapping[str, Mapping[str, Any] | None]
+) -> tuple[Gateway, ...]:
+    """Each gateway from what module gateway_server (query) left of it, and from what module gateway would change there."""
+    found = []
+    for name, registered in answers.items():
+        said = answer(registered, "running")
+        if said["status"] != "read":
+            found.append(Gateway(name, said["status"], said["why"]))
+            continue
+        drift = tuple(would_change("", doors.get(name)))
+        servers, drains = said.get("servers") or {}, said.get("drains") or {}
+        extras = (said.get("replaced") or {}, said.get("certificate") or {})
+        found.append(Gateway(name, "read", "", bool(said["running"]), servers, drains, drift, *extras))
+    return tuple(found)
+
+
+def would_change(what: str, compared: Mapping[str, Any] | None) -> Iterator[str]:
+    """A line with what module unit_files would do, or why it cannot tell; none where nobody asked it."""
+    compared, about = compared or {}, f"{what}: " if what else ""
+    if compared.get("failed") or compared.get("unreachable"):
+        yield f"{about}{one_line(compared.get('msg') or 'it could not be compared')}"
+    elif compared.get("steps"):
+        yield f"{about}not as planned: would {', '.join(compared['steps'])}"
+
+
+def read_host(
+    name: str,
+    planned: Mapping[str, Any],
+    state: Mapping[str, Any] | None,
+    checked: Mapping[str, Any] | None,
+    gateways: Sequence[Gateway],
+    around: Mapping[str, Mapping[str, Any] | None],
+) -> Host:
+    """One host from its plan, from what module host_state said, from what its endpoints answered, and from what would
+    change of what stands `around` them."""
+    said = answer(state, "steps")
+    if said["status"] != "read":
+        return Host(name, said["status"], said["why"])
+    results = answer(checked, "results")
+    health = {result["unit"]: result for result in results.get("results", [])}
+    not_asked = results["why"] if results["status"] != "read" else ""
+    services = {service["unit"]: service for service in planned["services"]}
+    endpoints = tuple(
+        _endpoint(difference, services.get(difference.unit), said["units"], health, not_asked, gateways)
+        for difference in compare_host(name, planned["services"], said)
+    )
+    drift = [
+        *_host_drift(planned, said),
+        *(line for what, found in around.items() for line in would_change(what, found)),
+    ]
+    return Host(name, "read", "", said["generation"], said["canary"], tuple(drift), endpoints, said.get("upkeep") or {})
+
+
+def _endpoint(
+    difference: Difference,
+    service: Mapping[str, Any] | None,
+    units: Mapping[str, Mapping[str, Any]],
+    health: Mapping[str, Mapping[str, Any]],
+    not_asked: str,
+    gateways: Sequence[Gateway],
+) -> Endpoint:
+    unit = units.get(difference.unit, {})
+    verdict, why, seconds = _health(health.get(difference.unit), not_asked)
+    return Endpoint(
+        host=difference.host,
+        model=difference.model,
+        unit=difference.unit,
+        kind=unit.get("kind") or (service["kind"] if service else ""),
+        release=unit.get("release", ""),
+        state=unit.get("state", ""),
+        since=unit.get("since"),
+        seconds=unit.get("seconds"),
+        restarts=unit.get("restarts", 0),
+        health=verdict,
+        why=why,
+        asked_seconds=seconds,
+        gateways={gateway.name: _server(gateway, difference.model, difference.host) for gateway in gateways},
+        drift=tuple(_drift(difference)),
+        drop_ins=tuple(item["path"] for item in difference.drop_ins),
+        replaced=difference.replaced,
+        replaced_driver=difference.replaced_driver,
+    )
+
+
+def _health(result: Mapping[str, Any] | None, not_asked: str) -> tuple[str, str, float | None]:
+    if result is None:
+        return NOT_ASKED, not_asked, None
+    failed = [check for check in result["checks"] if not check["passed"] and not check["skipped"]]
+    if failed:
+        first = failed[0]
+        return FAILS, f"{first['name']}: observed {first['observed']}, expected {first['expected']}", None
+    # The last check is the request itself; what came before it asked no engine.
+    return ANSWERS, "", round(sum(c["seconds"] for c in result["checks"] if c["name"] not in ("healthy", "listed")), 3)
+
+
+def _drift(difference: Difference) -> list[str]:
+    change = {
+        "removed": "not planned",
+        "started": "not installed",
+        "rewritten": difference.why,
+        "unchanged": "",
+    }.get(difference.change, f"would be {difference.change}: {difference.why}")
+    return [line for line in (change, *difference.drift) if line]
+
+
+def _host_drift(planned: Mapping[str, Any], said: Mapping[str, Any]) -> list[str]:
+    engine = said.get("engine") or {}
+    lines = list(said["refusals"])
+    if engine.get("install"):
+        lines.append(f"engine {engine['release']}: {engine['why']}")
+    if engine.get("packages"):
+        lines.append(f"packages are missing: {', '.join(engine['packages'])}")
+    for item, seen in zip(planned["weights"], said["weights"]):
+        if seen["state"] not in ("present", "unknown", "refused"):
+            lines.append(f"weights {item['path']}: {seen['detail'] or seen['state']}")
+    return [*lines, *(f"{path} is not as planned" for path in said["files"])]
+
+
+def _server(gateway: Gateway, model: str, host: str) -> str:
+    if gateway.status != "read":
+        return UNKNOWN
+    server = gateway.servers.get(model, {}).get(host)
+    if server is None:
+        return ABSENT if gateway.running else DOWN
+    if server["admin"] != READY:
+        return DRAINED if server["admin"] == "drained" else MAINTENANCE
+    return READY if server["up"] and gateway.running else DOWN

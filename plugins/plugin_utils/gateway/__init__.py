@@ -1,0 +1,1 @@
+"""The gateway's settings, keys, configuration; the firewall and the canary beside engines."""

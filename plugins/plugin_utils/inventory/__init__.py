@@ -1,0 +1,1 @@
+"""Plain values of what Ansible hands over, and typed values from JSON."""

@@ -1,0 +1,1 @@
+"""From the menu to what each host is to have: placement, ports, memory, and the difference to what it has."""

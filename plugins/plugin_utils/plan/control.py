@@ -1,0 +1,38 @@
+"""What the control node prepares for the units of one host: their texts and the files they need."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.render import Unit, render_unit
+
+UNIT_TEMPLATE = "etc/systemd/system/vllm-model.service.j2"
+SECRETS = "/etc/vllm/secrets/api_key.env"
+# Files of every host that serves, by their path below templates/, with their modes.
+FILES = {
+    "etc/sysusers.d/vllm.conf": "0644",
+    "etc/tmpfiles.d/vllm.conf": "0644",
+    "etc/needrestart/conf.d/vllm-engines.conf": "0644",
+    "usr/local/libexec/vllm-wait-ready": "0755",
+}
+
+
+def render_units(templates: Path, services: Sequence[Mapping[str, Any]]) -> list[Unit]:
+    """The units of planned services."""
+    environment = jinja2.Environment(  # noqa: S701 (unit files are no HTML)
+        loader=jinja2.FileSystemLoader(templates),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    template = environment.get_template(UNIT_TEMPLATE)
+    return [render_unit(template, service, SECRETS) for service in services]
+
+
+def host_files(templates: Path) -> list[dict[str, str]]:
+    """The other files as the modules take them: path, content, mode."""
+    return [{"path": f"/{f}", "content": (templates / f).read_text(), "mode": mode} for f, mode in FILES.items()]

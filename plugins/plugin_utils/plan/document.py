@@ -1,0 +1,58 @@
+"""The planned endpoints as a Markdown page: what runs, and how to ask it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.clients import curl
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.gateway import reached
+
+HEAD = """# The models of this fleet
+
+Generated from the plan (`ansible-playbook baremetal.vllm.plan -i INVENTORY -e vllm_plan_document=FILE`); do not edit.
+The key comes from your environment: `export VLLM_API_KEY=…`
+"""
+
+
+def models_page(plan: Mapping[str, Any]) -> str:
+    """One section per model: where it runs, the command of its unit, and a `curl` to paste."""
+    hosts_of: dict[str, list[str]] = {}
+    first: dict[str, tuple[str, Mapping[str, Any]]] = {}
+    for host, planned in plan["hosts"].items():
+        for service in planned["services"]:
+            hosts_of.setdefault(service["name"], []).append(host)
+            first.setdefault(service["name"], (host, service))
+    sections = [_section(plan, hosts_of[name], host, service) for name, (host, service) in first.items()]
+    return "\n".join([HEAD, *sections])
+
+
+def _section(plan: Mapping[str, Any], hosts: list[str], host: str, service: Mapping[str, Any]) -> str:
+    url, keyed = reached(plan, service, host)
+    where = f"GPU {', '.join(map(str, service['gpus']))}" if service["gpus"] else service["accelerator"]
+    return f"""## {service["name"]}
+
+A {service["kind"]} model, `{service["origin"]}`, on {", ".join(hosts)} ({where}), vLLM {service["release"]},
+unit `{service["unit"]}`:
+
+```sh
+{_shell(service["argv"])}
+```
+
+Ask it:
+
+```sh
+{curl(service, url, keyed=keyed)}
+```
+"""
+
+
+def _shell(argv: list[str]) -> str:
+    lines: list[str] = []
+    for word in argv:
+        if not lines or word.startswith("--"):
+            lines.append(shlex.quote(word))
+        else:
+            lines[-1] += f" {shlex.quote(word)}"
+    return " \\\n  ".join(lines)

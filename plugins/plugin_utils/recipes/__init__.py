@@ -1,0 +1,1 @@
+"""Entries for known models, and proposals for unknown ones."""

@@ -1,0 +1,159 @@
+"""A recipe of our own for a hub id that no recipe of vLLM names: its kind, parsers and size from what the hub says of it."""
+
+from __future__ import annotations
+
+import math
+import re
+from functools import cache
+from typing import Any
+
+import yaml
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import DATA
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.hub import Found
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.model import Feature, Part, Recipe, Variant
+
+FILE = DATA / "families.yml"
+# What a model takes beside its weights, by the rule of vLLM's recipes: parameters × bytes × 1.2
+# (.claude/skills/add-recipe of github.com/vllm-project/recipes).
+_BESIDE = 1.2
+# Pipeline tags of the hub (huggingface.co/tasks) to kinds.
+_TASKS = {
+    "text-generation": "chat",
+    "image-text-to-text": "vision",
+    "any-to-any": "vision",
+    "automatic-speech-recognition": "transcription",
+    "feature-extraction": "embedding",
+    "sentence-similarity": "embedding",
+    "text-ranking": "rerank",
+    "text-classification": "classify",
+    "token-classification": "classify",
+}
+# Endings of architectures (_SUFFIX_TO_DEFAULTS, vllm/config/model.py of 0.33.0), the first that fits.
+_ENDINGS = (
+    ("ForCausalLM", "chat"),
+    ("ForConditionalGeneration", "vision"),
+    ("ChatModel", "chat"),
+    ("LMHeadModel", "chat"),
+    ("ForTextEncoding", "embedding"),
+    ("EmbeddingModel", "embedding"),
+    ("Classification", "classify"),
+    ("ClassificationModel", "classify"),
+    ("RewardModel", "embedding"),
+    ("Model", "embedding"),
+)
+
+
+def own_recipe(found: Found) -> tuple[Recipe, str, list[str]]:
+    """A recipe with one variant, the model's kind, and notes on how certain both are."""
+    kind, notes = _kind(found)
+    family = _family(found) if kind in ("chat", "vision") else {}
+    features: dict[str, Feature] = {}
+    if family.get("reasoning"):
+        features["reasoning"] = _feature("--reasoning-parser", family["reasoning"])
+        kind = "reasoning" if kind == "chat" else kind
+        if family.get("switch"):
+            notes.append(
+                f"It thinks before each answer unless a client says otherwise. To have it off for all: leave reasoning-parser "
+                f"out, write `kind: {'chat' if kind == 'reasoning' else kind}` and "
+                f"`default-chat-template-kwargs: {{{family['switch']}: false}}`"
+            )
+    if family.get("tools"):
+        features["tool_calling"] = _feature("--enable-auto-tool-choice", "", "--tool-call-parser", family["tools"])
+    if kind in ("chat", "reasoning", "vision") and not family:
+        notes.append(
+            f"No parsers are known here for the type {found.config.get('model_type') or 'of this model'}: tools and thoughts "
+            "need tool-call-parser and reasoning-parser where the model has them (its page says)"
+        )
+    if any(key == "auto_map" for key in found.config):
+        notes.append("Its repository brings code of its own: `trust-remote-code: true` would run it; read it first")
+    gb = math.ceil(found.weights * _BESIDE / 1e9)
+    if not gb:
+        notes.append("The hub does not say how large its weights are: the number of GPUs is one to be checked")
+    variant = Variant("default", found.model, "", gb, {}, (), {}, Part(), {}, {}, "", {}, False)
+    tasks = ("embedding",) if kind in ("embedding", "rerank", "score", "classify") else ("text",)
+    recipe = Recipe(
+        name=found.model,
+        model=found.model,
+        since="",
+        nightly=False,
+        parameters="",
+        active="",
+        context=0,
+        tasks=tasks,
+        hardware={},
+        default_hardware="",
+        default_variant={},
+        part=Part(),
+        on={},
+        features=features,
+        opt_in=(),
+        opt_in_on={},
+        variants={"default": variant},
+        strategies=("single_node_tp",),
+        strategy="",
+        by_strategy={},
+        strategy_hardware={},
+        min_gpus={},
+        needs=(),
+    )
+    return recipe, kind, notes
+
+
+def _feature(*words: str) -> Feature:
+    return Feature(Part(tuple(filter(None, words))), {}, {}, "", (), (), {})
+
+
+def _kind(found: Found) -> tuple[str, list[str]]:
+    names = found.config.get("architectures")
+    architecture = str(names[0]) if isinstance(names, list) and names else ""
+    kind = _TASKS.get(found.task, "")
+    by_name = next((kind for ending, kind in _ENDINGS if architecture.endswith(ending)), "")
+    if kind == "classify" and re.search(r"(?i)rerank", found.model):
+        kind = "rerank"
+    if kind:
+        return kind, []
+    if by_name:
+        return by_name, [
+            f"`kind` is a guess from its architecture, {architecture}: the hub names no task that is known here"
+        ]
+    return "chat", ["`kind` is a guess: the hub names neither a task nor an architecture that is known here"]
+
+
+def _family(found: Found) -> dict[str, str]:
+    kind, name = found.config.get("model_type"), found.model.rpartition("/")[2]
+    for family in families():
+        if (
+            kind in family["types"]
+            and re.search(family.get("name", ""), name, re.IGNORECASE)
+            and not ("not" in family and re.search(family["not"], name, re.IGNORECASE))
+        ):
+            return family
+    return {}
+
+
+def thinker(recipe: str) -> tuple[str, str]:
+    """The parser of a model that thinks though its recipe names none, and a note on it; "" twice where it does not."""
+    for entry in _tables()["thinkers"]:
+        if re.fullmatch(entry["model"], recipe):
+            parser = entry.get("reasoning", "")
+            if parser:
+                return parser, (
+                    f"reasoning-parser: {parser} is added: the model thinks before each answer, and the recipe leaves its parser "
+                    "out or off. Served as `chat` it would not pass its proof"
+                )
+            return "", (
+                "The model thinks before each answer, and neither the recipe nor vLLM's sources name its reasoning-parser: as "
+                "`chat` it may not pass its proof. Write the parser that its page names, and `kind: reasoning`"
+            )
+    return "", ""
+
+
+def families() -> list[dict[str, Any]]:
+    """The entries of data/families.yml, in their order."""
+    return _tables()["families"]
+
+
+@cache
+def _tables() -> dict[str, list[dict[str, Any]]]:
+    read: dict[str, list[dict[str, Any]]] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    return read

@@ -1,0 +1,1 @@
+"""Tables, documents and words for the screen."""

@@ -1,0 +1,133 @@
+"""The proof of a whole fleet, as a table for the terminal and a document for machines (control node)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Optional
+
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.report.screen import PAPER, WRONG, Screen
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.report.table import (
+    Column,
+    Figure,
+    Row,
+    counted,
+    fleet_table,
+)
+
+NOT_REACHED = "not reached"
+NO_RESULT = "no result"
+
+COLUMNS = tuple(Column(name) for name in ("HOST", "MODEL", "KIND", "CHECKS", "FIRST TOKEN", "VERDICT"))
+# The file in a directory of reports.
+FILE = "vllm-report.json"
+
+Registered = Optional[Mapping[str, Any]]
+
+
+def report_file(path: str | None, directory: str | None, environment: Mapping[str, str]) -> Path | None:
+    """Where the JSON file lies: at `path`, else in `directory`; None without both.
+
+    An empty directory stands for $XDG_STATE_HOME/baremetal-vllm/reports.
+    """
+    if path:
+        return Path(path)
+    if directory is None:
+        return None
+    state = environment.get("XDG_STATE_HOME") or f"{environment.get('HOME') or Path.home()}/.local/state"
+    return Path(directory or f"{state}/baremetal-vllm/reports") / FILE
+
+
+def state_of(registered: Registered) -> str:
+    """Why a host has no results: empty when it has some. `registered` is what the host's check task left, if it ran."""
+    if registered is None:
+        return NO_RESULT
+    if registered.get("unreachable"):
+        return NOT_REACHED
+    return "" if "results" in registered and not registered.get("failed") else NO_RESULT
+
+
+def gather(registered: Mapping[str, Registered]) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Every endpoint with its host in front, and for each host without results why (by host)."""
+    endpoints: list[dict[str, Any]] = []
+    missing: dict[str, str] = {}
+    for host, result in registered.items():
+        state = state_of(result)
+        if state or result is None:
+            missing[host] = state
+        else:
+            endpoints += [{"host": host, **endpoint} for endpoint in result["results"]]
+    return endpoints, missing
+
+
+def failed_checks(results: Sequence[Mapping[str, Any]]) -> list[str]:
+    """One line for each failed check: endpoint, check, observed, expected."""
+    return [
+        f"{endpoint['model']} at {endpoint['url']}: {_explain(check)}"
+        for endpoint in results
+        for check in _failed(endpoint)
+    ]
+
+
+def summary(endpoints: Sequence[Mapping[str, Any]], missing: Mapping[str, str]) -> dict[str, Any]:
+    """Counts of endpoints, and what failed as `HOST: line`."""
+    failed = [f"{endpoint['host']}: {line}" for endpoint in endpoints for line in failed_checks([endpoint])]
+    return {
+        "endpoints": len(endpoints),
+        "passed": sum(1 for endpoint in endpoints if endpoint["passed"]),
+        "failed": failed + [f"{host}: {state}" for host, state in missing.items()],
+    }
+
+
+def table(endpoints: Sequence[Mapping[str, Any]], missing: Mapping[str, str], screen: Screen = PAPER) -> list[str]:
+    """One line each endpoint, under one that failed a sentence for each failed check; how many passed at the end."""
+    hosts: dict[str, list[Row]] = {}
+    for endpoint in endpoints:
+        hosts.setdefault(str(endpoint["host"]), []).append(_row(endpoint))
+    hosts.update({host: [Row(("-", "-", "-", "-", state), WRONG)] for host, state in missing.items()})
+    return [*fleet_table(COLUMNS, hosts.items(), screen), "", _total(endpoints, missing)]
+
+
+def _total(endpoints: Sequence[Mapping[str, Any]], missing: Mapping[str, str]) -> str:
+    passed = sum(1 for endpoint in endpoints if endpoint["passed"])
+    hosts = len({endpoint["host"] for endpoint in endpoints})
+    without = f", {counted(len(missing), 'host')} without results" if missing else ""
+    return f"{passed} of {counted(len(endpoints), 'endpoint')} passed on {counted(hosts, 'host')}{without}"
+
+
+def document(
+    endpoints: Sequence[Mapping[str, Any]], missing: Mapping[str, str], time: str, digest: str
+) -> dict[str, Any]:
+    """What the JSON file holds. `time` is ISO 8601, `digest` names the plan that was proved."""
+    return {
+        "time": time,
+        "plan_digest": digest,
+        **summary(endpoints, missing),
+        "hosts_without_results": dict(missing),
+        "results": list(endpoints),
+    }
+
+
+def _failed(endpoint: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [check for check in endpoint["checks"] if not check["passed"] and not check["skipped"]]
+
+
+def _explain(check: Mapping[str, Any]) -> str:
+    return f"{check['name']}: observed {check['observed']}, expected {check['expected']}"
+
+
+def _row(endpoint: Mapping[str, Any]) -> Row:
+    tried = [check for check in endpoint["checks"] if not check["skipped"]]
+    skipped = len(endpoint["checks"]) - len(tried)
+    count = f"{sum(1 for check in tried if check['passed'])}/{len(tried)}" + (
+        f" ({skipped} skipped)" if skipped else ""
+    )
+    first = endpoint.get("first_token_seconds")
+    values = (
+        endpoint["model"],
+        endpoint["kind"],
+        count,
+        "-" if first is None else Figure(first, lambda seconds: f"{seconds:.2f} s"),
+        "passed" if endpoint["passed"] else "FAILED",
+    )
+    return Row(values, "" if endpoint["passed"] else WRONG, tuple(_explain(check) for check in _failed(endpoint)))

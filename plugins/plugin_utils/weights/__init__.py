@@ -1,0 +1,1 @@
+"""The control node's half of weights: fingerprints, progress."""
