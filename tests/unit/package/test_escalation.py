@@ -13,7 +13,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[3]
 OURS, BUILTIN = "baremetal.vllm.", "ansible.builtin."
 # Of the lab, beside its playbook.
-LEGACY = "ansible.legacy."
+LAB = "lab"
 PARTS = ("block", "rescue", "always")
 # Computed on the control node by an action plugin, whatever the task's connection: these run nothing on a host.
 CONTROL = {
@@ -39,7 +39,7 @@ class Found:
 
 
 def action_of(task: Mapping[str, Any]) -> str:
-    return next((key for key in task if key.startswith((OURS, BUILTIN, LEGACY))), "")
+    return next((key for key in task if key == LAB or key.startswith((OURS, BUILTIN))), "")
 
 
 def tasks_in(path: Path, become: Any, local: bool, variables: Mapping[str, Any]) -> Iterator[Found]:
@@ -56,7 +56,7 @@ def walk(tasks: Any, path: Path, become: Any, local: bool, variables: Mapping[st
             continue
         action = action_of(task)
         if action not in INCLUDES:
-            name = action.removeprefix(OURS).removeprefix(BUILTIN).removeprefix(LEGACY)
+            name = action.removeprefix(OURS).removeprefix(BUILTIN)
             yield Found(f"{path.relative_to(ROOT)}: {task.get('name', '?')}", name, own, here, given)
             continue
         # What an include says holds for the include itself; what surrounds it, and what an import says, for what comes with it.

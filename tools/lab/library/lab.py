@@ -75,22 +75,22 @@ author:
 
 EXAMPLES = r"""
 - name: Boot the machines of the inventory group lab
-  ansible.legacy.lab:
+  lab:
 
 - name: Boot a Debian 13 machine that reaches nothing outside the lab
-  ansible.legacy.lab:
+  lab:
     machines:
       - name: lab9
         suite: trixie
         internet: false
 
 - name: Cut the power of one machine
-  ansible.legacy.lab:
+  lab:
     state: killed
     names: [lab2]
 
 - name: Leave nothing of the lab behind
-  ansible.legacy.lab:
+  lab:
     state: absent
 """
 
