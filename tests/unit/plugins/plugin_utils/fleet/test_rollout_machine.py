@@ -555,6 +555,7 @@ def undrained_host_fails_its_soak() -> None:
 
 
 DECISIONS = "ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet"
+LOCK = "ansible_collections.baremetal.vllm.plugins.module_utils.gateway.lock"
 HISTORIES = [
     ("simulated_rollout.left_without", lambda *_: [], other_replica_dies_before_the_drain),
     (f"{DECISIONS}.schedule.Turn", lambda *given: Turn(*given[:4], (), *given[5:]), good),
@@ -572,8 +573,8 @@ HISTORIES = [
         lambda seen: need(replace(seen, drained="")),
         dies_between_drain_and_switch,
     ),
-    (f"{DECISIONS}.lock.dead", lambda *_: False, dies_before_the_proof_of_a_bad_release),
-    (f"{DECISIONS}.lock.dead", lambda *_: True, two_at_once),
+    (f"{LOCK}.dead", lambda *_: False, dies_before_the_proof_of_a_bad_release),
+    (f"{LOCK}.dead", lambda *_: True, two_at_once),
     (
         f"{DECISIONS}.schedule.Turn",
         lambda action, why, models, *others: Turn(action, why, models if action != "undrain" else (), *others),
