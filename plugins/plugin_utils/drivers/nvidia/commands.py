@@ -254,12 +254,16 @@ def load_umad() -> list[Command]:
 
 
 def reload(state: State) -> list[Command]:
-    """After packages went back: what may have been unloaded and stopped before the change failed, where it was there."""
+    """After packages went back: what may have been unloaded and stopped before the change failed, where it was there.
+
+    Without its module nothing is back, whatever else is: a module that loads no more is a failure of going back.
+    """
     if state.loaded is None:
         return []
     active = [unit for unit in SERVICES if unit in state.units and state.units[unit].state == "active"]
     starts = [Command(f"start {unit}", ("systemctl", "start", unit)) for unit in active]
-    return [replace(command, optional=True) for command in (*load(), *starts)]
+    module, *others = load()
+    return [module, *(replace(command, optional=True) for command in (*others, *starts))]
 
 
 def _words(family: str, packages: Mapping[str, str], removed: Iterable[str]) -> list[str]:

@@ -117,9 +117,11 @@ def check_unchanged(before: Host, host: Host) -> None:
 
 def check_waits(before: Host, host: Host) -> None:
     # What ran on before a mismatch goes on, unless it was stopped for a change that could not be finished.
-    # What shows only when the module is exchanged is undone, but where its files are gone from the disk or not on offer any more.
+    # What shows only when the module is exchanged is undone, but where its files are gone from the disk, are not on offer any more,
+    # or hold a module that the kernel takes no more.
     offered = own(before).items() <= {(offer.name, offer.version) for offer in before.offers}
-    lost = (host.holder or host.unloadable) and not (before.works and offered)
+    loads = before.loaded is None or before.loaded.version not in before.unloadable
+    lost = (host.holder or host.unloadable) and not (before.works and offered and loads)
     assert serves(host) == serves(before) or lost
     assert host.loaded == before.loaded or lost
     if host.loaded is not None and before.works and not lost:
@@ -398,6 +400,14 @@ def does_not_load(name: str) -> Host:
     return host
 
 
+def loads_no_more(name: str) -> Host:
+    """What runs would not be taken by the kernel again, as after an update of the kernel under its modules."""
+    host = with_driver(bare(name), LAST[name])
+    host.models = {}
+    host.unloadable = set(LAST.values())
+    return host
+
+
 def forgotten_with_new_kernel(name: str) -> Host:
     host = managed(name)
     _forgotten_by_dkms(host)
@@ -523,6 +533,13 @@ BEGINNINGS: dict[str, Beginning] = {
         0,
     ),
     "the new version does not load": (does_not_load, {"version": "580", "upgrade": True}, "waits", "is back", 0),
+    "neither the new modules load nor again the old": (
+        loads_no_more,
+        {"modules": "proprietary"},
+        "waits",
+        "Going back to what was there before failed too",
+        0,
+    ),
     "forgotten by DKMS before a new kernel boots": (forgotten_with_new_kernel, {"version": "580"}, "proved", "", 0),
     "a fabric manager that nobody needs": (with_needless, {"version": "580"}, "proved", "", 0),
     "Secure Boot without our key": (without_key, {"build": "dkms"}, "refused", "mokutil --import", 0),
