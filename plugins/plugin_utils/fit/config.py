@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-import yaml
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import DATA
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import DATA, read_yaml
 
 FILE = DATA / "architectures.yml"
 
@@ -47,7 +46,7 @@ _GREATEST = 10**9
 
 @lru_cache(maxsize=1)
 def _architectures() -> dict[str, Any]:
-    read: dict[str, Any] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    read: dict[str, Any] = read_yaml(FILE)
     return read
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-import yaml
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import DATA
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import DATA, read_yaml
 
 FILE = DATA / "cuda.yml"
 
@@ -23,7 +22,7 @@ class Cuda(NamedTuple):
 @lru_cache(maxsize=1)
 def read() -> Cuda:
     """The file as it stands. Raises OSError or KeyError where it is not the collection's own."""
-    told = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    told = read_yaml(FILE)
     return Cuda(
         {int(major): int(branch) for major, branch in told["majors"].items()},
         {pair(release): int(branch) for release, branch in told["toolkits"].items()},

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import yaml
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import DATA
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import DATA, read_yaml
 
 FILE = DATA / "gpus.yml"
 # Words that vendors, drivers and shops add to a name without meaning another memory or another chip.
@@ -99,7 +98,7 @@ def read_gpu(at: str, name: Any, problems: Problems) -> Gpu | None:
 def _table() -> tuple[tuple[Gpu, frozenset[str], frozenset[str]], ...]:
     """Each GPU, its whole spellings, and every word that may stand in one of them."""
     rows = []
-    for entry in yaml.safe_load(FILE.read_text(encoding="utf-8"))["gpus"]:
+    for entry in read_yaml(FILE)["gpus"]:
         names = [entry["name"], *entry.get("also", [])]
         capability = entry.get("compute")
         gpu = Gpu(

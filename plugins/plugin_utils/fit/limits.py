@@ -5,17 +5,15 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-import yaml
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import numbers
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import DATA
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import DATA, read_yaml
 
 FILE = DATA / "support.yml"
 
 
 @lru_cache(maxsize=1)
 def _data() -> dict[str, Any]:
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    read: dict[str, Any] = yaml.load(FILE.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506 (a safe loader)
+    read: dict[str, Any] = read_yaml(FILE)
     return read
 
 

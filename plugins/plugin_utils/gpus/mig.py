@@ -6,8 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 
-import yaml
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import DATA
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import DATA, read_yaml
 
 FILE = DATA / "mig.yml"
 
@@ -65,7 +64,7 @@ def misfit(gpu: str, layout: tuple[str, ...]) -> str:
 
 @cache
 def _table() -> dict[str, Cuts]:
-    data = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    data = read_yaml(FILE)
     table = {}
     for name, sizes in data["gpus"].items():
         if sizes is None:

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-import yaml
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.row import told, valid
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options import load
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import DATA
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import DATA, read_yaml
 
 FILE = DATA / "groups.yml"
 
@@ -27,7 +26,7 @@ all of these. [Moving an inventory](migration.md) follows the same facts.
 @lru_cache(maxsize=1)
 def groups() -> Mapping[str, Any]:
     """`groups`: title and options of each; `negatives`: the spellings that switch options off."""
-    read: dict[str, Any] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    read: dict[str, Any] = read_yaml(FILE)
     return read
 
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-import yaml
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import DATA
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import DATA, read_yaml
 
 FILE = DATA / "fates.yml"
 
@@ -64,9 +63,7 @@ class Meaning:
 
 @lru_cache(maxsize=1)
 def _file() -> dict[str, Any]:
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    with FILE.open(encoding="utf-8") as text:
-        read: dict[str, Any] = yaml.load(text, Loader=loader)  # noqa: S506 (a safe loader, in C where there is one)
+    read: dict[str, Any] = read_yaml(FILE)
     return read
 
 

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-import yaml
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.schema import TEMPLATE
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import ROOT
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import ROOT, read_yaml
 
 # Those of no single role, in the same form.
 SITE = ROOT / "data" / "site_variables.yml"
@@ -52,9 +51,9 @@ def prefixes() -> tuple[str, ...]:
 def _options() -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for path in sorted((ROOT / "roles").glob("*/meta/argument_specs.yml")):
-        for entry in yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"].values():
+        for entry in read_yaml(path)["argument_specs"].values():
             found.update(entry.get("options", {}))
-    return {**found, **yaml.safe_load(SITE.read_text(encoding="utf-8"))}
+    return {**found, **read_yaml(SITE)}
 
 
 def _shape(option: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,8 +7,7 @@ import re
 from functools import cache
 from typing import Any
 
-import yaml
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import DATA
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import DATA, read_yaml
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.hub import Found
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.model import Feature, Part, Recipe, Variant
 
@@ -155,5 +154,5 @@ def families() -> list[dict[str, Any]]:
 
 @cache
 def _tables() -> dict[str, list[dict[str, Any]]]:
-    read: dict[str, list[dict[str, Any]]] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    read: dict[str, list[dict[str, Any]]] = read_yaml(FILE)
     return read

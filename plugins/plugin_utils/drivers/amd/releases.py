@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import yaml
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import System
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import DATA
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import DATA, read_yaml
 
 FILE = DATA / "rocm.yml"
 
@@ -83,4 +82,4 @@ def repositories(known: Release, system: System, driver: bool, mirror: str = "")
 @cache
 def facts() -> Any:
     """What data/rocm.yml says."""
-    return yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    return read_yaml(FILE)

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-import yaml
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import Xid
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.diagnose_case import Case, some
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.diagnose_devices import FALLEN
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.finding import Finding
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import DATA
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import DATA, read_yaml
 
 FILE = DATA / "xids.yml"
 # Its text says what the driver advises now: "GPU recovery action changed from 0x0 (None) to 0x4 (Drain and Reset)".
@@ -35,7 +34,7 @@ _UNKNOWN = Meaning("not in data/xids.yml", False, "See NVIDIA's Xid catalogue; i
 
 @lru_cache(maxsize=1)
 def meanings() -> dict[int, Meaning]:
-    data = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    data = read_yaml(FILE)
     return {
         code: Meaning(means=entry["means"], **data["actions"][entry["action"]]) for code, entry in data["codes"].items()
     }

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
 
-import yaml
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import System
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import DATA
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import DATA, read_yaml
 
 FILE = DATA / "drivers.yml"
 VENDOR, DISTRIBUTION = "vendor", "distribution"
@@ -147,5 +146,5 @@ def _package_set(name: str) -> PackageSet:
 
 @lru_cache(maxsize=1)
 def _data() -> Mapping[str, Any]:
-    loaded: Mapping[str, Any] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    loaded: Mapping[str, Any] = read_yaml(FILE)
     return loaded
