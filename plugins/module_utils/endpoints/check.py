@@ -31,9 +31,11 @@ class Check:
 
     @property
     def failed(self) -> bool:
+        """Whether it was tried and not kept: a skipped check has not failed."""
         return not self.passed and not self.skipped
 
     def as_dict(self) -> dict[str, Any]:
+        """Its JSON form: every field under its own name."""
         return asdict(self)
 
 

@@ -17,6 +17,10 @@ TOLERANCE = 0.02
 
 @probe("every_input", "probabilities")
 def classify(client: Client, service: Service) -> Iterator[Check]:
+    """Every text gets the same number of classes, in the order of the request, with probabilities that sum to 1.
+
+    Raises Unexpected: for an answer of another shape.
+    """
     data = pick(client.ask(CLASSIFY, {"model": service.model, "input": list(TEXTS)}), "data")
     indices = [pick(item, "index") for item in data]
     sizes = sorted({len(pick(item, "probs")) for item in data})

@@ -40,6 +40,7 @@ class Reply:
     body: bytes
 
     def json(self) -> Json:
+        """The body as JSON, whatever the status. Raises Unexpected: where it is none."""
         try:
             return json.loads(self.body)
         except ValueError:
@@ -47,6 +48,7 @@ class Reply:
 
     @property
     def text(self) -> str:
+        """The first 200 bytes of the body, for messages; what is not UTF-8 is replaced."""
         return self.body[:200].decode("utf-8", "replace")
 
     def __str__(self) -> str:
@@ -84,6 +86,7 @@ class Client:
         return replace(self, key=key)
 
     def get(self, path: str) -> Reply:
+        """Ask for a path; any status is an answer. Raises NoAnswer: where none comes within the timeout, in seconds."""
         return self._whole("GET", path, None, None)
 
     def post(self, path: str, body: Json | bytes) -> Reply:

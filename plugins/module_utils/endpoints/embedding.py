@@ -32,6 +32,10 @@ def embed(client: Client, service: Service, texts: Sequence[str]) -> list[Vector
 
 @probe("dimension", "norm", "batch_order", "related_closer")
 def embedding(client: Client, service: Service) -> Iterator[Check]:
+    """Vectors are of one size, normalised all or none, in the order of the texts, and nearer for related texts.
+
+    Raises Unexpected: for an answer of another shape.
+    """
     vectors = embed(client, service, TEXTS)
     sizes = sorted({len(vector) for vector in vectors})
     finite = all(math.isfinite(value) for vector in vectors for value in vector)

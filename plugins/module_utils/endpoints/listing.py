@@ -41,6 +41,7 @@ def healthy(client: Client, service: Service) -> Iterator[Check]:
 
 @probe("listed")
 def listed(client: Client, service: Service) -> Iterator[Check]:
+    """All names under which clients ask are in /v1/models; further ones do no harm."""
     found = cards(client)
     names = ", ".join(service.served_names)
     present = all(name in found for name in service.served_names)

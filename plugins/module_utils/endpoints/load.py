@@ -32,6 +32,7 @@ class Load:
 
     @property
     def requests(self) -> int:
+        """Requests that are not answered yet, whether worked on or waiting."""
         return self.running + self.waiting
 
 
@@ -63,6 +64,7 @@ def read_load(text: str) -> Load | None:
 
 
 def load_of(sums: Mapping[str, float]) -> Load:
+    """The load from sums by metric, as of `parse_metrics`; a metric that is missing counts 0."""
     return Load(
         running=round(sums.get(RUNNING, 0.0)),
         waiting=round(sums.get(WAITING, 0.0)),

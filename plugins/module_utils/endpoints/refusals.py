@@ -66,12 +66,14 @@ def keys(client: Client, service: Service) -> Iterator[Check]:
 
 @probe("unknown_model_refused")
 def unknown_model(client: Client, service: Service) -> Iterator[Check]:
+    """A model that nobody serves gets HTTP 404, and no answer from another model."""
     reply = post_text(client, service, UNKNOWN_MODEL, "Hello")
     yield expect("unknown_model_refused", reply.status == 404, str(reply), "HTTP 404 for a model that is not served")
 
 
 @probe("malformed_refused")
 def malformed(client: Client, service: Service) -> Iterator[Check]:
+    """A body that is cut off gets HTTP 400; skipped for kinds that are asked with a form."""
     if service.kind == "transcription":
         yield skip("malformed_refused", "a transcription is asked for with a form, not with JSON")
         return

@@ -20,6 +20,7 @@ TOLERANCE = 0.02
 
 
 def rerank_request(service: Service, **more: Any) -> dict[str, Any]:
+    """The JSON body of a question with its documents; `more` are further keys, such as top_n."""
     return {"model": service.model, "query": QUESTION, "documents": list(DOCUMENTS), **more}
 
 
@@ -38,6 +39,10 @@ def _told(scores: list[float]) -> str:
 
 @probe("order", "every_document", "top_n", "right_first")
 def rerank(client: Client, service: Service) -> Iterator[Check]:
+    """Every document is judged once, scores fall, `top_n` cuts, and the right document wins.
+
+    Raises Unexpected: for an answer of another shape.
+    """
     ranked = _ranked(client, service)
     scores = [score for _, score, _ in ranked]
     falling = all(math.isfinite(score) for score in scores) and scores == sorted(scores, reverse=True)
@@ -74,6 +79,10 @@ def rerank(client: Client, service: Service) -> Iterator[Check]:
 
 @probe("every_pair", "score_agrees")
 def score(client: Client, service: Service) -> Iterator[Check]:
+    """Every pair has a finite score, the one that /rerank gives the same document.
+
+    Raises Unexpected: for an answer of another shape.
+    """
     body = {"model": service.model, "text_1": QUESTION, "text_2": list(DOCUMENTS)}
     data = pick(client.ask(SCORE, body), "data")
     indices = [pick(item, "index") for item in data]

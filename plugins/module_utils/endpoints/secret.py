@@ -52,6 +52,7 @@ def holders(key: str, processes: str = PROCESSES) -> list[str]:
 
 @probe("key_hidden")
 def key_hidden(client: Client, service: Service) -> Iterator[Check]:
+    """No process of the host shows the API key in its command line; skipped where the check has no key."""
     if client.key is None:
         yield skip("key_hidden", "no API key was given to the check")
         return

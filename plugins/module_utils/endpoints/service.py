@@ -52,6 +52,7 @@ class Service:
 
     @property
     def url(self) -> str:
+        """Where to connect, without a path: `http://127.0.0.1:8000`."""
         return f"http://{with_port(self.host, self.port)}"
 
     @property
@@ -61,6 +62,7 @@ class Service:
 
     @property
     def generates(self) -> bool:
+        """Whether its kind answers with text, token by token."""
         return self.kind in GENERATING_KINDS
 
 

@@ -42,6 +42,7 @@ class Socket:
 
     @property
     def loopback(self) -> bool:
+        """Whether only programs of the same host reach it, IPv4 written as IPv6 included."""
         address = ipaddress.ip_address(self.address)
         mapped = getattr(address, "ipv4_mapped", None)
         return (mapped or address).is_loopback
@@ -160,6 +161,10 @@ def _listed(sockets: list[Socket]) -> str:
 
 @probe(NAME)
 def only_its_port(client: Client, service: Service) -> Iterator[Check]:
+    """The unit's processes listen beyond loopback on nothing but the endpoint's port, or a firewall closes the rest.
+
+    Skipped where an engine spans hosts, and where nobody can see its processes.
+    """
     outside = service.prove.outside
     if outside is None or outside:
         said = f"{outside} makes the engine exchange data with other hosts" if outside else "no plan says what it needs"

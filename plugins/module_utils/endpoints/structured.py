@@ -27,6 +27,7 @@ TOKENS = 64
 
 @probe("structured")
 def structured(client: Client, service: Service) -> Iterator[Check]:
+    """An answer to a request with a JSON schema keeps to it. Raises Unexpected: where there is no answer of a chat."""
     if not service.prove.structured:
         yield skip("structured", "switched off for this model")
         return

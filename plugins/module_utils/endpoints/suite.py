@@ -59,13 +59,16 @@ class Result:
 
     @property
     def passed(self) -> bool:
+        """Whether a check was kept and none failed: an endpoint of which all is skipped has proved nothing."""
         return any(check.passed for check in self.checks) and not any(check.failed for check in self.checks)
 
     @property
     def first_token_seconds(self) -> float | None:
+        """Seconds from a request to its first token, of the first check that streamed; None where none did."""
         return next((check.first_token_seconds for check in self.checks if check.first_token_seconds is not None), None)
 
     def as_dict(self) -> dict[str, Any]:
+        """Its JSON form, as module endpoint_check returns it for each service; times in seconds."""
         return {
             "model": self.service.name,
             "kind": self.service.kind,

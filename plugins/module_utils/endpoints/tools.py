@@ -27,6 +27,10 @@ TOKENS = 128
 
 @probe("tool_named", "tool_required")
 def tools(client: Client, service: Service) -> Iterator[Check]:
+    """A tool asked for by its name, and then any tool, is called with arguments that keep to its schema.
+
+    Raises Unexpected: where there is no answer of a chat.
+    """
     yield _call(client, service, "tool_named", {"type": "function", "function": {"name": NAME}})
     yield _call(client, service, "tool_required", "required")
 

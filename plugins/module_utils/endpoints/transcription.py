@@ -14,6 +14,10 @@ TRANSCRIPTIONS = "/v1/audio/transcriptions"
 
 @probe("transcription")
 def transcription(client: Client, service: Service) -> Iterator[Check]:
+    """A sound is answered with a text, be it empty; skipped where the engine has no audio packages.
+
+    Raises Unexpected: for any other answer.
+    """
     reply = client.upload(TRANSCRIPTIONS, {"model": service.model, "temperature": "0"}, "tone.wav", wav())
     if no_audio(reply):
         yield skip("transcription", f"the engine has no audio support ({reply})")

@@ -38,5 +38,6 @@ def image_read(client: Client, service: Service) -> Iterator[Check]:
 
 @probe("broken_image_refused")
 def broken_image(client: Client, service: Service) -> Iterator[Check]:
+    """Bytes that are no image are refused as the client's fault (4xx), and do not end the engine."""
     reply = client.post(CHAT, _request(service, b"this is no image"))
     yield expect("broken_image_refused", 400 <= reply.status < 500, str(reply), "HTTP 400 for an unreadable image")

@@ -28,10 +28,12 @@ class Sight:
 
     @property
     def idle(self) -> bool:
+        """Whether it works on nothing and has nothing waiting; so does one that is gone. Unknown load is not idle."""
         return self.gone or (self.load is not None and self.load.requests == 0)
 
 
 def look(client: Client) -> Sight:
+    """One endpoint's load by its /metrics; where that cannot be had, the reason in the sight's `told`."""
     try:
         reply = client.get("/metrics")
     except NoAnswer as none:
@@ -67,6 +69,7 @@ class Endpoint:
             self.seconds = time.monotonic() - began
 
     def told(self) -> dict[str, Any]:
+        """Its JSON form: requests, whether it is idle, the seconds until it was, and why the load is unknown."""
         load = self.sight.load or Load(0, 0, ())
         return {
             "running": load.running,
