@@ -48,10 +48,12 @@ class Pinned(Protocol):
     """A distribution with one version, such as `lock.Pin`."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The distribution's name, as its lock writes it."""
 
     @property
-    def version(self) -> str: ...
+    def version(self) -> str:
+        """Its one version, as written, with a local part (`+cu130`) where it has one."""
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ class Server:
 
     @property
     def serves(self) -> bool:
+        """Whether new requests go to it: healthy, and neither drained nor in maintenance."""
         return self.up and self.admin == "ready"
 
 

@@ -45,6 +45,7 @@ class Sight:
 
     @property
     def drains(self) -> dict[str, Record]:
+        """Drained servers by `model/host`, with who drained each and why."""
         return drain.drains(self.view, self.records)
 
 
@@ -58,10 +59,12 @@ class Gateway:
 
     @property
     def state_file(self) -> Path:
+        """The states of servers that a starting HAProxy takes up."""
         return self.directory / "server-state"
 
     @property
     def records_file(self) -> Path:
+        """Who drained which server and why, as JSON: HAProxy itself remembers no reason."""
         return self.directory / "drains.json"
 
     def ask(self, command: str) -> str:

@@ -25,6 +25,7 @@ class Setting:
 
     @property
     def empty(self) -> bool:
+        """Whether nothing at all is asked of this GPU; MIG switched off, (), is something."""
         return self.mig is None and self.power_limit is None and self.clocks is None and not self.compute_mode
 
 

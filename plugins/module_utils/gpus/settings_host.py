@@ -96,6 +96,10 @@ def apply(seen: Seen, planned: Mapping[str, str]) -> None:
 
 
 def carry_out(step: Step) -> None:
+    """Run one command, and reset the GPU where its MIG mode waits for that.
+
+    Raises SettingError: when either fails; a command that is optional may.
+    """
     status, out, err = command.run(list(step.argv), timeout=_PATIENCE)
     if status != 0 and not step.optional:
         raise SettingError(

@@ -19,6 +19,7 @@ Argv = tuple[str, ...]
 
 
 def mig_mode(gpus: Sequence[int], on: bool) -> Argv:
+    """Switch MIG on or off for GPUs by index; some take it on only when they are reset."""
     return (SMI, "-i", _indices(gpus), "-mig", "1" if on else "0")
 
 
@@ -33,22 +34,27 @@ def uncut(gpu: int) -> tuple[Argv, Argv]:
 
 
 def power_limit(gpus: Sequence[int], watts: float) -> Argv:
+    """Bound what each GPU draws, in watts."""
     return (SMI, "-i", _indices(gpus), "-pl", f"{watts:g}")
 
 
 def clocks(gpus: Sequence[int], low: int, high: int) -> Argv:
+    """Keep the graphics clock of GPUs from `low` to `high`, both in MHz."""
     return (SMI, "-i", _indices(gpus), "-lgc", f"{low},{high}")
 
 
 def free_clocks(gpu: int) -> Argv:
+    """Take back what `clocks` bound, of one GPU."""
     return (SMI, "-i", str(gpu), "-rgc")
 
 
 def compute_mode(gpus: Sequence[int], mode: str) -> Argv:
+    """Say how many processes may use a GPU; `mode` is one of COMPUTE_MODES."""
     return (SMI, "-i", _indices(gpus), "-c", mode.upper())
 
 
 def reset(gpu: int) -> Argv:
+    """Reset one GPU, which no process may hold; it fails otherwise."""
     return (SMI, "-i", str(gpu), "--gpu-reset")
 
 

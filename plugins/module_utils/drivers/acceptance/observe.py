@@ -34,6 +34,7 @@ def look(accelerator: str, run: Run, root: Path = Path("/")) -> Sight:
 
 
 def read_facts(accelerator: str, run: Run) -> Facts:
+    """The GPUs as amd-smi shows them where `accelerator` is rocm, as nvidia-smi does otherwise."""
     return amd.read(run) if accelerator == "rocm" else smi.read(run)
 
 

@@ -34,10 +34,12 @@ class Record:
 
 
 def uuids(facts: Facts | None) -> tuple[str, ...]:
+    """The UUIDs of the GPUs, sorted; () where nothing could be read."""
     return tuple(sorted(gpu.uuid for gpu in facts.gpus)) if facts is not None else ()
 
 
 def write(record: Record) -> str:
+    """The text of the record's file: JSON, indented, with a line feed at its end."""
     return json.dumps(asdict(record), indent=2, ensure_ascii=False) + "\n"
 
 

@@ -22,6 +22,7 @@ _OPEN_LICENCE = "Dual MIT/GPL"
 
 
 def running(root: Path) -> str:
+    """The release of the kernel that runs, as `uname -r` prints it; `root` is / on a host."""
     return text(root / "proc/sys/kernel/osrelease")
 
 
@@ -41,6 +42,7 @@ def kernels(root: Path, run: Run, current: str, blocked_since: float | None, ear
 
 
 def releases(root: Path, current: str) -> list[str]:
+    """Kernels that can boot and have modules, and the running one (`current`) whatever it has; in no order."""
     names = [entry.name for entry in entries(root / "lib/modules") if entry.is_dir()]
     return [name for name in names if name == current or _bootable(root, name)]
 

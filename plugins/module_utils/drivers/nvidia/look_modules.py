@@ -81,6 +81,7 @@ def unit(cgroups: str) -> str:
 
 
 def nouveau_loaded(root: Path) -> bool:
+    """Whether the running kernel has nouveau in it, as a module or built in; `root` is / on a host."""
     return (root / "sys/module/nouveau").is_dir()
 
 
