@@ -30,6 +30,7 @@ class File:
     effect: str
 
     def on_host(self, ids: tuple[int, int]) -> HostFile:
+        """The file as it is written; `ids`: the user id and group id of its owners on this host."""
         return HostFile(self.path, self.content, self.mode, self.secret, *ids)
 
 
@@ -46,6 +47,8 @@ class Directory:
 
 @dataclass(frozen=True)
 class Request:
+    """A whole set, as asked for. `unit`: the one that reads the files, "" where none does."""
+
     files: tuple[File, ...]
     directories: tuple[Directory, ...]
     unit: str

@@ -26,6 +26,7 @@ class Before:
     gid: int = 0
 
     def put_back(self) -> None:
+        """Make the path as it was, whole at once: content, mode and owners, or gone. Raises OSError."""
         path = Path(self.path)
         if self.content is None:
             path.unlink(missing_ok=True)
@@ -40,6 +41,7 @@ class Before:
 
 
 def as_it_is(path: str) -> Before:
+    """The path now, to be put back later. Raises OSError: where it is there and cannot be read."""
     try:
         found = os.stat(path)
         return Before(path, Path(path).read_bytes(), stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid)
@@ -48,11 +50,13 @@ def as_it_is(path: str) -> Before:
 
 
 def note(unit: str, effect: str, pending: str) -> None:
+    """Remember until the next boot what a unit has yet to take up: the stronger of two effects (EFFECTS)."""
     folders.make(NOTES)
     (NOTES / unit).write_text(max(effect, pending, key=EFFECTS.index))
 
 
 def noted(unit: str) -> str:
+    """What a unit has yet to take up; "none" without a note, "restart" where the note is of no known effect."""
     try:
         word = (NOTES / unit).read_text()
     except FileNotFoundError:
@@ -61,4 +65,5 @@ def noted(unit: str) -> str:
 
 
 def forget(unit: str) -> None:
+    """The unit has taken up its files; nothing happens where no note is."""
     (NOTES / unit).unlink(missing_ok=True)

@@ -36,6 +36,7 @@ class UnitError(Exception):
 
 
 def look(request: Request, probe: Sequence[str]) -> Seen:
+    """How a host differs from the set. `probe`: a command that succeeds where a running unit has its files in force."""
     state = systemd.show([request.unit])[request.unit] if request.unit else None
     return Seen(
         differing=tuple(file.path for file in request.files if _differs(file)),

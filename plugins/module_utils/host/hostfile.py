@@ -25,12 +25,14 @@ class HostFile:
     public: bool = False
 
     def current(self) -> str | None:
+        """The text that is there; None where there is no file, or none in UTF-8."""
         try:
             return Path(self.path).read_text()
         except (FileNotFoundError, UnicodeDecodeError):
             return None
 
     def differs(self) -> bool:
+        """Whether content, mode or owners are others than asked for, or a public file's directory is closed."""
         if self.current() != self.content or self._hidden():
             return True
         found = os.stat(self.path)

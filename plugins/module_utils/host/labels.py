@@ -61,6 +61,7 @@ class Lack:
 
     @property
     def steps(self) -> list[str]:
+        """What is missing, a sentence each, in the order in which it is done."""
         return [
             *(f"SELinux: give {pattern} the type {kind}" for pattern, kind in self.contexts.items()),
             *(f"SELinux: switch {name} on" for name in self.booleans),

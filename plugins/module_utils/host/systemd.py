@@ -65,6 +65,7 @@ class State:
 
     @property
     def running(self) -> bool:
+        """Whether its main process runs, past any start-up; a oneshot that has ended does not."""
         return self.active == "active" and self.sub == "running"
 
 

@@ -56,10 +56,12 @@ class Problems:
 
     @property
     def found(self) -> set[Problem]:
+        """What refuses the plan, with the names of hosts in the place of HOSTS."""
         return {_named(problem, hosts) for problem, hosts in self._found.items()}
 
     @property
     def warned(self) -> set[Problem]:
+        """What is only told, with the names of hosts in the place of HOSTS."""
         return {_named(problem, hosts) for problem, hosts in self._warned.items()}
 
 

@@ -54,6 +54,7 @@ class Step:
 
     @property
     def changes(self) -> bool:
+        """Whether anything on the host changes by it; waiting for a start that is under way changes nothing."""
         return self.verb in ("start", "restart", "remove") or self.write or self.enable
 
 

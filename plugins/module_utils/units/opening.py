@@ -148,6 +148,7 @@ def firewalld_runs() -> bool:
 
 
 def ufw_runs() -> bool:
+    """Whether ufw decides what comes in. Raises OpeningError: where it is there and cannot be asked."""
     if not shutil.which("ufw"):
         return False
     done = _tool(["ufw", "status"])

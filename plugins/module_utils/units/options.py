@@ -38,9 +38,11 @@ class Command:
 
     @property
     def release(self) -> str:
+        """The version of vLLM by its directory; "" where the program is not in one of ours."""
         return self.engine.rpartition("/")[2]
 
     def value(self, option: str) -> str:
+        """An option's values with blanks between them; "" for a flag, and where it is not given."""
         return " ".join(self.options.get(option, ()))
 
 

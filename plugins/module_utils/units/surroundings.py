@@ -56,6 +56,7 @@ class Found:
 
     @property
     def diff(self) -> list[dict[str, str]]:
+        """Ansible's form of a difference, of those changes that have a file; a step without one is told in words."""
         return [
             {"before": change.before, "after": change.after, "before_header": change.path, "after_header": change.path}
             for change in self.changes

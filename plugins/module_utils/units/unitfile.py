@@ -22,6 +22,7 @@ class UnitFile:
     settings: Mapping[str, Mapping[str, tuple[str, ...]]]
 
     def section(self, name: str) -> Mapping[str, tuple[str, ...]]:
+        """The keys of a section (`Service`) and their values; {} where it is not there."""
         return self.settings.get(name, {})
 
     @cached_property

@@ -31,6 +31,7 @@ class Upkeep:
 
 
 def look() -> Upkeep:
+    """This host's upkeep, read from its own files; nothing is run for it, and nothing written."""
     return Upkeep(_due(REBOOT), _apt_reboots(_apt_settings()) or _dnf_reboots(DNF_AUTOMATIC), low(PLACES))
 
 

@@ -60,14 +60,17 @@ class Item:
 
     @property
     def total(self) -> int:
+        """Bytes of all its files, by what the hub states; 0 before the hub was asked."""
         return sum(int(file.size) for file in self.files.values())
 
     def measure(self) -> int:
+        """Bytes that have arrived, of those in the staging directory; once it is done, what counted last."""
         if self.state != "done":
             self.done = min(held_bytes(self.staging), self.total)
         return self.done
 
     def shown(self) -> dict[str, Any]:
+        """Its line of the status file, as JSON: sizes in bytes, measured now."""
         return {
             "repo": self.repo,
             "revision": self.revision,
@@ -320,6 +323,10 @@ def environment(endpoint: str, home: str) -> dict[str, str]:
 
 
 def main(arguments: list[str]) -> int:
+    """Fetch what the order asks for; `arguments`: paths of order, status and lock.
+
+    Returns the exit status: 0 where all arrived, 1 where something did not, 3 where another run holds the lock.
+    """
     order_path, status_path, lock_path = arguments
     # Held until the process ends, however it ends.
     lock = open(lock_path, "a", encoding="utf-8")  # noqa: SIM115
