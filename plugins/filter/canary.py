@@ -10,6 +10,10 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain imp
 
 
 def canary_config(services: Any, **settings: Any) -> dict[str, Any]:
+    """The plan's services and the role's `canary_*` inputs, given without the prefix, as the canary's settings.
+
+    Raises AnsibleFilterError: for inputs that are wrong, a line each.
+    """
     try:
         return canary.canary_config(plain(services), **plain(settings))
     except ValueError as error:

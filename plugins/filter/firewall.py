@@ -9,6 +9,10 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway import fire
 
 
 def endpoint_rules(asked: Any) -> dict[str, Any]:
+    """What the plan asks of a host's firewall, as nftables' table takes it.
+
+    Raises AnsibleFilterError: for what nftables cannot take, a line each.
+    """
     try:
         return firewall.endpoint_rules(asked)
     except ValueError as error:

@@ -135,15 +135,18 @@ WATCH = 20.0
 
 
 def look(asked: dict[str, Any]) -> dict[str, Any]:
+    """What there is to judge by: {changed, sight}, of which the action decides whether to test."""
     return {"changed": False, "sight": asdict(observe.look(asked["accelerator"], run))}
 
 
 def start(asked: dict[str, Any]) -> dict[str, Any]:
+    """Stop the units and start the diagnostic, which outlives this call. Raises JobError: where it does not start."""
     job.start(patient, asked["level"], asked["parameters"], asked["limit"], asked["units"])
     return {"changed": True}
 
 
 def watch(asked: dict[str, Any]) -> dict[str, Any]:
+    """Wait WATCH seconds at most. Returns `run`, and `busy` while it goes on, `facts` and `dcgm` once it is over."""
     found = job.wait(run, WATCH)
     if found.state == "running":
         return {"changed": False, "run": asdict(found), "busy": job.busy(run)}
@@ -156,6 +159,7 @@ def watch(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def settle(asked: dict[str, Any]) -> dict[str, Any]:
+    """Save the record and the diagnostic's output, and start the units again, without waiting until they serve."""
     output = job.state(run).output
     changed = job.save(Path(PATH), asked["record"])
     if output:

@@ -102,6 +102,7 @@ def obtain(module: AnsibleModule, key: dict[str, Any]) -> bytes:
 
 
 def converge(module: AnsibleModule) -> None:
+    """Write the sources, their key and pins, remove what must go, and read the lists anew; exits with what it wrote."""
     asked = module.params
     files = [HostFile(f["path"], f["content"], int(f["mode"], 8)) for f in asked["files"]]
     differing = [file for file in files if file.differs()]

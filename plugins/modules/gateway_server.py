@@ -149,6 +149,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.host.systemd import
 
 
 def result(sight: Sight) -> dict[str, Any]:
+    """What is returned of a sight: servers by model and host, drains by `model/host`, whether HAProxy runs."""
     servers = {
         model: {host: asdict(server) for host, server in servers.items()} for model, servers in sight.view.items()
     }
@@ -164,6 +165,7 @@ def on_hosts(sight: Sight, params: dict[str, Any]) -> list[drain.Pair]:
 
 
 def diff(sight: Sight, pairs: list[drain.Pair], wanted: str) -> dict[str, str]:
+    """The state of each pair before and after, a line each, as Ansible shows it."""
     before = "".join(f"{model}/{host}: {sight.view[model][host].admin}\n" for model, host in pairs)
     return {"before": before, "after": "".join(f"{model}/{host}: {wanted}\n" for model, host in pairs)}
 

@@ -85,6 +85,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.units import back, 
 
 
 def facts(generation: generations.Generation) -> dict[str, Any]:
+    """A generation's JSON form: `age` in seconds (None: not known), `units` by name with the service of each."""
     services = {unit["unit"]: unit["service"] for unit in back.units_of(generation)}
     units = generation.manifest["units"]
     return {

@@ -165,6 +165,10 @@ def secret_file(module: AnsibleModule) -> tuple[HostFile | None, str]:
 
 
 def apply(module: AnsibleModule) -> dict[str, Any]:
+    """Bring units to the plan, or to an earlier generation, without waiting for them.
+
+    Returns the steps, the difference, `generation`, and `pending`: units to wait for with their restarts so far.
+    """
     kept = generations.read_generations(host.GENERATIONS)
     units, plan = wanted(module, kept)
     files = [HostFile(f["path"], f["content"], int(f["mode"], 8), public=True) for f in module.params["files"]]
@@ -219,15 +223,18 @@ def apply(module: AnsibleModule) -> dict[str, Any]:
 
 
 def watch(module: AnsibleModule) -> dict[str, Any]:
+    """Look for 10 seconds at most how far the starts are that are waited for."""
     now = host.watch(module.params["pending"], module.params["seen"], wait=10)
     return {"progress": [asdict(item) for item in now]}
 
 
 def restore(module: AnsibleModule) -> dict[str, Any]:
+    """Go back to what served before a generation that failed; `restored` says what was done."""
     return {"changed": True, "restored": host.restore(module.params["generation"], list(module.params["pending"]))}
 
 
 def settle(module: AnsibleModule) -> dict[str, Any]:
+    """Write down how a generation turned out, and drop those beyond what is kept; nothing where it is gone."""
     number = module.params["generation"]
     if not (Path(host.GENERATIONS) / str(number)).is_dir():
         return {"changed": False}

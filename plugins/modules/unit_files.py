@@ -251,6 +251,10 @@ DIRECTORY = {**OWNED, "mode": {"type": "str", "default": "0755"}, "only": {"type
 
 
 def present(module: AnsibleModule, request: Request) -> None:
+    """Bring files, unit and surroundings to what is asked, or exit with what the host lacks for it.
+
+    Raises UnitError: where the unit does not take the files; LabelError and OpeningError: of SELinux and firewalls.
+    """
     asked = surroundings.wanted(module.params)
     found = surroundings.look(asked)
     missing = [program for program in module.params["programs"] if not shutil.which(program)] + list(found.missing)
@@ -311,6 +315,10 @@ def _try(module: AnsibleModule, request: Request, verdict: Verdict) -> None:
 
 
 def absent(module: AnsibleModule, request: Request) -> None:
+    """Remove what of the set is there, and what its surroundings got for it.
+
+    Raises OpeningError: where a firewall cannot be asked.
+    """
     asked = surroundings.wanted(module.params)
     found = surroundings.surplus(asked)
     for warning in surroundings.closed_to_all(asked):
