@@ -26,4 +26,5 @@ class Finding:
 
 
 def as_dicts(findings: tuple[Finding, ...] | list[Finding]) -> list[dict[str, Any]]:
+    """Their JSON form, in the same order."""
     return [asdict(finding) for finding in findings]

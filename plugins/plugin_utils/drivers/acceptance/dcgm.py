@@ -34,6 +34,7 @@ class Todo:
 
     @property
     def changes(self) -> bool:
+        """Whether there is anything to do at all."""
         return any((self.remove, self.install, self.write, self.delete, self.start, self.stop))
 
 

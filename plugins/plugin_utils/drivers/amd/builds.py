@@ -33,6 +33,7 @@ class Build:
 
     @property
     def index(self) -> str:
+        """The address of vLLM's own index of this build, where uv and pip find its wheels."""
         return f"{facts()['builds']['url']}/{self.release}/{self.name}"
 
 

@@ -41,6 +41,7 @@ def update_needed(decision: Decision) -> bool:
 
 
 def lists(state: State) -> tuple[str, ...]:
+    """The command that reads the host's package lists anew, as words."""
     return update(releases.family(state.system))
 
 

@@ -29,10 +29,12 @@ class Release:
 
 
 def releases() -> tuple[str, ...]:
+    """Every known release of ROCm, in the order of data/rocm.yml."""
     return tuple(facts()["releases"])
 
 
 def release(version: str) -> Release | None:
+    """One release of ROCm by its version (7.2.3); None for one that the data do not know."""
     entry = facts()["releases"].get(version)
     if entry is None:
         return None
@@ -41,6 +43,7 @@ def release(version: str) -> Release | None:
 
 
 def family(system: System) -> str:
+    """How a system's packages are handled: debian or rhel."""
     return "debian" if system.name in facts()["suites"] else "rhel"
 
 

@@ -14,6 +14,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.amd import 
 
 
 def key_path(system: System) -> str:
+    """Where on the host AMD's signing key lies."""
     return look.APT_KEY if releases.family(system) == "debian" else look.DNF_KEY
 
 

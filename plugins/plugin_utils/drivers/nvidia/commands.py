@@ -200,10 +200,12 @@ def initramfs(family: str, kernels: Iterable[str]) -> list[Command]:
 
 
 def enable(units: Iterable[str]) -> list[Command]:
+    """Have units start at boot, a command each; none of them is started now."""
     return [Command(f"enable {unit}", ("systemctl", "enable", unit)) for unit in units]
 
 
 def disable(unit: str) -> list[Command]:
+    """Stop a unit now and at boot, and have systemd forget that it failed."""
     return [
         Command(f"stop and disable {unit}", ("systemctl", "disable", "--now", unit)),
         Command(f"forget that {unit} failed", ("systemctl", "reset-failed", unit), optional=True),
@@ -211,6 +213,7 @@ def disable(unit: str) -> list[Command]:
 
 
 def start(units: Iterable[str]) -> list[Command]:
+    """Start units, or have running ones start anew, a command each, in the given order."""
     return [Command(f"start {unit}", ("systemctl", "restart", unit)) for unit in units]
 
 

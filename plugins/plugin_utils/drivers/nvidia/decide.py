@@ -53,6 +53,7 @@ class Decision:
 
     @property
     def idle(self) -> bool:
+        """Whether the host is as it must be: no step, no reboot, nothing waited for and nothing refused."""
         return not (self.install or self.heal or self.load or self.reboot or self.waits or self.refusals)
 
 

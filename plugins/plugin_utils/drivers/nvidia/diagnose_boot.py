@@ -73,6 +73,7 @@ def _dkms_key_trusted(case: Case) -> bool:
 
 
 def nouveau_loaded(case: Case) -> Iterator[Finding]:
+    """nouveau drives the GPUs now: healed by a reboot, where it cannot be unloaded."""
     if case.state.nouveau:
         yield Finding(
             "nouveau-loaded",
@@ -83,6 +84,7 @@ def nouveau_loaded(case: Case) -> Iterator[Finding]:
 
 
 def nouveau_not_blocked(case: Case) -> Iterator[Finding]:
+    """nouveau may take the GPUs at the next boot, whatever is loaded now."""
     if not case.state.nouveau_blocked:
         yield Finding(
             "nouveau-not-blocked",
@@ -93,6 +95,7 @@ def nouveau_not_blocked(case: Case) -> Iterator[Finding]:
 
 
 def nouveau_in_initramfs(case: Case) -> Iterator[Finding]:
+    """An early boot would load nouveau before it is blocked; fatal only for a kernel that may boot next."""
     early = [kernel.release for kernel in case.state.kernels if kernel.nouveau_in_initramfs]
     if early:
         yield Finding(

@@ -34,6 +34,7 @@ class Case:
 
     @cached_property
     def gpus(self) -> tuple[Device, ...]:
+        """NVIDIA's GPUs on the PCI bus, seen by a driver or not; without an old console GPU beside newer ones."""
         return hardware.driven(self.state.gpus)
 
     @cached_property
@@ -66,10 +67,12 @@ class Case:
 
     @property
     def dkms(self) -> bool:
+        """Whether modules are built on the host: as resolved, else as what is installed shows."""
         return self.resolution.build == "dkms" if self.resolution else bool(self.state.dkms)
 
     @cached_property
     def running(self) -> Kernel | None:
+        """The running kernel among the installed ones; None where its modules are gone."""
         return next((kernel for kernel in self.state.kernels if kernel.release == self.state.running), None)
 
     @cached_property
@@ -91,6 +94,7 @@ class Case:
         return "", ""
 
     def unit(self, name: str) -> Unit:
+        """A service by its name without `.service`; one without a state where the host does not have it."""
         return self.state.units.get(f"{name}.service", Unit("", False))
 
     def bring(self, version: str) -> str:
@@ -124,4 +128,5 @@ def some(names: Iterable[str]) -> str:
 
 
 def plural(count: int, word: str) -> str:
+    """`1 GPU`, `2 GPUs`: the count and the word, with an s for all but one."""
     return f"{count} {word}{'' if count == 1 else 's'}"

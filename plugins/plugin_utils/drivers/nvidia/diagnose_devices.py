@@ -29,6 +29,7 @@ _NVML = {
 
 
 def no_gpu(case: Case) -> Finding | None:
+    """No NVIDIA GPU is there to install a driver for; None where there is one."""
     # In a container the bus may be hidden where the GPUs are not.
     if case.gpus or (case.state.facts and case.state.facts.gpus):
         return None
@@ -47,6 +48,7 @@ def no_gpu(case: Case) -> Finding | None:
 
 
 def fewer_on_the_bus(case: Case) -> Iterator[Finding]:
+    """The PCI bus has fewer GPUs than the inventory's gpu_count; nothing where that says nothing."""
     found = len(case.gpus)
     if found < case.declared:
         yield Finding(
@@ -96,6 +98,7 @@ def _branch(case: Case, generation: hardware.Generation) -> Iterator[Finding]:
 
 
 def nodes(case: Case) -> Iterator[Finding]:
+    """Device nodes that an engine needs are missing below /dev; judged only where nvidia-smi can work."""
     if not case.consistent:
         return
     minors = [gpu.minor for gpu in case.state.facts.gpus if gpu.minor is not None] if case.state.facts else []
@@ -112,6 +115,7 @@ def nodes(case: Case) -> Iterator[Finding]:
 
 
 def fell_off(case: Case) -> Iterator[Finding]:
+    """GPUs that the bus has and nvidia-smi does not show; judged only where it shows any."""
     facts = case.state.facts
     if not case.consistent or facts is None or not facts.gpus:
         return

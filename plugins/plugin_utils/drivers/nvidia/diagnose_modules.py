@@ -17,6 +17,7 @@ _NAMES = {True: "open", False: "proprietary"}
 
 
 def mismatch(case: Case) -> Iterator[Finding]:
+    """The loaded module and the libraries are of two versions; the healing is what gets the libraries' one loaded."""
     loaded, libraries = case.state.loaded, case.state.userspace
     if loaded is None or not libraries or loaded.version == libraries:
         return
@@ -30,6 +31,7 @@ def mismatch(case: Case) -> Iterator[Finding]:
 
 
 def not_loaded(case: Case) -> Iterator[Finding]:
+    """The running kernel has a module, and it is not loaded."""
     if case.state.loaded is not None or case.running is None or case.running.module is None:
         return
     module = case.running.module
@@ -94,6 +96,7 @@ def _why(case: Case, kernel: Kernel) -> str:
 
 
 def other_version(case: Case) -> Iterator[Finding]:
+    """Installed modules are of another version than the libraries; fatal only for a kernel that may boot next."""
     libraries = case.state.userspace
     if not libraries:
         return
@@ -116,6 +119,7 @@ def other_version(case: Case) -> Iterator[Finding]:
 
 
 def headers(case: Case) -> Iterator[Finding]:
+    """Kernels whose module is missing or old lack the headers for it; fatal where one boots next without a module."""
     if not case.dkms:
         return
     wanted = case.version

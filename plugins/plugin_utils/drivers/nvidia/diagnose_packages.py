@@ -20,6 +20,7 @@ _VIRTUAL = re.compile(r"nvidia-(linux-)?(grid|vgpu)-")
 
 
 def runfile(case: Case) -> Iterator[Finding]:
+    """The driver came from NVIDIA's .run file, beside which no package can be managed."""
     if case.state.runfile:
         version = "" if case.state.runfile == "unknown" else f" {case.state.runfile}"
         yield Finding(
@@ -44,6 +45,7 @@ def virtual_gpu(case: Case) -> Iterator[Finding]:
 
 
 def broken(case: Case) -> Iterator[Finding]:
+    """Packages are half installed: healed on Debian's relatives, left to a person where dnf would remove some."""
     if not case.state.broken:
         return
     said = f"half installed: {some(case.state.broken)}"
@@ -59,6 +61,7 @@ def broken(case: Case) -> Iterator[Finding]:
 
 
 def not_installed(case: Case) -> Iterator[Finding]:
+    """There is no driver, neither on the disk nor in the kernel."""
     if not case.installed and case.state.loaded is None:
         which = case.resolution.version if case.resolution else "One of those that the package sources offer"
         yield Finding(
@@ -70,6 +73,7 @@ def not_installed(case: Case) -> Iterator[Finding]:
 
 
 def missing(case: Case) -> Iterator[Finding]:
+    """Packages of a resolved driver are missing, or its nvidia-smi although they are all there."""
     if case.resolution is None or not case.installed:
         return
     lacking = sorted(set(case.resolution.packages) - set(case.state.packages))
@@ -85,6 +89,7 @@ def missing(case: Case) -> Iterator[Finding]:
 
 
 def other_version(case: Case) -> Iterator[Finding]:
+    """Another version is installed than the resolved one, and will be exchanged."""
     if case.moving and case.resolution:
         yield Finding(
             "other-version",
@@ -121,6 +126,7 @@ def mixed(case: Case) -> Iterator[Finding]:
 
 
 def firmware(case: Case) -> Iterator[Finding]:
+    """A kernel that may boot next would find no GSP firmware of its module's version; fatal for open modules alone."""
     # The system processor came with Turing, as did open modules.
     if all(generation.open == "no" for generation in hardware.generations(case.gpus)):
         return
@@ -142,6 +148,7 @@ def firmware(case: Case) -> Iterator[Finding]:
 
 
 def not_held(case: Case) -> Iterator[Finding]:
+    """Upgrades may move packages of the driver, each by itself; told, and held."""
     if case.resolution is None:
         return
     loose = [
@@ -163,6 +170,7 @@ def not_held(case: Case) -> Iterator[Finding]:
 
 
 def files(case: Case) -> Iterator[Finding]:
+    """Our files below /etc differ from what they must be; told, and written."""
     if case.state.files:
         yield Finding(
             "files-differ",

@@ -73,6 +73,7 @@ def _needless(case: Case, unit: Unit) -> Iterator[Finding]:
 
 
 def persistence(case: Case) -> Iterator[Finding]:
+    """Persistence is asked for and not in force; never fatal, since engines only start more slowly without."""
     if not case.wanted.persistence or not case.consistent:
         return
     unit = case.unit(PERSISTENCE)

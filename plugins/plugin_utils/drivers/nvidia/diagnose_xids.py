@@ -34,6 +34,7 @@ _UNKNOWN = Meaning("not in data/xids.yml", False, "See NVIDIA's Xid catalogue; i
 
 @lru_cache(maxsize=1)
 def meanings() -> dict[int, Meaning]:
+    """Every code of data/xids.yml; read once."""
     data = read_yaml(FILE)
     return {
         code: Meaning(means=entry["means"], **data["actions"][entry["action"]]) for code, entry in data["codes"].items()

@@ -70,6 +70,7 @@ class Verdict:
 
     @property
     def idle(self) -> bool:
+        """Whether the host is as it must be, needs no further look, and has nothing that only a person can mend."""
         return self.decision.idle and not (self.ask or self.unhealed)
 
     @property

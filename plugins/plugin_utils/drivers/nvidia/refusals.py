@@ -16,6 +16,7 @@ _SHOWN = 3
 
 
 def system(found: System) -> Finding:
+    """The host runs a system that no driver is installed on here."""
     return Finding(
         "system-unsupported",
         f"{found.name} {found.version} is not a system that this collection installs a driver on",
@@ -25,6 +26,7 @@ def system(found: System) -> Finding:
 
 
 def source(wanted: Wanted, release: Release) -> Finding:
+    """The system's driver cannot come from the source asked for; the release knows why not."""
     return Finding(
         "source-unsupported",
         f"nvidia_driver_source is {wanted.source}, which {release.title} cannot be served from: {release.why_not[wanted.source]}",
@@ -33,6 +35,7 @@ def source(wanted: Wanted, release: Release) -> Finding:
 
 
 def open_modules(old: Generation) -> Finding:
+    """Open modules are asked for, and a GPU is too old for them; `old` is its generation."""
     return Finding(
         "open-unsupported",
         f"open modules are asked for, and this host has a GPU of the {old.name} generation, which they cannot drive: they begin"
@@ -42,6 +45,7 @@ def open_modules(old: Generation) -> Finding:
 
 
 def proprietary_modules(new: Generation) -> Finding:
+    """Proprietary modules are asked for, and a GPU is too new for them; `new` is its generation."""
     return Finding(
         "proprietary-unsupported",
         f"proprietary modules are asked for, and this host has a GPU ({new.name}) that only the open modules drive",
@@ -50,6 +54,7 @@ def proprietary_modules(new: Generation) -> Finding:
 
 
 def mixed(old: Generation, new: Generation) -> Finding:
+    """The host's GPUs need both kinds of modules, of which one alone can be loaded."""
     return Finding(
         "gpus-unmixable",
         f"no driver serves all GPUs of this host: {old.name} needs proprietary modules, {new.name} open ones",
@@ -58,6 +63,7 @@ def mixed(old: Generation, new: Generation) -> Finding:
 
 
 def branch(asked: str, generation: Generation) -> Finding:
+    """The branch asked for (535) is outside those that drive this generation."""
     bound = f"{generation.last} is the last branch" if generation.last else f"{generation.first} is the first branch"
     end = generation.last or generation.first
     return Finding(
@@ -68,6 +74,7 @@ def branch(asked: str, generation: Generation) -> Finding:
 
 
 def kind_of_branch(asked: str, kind: str) -> Finding:
+    """The branch asked for has no modules of this kind: open or proprietary."""
     first, only = systems.open_branches()
     end = (
         f"proprietary modules ended before branch {only}" if kind == "proprietary" else f"open ones begin with {first}"
@@ -97,6 +104,7 @@ def kind_of_set(kinds: Sequence[str], wanted: Wanted, release: Release, asked: s
 
 
 def nothing(wanted: Wanted, release: Release) -> Finding:
+    """The source has no package of a driver at all, which its lists or components explain."""
     hints = {
         "debian": "see that `apt-get update` succeeds on the host, and that contrib, non-free and non-free-firmware (Debian) or"
         " restricted and multiverse (Ubuntu) are among its components",
@@ -134,6 +142,7 @@ def version(
 
 
 def headers(kernel: str, package: str) -> Finding:
+    """Modules are to be built and `kernel`, which boots next, has no headers; `package` would bring them."""
     return Finding(
         "headers-not-on-offer",
         f"no module can be built for the kernel that boots next, {kernel}: {package} is not on offer",
@@ -143,6 +152,7 @@ def headers(kernel: str, package: str) -> Finding:
 
 
 def tools(package: str, release: Release) -> Finding:
+    """What builds modules (dkms) is not on offer; the remedy depends on the family."""
     remedy = "See that the component main is among its package sources"
     if release.family == "rhel":
         remedy = f"It is in EPEL: install epel-release (https://dl.fedoraproject.org/pub/epel/epel-release-latest-{release.version}.noarch.rpm)"

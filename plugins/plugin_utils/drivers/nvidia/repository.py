@@ -170,6 +170,7 @@ def _sources(
 
 
 def printed(path: str, values: Mapping[str, Any], templates: Path, template: str = "") -> HostFile:
+    """The file that lands at `path`, from the template of that path below `templates`, or of `template` instead."""
     # Configuration files have nothing to escape.
     environment = Environment(  # noqa: S701
         loader=FileSystemLoader(templates),
