@@ -26,10 +26,12 @@ class Work:
     left: int = CHARACTERS
 
     def spend(self, characters: int) -> None:
+        """Take characters from what is left; it may fall below 0, which `over` tells."""
         self.left -= characters
 
     @property
     def over(self) -> bool:
+        """Whether nothing more of the script is followed."""
         return self.left <= 0
 
 

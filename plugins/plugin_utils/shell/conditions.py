@@ -29,6 +29,7 @@ class Truth(NamedTuple):
     gaps: tuple[Gap, ...] = ()
 
     def negated(self) -> Truth:
+        """The opposite, on the same gaps; unknown stays unknown."""
         return Truth(None if self.holds is None else not self.holds, self.gaps)
 
 
@@ -44,6 +45,7 @@ _COMPARES = {
 
 
 def both(one: Truth, other: Truth) -> Truth:
+    """`one && other`: one that is false decides, also where the other is unknown."""
     if one.holds is False:
         return one
     if other.holds is False:
@@ -52,6 +54,7 @@ def both(one: Truth, other: Truth) -> Truth:
 
 
 def either(one: Truth, other: Truth) -> Truth:
+    """`one || other`: one that is true decides, also where the other is unknown."""
     return both(one.negated(), other.negated()).negated()
 
 

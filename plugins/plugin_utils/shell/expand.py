@@ -72,6 +72,7 @@ def fields(words: Sequence[Word], state: State) -> list[Field]:
 
 
 def fields_of(word: Word, state: State) -> list[Field]:
+    """One word after all expansions: none, one or many fields; one with a gap where it grows beyond any argument."""
     found = _fields_of(word, state)
     size = size_of(found)
     state.work.spend(size)

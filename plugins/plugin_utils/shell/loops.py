@@ -36,6 +36,7 @@ _TOLD = 200
 
 
 def follow_while(walk: Walk, node: While, state: State) -> Truth:
+    """Go through a `while` or `until`, ROUNDS times at most; its end tells nothing (UNKNOWN)."""
     if (lines := _lines(walk, node, state)) is not None:
         for line in lines[:ROUNDS]:
             walk.nodes(line, state)
@@ -123,6 +124,7 @@ def _round(walk: Walk, body: Sequence[Node], state: State, line: int) -> None:
 
 
 def follow_for(walk: Walk, node: For, state: State) -> Truth:
+    """Go through a `for … in …` word by word, or once for all of them where they are too many or not known."""
     items = state.arguments() if node.words is None else fields(node.words, state)
     many = len(items) > ROUNDS
     if many or any(is_absent(item) or open_gaps(item) for item in items) or has_pattern(node):
@@ -147,6 +149,7 @@ def follow_for(walk: Walk, node: For, state: State) -> Truth:
 
 
 def follow_counted(walk: Walk, node: CountedFor, state: State) -> Truth:
+    """Go through a `for ((…))` as long as its condition is known to hold, ROUNDS times at most."""
     conditions.counting(node.start, state)
     for _ in range(ROUNDS):
         truth = conditions.counting(node.condition, state) if node.condition.strip() else Truth(True)

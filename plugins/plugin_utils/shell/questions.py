@@ -54,6 +54,7 @@ _ASKED = frozenset(
 
 
 def source_of(assign: Assign) -> str:
+    """The right side of an assignment as it is written; of an array its items, with blanks between."""
     return assign.value.source if isinstance(assign.value, TreeWord) else " ".join(word.source for word in assign.value)
 
 
@@ -72,6 +73,7 @@ def is_command(node: Node) -> bool:
 
 
 def source_text(node: Node) -> str:
+    """A command as it is written, on one line, shortened, and without secrets."""
     if isinstance(node, AndOr):
         return f"{source_text(node.left)} {node.op} {source_text(node.right)}"[:80]
     if isinstance(node, Pipeline):
@@ -82,6 +84,7 @@ def source_text(node: Node) -> str:
 
 
 def condition_of(node: Node, fails: bool) -> str:
+    """`if …` or, where the command has to fail, `unless …`, with its line."""
     line = getattr(node, "line", 0)
     where = f" (line {line})" if line else ""
     return f"{'unless' if fails else 'if'} {source_text(node)}{where}"
@@ -111,10 +114,12 @@ def presumed(condition: Sequence[Node]) -> bool:
 
 
 def names_of(gaps: Sequence[Gap]) -> str:
+    """What of the script is not certain, each once, for a sentence; a phrase where there is nothing."""
     return ", ".join(dict.fromkeys(gap.written for gap in gaps)) or "nothing says otherwise"
 
 
 def locals_of(node: object) -> set[str]:
+    """Names that a function declares for itself, wherever in its body."""
     if isinstance(node, Simple):
         first = node.words[0] if node.words else None
         if not isinstance(first, TreeWord) or first.plain not in ("local", "declare", "typeset"):
@@ -128,4 +133,5 @@ def locals_of(node: object) -> set[str]:
 
 
 def has_pattern(node: For) -> bool:
+    """Whether a loop goes through file names by `*` or `?`, which nobody knows here."""
     return any(any(char in (word.plain or "") for char in "*?") for word in node.words or ())

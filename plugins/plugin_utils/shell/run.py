@@ -107,11 +107,13 @@ class Walk:
     # ---- lists
 
     def script(self, script: Script, state: State) -> None:
+        """Follow a whole script; what it runs is added to `found`, and `state` is as it leaves it."""
         self.remarks += script.remarks
         self.work = state.work
         self.nodes(script.body, state)
 
     def nodes(self, body: Sequence[Node], state: State) -> Truth:
+        """Follow commands in turn until the way or the work ends; the truth of the last one."""
         truth = Truth(True)
         for node in body:
             if state.dead:
@@ -130,6 +132,7 @@ class Walk:
             self.notes.append(f"Line {self.line}: {TOO_MUCH}. What comes after it is not here")
 
     def node(self, node: Node, state: State) -> Truth:
+        """Follow one command of any kind; whether it succeeds, as far as the text tells."""
         self.line = getattr(node, "line", self.line)
         if isinstance(node, Simple):
             return self._simple(node, state)
@@ -245,6 +248,11 @@ class Walk:
         self.ways(state, [(yes, when, belief), (no, unless, belief)], taken)
 
     def ways(self, state: State, ways: Sequence[tuple[Callable[[State], object], str, str]], taken: int | None) -> None:
+        """Follow several ways from one state, and join what they leave in it.
+
+        Each way is what to follow, its condition in words, and what is believed where it is taken.
+        `taken`: the index of the one that is believed to be gone; None where nobody knows.
+        """
         gone: list[tuple[State, str]] = []
         begins: list[int] = []
         for go, when, _ in ways:
@@ -435,6 +443,7 @@ class Walk:
         return UNKNOWN
 
     def environment(self, state: State) -> dict[str, Word]:
+        """Exported variables that are set, in the order in which they were set first."""
         found = {}
         for name in state.exported:
             variable = state.variables.get(name)

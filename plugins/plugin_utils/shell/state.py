@@ -37,6 +37,7 @@ class State:
     work: Work = field(default_factory=Work)
 
     def copy(self) -> State:
+        """A state to go another way with; `work` is shared, and the copy is paid from it."""
         self.work.spend(len(self.variables))
         return replace(
             self,
@@ -47,6 +48,7 @@ class State:
         )
 
     def become(self, other: State) -> None:
+        """Take over everything from another state, in place: callers hold this one."""
         for name in self.__dataclass_fields__:
             setattr(self, name, getattr(other, name))
 
@@ -60,6 +62,7 @@ class State:
             self.exported.add(name)
 
     def set_text(self, name: str, text: str, line: int) -> None:
+        """Set a variable to a text that is certain; `line`: where the script does so."""
         self.set(name, Variable(((Piece(text),),), line=line))
 
     def get(self, name: str) -> Variable | None:
@@ -80,6 +83,7 @@ class State:
         return [(Piece("", Gap('"$@"', "what the script is started with", taken=True, outside=True)),)]
 
     def argument(self, number: int) -> Variable | None:
+        """`$1` and further ones: None past the last; a gap where the script's own arguments are meant."""
         if self.given is None:
             name = f"${number}" if number < 10 else f"${{{number}}}"
             return Variable(((Piece(name, Gap(name, outside=True)),),))

@@ -119,12 +119,16 @@ class Simple:
 
 @dataclass(frozen=True)
 class Pipeline:
+    """Commands joined by `|`, or a single one; `negated` by `!` in front."""
+
     commands: tuple[Node, ...]
     negated: bool = False
 
 
 @dataclass(frozen=True)
 class AndOr:
+    """Two commands, of which the left one decides whether the right one runs; `op` is && or ||."""
+
     left: Node
     op: str
     right: Node
@@ -132,11 +136,15 @@ class AndOr:
 
 @dataclass(frozen=True)
 class Background:
+    """A command with `&` behind it: nobody waits for it."""
+
     command: Node
 
 
 @dataclass(frozen=True)
 class Group:
+    """Commands in braces, or in brackets (`subshell`), which keep their variables to themselves."""
+
     body: tuple[Node, ...]
     subshell: bool
     redirects: list[Redirect] = field(default_factory=list)
@@ -153,6 +161,8 @@ class If:
 
 @dataclass(frozen=True)
 class While:
+    """`while` or `until`; `source` is the condition as it is written."""
+
     condition: tuple[Node, ...]
     body: tuple[Node, ...]
     until: bool
@@ -184,6 +194,8 @@ class CountedFor:
 
 @dataclass(frozen=True)
 class Case:
+    """`items`: the patterns of each branch, and its commands; the first that fits is run."""
+
     subject: Word
     items: tuple[tuple[tuple[Word, ...], tuple[Node, ...]], ...]
     line: int
@@ -191,6 +203,8 @@ class Case:
 
 @dataclass(frozen=True)
 class Function:
+    """A function as it is defined; nothing of it is run there."""
+
     name: str
     body: Node
     line: int

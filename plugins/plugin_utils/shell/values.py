@@ -59,10 +59,12 @@ class Variable:
 
 
 def text_of(field: Iterable[Piece]) -> str:
+    """The text, with what is written or taken in the place of each gap."""
     return "".join(piece.text for piece in field)
 
 
 def gaps_of(field: Iterable[Piece]) -> tuple[Gap, ...]:
+    """Its gaps, each once, in their order; for some of them a value may be taken."""
     return tuple(dict.fromkeys(piece.gap for piece in field if piece.gap is not None))
 
 
@@ -82,6 +84,7 @@ def is_absent(field: Field) -> bool:
 
 
 def word_of(field: Field, line: int) -> Word:
+    """A field as a word of a command; `line`: of that command."""
     gaps = gaps_of(field)
     loose = any(not gap.taken for gap in gaps) and all(not piece.text or _is_open(piece) for piece in field)
     return Word(text_of(field), gaps, loose and not any(piece.quoted for piece in field), line)

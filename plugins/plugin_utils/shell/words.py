@@ -48,12 +48,15 @@ class Reader:
 
     @property
     def line(self) -> int:
+        """The line of the script at which it reads now, from 1."""
         return self.line_at(self.at)
 
     def line_at(self, at: int) -> int:
+        """The line of the script at a place in the text, an index from 0."""
         return self._first + self.text.count("\n", 0, at)
 
     def fail(self, at: int, what: str) -> ShellError:
+        """The error to raise for a place in the text: it names the line there."""
         return ShellError(self.line_at(at), what)
 
     def hole(self) -> str | None:
