@@ -24,6 +24,7 @@ class Refusal(AnsibleActionFail):
 
     @property
     def omit_exception_key(self) -> bool:
+        """What ansible-core asks before it adds a traceback or an excerpt to the task's result."""
         return True
 
 

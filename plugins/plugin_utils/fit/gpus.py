@@ -51,6 +51,7 @@ class Gpu:
 
     @property
     def memory_gib(self) -> float:
+        """Its memory in GiB, as nvidia-smi states it, for messages."""
         return self.memory / 2**30
 
 

@@ -59,6 +59,7 @@ class Overhead:
 
     @property
     def total(self) -> int:
+        """All of it in bytes."""
         return self.step + self.kept + self.graphs + self.loaded
 
 

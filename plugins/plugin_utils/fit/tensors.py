@@ -55,6 +55,7 @@ class Part:
     packed: int = 0
 
     def size(self, itemsize: int) -> int:
+        """Bytes in a GPU's memory, of a dtype with `itemsize` bytes."""
         return self.floats * itemsize + self.packed
 
     def __add__(self, other: Part) -> Part:

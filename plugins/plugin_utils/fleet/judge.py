@@ -37,6 +37,7 @@ class Limit:
     slack: float = 0.25
 
     def of(self, before: float) -> float:
+        """The longest that a first token may take now, in seconds, if it took `before` seconds."""
         return before * self.factor + self.slack
 
 

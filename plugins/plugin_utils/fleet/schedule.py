@@ -75,6 +75,7 @@ class Schedule:
 
     @property
     def batches(self) -> list[list[str]]:
+        """The hosts of each batch, in the order of their switch; batches follow one another."""
         ends = [sum(self.sizes[: i + 1]) for i in range(len(self.sizes))]
         return [list(self.order[end - size : end]) for end, size in zip(ends, self.sizes)]
 

@@ -104,6 +104,7 @@ def held(registered: Iterable[Mapping[str, Any] | None]) -> dict[str, Any] | Non
 
 
 def one_line(text: object) -> str:
+    """Any value as text on one line, with single blanks."""
     return " ".join(str(text).split())
 
 

@@ -151,6 +151,7 @@ def _configs(
 
 
 def environment(templates: Path) -> jinja2.Environment:
+    """Jinja's for configurations below `templates`: a value that is missing is an error."""
     return jinja2.Environment(  # noqa: S701 (configurations are no HTML)
         loader=jinja2.FileSystemLoader(templates),
         undefined=jinja2.StrictUndefined,

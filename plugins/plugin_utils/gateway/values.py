@@ -18,6 +18,7 @@ _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
 def dns_name(name: str, value: Any, problems: Problems) -> str:
+    """A DNS name, or "" for None, for "" and for what is none: that is added to `problems` under `name`."""
     if value in (None, "") or (isinstance(value, str) and _NAME.fullmatch(value)):
         return value or ""
     problems.add(
@@ -27,6 +28,7 @@ def dns_name(name: str, value: Any, problems: Problems) -> str:
 
 
 def interface(value: Any, problems: Problems) -> str:
+    """A network interface, or "" for the one that leads to the other gateways, and for what is none (a problem)."""
     if value in (None, "") or (isinstance(value, str) and _INTERFACE.fullmatch(value)):
         return value or ""
     problems.add(
@@ -38,6 +40,7 @@ def interface(value: Any, problems: Problems) -> str:
 
 
 def address(name: str, value: Any, default: str, problems: Problems) -> str:
+    """An IP address in its shortest form; `default` for None, for "" and for what is none (a problem)."""
     if value in (None, ""):
         return default
     if value == ALL and default == ALL:
@@ -54,10 +57,12 @@ def address(name: str, value: Any, default: str, problems: Problems) -> str:
 
 
 def port(name: str, value: Any, default: int, problems: Problems) -> int:
+    """A port from 1 to 65535; `default` for None and for what is none (a problem)."""
     return number(name, value, 1, 65535, default, "a port", problems)
 
 
 def number(name: str, value: Any, low: int, high: int, default: int, what: str, problems: Problems) -> int:
+    """A whole number from `low` to `high`; `default` for None and for any other value (a problem). `what` names it."""
     if value is None:
         return default
     read = whole(value)
@@ -70,6 +75,7 @@ def number(name: str, value: Any, low: int, high: int, default: int, what: str, 
 
 
 def switch(name: str, value: Any, problems: Problems) -> bool:
+    """True or False by any of YAML's words; False for None and for any other value (a problem)."""
     word = "false" if value is None else str(value).lower()
     if word not in _TRUE + _FALSE:
         problems.add(name, f"{value!r} is neither true nor false", "Write true or false")

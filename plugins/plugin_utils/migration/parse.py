@@ -37,6 +37,7 @@ class Parsed:
     notes: list[str] = field(default_factory=list)
 
     def note(self, text: str) -> None:
+        """Tell something of the command, once however often it is met."""
         if text not in self.notes:
             self.notes.append(text)
 

@@ -81,6 +81,7 @@ def variables() -> Mapping[str, Fate]:
 
 @lru_cache(maxsize=1)
 def meanings() -> tuple[Meaning, ...]:
+    """Every option and variable that means something else since some release; read once."""
     return tuple(
         Meaning(option, **{"beside" if key == "with" else key: value for key, value in facts.items()})
         for option, facts in _file()["meanings"].items()

@@ -28,6 +28,7 @@ class Way:
 
     @property
     def to(self) -> str:
+        """The version that is moved to (0.32.0)."""
         return self.release.version
 
 
@@ -54,6 +55,8 @@ class Trail(NamedTuple):
 
 
 class Followed(NamedTuple):
+    """What is `written` for one path, none where it goes, and the `trails` that led there, in order."""
+
     written: tuple[tuple[Path, Any], ...]
     trails: tuple[Trail, ...]
 

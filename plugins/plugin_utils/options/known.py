@@ -116,6 +116,7 @@ def knowing(path: Path, asked: Iterable[Release | None]) -> Release | None:
 
 
 def every() -> Iterator[tuple[str, Release]]:
+    """Version and facts of every release that the catalogue has, oldest first."""
     for version in load.releases():
         release = load.release(version)
         if release is not None:

@@ -45,6 +45,7 @@ class Store:
         return clash
 
     def items(self) -> Iterable[tuple[str, Any]]:
+        """Options with their values as merged, in the order in which they were written first."""
         return [(option, self._values[option]) for option in self._order if option in self._values]
 
 

@@ -62,6 +62,7 @@ def _opening(reason: Reason, to: str) -> str:
 
 
 def capital(text: str) -> str:
+    """The text with a capital letter in front; vLLM keeps its small one."""
     return text if text.startswith("vLLM") else text[:1].upper() + text[1:]
 
 

@@ -60,6 +60,7 @@ class Machine:
         return next((values[word] for word in (self.generation, self.brand) if word in values), None)
 
     def refused(self, support: Mapping[str, Any]) -> bool:
+        """Whether a recipe says, by hardware, that it does not work on this machine; saying nothing is no refusal."""
         return self.of(support) == "unsupported"
 
     @property

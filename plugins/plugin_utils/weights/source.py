@@ -15,6 +15,7 @@ class Source:
 
     @property
     def origin(self) -> str:
+        """hub, host (a path that is there already), or pushed from the control node."""
         if self.push_from:
             return "pushed"
         return "host" if self.model.startswith("/") else "hub"
