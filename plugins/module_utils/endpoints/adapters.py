@@ -22,7 +22,10 @@ TOKENS = 4
 
 @probe("adapters_listed", "adapters_answer")
 def adapters(client: Client, service: Service) -> Iterator[Check]:
-    """Each planned LoRA adapter is listed under a model that is listed too, and answers under its own name."""
+    """Each planned LoRA adapter is listed under a model that is listed too, and answers under its own name.
+
+    Raises Unexpected: for an answer of another shape, and for none.
+    """
     names = service.prove.adapters
     found = cards(client)
     parents = {name: found[name].get("parent") for name in names if name in found}

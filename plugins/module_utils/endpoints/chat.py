@@ -56,7 +56,10 @@ def reasoning_of(message: Json) -> str:
 
 @probe("answer", "usage")
 def answer(client: Client, service: Service) -> Iterator[Check]:
-    """One short question. A real model must know the answer: weights that were read wrongly still produce text."""
+    """One short question. A real model must know the answer: weights that were read wrongly still produce text.
+
+    Raises Unexpected: for an answer of another shape, and for none.
+    """
     body = request(service, QUESTION, ANSWER_TOKENS, **free_text(service))
     document = client.ask(CHAT, body)
     message = pick(document, "choices", 0, "message")
@@ -71,7 +74,10 @@ def answer(client: Client, service: Service) -> Iterator[Check]:
 
 
 def usage(document: Json, limit: int) -> Check:
-    """Clients are billed by these numbers: each positive, the sum right, the answer no longer than asked for."""
+    """Clients are billed by these numbers: each positive, the sum right, the answer no longer than asked for.
+
+    Raises Unexpected: where the answer counts no tokens.
+    """
     counts = pick(document, "usage")
     prompt, completion, total = (counts.get(f"{part}_tokens") for part in ("prompt", "completion", "total"))
     passed = (

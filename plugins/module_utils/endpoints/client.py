@@ -90,7 +90,10 @@ class Client:
         return self._whole("GET", path, None, None)
 
     def post(self, path: str, body: Json | bytes) -> Reply:
-        """Send a JSON document, or bytes as they are under the name of JSON."""
+        """Send a JSON document, or bytes as they are under the name of JSON.
+
+        Raises NoAnswer: where none comes within the client's timeout.
+        """
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         return self._whole("POST", path, content, "application/json")
 
@@ -103,7 +106,7 @@ class Client:
         return require_object(self.post(path, body), path)
 
     def upload(self, path: str, fields: dict[str, str], name: str, content: bytes) -> Reply:
-        """Send a form with one file named `file`."""
+        """Send a form with one file named `file`. Raises NoAnswer: where none comes within the client's timeout."""
         parts = [
             f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="{field}"\r\n\r\n{value}\r\n'.encode()
             for field, value in fields.items()
@@ -197,7 +200,7 @@ class _Answer:
 
 
 def require_object(reply: Reply, path: str) -> dict[str, Any]:
-    """The JSON object of an answer with HTTP 200; anything else is `Unexpected`."""
+    """The JSON object of an answer with HTTP 200. Raises Unexpected: for anything else."""
     if reply.status != 200:
         raise Unexpected(str(reply), f"HTTP 200 from {path}")
     document = reply.json()
@@ -207,7 +210,7 @@ def require_object(reply: Reply, path: str) -> dict[str, Any]:
 
 
 def pick(document: Json, *path: str | int) -> Json:
-    """Walk into an answer, naming the place that is missing."""
+    """Walk into an answer, naming the place that is missing. Raises Unexpected: where the answer has no such place."""
     place, here = "", document
     for step in path:
         place += f"[{step}]" if isinstance(step, int) else f".{step}" if place else str(step)

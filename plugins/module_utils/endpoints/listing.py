@@ -18,7 +18,7 @@ MODELS = "/v1/models"
 
 
 def cards(client: Client) -> dict[str, dict[str, Any]]:
-    """What `/v1/models` says, by model name."""
+    """What `/v1/models` says, by model name. Raises Unexpected: for an answer of another shape, and for none."""
     listed = pick(require_object(client.get(MODELS), MODELS), "data")
     return {str(pick(card, "id")): card for card in listed}
 
@@ -34,14 +34,20 @@ def max_model_len(client: Client, service: Service) -> int | None:
 
 @probe("healthy")
 def healthy(client: Client, service: Service) -> Iterator[Check]:
-    """`/health` says only that the server's process lives; the other checks say whether it can answer."""
+    """`/health` says only that the server's process lives; the other checks say whether it can answer.
+
+    Raises NoAnswer: where none comes within the client's timeout.
+    """
     reply = client.get("/health")
     yield expect("healthy", reply.status == 200, str(reply), "HTTP 200 from /health")
 
 
 @probe("listed")
 def listed(client: Client, service: Service) -> Iterator[Check]:
-    """All names under which clients ask are in /v1/models; further ones do no harm."""
+    """All names under which clients ask are in /v1/models; further ones do no harm.
+
+    Raises Unexpected: for an answer of another shape, and for none.
+    """
     found = cards(client)
     names = ", ".join(service.served_names)
     present = all(name in found for name in service.served_names)

@@ -21,7 +21,10 @@ MARKERS = ("<think>", "</think>")
 
 @probe("reasoning_parser", "reasoning_apart")
 def reasoning(client: Client, service: Service) -> Iterator[Check]:
-    """0.32.0 refuses a thinking budget without a parser, and counts reasoning tokens only with one."""
+    """0.32.0 refuses a thinking budget without a parser, and counts reasoning tokens only with one.
+
+    Raises Unexpected: for an answer of another shape, and for none.
+    """
     reply = client.post(CHAT, request(service, QUESTION, ANSWER_TOKENS, **free_text(service)))
     expected = "thinking_token_budget accepted, usage.completion_tokens_details an object"
     if reply.status == 400:

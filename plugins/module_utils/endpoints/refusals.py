@@ -32,7 +32,10 @@ def route(service: Service) -> str:
 
 
 def post_text(client: Client, service: Service, model: str, text: str) -> Reply:
-    """A request of the service's kind about `text`, addressed to `model`."""
+    """A request of the service's kind about `text`, addressed to `model`.
+
+    Raises NoAnswer: where none comes within the client's timeout.
+    """
     bodies: dict[str, dict[str, Any]] = {
         "embedding": {"input": text},
         "rerank": {"query": text, "documents": [text]},
@@ -47,7 +50,10 @@ def post_text(client: Client, service: Service, model: str, text: str) -> Reply:
 
 @probe("key_required", "wrong_key_refused")
 def keys(client: Client, service: Service) -> Iterator[Check]:
-    """Only /v1 is guarded (0.32.0): the listing stands for kinds whose route lies outside."""
+    """Only /v1 is guarded (0.32.0): the listing stands for kinds whose route lies outside.
+
+    Raises NoAnswer: where none comes within the client's timeout.
+    """
     for name, key in (("key_required", None), ("wrong_key_refused", f"{client.key}-wrong")):
         if not service.prove.key:
             yield skip(name, "no API key is planned for this endpoint")
@@ -66,14 +72,20 @@ def keys(client: Client, service: Service) -> Iterator[Check]:
 
 @probe("unknown_model_refused")
 def unknown_model(client: Client, service: Service) -> Iterator[Check]:
-    """A model that nobody serves gets HTTP 404, and no answer from another model."""
+    """A model that nobody serves gets HTTP 404, and no answer from another model.
+
+    Raises NoAnswer: where none comes within the client's timeout.
+    """
     reply = post_text(client, service, UNKNOWN_MODEL, "Hello")
     yield expect("unknown_model_refused", reply.status == 404, str(reply), "HTTP 404 for a model that is not served")
 
 
 @probe("malformed_refused")
 def malformed(client: Client, service: Service) -> Iterator[Check]:
-    """A body that is cut off gets HTTP 400; skipped for kinds that are asked with a form."""
+    """A body that is cut off gets HTTP 400; skipped for kinds that are asked with a form.
+
+    Raises NoAnswer: where none comes within the client's timeout.
+    """
     if service.kind == "transcription":
         yield skip("malformed_refused", "a transcription is asked for with a form, not with JSON")
         return
@@ -83,7 +95,10 @@ def malformed(client: Client, service: Service) -> Iterator[Check]:
 
 @probe("long_prompt_refused")
 def long_prompt(client: Client, service: Service) -> Iterator[Check]:
-    """A word more often than the context has tokens: no tokenizer makes fewer tokens than such words."""
+    """A word more often than the context has tokens: no tokenizer makes fewer tokens than such words.
+
+    Raises NoAnswer: where none comes within the client's timeout.
+    """
     if service.kind == "transcription":
         yield skip("long_prompt_refused", "long audio is cut into pieces, not refused")
         return
@@ -97,7 +112,10 @@ def long_prompt(client: Client, service: Service) -> Iterator[Check]:
 
 @probe("other_kind_refused")
 def other_kind(client: Client, service: Service) -> Iterator[Check]:
-    """A model that also answers as another kind runs with other weights or another runner than planned."""
+    """A model that also answers as another kind runs with other weights or another runner than planned.
+
+    Raises NoAnswer: where none comes within the client's timeout.
+    """
     if service.generates:
         path, body = EMBEDDINGS, {"model": service.model, "input": "Hello"}
     else:

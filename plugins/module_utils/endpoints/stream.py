@@ -73,7 +73,10 @@ def read_stream(client: Client, body: dict[str, Any]) -> Streamed:
 
 @probe("stream", "stream_end")
 def stream(client: Client, service: Service) -> Iterator[Check]:
-    """A stream whose engine died ends with [DONE] all the same (seen in 0.32.0): only the finish_reason tells."""
+    """A stream whose engine died ends with [DONE] all the same (seen in 0.32.0): only the finish_reason tells.
+
+    Raises Unexpected: where there is no stream, or one of its chunks is not a JSON object.
+    """
     body = request(service, QUESTION, ANSWER_TOKENS, stream=True, **free_text(service))
     streamed = read_stream(client, body)
     text = "".join(streamed.pieces)

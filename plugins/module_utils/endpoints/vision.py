@@ -24,7 +24,10 @@ def _request(service: Service, image: bytes | None) -> dict[str, Any]:
 
 @probe("image_read")
 def image_read(client: Client, service: Service) -> Iterator[Check]:
-    """The tokens of the prompt tell, whatever the model makes of the image: 83 with it and 17 without in 0.32.0."""
+    """The tokens of the prompt tell, whatever the model makes of the image: 83 with it and 17 without in 0.32.0.
+
+    Raises Unexpected: for an answer of another shape, and for none.
+    """
     without, with_image = (
         pick(client.ask(CHAT, _request(service, image)), "usage", "prompt_tokens") for image in (None, png(SIDE, SIDE))
     )
@@ -38,6 +41,9 @@ def image_read(client: Client, service: Service) -> Iterator[Check]:
 
 @probe("broken_image_refused")
 def broken_image(client: Client, service: Service) -> Iterator[Check]:
-    """Bytes that are no image are refused as the client's fault (4xx), and do not end the engine."""
+    """Bytes that are no image are refused as the client's fault (4xx), and do not end the engine.
+
+    Raises NoAnswer: where none comes within the client's timeout.
+    """
     reply = client.post(CHAT, _request(service, b"this is no image"))
     yield expect("broken_image_refused", 400 <= reply.status < 500, str(reply), "HTTP 400 for an unreadable image")
