@@ -78,7 +78,10 @@ class ActionModule(ActionBase):
         return answer
 
     def pack(self, asked: dict[str, Any]) -> tuple[Path, str]:
-        """Return the file to send and the digest of the lock in it."""
+        """Return the file to send and the digest of the lock in it.
+
+        Raises ToolError: where uv or pip fails; LockError, WheelError and NoBuildError: for what cannot be sent.
+        """
         source = asked["source"]
         if source["wheelhouse"]:
             return bundle.from_wheelhouse(Path(source["wheelhouse"]))

@@ -159,7 +159,10 @@ def watch(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def settle(asked: dict[str, Any]) -> dict[str, Any]:
-    """Save the record and the diagnostic's output, and start the units again, without waiting until they serve."""
+    """Save the record and the diagnostic's output, and start the units again, without waiting until they serve.
+
+    Raises JobError: where systemd does not take the start.
+    """
     output = job.state(run).output
     changed = job.save(Path(PATH), asked["record"])
     if output:

@@ -171,7 +171,10 @@ def diff(sight: Sight, pairs: list[drain.Pair], wanted: str) -> dict[str, str]:
 
 
 def change(module: AnsibleModule, gateway: Gateway, asked: list[drain.Pair]) -> tuple[dict[str, Any], Sight]:
-    """What changes, or would, and the gateway afterwards."""
+    """What changes, or would, and the gateway afterwards.
+
+    Raises GatewayError: where HAProxy refuses, or does not keep what it was told.
+    """
     wanted = module.params["state"]
     sight = gateway.look()
     wrong = drain.unknown(sight.view, asked)
@@ -197,7 +200,10 @@ def change(module: AnsibleModule, gateway: Gateway, asked: list[drain.Pair]) -> 
 
 
 def until_up(module: AnsibleModule, gateway: Gateway, sight: Sight, asked: list[drain.Pair]) -> Sight:
-    """The sight in which all servers are up; fails where they are not in time."""
+    """The sight in which all servers are up; fails where they are not in time.
+
+    Raises GatewayError: where HAProxy answers something else than its state.
+    """
     end = time.monotonic() + module.params["wait"]
     while module.params["wait"] and sight.process is not None:
         down = ["/".join((model, host)) for model, host in asked if not sight.view[model][host].up]

@@ -101,7 +101,10 @@ def facts(generation: generations.Generation) -> dict[str, Any]:
 
 
 def mark(module: AnsibleModule, kept: list[generations.Generation]) -> dict[str, Any]:
-    """Record the outcome that was asked for; what to tell of it."""
+    """Record the outcome that was asked for; what to tell of it.
+
+    Raises NotKeptError: where the host no longer keeps that generation.
+    """
     number, outcome = module.params["mark"]["number"], module.params["mark"]["outcome"]
     found = generations.find(kept, number)
     after = generations.becomes(found.outcome, outcome)

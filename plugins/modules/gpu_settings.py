@@ -91,7 +91,10 @@ GPU = {
 
 
 def run(module: AnsibleModule) -> None:
-    """Bring GPUs and both units to what is planned, and look again whether they show it; exits or fails the task."""
+    """Bring GPUs and both units to what is planned, and look again whether they show it; exits or fails the task.
+
+    Raises SettingError and SystemdError: where a command or a unit fails.
+    """
     planned, wanted = module.params["units"], from_dicts(module.params["gpus"])
     seen = host.look(planned, wanted)
     if seen.facts is not None and not seen.facts.gpus and (planned or wanted):

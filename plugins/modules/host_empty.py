@@ -64,7 +64,10 @@ SYSTEM = Path("/") / empty.UNITS
 
 
 def remove(found: empty.Found, drop_ins: bool) -> None:
-    """Units first, so that nothing starts again what goes; then files, and last the user that owned them."""
+    """Units first, so that nothing starts again what goes; then files, and last the user that owned them.
+
+    Raises SystemdError, LabelError and OpeningError: what comes before in this order is gone then.
+    """
     if found.units:
         # Timers and paths before what they start.
         for unit in sorted(found.units, key=lambda unit: unit.endswith(".service")):

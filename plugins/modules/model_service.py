@@ -145,7 +145,10 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.units.decide import
 
 
 def wanted(module: AnsibleModule, kept: list[generations.Generation]) -> tuple[list[dict[str, Any]], str]:
-    """The units that shall run, planned or of a kept generation, and the digest of the plan that they are from."""
+    """The units that shall run, planned or of a kept generation, and the digest of the plan that they are from.
+
+    Raises NotKeptError: where the host no longer keeps that generation.
+    """
     number = module.params["generation"]
     if not number:
         return module.params["units"], module.params["plan"]
@@ -168,6 +171,8 @@ def apply(module: AnsibleModule) -> dict[str, Any]:
     """Bring units to the plan, or to an earlier generation, without waiting for them.
 
     Returns the steps, the difference, `generation`, and `pending`: units to wait for with their restarts so far.
+
+    Raises NotKeptError: where the host no longer keeps that generation; SystemdError: where a unit is not taken.
     """
     kept = generations.read_generations(host.GENERATIONS)
     units, plan = wanted(module, kept)
@@ -229,7 +234,10 @@ def watch(module: AnsibleModule) -> dict[str, Any]:
 
 
 def restore(module: AnsibleModule) -> dict[str, Any]:
-    """Go back to what served before a generation that failed; `restored` says what was done."""
+    """Go back to what served before a generation that failed; `restored` says what was done.
+
+    Raises SystemdError: where a unit cannot be stopped, or systemd does not take one.
+    """
     return {"changed": True, "restored": host.restore(module.params["generation"], list(module.params["pending"]))}
 
 

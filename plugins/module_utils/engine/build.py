@@ -180,7 +180,10 @@ def alone(job: Job) -> IO[str]:
 
 
 def unpack(job: Job) -> Path:
-    """Unpack the bundle into the staging directory and return the uv binary out of its wheel."""
+    """Unpack the bundle into the staging directory and return the uv binary out of its wheel.
+
+    Raises BuildError, or tarfile.TarError: for a bundle that would write outside of the staging directory.
+    """
     shutil.rmtree(job.staging, ignore_errors=True)
     folders.make(job.staging, 0o700)
     with tarfile.open(job.bundle, "r:") as archive:
@@ -203,7 +206,10 @@ def _interpreter_in(directory: Path) -> Path:
 
 
 def bundled_python(job: Job) -> Path:
-    """Install the Python that came with the bundle below the root, once for all releases, and return its path."""
+    """Install the Python that came with the bundle below the root, once for all releases, and return its path.
+
+    Raises BuildError: where the bundle has none, or one that holds no interpreter.
+    """
     archive = next((job.staging / "python").iterdir(), None) if (job.staging / "python").is_dir() else None
     if archive is None:
         raise BuildError("the wheelhouse has no Python of its own")
@@ -222,7 +228,10 @@ def bundled_python(job: Job) -> Path:
 
 
 def install(job: Job, uv: Path) -> str:
-    """Make the environment and fill it from the lock, hashes checked; returns the full version of its Python."""
+    """Make the environment and fill it from the lock, hashes checked; returns the full version of its Python.
+
+    Raises BuildError: with uv's last words and what to do; LockError: for a lock that is no lock.
+    """
     shutil.rmtree(job.path, ignore_errors=True)
     environment = {
         "UV_CACHE_DIR": str(job.staging / "cache"),
@@ -349,7 +358,10 @@ def _own(directory: Path) -> None:
 
 def close(job: Job) -> None:
     """Close the tree for writing, give its programs and libraries SELinux's types where that is on, and have it on the disk
-    and not only in memory."""
+    and not only in memory.
+
+    Raises LabelError: where SELinux's tool cannot give the types.
+    """
     _own(job.path)
     labels.restore([str(job.path), str(job.root / "python")])
     os.sync()

@@ -63,5 +63,8 @@ def render_lock(pins: tuple[Pin, ...]) -> str:
 
 
 def digest(text: str) -> str:
-    """Return the SHA-256 of what a lock pins, whatever its comments, order and line breaks."""
+    """Return the SHA-256 of what a lock pins, whatever its comments, order and line breaks.
+
+    Raises LockError: as `parse_lock` does.
+    """
     return hashlib.sha256(render_lock(parse_lock(text)).encode()).hexdigest()

@@ -64,7 +64,10 @@ def sha256_of(path: Path) -> str:
 
 
 def metadata_of(path: Path) -> dict[str, list[str]]:
-    """Return a wheel's METADATA headers, each with all its values, header names in lower case."""
+    """Return a wheel's METADATA headers, each with all its values, header names in lower case.
+
+    Raises WheelError: where the wheel has none, or several.
+    """
     with zipfile.ZipFile(path) as archive:
         names = [name for name in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", name)]
         if len(names) != 1:

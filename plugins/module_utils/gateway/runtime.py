@@ -89,7 +89,10 @@ class Gateway:
         return b"".join(pieces).decode(errors="replace")
 
     def look(self) -> Sight:
-        """The gateway now, or as it will come up."""
+        """The gateway now, or as it will come up.
+
+        Raises GatewayError: where HAProxy runs and answers something else; while it is down, files tell.
+        """
         records = _read_records(self.records_file)
         try:
             process = self._process()
@@ -107,6 +110,8 @@ class Gateway:
 
         The state file says so first, so that a HAProxy that dies meanwhile comes up as asked. A worker that a reload
         brings in meanwhile may know nothing of it: until two looks at one worker agree, it is said again.
+
+        Raises GatewayError: where HAProxy refuses, or does not keep what it was told.
         """
         wanted = "drained" if drained else "ready"
         self._remember(self.look(), pairs, drained, who, why)
@@ -134,7 +139,10 @@ class Gateway:
         )
 
     def certificate(self) -> dict[str, Any]:
-        """How long the certificate that it shows is good for, as `lifetime.lifetime`; {} without TLS or while HAProxy is down."""
+        """How long the certificate that it shows is good for, as `lifetime.lifetime`; {} without TLS or while HAProxy is down.
+
+        Raises GatewayError: where HAProxy gives no answer in time.
+        """
         path = lifetime.loaded_path(_read(self.config))
         if not path:
             return {}
@@ -145,7 +153,10 @@ class Gateway:
         return lifetime.lifetime(path, said, datetime.datetime.now(datetime.timezone.utc))
 
     def keep(self) -> None:
-        """Write down the servers' states as they are, for HAProxy's next start."""
+        """Write down the servers' states as they are, for HAProxy's next start.
+
+        Raises NotRunning, GatewayError and StateError: the file is then as it was.
+        """
         text = self.ask("show servers state")
         drain.parse_state(text)
         _write(self.state_file, text)

@@ -80,7 +80,10 @@ def on_host(files: Sequence[File]) -> list[HostFile]:
 
 
 def make_directories(request: Request, verdict: Verdict) -> None:
-    """Those that are asked for, and those in which files of the set lie."""
+    """Those that are asked for, and those in which files of the set lie.
+
+    Raises UnitError: naming the owner that the host does not know.
+    """
     for directory in request.directories:
         if directory.path in verdict.directories:
             _make(directory)
@@ -138,7 +141,10 @@ def _take_up(unit: str, seen: Seen, verdict: Verdict, before: Sequence[Before]) 
 
 
 def remove(request: Request, paths: Sequence[str]) -> None:
-    """Units stopped and disabled, then files, then directories that are empty. Others' files in them stay."""
+    """Units stopped and disabled, then files, then directories that are empty. Others' files in them stay.
+
+    Raises SystemdError: where a unit does not stop; its files are still there then.
+    """
     units = [unit for unit in dict.fromkeys((request.unit, *request.unit_files)) if unit]
     known = [unit for unit, state in systemd.show(units).items() if state.load not in ("not-found", "")]
     if known:

@@ -112,7 +112,10 @@ def apply(wanted: Labels, lack: Lack, root: Path = ROOT) -> None:
 
 
 def restore(paths: Sequence[str], root: Path = ROOT) -> None:
-    """Give paths and what lies below them the types that the policy has for them."""
+    """Give paths and what lies below them the types that the policy has for them.
+
+    Raises LabelError: with what restorecon says.
+    """
     there = sorted({path for path in paths if os.path.lexists(root / path.lstrip("/"))})
     if there and enabled(root) and shutil.which("restorecon"):
         _run(["restorecon", "-R", *there])

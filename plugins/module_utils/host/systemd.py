@@ -34,7 +34,7 @@ class SystemdError(Exception):
 
 
 def run(argv: Sequence[str], timeout: float = 120) -> str:
-    """Standard output of a command; `SystemdError` with its last words where it fails."""
+    """Standard output of a command; `timeout` in seconds. Raises SystemdError: with what it said, where it fails."""
     done = subprocess.run(argv, capture_output=True, text=True, errors="replace", timeout=timeout, check=False)
     if done.returncode != 0:
         raise SystemdError(f"{' '.join(argv)}: {(done.stderr or done.stdout).strip()} (exit status {done.returncode})")

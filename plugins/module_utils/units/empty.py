@@ -68,7 +68,10 @@ class Found:
 
 
 def look(root: Path = Path("/")) -> Found:
-    """What there is. Units are known by their names and their first line; the rest by its place."""
+    """What there is. Units are known by their names and their first line; the rest by its place.
+
+    Raises OpeningError: where a firewall that is on cannot be asked.
+    """
     units = [path.name for path in sorted((root / UNITS).glob("*vllm*")) if _ours(path)]
     drop_ins = [
         str(path)

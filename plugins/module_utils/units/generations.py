@@ -180,7 +180,7 @@ class NotKeptError(LookupError):
 
 
 def find(kept: Sequence[Generation], number: int) -> Generation:
-    """One of the kept generations; `NotKeptError` in words for people where it is not among them."""
+    """One of the kept generations. Raises NotKeptError: naming those that are kept, where it is not among them."""
     for generation in kept:
         if generation.number == number:
             return generation

@@ -67,6 +67,8 @@ def apply(
     """Do all steps; starts are queued, not awaited. Returns the generation's number.
 
     `plan` is the digest of the plan; `returned`: whether these are the units of an earlier generation.
+
+    Raises SystemdError: where systemd does not take a unit.
     """
     for file in files:
         file.write()
@@ -90,7 +92,10 @@ def apply(
 
 
 def begin(units: Sequence[str]) -> None:
-    """Queue fresh starts; a start limit reached earlier no longer counts."""
+    """Queue fresh starts; a start limit reached earlier no longer counts.
+
+    Raises SystemdError: where systemd does not take them.
+    """
     if units:
         known = [unit for unit, state in systemd.show(units).items() if state.active == "failed" or state.restarts]
         if known:
@@ -174,6 +179,8 @@ def restore(number: int, failed: Sequence[str]) -> dict[str, str]:
 
     Returns {unit: "restored" | "stopped"}. A failed unit that never served is stopped, so that its restarts do not
     take memory and time from neighbours that do serve; its file stays, and the next run tries it again.
+
+    Raises SystemdError: where a unit cannot be stopped, or systemd does not take one.
     """
     earlier = generations.last_good(GENERATIONS, number)
     outcome = {}

@@ -180,7 +180,10 @@ def held_closed(ports: Sequence[int]) -> dict[str, list[int]]:
 
 
 def look(name: str, opening: Opening | None) -> list[Change]:
-    """What the host's firewalls need so that `opening` is let in, or nothing of that name where it is None."""
+    """What the host's firewalls need so that `opening` is let in, or nothing of that name where it is None.
+
+    Raises OpeningError: where a firewall that is on cannot be asked.
+    """
     try:
         found = (_firewalld(name, opening), _ufw(name, opening))
         return [change for change in found if change.steps or change.warning]

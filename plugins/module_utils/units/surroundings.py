@@ -120,7 +120,7 @@ def let_in(asked: Surroundings, found: Found) -> None:
 
 
 def surplus(asked: Surroundings) -> Found:
-    """What taking a set away takes back of it."""
+    """What taking a set away takes back of it. Raises OpeningError: where a firewall that is on cannot be asked."""
     gone = labels.surplus(asked.labels)
     changes = tuple(opening.look(asked.name, None)) if asked.name else ()
     steps = [f"SELinux: take back the type of {pattern}" for pattern in gone.contexts]

@@ -103,7 +103,10 @@ def wait(command: Command, patience: float, root: Path = Path("/")) -> Run:
 
 
 def settle(command: Command, units: Iterable[str], root: Path = Path("/")) -> None:
-    """Forget the run and start `units` without waiting until they serve: the proof of endpoints waits for them."""
+    """Forget the run and start `units` without waiting until they serve: the proof of endpoints waits for them.
+
+    Raises JobError: where systemd does not take the start.
+    """
     _forget(command)
     for name in ("note.json", "output"):
         (root / _DIRECTORY / name).unlink(missing_ok=True)
