@@ -57,6 +57,8 @@ def for_index(
 
     The lock is resolved at first use and then obeyed: it is the operator's to keep and to change. `say` takes what the operator
     should know of it.
+
+    Raises ToolError: where uv or pip fails; LockError and WheelError: for a lock or a wheel that is none.
     """
     with exclusive(directory):
         local = directory / "wheels"

@@ -187,7 +187,10 @@ class Preparation:
         self.say(f"wheelhouse {self.target.name}: {text}")
 
     def prepare(self) -> dict[str, Any]:
-        """Do what is missing and return the manifest."""
+        """Do what is missing and return the manifest.
+
+        Raises ToolError, LockError and WheelError: what is there by then is used by the next attempt.
+        """
         for directory in (self.wheels, self.tools):
             directory.mkdir(parents=True, exist_ok=True)
         (self.directory / MANIFEST).unlink(missing_ok=True)
@@ -225,7 +228,10 @@ class Preparation:
         return self.adapted_torchvision(torch)
 
     def torch_requirement(self, wheel: Path) -> str:
-        """Return the exact torch that an engine wheel asks for on this target, '' when it asks for none."""
+        """Return the exact torch that an engine wheel asks for on this target, '' when it asks for none.
+
+        Raises WheelError: for a wheel without METADATA.
+        """
         from packaging.requirements import Requirement
 
         where = {
@@ -245,6 +251,8 @@ class Preparation:
         """Fetch torch for CPU from where this machine's pip looks, else from PyTorch's own index for CPU builds.
 
         The other index is not simply added: an index that cannot be reached costs pip seconds per distribution.
+
+        Raises ToolError: where neither has it, with what both said.
         """
         try:
             pip_download(self.target, self.wheels, [torch], f"fetching {torch}")
@@ -276,7 +284,10 @@ class Preparation:
         return wheels.parse_wheel_name(present.name).version
 
     def lock_pins(self, torchvision: str) -> tuple[lock.Pin, ...]:
-        """Return what to fetch: from the lock given, from an interrupted run with the same inputs, or resolved now."""
+        """Return what to fetch: from the lock given, from an interrupted run with the same inputs, or resolved now.
+
+        Raises LockError: where the lock does not suit the target; ToolError: where nothing can be resolved.
+        """
         mark = self.directory / ".resolved.inputs"
         if self.options.lock:
             self.tell(f"read the lock {self.options.lock}")
@@ -325,7 +336,10 @@ class Preparation:
         return found
 
     def fetch(self, pins: tuple[lock.Pin, ...]) -> None:
-        """Fetch what is missing, in batches: an interruption loses at most the batches in flight."""
+        """Fetch what is missing, in batches: an interruption loses at most the batches in flight.
+
+        Raises ToolError: where pip fails, or what it fetched is not what the lock allows.
+        """
         have = self.present(pins)
         missing = [pin for pin in pins if pin.name not in have]
         self.tell(f"fetch wheels: {len(have)} of {len(pins)}")
@@ -349,7 +363,7 @@ class Preparation:
             raise ToolError(f"fetched, but not what the lock allows: {', '.join(sorted(lost))}")
 
     def fetch_batch(self, number: int, batch: list[lock.Pin]) -> None:
-        """Fetch some pins, hashes checked by pip."""
+        """Fetch some pins, hashes checked by pip. Raises ToolError: with pip's last words."""
         listed = self.directory / f".batch-{number}.txt"
         listed.write_text(lock.render_lock(tuple(batch)))
         arguments = ["--require-hashes", "-r", str(listed)]
@@ -361,7 +375,10 @@ class Preparation:
         listed.unlink()
 
     def fetch_kernels(self, arguments: Sequence[str], what: str) -> None:
-        """Fetch compiled kernels; FlashInfer's own index is asked for what is nowhere else: waiting for it may be in vain."""
+        """Fetch compiled kernels; FlashInfer's own index is asked for what is nowhere else: waiting for it may be in vain.
+
+        Raises ToolError: where no index has them; it says how to do without.
+        """
         own = [word for index in self.kernels_at for word in ("--extra-index-url", index)]
         if own and not self.target.kernels_index:
             with suppress(ToolError):
@@ -373,12 +390,18 @@ class Preparation:
             raise ToolError(f"{error}\n{_NO_KERNELS}") from error
 
     def fetch_uv(self) -> str:
-        """Fetch the wheel that carries the uv binary for hosts, of this control node's version; returns its name."""
+        """Fetch the wheel that carries the uv binary for hosts, of this control node's version; returns its name.
+
+        Raises ToolError: where uv is not on the control node, or pip does not get the wheel.
+        """
         self.tell("fetch uv for the hosts")
         return fetch_uv_wheel(self.target, self.tools).name
 
     def add_python(self) -> str:
-        """Put a standalone Python into the wheelhouse as an archive; returns its name."""
+        """Put a standalone Python into the wheelhouse as an archive; returns its name.
+
+        Raises ToolError: where the archive that is named is not there, or uv cannot fetch one.
+        """
         place = self.directory / "python"
         place.mkdir(exist_ok=True)
         self.tell(f"add Python {self.target.python}")
@@ -458,7 +481,10 @@ def told_for_rocm(build: Build | None, key: str, target: Target) -> Iterator[Non
 
 
 def fetch_uv_wheel(target: Target, directory: Path) -> Path:
-    """Return the wheel of this control node's uv version for a target's machines, fetched unless it is here."""
+    """Return the wheel of this control node's uv version for a target's machines, fetched unless it is here.
+
+    Raises ToolError: where uv is not on the control node, or pip does not get the wheel.
+    """
     version = run([uv_binary(), "--version"], "asking uv for its version").split()[1]
     directory.mkdir(parents=True, exist_ok=True)
     pattern = f"uv-{version}-*_{target.arch}.whl"
@@ -468,7 +494,10 @@ def fetch_uv_wheel(target: Target, directory: Path) -> Path:
 
 
 def fits(target: Target, options: Options, directory: Path, manifest: dict[str, Any]) -> bool:
-    """Tell whether a finished wheelhouse is already what is asked for."""
+    """Tell whether a finished wheelhouse is already what is asked for.
+
+    Raises LockError: where the lock that is given is none.
+    """
     if not manifest or options.update or manifest.get("inputs") != target.inputs_digest():
         return False
     archive = str(manifest.get("python_archive", ""))

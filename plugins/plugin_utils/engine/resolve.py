@@ -62,7 +62,10 @@ def check(pins: Sequence[lock.Pin], release: str, accelerator: str) -> None:
 def find_kernels(
     target: Target, pins: Sequence[lock.Pin], directory: Path, compile_: Compile, say: Callable[[str], None]
 ) -> tuple[lock.Pin, ...]:
-    """Return pins of FlashInfer's compiled kernels that a lock lacks, at the version of its FlashInfer and for its CUDA."""
+    """Return pins of FlashInfer's compiled kernels that a lock lacks, at the version of its FlashInfer and for its CUDA.
+
+    Raises ToolError: where a named index lacks them, or brings something else with them.
+    """
     held = kernels.read(pins)
     if target.kernels_index == NONE or not held.flashinfer:
         return ()

@@ -18,7 +18,7 @@ class ToolError(RuntimeError):
 
 
 def uv_binary() -> str:
-    """Return the uv of the Python package `uv`, or the one on PATH."""
+    """Return the uv of the Python package `uv`, or the one on PATH. Raises ToolError: where there is neither."""
     try:
         from uv import find_uv_bin
 
@@ -42,7 +42,7 @@ def _last_words(text: str, lines: int = 12) -> str:
 
 
 def run(command: Sequence[str], what: str, environment: dict[str, str] | None = None) -> str:
-    """Run a command and return its output; raises ToolError with its last lines when it fails."""
+    """Run a command and return its output. Raises ToolError: with its last lines, where it fails."""
     try:
         done = subprocess.run(
             list(command),
@@ -63,6 +63,8 @@ def pip_download(target: Target, destination: Path, arguments: Sequence[str], wh
     """Fetch wheels for a target with the control node's pip, so that its own configuration counts.
 
     Dependencies are never followed: what is fetched is what is asked for.
+
+    Raises ToolError: with pip's last words, and where there is no pip.
     """
     probe = subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True, check=False)
     if probe.returncode != 0:
@@ -91,7 +93,10 @@ def _pip_index() -> str:
 
 
 def uv_compile(target: Target, source: Path, output: Path, arguments: Sequence[str], what: str) -> None:
-    """Resolve requirements for a target into a lock with hashes; what `output` already pins is kept where it fits."""
+    """Resolve requirements for a target into a lock with hashes; what `output` already pins is kept where it fits.
+
+    Raises ToolError: with uv's last words.
+    """
     command = [uv_binary(), "pip", "compile", "--quiet", "--generate-hashes", "--no-header", "--no-annotate"]
     command += ["--python-version", target.python, "--python-platform", target.platform, "--only-binary", ":all:"]
     for index in target.indexes:
