@@ -19,6 +19,8 @@ def read_serial(value: Any, hosts: int) -> list[int]:
     """Sizes of the batches, each ≥ 1; the last one holds for all further batches.
 
     A percentage is of `hosts`, rounded down and never below 1, as Ansible does it (utils/helpers.py, pct_to_int).
+
+    Raises SerialError: for an empty list, and for what is neither a count nor a percentage.
     """
     items: Sequence[Any] = value if isinstance(value, (list, tuple)) else [value]
     if not items:

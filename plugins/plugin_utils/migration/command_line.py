@@ -44,7 +44,7 @@ def read_command(text: str, release: str | None = None, file: str | None = None)
 
 
 def read_commands(text: str, release: str | None = None, file: str | None = None) -> list[Command]:
-    """The same for every start of vLLM in the text."""
+    """The same for every start of vLLM in the text. Raises Unread: where the text starts no vLLM, or cannot be read."""
     beside = Beside(file)
     try:
         found = invocations(text, beside)

@@ -30,7 +30,10 @@ _DEEP = 8
 
 
 def of_compose(document: Mapping[str, Any], read: Read) -> Iterator[Start]:
-    """Starts of vLLM in the services of a compose file. `read`: a file beside it."""
+    """Starts of vLLM in the services of a compose file. `read`: a file beside it.
+
+    Raises ShellError: as `starts.of_text` does; Unreadable: where a file beside it is no YAML.
+    """
     variables = env_file(read(".env") or "")
     for name, service in (document.get("services") or {}).items():
         if isinstance(service, Mapping):

@@ -23,7 +23,10 @@ _PASSED_OVER, _LOOKED_UP = "0.21.0", "0.28.0"
 def with_config(
     words: Sequence[Word], read: Callable[[str], str | None], module: bool, release: str | None, notes: list[str]
 ) -> list[Word]:
-    """The command's words with those of its file; without them, and a note, where the file is not at hand."""
+    """The command's words with those of its file; without them, and a note, where the file is not at hand.
+
+    Raises Unreadable: where the file is no YAML, or holds no options.
+    """
     for word in words:
         if word.text.startswith("--config="):
             notes.append(f"{word.text}: vLLM reads no file that is given with =, so its options never counted")

@@ -188,7 +188,10 @@ def _of_words(
 def of_text(
     text: Word, env: Mapping[str, Word], line: int, notes: tuple[str, ...], release: str, work: Work | None = None
 ) -> Iterator[Start]:
-    """Starts in a text that a shell runs. A text that is no shell's is told."""
+    """Starts in a text that a shell runs. A text that is no shell's is told.
+
+    Raises ShellError: where the text names vLLM and bash would not parse it.
+    """
     taken = tuple(
         f"{gap.written} stands in the text of line {line}{gap.why and f', which is {gap.why}'}: that is taken here"
         for gap in text.gaps

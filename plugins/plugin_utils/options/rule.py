@@ -18,7 +18,10 @@ class RefusedAlready(Exception):
 
 @dataclass(frozen=True)
 class Given:
-    """The args of one entry, with vLLM's own defaults behind them."""
+    """The args of one entry, with vLLM's own defaults behind them.
+
+    Raises RefusedAlready: every question about an option that is among `refused`.
+    """
 
     args: Mapping[str, Any]
     release: Release

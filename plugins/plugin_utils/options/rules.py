@@ -89,7 +89,10 @@ def _inverse(value: Any) -> float:
 
 
 def pairs(value: Any) -> dict[str, int]:
-    """`image=16,video=2`, as vLLM read it up to 0.9.2 (nullable_kvs in vllm/engine/arg_utils.py)."""
+    """`image=16,video=2`, as vLLM read it up to 0.9.2 (nullable_kvs in vllm/engine/arg_utils.py).
+
+    Raises Unmade: where an item is no name=number.
+    """
     found = [_PAIR.fullmatch(item) for item in str(value).split(",")]
     if not all(found):
         raise Unmade(f"{value!r} has items that are no name=number")

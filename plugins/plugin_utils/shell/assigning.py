@@ -17,7 +17,10 @@ _KEYED = re.compile(r"\[([^\]]+)\]=")
 
 
 def assign(assign: Assign, state: State) -> None:
-    """Carry out one assignment in `state`; what its text alone does not tell becomes a gap."""
+    """Carry out one assignment in `state`; what its text alone does not tell becomes a gap.
+
+    Raises ShellError: where bash would not parse a part of it.
+    """
     old = state.variables.get(assign.name)
     if isinstance(assign.value, tuple) and assign.value and all(_KEYED.match(word.source) for word in assign.value):
         _keyed(assign, state)

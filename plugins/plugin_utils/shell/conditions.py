@@ -68,7 +68,10 @@ def counting(text: str, state: State) -> Truth:
 
 
 def test(words: Sequence[Word], state: State, double: bool) -> Truth:
-    """The words between the brackets. `double`: of `[[ ]]`, where the right side of `=` is a pattern."""
+    """The words between the brackets. `double`: of `[[ ]]`, where the right side of `=` is a pattern.
+
+    Raises ShellError: where bash would not parse a part of it.
+    """
     items: list[tuple[Field, str | None]] = []
     for word in words:
         plain = word.plain

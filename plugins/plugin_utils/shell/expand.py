@@ -62,7 +62,10 @@ class _Gap(Exception):
 
 
 def fields(words: Sequence[Word], state: State) -> list[Field]:
-    """The words of a command after all expansions; what may be further words is a field without text."""
+    """The words of a command after all expansions; what may be further words is a field without text.
+
+    Raises ShellError: where bash would not parse a part of it.
+    """
     found: list[Field] = []
     for word in words:
         if state.work.over:
@@ -72,7 +75,10 @@ def fields(words: Sequence[Word], state: State) -> list[Field]:
 
 
 def fields_of(word: Word, state: State) -> list[Field]:
-    """One word after all expansions: none, one or many fields; one with a gap where it grows beyond any argument."""
+    """One word after all expansions: none, one or many fields; one with a gap where it grows beyond any argument.
+
+    Raises ShellError: where bash would not parse a part of it.
+    """
     found = _fields_of(word, state)
     size = size_of(found)
     state.work.spend(size)
@@ -129,7 +135,10 @@ def _fields_of(word: Word, state: State) -> list[Field]:
 
 
 def value_of(word: Word, state: State) -> Field:
-    """A word where nothing is split: the right side of an assignment, the word of a `case`."""
+    """A word where nothing is split: the right side of an assignment, the word of a `case`.
+
+    Raises ShellError: where bash would not parse a part of it.
+    """
     pieces: list[Piece] = []
     size = 0
     for part in word.parts:
@@ -145,7 +154,7 @@ def value_of(word: Word, state: State) -> Field:
 
 
 def text_in(text: str, state: State, line: int) -> Field:
-    """A here-document's body."""
+    """A here-document's body. Raises ShellError: where bash would not parse a part of it."""
     return value_of(Word(pieces_of(text, line), line, text), state)
 
 

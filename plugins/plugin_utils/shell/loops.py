@@ -36,7 +36,10 @@ _TOLD = 200
 
 
 def follow_while(walk: Walk, node: While, state: State) -> Truth:
-    """Go through a `while` or `until`, ROUNDS times at most; its end tells nothing (UNKNOWN)."""
+    """Go through a `while` or `until`, ROUNDS times at most; its end tells nothing (UNKNOWN).
+
+    Raises ShellError: where bash would not parse a part of it.
+    """
     if (lines := _lines(walk, node, state)) is not None:
         for line in lines[:ROUNDS]:
             walk.nodes(line, state)
@@ -124,7 +127,10 @@ def _round(walk: Walk, body: Sequence[Node], state: State, line: int) -> None:
 
 
 def follow_for(walk: Walk, node: For, state: State) -> Truth:
-    """Go through a `for … in …` word by word, or once for all of them where they are too many or not known."""
+    """Go through a `for … in …` word by word, or once for all of them where they are too many or not known.
+
+    Raises ShellError: where bash would not parse a part of it.
+    """
     items = state.arguments() if node.words is None else fields(node.words, state)
     many = len(items) > ROUNDS
     if many or any(is_absent(item) or open_gaps(item) for item in items) or has_pattern(node):

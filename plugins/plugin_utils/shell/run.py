@@ -107,7 +107,10 @@ class Walk:
     # ---- lists
 
     def script(self, script: Script, state: State) -> None:
-        """Follow a whole script; what it runs is added to `found`, and `state` is as it leaves it."""
+        """Follow a whole script; what it runs is added to `found`, and `state` is as it leaves it.
+
+        Raises ShellError: where bash would not parse a part of it, or a script that it runs.
+        """
         self.remarks += script.remarks
         self.work = state.work
         self.nodes(script.body, state)

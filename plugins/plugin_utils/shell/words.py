@@ -65,7 +65,10 @@ class Reader:
         return match[0] if match else None
 
     def word(self, closing: str = "") -> Word | None:
-        """The word that begins here, None where none does. `closing`: characters that end it beside the usual."""
+        """The word that begins here, None where none does. `closing`: characters that end it beside the usual.
+
+        Raises ShellError: where nothing closes one of its quotes or brackets.
+        """
         start, parts = self.at, list[Part]()
         while self.at < len(self.text):
             char = self.text[self.at]
@@ -160,7 +163,10 @@ class Reader:
                 self.at = stop
 
     def expansion(self, quoted: bool) -> Part:
-        """The expansion that begins here; a `$` that begins none is text."""
+        """The expansion that begins here; a `$` that begins none is text.
+
+        Raises ShellError: where nothing closes it.
+        """
         start, text = self.at, self.text
         if text[start] == "`":
             return self._backquoted(quoted)
