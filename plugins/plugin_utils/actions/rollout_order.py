@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible.plugins.action import ActionBase
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.gathered import planned_hosts, registered
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.json_output import tell
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.steps import Step
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet import back
@@ -33,12 +34,12 @@ SPEC: dict[str, Any] = {
 
 
 def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
-    plan, hostvars = plain(given["plan"]), variables["hostvars"]
-    hosts = [str(host) for host in variables["ansible_play_hosts_all"] if host in plan["hosts"]]
+    plan = plain(given["plan"])
+    hosts = planned_hosts(variables, plan)
     if back.mistake(given["back_to"] or back.PREVIOUS):
         return {"failed": True, "msg": back.mistake(given["back_to"])}
-    kept = {host: plain(hostvars[host].get(given["generations"])) for host in hosts}
-    found = {host: read_host(plain(hostvars[host].get(given["states"])), kept[host]) for host in hosts}
+    states, kept = (registered(variables, hosts, given[name]) for name in ("states", "generations"))
+    found = {host: read_host(states[host], kept[host]) for host in hosts}
     if given["back_to"]:
         read = [host for host in hosts if not found[host].trouble]
         meant = back.meaning(given["back_to"], [kept[host] for host in read])

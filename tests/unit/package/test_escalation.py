@@ -17,8 +17,8 @@ LAB = "lab"
 PARTS = ("block", "rescue", "always")
 # Computed on the control node by an action plugin, whatever the task's connection: these run nothing on a host.
 CONTROL = {
-    *("ask", "difference", "hub_revision", "import_command", "lab", "migrate", "plan", "recipe", "refuse", "report"),
-    *("retire", "rollout", "schema", "show", "status", "wheelhouse"),
+    *("ask", "hub_revision", "import_command", "lab", "migrate", "plan", "recipe", "refuse", "report"),
+    *("retire", "rollout", "schema", "show", "wheelhouse"),
 }
 NOWHERE = {"add_host", "assert", "debug", "fail", "group_by", "meta", "set_fact"}
 # Any user may: whether the host answers at all, and what is asked over the network.
