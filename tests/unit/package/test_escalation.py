@@ -57,6 +57,9 @@ def walk(tasks: Any, path: Path, become: Any, local: bool, variables: Mapping[st
         action = action_of(task)
         if action not in INCLUDES:
             name = action.removeprefix(OURS).removeprefix(BUILTIN)
+            if name == "retire" and task[action].get("step") == "empty":
+                # The one step of it that is for a host.
+                name = "retire empty"
             yield Found(f"{path.relative_to(ROOT)}: {task.get('name', '?')}", name, own, here, given)
             continue
         # What an include says holds for the include itself; what surrounds it, and what an import says, for what comes with it.
