@@ -15,7 +15,8 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance 
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance.model import Run, Sight, Wanted
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.model import Facts
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.words import printable
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.acceptance import decide
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.steps import step_of
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.acceptance import dcgm, decide
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.finding import Finding, as_dicts
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.jsonform import build
 
@@ -36,6 +37,9 @@ class ActionModule(ActionBase):
         self._variables = task_vars or {}
         self._host = self._variables.get("inventory_hostname", "host")
         asked = self._task.args
+        if step_of(self, "phase", {"dcgm_state": "dcgm"}, "look") == "dcgm":
+            seen = self._host_module(**{**asked, "phase": "dcgm"})
+            return dcgm.answer(seen, asked) if "seen" in seen else seen
         self._accelerator = str(asked.get("accelerator", "cuda"))
         self._required, self._tell = (boolean(asked.get(name, True)) for name in ("required", "tell"))
         if self._accelerator == "cpu":

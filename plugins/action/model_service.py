@@ -10,6 +10,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.render import as_dict
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.steps import step_of
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.control import SECRETS, host_files, render_units
 
@@ -26,6 +27,8 @@ class ActionModule(ActionBase):
         self._variables = task_vars or {}
         self._host = self._variables["inventory_hostname"]
         given = self._task.args
+        if step_of(self, "phase", {"generations": "list"}, "apply") == "list":
+            return self._host_module(phase="list", **{key: value for key, value in given.items() if key != "phase"})
         templates = Path(given["templates"])
         units = render_units(templates, plain(given.get("services", [])))
         secrets = {key: given[key] for key in ("api_key", "secret_env") if given.get(key)}

@@ -18,7 +18,6 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.weights.progress im
 
 POLL_FIRST = 1.0
 POLL_MOST = 10.0
-HOST_MODULE = "baremetal.vllm.model_weights_host"
 TEXTS = {"hub": "fetched", "pushed": "pushed"}
 KEYS = (
     "token_file",
@@ -80,7 +79,7 @@ class ActionModule(ActionBase):
         """Run one step on the host; its failure ends the action with the same one line."""
         arguments = {**common, "step": step, "items": items, **more}
         result: dict[str, Any] = self._execute_module(
-            module_name=HOST_MODULE, module_args=arguments, task_vars=self._vars
+            module_name="baremetal.vllm.model_weights", module_args=arguments, task_vars=self._vars
         )
         if result.get("failed") or result.get("unreachable"):
             raise AnsibleActionFail(str(result.get("msg", "the host did not answer")), result=result)

@@ -1,4 +1,4 @@
-"""Decides what leaves a fleet; see plugins/modules/retire.py for its documentation."""
+"""Decides what leaves a fleet, and has hosts emptied; see plugins/modules/retire.py for its documentation."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.json_output import tell
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.refusal import told_once
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.steps import step_of
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.keys import read_keys
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.leaving import farewell, leave
@@ -16,15 +17,18 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.without import
 
 
 class ActionModule(ActionBase):
-    _requires_connection = False
     _supports_check_mode = True
 
     @told_once
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
+        if step_of(self, "step", {"host_empty": "empty"}, "decide") == "empty":
+            asked = {**self._task.args, "step": "empty"}
+            return {**result, **self._execute_module(module_args=asked, task_vars=task_vars)}
         names = {"type": "list", "elements": "str", "default": []}
         _, given = self.validate_argument_spec(
             {
+                "step": {"type": "str", "choices": ["decide", "empty"], "default": "decide"},
                 "plan": {"type": "dict", "required": True},
                 "models": names,
                 "hosts": names,

@@ -13,6 +13,8 @@ description:
   - The result is kept on the host (C(/var/lib/vllm/acceptance.json)). While it stands for the GPUs that are there, nothing
     is run again, which takes one round trip.
   - The test is a transient unit of the host. Where the connection is lost it goes on, and the next run follows it to its end.
+  - O(phase=dcgm) tests nothing and changes nothing. It compares the packages of DCGM, its units and the exporter's drop-in with
+    what is wanted, and says what is to be done, in one round trip.
 version_added: "0.1.0"
 author: The baremetal.vllm contributors (@baremetal-vllm)
 options:
@@ -62,23 +64,49 @@ options:
     type: bool
     default: true
   phase:
-    description: Internal, used by the action plugin.
+    description:
+      - V(look) is the whole of it for a playbook. The action plugin asks the host for the steps that follow - V(start) begins
+        the test, V(watch) sees how far it is, V(settle) keeps the record.
+      - V(dcgm) says what DCGM lacks.
     type: str
-    choices: [look, start, watch, settle]
+    choices: [look, start, watch, settle, dcgm]
     default: look
   limit:
-    description: Internal, seconds after which the test is given up.
+    description: Seconds after which the test is given up. Set by the action plugin.
     type: int
     default: 0
   units:
-    description: Internal, units to stop before, or to start after the test.
+    description: Units to stop before, or to start after the test. Set by the action plugin.
     type: list
     elements: str
     default: []
   record:
-    description: Internal, the text of the record.
+    description: The text of the record. Set by the action plugin.
     type: str
     default: ""
+  cuda:
+    description:
+      - CUDA major of DCGM's package to want, 0 for the one of the loaded driver.
+      - For O(phase=dcgm).
+    type: int
+    default: 0
+  exporter:
+    description:
+      - Whether DCGM's exporter is wanted.
+      - For O(phase=dcgm).
+    type: bool
+    default: true
+  drop_in:
+    description:
+      - The wanted text of the exporter's drop-in.
+      - For O(phase=dcgm).
+    type: str
+    default: ""
+  path:
+    description:
+      - Where that drop-in lies.
+      - For O(phase=dcgm), which needs it.
+    type: path
 attributes:
   check_mode:
     support: full
@@ -96,25 +124,43 @@ EXAMPLES = r"""
 - name: Ask whether the host was accepted
   baremetal.vllm.acceptance:
     test: false
+
+- name: Ask what DCGM lacks
+  baremetal.vllm.acceptance:
+    phase: dcgm
+    path: /etc/systemd/system/nvidia-dcgm-exporter.service.d/baremetal-vllm.conf
+    exporter: false
 """
 
 RETURN = r"""
 accepted:
   description: Whether a valid record says that the host has passed.
-  returned: success
+  returned: success, but with phase dcgm
   type: bool
 reason:
   description: Since when it is accepted, or why it was tested, or why it is not accepted.
-  returned: success
+  returned: success, but with phase dcgm
   type: str
 findings:
   description: What is wrong, and what the diagnostic said without refusing the host.
-  returned: success
+  returned: success, but with phase dcgm
   type: list
   elements: dict
 record:
   description: The record as it lies on the host.
   returned: when the host was tested
+  type: dict
+todo:
+  description: Packages to remove and install, units to start and stop, whether the drop-in is to be written or deleted.
+  returned: phase dcgm
+  type: dict
+work:
+  description: Whether there is anything to do.
+  returned: phase dcgm
+  type: bool
+seen:
+  description: What was found.
+  returned: phase dcgm
   type: dict
 """
 
@@ -124,7 +170,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance import job, observe
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance import dcgm_observe, job, observe
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance.record import OUTPUT_PATH, PATH
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.command import run
 
@@ -171,7 +217,11 @@ def settle(asked: dict[str, Any]) -> dict[str, Any]:
     return {"changed": changed}
 
 
-PHASES = {"look": look, "start": start, "watch": watch, "settle": settle}
+def dcgm(asked: dict[str, Any]) -> dict[str, Any]:
+    return {"changed": False, "seen": asdict(dcgm_observe.look(Path(asked["path"]), run))}
+
+
+PHASES = {"look": look, "start": start, "watch": watch, "settle": settle, "dcgm": dcgm}
 
 
 def main() -> None:
@@ -189,7 +239,12 @@ def main() -> None:
             "limit": {"type": "int", "default": 0},
             "units": {"type": "list", "elements": "str", "default": []},
             "record": {"type": "str", "default": ""},
+            "cuda": {"type": "int", "default": 0},
+            "exporter": {"type": "bool", "default": True},
+            "drop_in": {"type": "str", "default": ""},
+            "path": {"type": "path"},
         },
+        required_if=[("phase", "dcgm", ["path"])],
         supports_check_mode=True,
     )
     try:

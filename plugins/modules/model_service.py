@@ -40,12 +40,12 @@ options:
     default: {}
   generation:
     description:
-      - Go back to the units of this kept generation (M(baremetal.vllm.generations) lists them); V(0) means
+      - Go back to the units of this kept generation (O(phase=list) lists them); V(0) means
         O(services). Units that it does not have are removed. Secrets stay as they are unless given, and GPUs are found
         as they lie now.
       - Refused before anything is stopped where the generation is not kept, or needs a release or weights that are gone
         from the host.
-      - In other phases than the first (internal), the generation at hand.
+      - With O(phase=restore) and O(phase=settle), the generation at hand.
     type: int
     default: 0
   plan:
@@ -61,17 +61,35 @@ options:
     elements: str
     default: []
   phase:
-    description: Internal, used by the action plugin.
+    description:
+      - V(apply) runs the planned units, or those of a kept generation, to the end. The action plugin asks the host for the
+        steps of it - V(watch) sees how far starts are, V(restore) puts back what served before, V(settle) records how the
+        generation ended.
+      - V(list) changes no unit. It lists what was kept of each change, oldest first, and which of them is installed now.
+        Releases that a kept generation needs are never pruned.
     type: str
-    choices: [apply, watch, restore, settle]
+    choices: [apply, list, watch, restore, settle]
     default: apply
+  mark:
+    description: With O(phase=list), record first how one generation was judged.
+    type: dict
+    suboptions:
+      number:
+        description: The generation.
+        type: int
+        required: true
+      outcome:
+        description: V(active) - its units answer; V(proven) - it was judged good; V(failed) - it was taken back.
+        type: str
+        choices: [active, proven, failed]
+        required: true
   units:
-    description: Internal, rendered units.
+    description: The units as the action plugin has rendered them from O(services).
     type: list
     elements: dict
     default: []
   files:
-    description: Internal, other files.
+    description: Other files, as the action plugin has rendered them.
     type: list
     elements: dict
     default: []
@@ -80,25 +98,25 @@ options:
     type: path
     default: /etc/vllm/secrets/api_key.env
   pending:
-    description: Internal, units whose start is under way, with their restart counts from before.
+    description: Units whose start is under way, with their restart counts from before. Set by the action plugin.
     type: dict
     default: {}
   seen:
-    description: Internal, the progress last shown.
+    description: The progress last shown. Set by the action plugin.
     type: dict
     default: {}
   outcome:
-    description: Internal, how the generation ended.
+    description: How the generation ended. Set by the action plugin.
     type: str
     choices: [active, failed]
     default: active
 attributes:
   check_mode:
     support: full
-    description: Says what would be written, started, restarted and removed.
+    description: Says what would be written, started, restarted, removed and marked.
   diff_mode:
     support: full
-    description: Shows the units' texts; of secrets only that they change.
+    description: Shows the units' texts, and a marked generation's outcome before and after; of secrets only that they change.
 """
 
 EXAMPLES = r"""
@@ -112,6 +130,16 @@ EXAMPLES = r"""
   baremetal.vllm.model_service:
     generation: 4
     templates: "{{ model_service_templates }}"
+
+- name: List what this host can go back to
+  baremetal.vllm.model_service:
+    phase: list
+  register: __generations
+
+- name: Record that the new release was judged good
+  baremetal.vllm.model_service:
+    phase: list
+    mark: {number: "{{ __model_service.generation }}", outcome: proven}
 """
 
 RETURN = r"""
@@ -119,16 +147,44 @@ steps:
   description:
     - What was done to each unit (or would be), and why, with the causes one by one - an option, the environment, the
       GPUs, the secrets - and their values before and after.
-  returned: always
+  returned: phase apply
   type: list
   elements: dict
 generation:
   description: The number of the generation that now runs.
-  returned: when not in check mode
+  returned: phase apply, when not in check mode
   type: int
 generation_before:
   description: The number of the generation that ran before, to go back to; V(0) where nothing served yet.
-  returned: always
+  returned: phase apply
+  type: int
+generations:
+  description: The kept generations, oldest first.
+  returned: phase list
+  type: list
+  elements: dict
+  contains:
+    number: {description: Its number., type: int}
+    created: {description: "When it was made, ISO 8601 by the host's clock.", type: str}
+    age: {description: Seconds since then by the host's clock; null where it is not known., type: float}
+    returned: {description: Whether it was made by going back to an earlier one., type: bool}
+    outcome: {description: "V(pending), V(active), V(proven) or V(failed).", type: str}
+    plan: {description: The digest of the plan that made it; empty where it is not known., type: str}
+    releases: {description: The releases of vLLM that its units run., type: list, elements: str}
+    units:
+      description: >-
+        By unit its C(name), C(digest), C(release), C(weights), C(revision), and C(service) - what
+        M(baremetal.vllm.endpoint_check) takes to prove its endpoint.
+      type: dict
+current:
+  description:
+    - The generation whose units are exactly the installed ones; V(0) where there is none, as after a start that failed
+      in part, or an edit by hand.
+  returned: phase list
+  type: int
+back:
+  description: The newest generation before the current one that served; V(0) where there is none.
+  returned: phase list
   type: int
 """
 
@@ -140,11 +196,18 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.hostfile import HostFile
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.secrets import environment_secrets
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.systemd import SystemdError
-from ansible_collections.baremetal.vllm.plugins.module_utils.units import back, generations, host, host_units, observe
+from ansible_collections.baremetal.vllm.plugins.module_utils.units import (
+    back,
+    generations,
+    host,
+    host_units,
+    kept,
+    observe,
+)
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.decide import Planned, decide_all
 
 
-def wanted(module: AnsibleModule, kept: list[generations.Generation]) -> tuple[list[dict[str, Any]], str]:
+def wanted(module: AnsibleModule, known: list[generations.Generation]) -> tuple[list[dict[str, Any]], str]:
     """The units that shall run, planned or of a kept generation, and the digest of the plan that they are from.
 
     Raises NotKeptError: where the host no longer keeps that generation.
@@ -152,7 +215,7 @@ def wanted(module: AnsibleModule, kept: list[generations.Generation]) -> tuple[l
     number = module.params["generation"]
     if not number:
         return module.params["units"], module.params["plan"]
-    chosen = generations.find(kept, number)
+    chosen = generations.find(known, number)
     return back.units_of(chosen), module.params["plan"] or str(chosen.manifest.get("plan", ""))
 
 
@@ -174,8 +237,8 @@ def apply(module: AnsibleModule) -> dict[str, Any]:
 
     Raises NotKeptError: where the host no longer keeps that generation; SystemdError: where a unit is not taken.
     """
-    kept = generations.read_generations(host.GENERATIONS)
-    units, plan = wanted(module, kept)
+    known = generations.read_generations(host.GENERATIONS)
+    units, plan = wanted(module, known)
     files = [HostFile(f["path"], f["content"], int(f["mode"], 8), public=True) for f in module.params["files"]]
     hidden, identity = secret_file(module)
     if hidden is not None:
@@ -208,7 +271,7 @@ def apply(module: AnsibleModule) -> dict[str, Any]:
         "changed": changed,
         "steps": [asdict(step) for step in steps],
         "diff": host.diffs(steps, after, texts, stale),
-        "generation_before": generations.before_change(kept, texts),
+        "generation_before": generations.before_change(known, texts),
         "pending": {
             step.unit: observed[step.unit].state.restarts if step.verb == "wait" else 0
             for step in steps
@@ -250,10 +313,17 @@ def settle(module: AnsibleModule) -> dict[str, Any]:
     return {"changed": False, "pruned": generations.prune(host.GENERATIONS)}
 
 
-PHASES = {"apply": apply, "watch": watch, "restore": restore, "settle": settle}
+def list_kept(module: AnsibleModule) -> dict[str, Any]:
+    mark = module.params["mark"]
+    told = kept.mark(mark["number"], mark["outcome"], module.check_mode) if mark else {"changed": False}
+    return {**told, **kept.listed()}
+
+
+PHASES = {"apply": apply, "list": list_kept, "watch": watch, "restore": restore, "settle": settle}
 
 
 def main() -> None:
+    outcome = {"type": "str", "choices": ["active", "proven", "failed"], "required": True}
     module = AnsibleModule(
         argument_spec={
             "services": {"type": "list", "elements": "dict", "default": []},
@@ -264,6 +334,7 @@ def main() -> None:
             "plan": {"type": "str", "default": ""},
             "restart_replaced": {"type": "list", "elements": "str", "default": []},
             "phase": {"type": "str", "choices": list(PHASES), "default": "apply"},
+            "mark": {"type": "dict", "options": {"number": {"type": "int", "required": True}, "outcome": outcome}},
             "units": {"type": "list", "elements": "dict", "default": []},
             "files": {"type": "list", "elements": "dict", "default": []},
             "secrets_path": {"type": "path", "default": "/etc/vllm/secrets/api_key.env"},

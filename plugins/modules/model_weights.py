@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Documentation of the action plugin `model_weights`; the work is done by the action and `model_weights_host`."""
+"""Host side of baremetal.vllm.model_weights; the action plugin of the same name goes from step to step."""
 
 from __future__ import annotations
 
@@ -17,39 +17,21 @@ version_added: 0.1.0
 author: The baremetal.vllm contributors (@baremetal-vllm)
 options:
   items:
-    description: The host's weights from the plan, with the keys V(source) (hub, pushed or host) and V(path).
+    description:
+      - The host's weights from the plan.
+      - Each has V(source), where the weights come from (V(hub), V(pushed) or V(host)), and V(path), where they lie on the host.
+      - Those of a hub have V(repo), the name there, and V(revision), a commit of 40 hexadecimal digits.
+      - Those that are pushed have V(from), a directory on the control node, and V(digest), the SHA-256 over its sorted manifest.
     type: list
     elements: dict
     required: true
-    suboptions:
-      source:
-        description: Where the weights come from.
-        type: str
-        choices: [hub, pushed, host]
-        required: true
-      path:
-        description: Where they lie on the host.
-        type: str
-        required: true
-      repo:
-        description: Name on the hub; for V(source=hub).
-        type: str
-      revision:
-        description: Commit, 40 hexadecimal digits; for V(source=hub).
-        type: str
-      from:
-        description: Directory on the control node; for V(source=pushed).
-        type: str
-      digest:
-        description: SHA-256 over the sorted manifest of that directory; for V(source=pushed).
-        type: str
   engine_python:
     description: Python of an installed engine. In check mode it may not be there yet.
-    type: str
+    type: path
     default: ""
   token_file:
     description: File on the host that holds the hub's token, readable by root only.
-    type: str
+    type: path
     default: /etc/vllm/secrets/hf_token
   hf_token:
     description: Token for gated or private models; written to O(token_file) when it differs. Never shown.
@@ -71,16 +53,40 @@ options:
     default: false
   store:
     description: Directory of the weights on the host; its file system is the one whose free space is checked.
-    type: str
+    type: path
     default: /var/lib/vllm/models
   run_dir:
     description: Directory on the host for the download process and its status.
-    type: str
+    type: path
     default: /run/baremetal-vllm/weights
   pause:
     description: Seconds before another try after a network error; grows with each try.
     type: float
     default: 5.0
+  step:
+    description:
+      - One step on the host. A playbook asks for none - the action plugin goes through them and sets this and what follows.
+      - V(settle) compares the items with the disk, keeps the token's file, and in offline mode takes over directories
+        that were copied to their place by hand.
+      - V(prepare) makes the directories into which models are pushed and says which files are still to be sent.
+      - V(adopt) checks what was pushed and renames it into place.
+      - V(fetch) starts the download process, V(poll) tells how far it is.
+    type: str
+    choices: [settle, prepare, adopt, fetch, poll]
+    default: settle
+  manifests:
+    description: Manifests of the pushed items by path. Set by the action plugin.
+    type: dict
+    default: {}
+  owner:
+    description:
+      - User id under which pushed files arrive; V(-1) where it is that of the module itself. Set by the action plugin.
+    type: int
+    default: -1
+  reserved:
+    description: Bytes that will be pushed besides. Set by the action plugin.
+    type: int
+    default: 0
 extends_documentation_fragment:
   - baremetal.vllm.proxy
 """
@@ -103,3 +109,117 @@ weights:
   elements: dict
   returned: success
 """
+
+import os
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.baremetal.vllm.plugins.module_utils.host import folders, proxy
+from ansible_collections.baremetal.vllm.plugins.module_utils.weights import job, manifest, space, store
+
+
+def settle(module: AnsibleModule) -> dict[str, Any]:
+    p = module.params
+    states = [store.look(item, p["verify"]) for item in p["items"]]
+    changed = False
+    if p["offline"]:
+        for index, (item, state) in enumerate(zip(p["items"], states)):
+            if item["source"] == "hub" and state.state == "unmanaged":
+                wrong = store.usable(state.path) if module.check_mode else store.adopt_carried(item)
+                size = space.held_bytes(state.path)
+                states[index] = store.State(state.path, "refused" if wrong else "adopted", wrong or "", size)
+                changed = changed or not wrong
+    # An earlier run may have made them under a umask of 077; nothing else is expected to lie in the default place.
+    shut = store.closed(p["store"]) if p["items"] and p["store"].startswith("/var/lib/vllm/") else []
+    for path in shut if not module.check_mode else []:
+        folders.publish(path)
+    token = bool(p["hf_token"]) and store.write_secret(p["token_file"], p["hf_token"], module.check_mode)
+    return {
+        "changed": changed or token or bool(shut),
+        "token_changed": token,
+        "states": store.summary(states),
+        "engine": os.access(p["engine_python"], os.X_OK),
+    }
+
+
+def prepare(module: AnsibleModule) -> dict[str, Any]:
+    p = module.params
+    wholes = {path: manifest.from_data(data) for path, data in p["manifests"].items()}
+    needed = sum(whole.size for whole in wholes.values())
+    needed -= sum(min(space.held_bytes(store.staging_of(path)), whole.size) for path, whole in wholes.items())
+    lack = space.shortage(p["store"], needed)
+    if lack is not None:
+        module.fail_json(msg=lack)
+    sent = {}
+    for item in p["items"]:
+        staging, missing = store.prepare(item, wholes[item["path"]], p["owner"])
+        sent[item["path"]] = {"staging": staging, "missing": missing}
+    return {"changed": True, "uploads": sent, "needed": needed}
+
+
+def adopt(module: AnsibleModule) -> dict[str, Any]:
+    p = module.params
+    wrong = {}
+    for item in p["items"]:
+        faults = store.adopt_pushed(item, manifest.from_data(p["manifests"][item["path"]]))
+        if faults:
+            wrong[item["path"]] = faults
+    return {"changed": len(wrong) < len(p["items"]), "wrong": wrong}
+
+
+def fetch(module: AnsibleModule) -> dict[str, Any]:
+    p = module.params
+    order = {
+        "endpoint": p["endpoint"].rstrip("/"),
+        "token_file": p["token_file"],
+        "reserved": p["reserved"],
+        "store": p["store"],
+        "pause": p["pause"],
+        "items": p["items"],
+    }
+    wrong = job.start(p["run_dir"], p["engine_python"], order)
+    if wrong is not None:
+        module.fail_json(msg=wrong)
+    return {"changed": True, "status": job.poll(p["run_dir"])}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "step": {"type": "str", "choices": ["settle", "prepare", "adopt", "fetch", "poll"], "default": "settle"},
+            "items": {"type": "list", "elements": "dict", "required": True},
+            "manifests": {"type": "dict", "default": {}},
+            "verify": {"type": "bool", "default": False},
+            "offline": {"type": "bool", "default": False},
+            "owner": {"type": "int", "default": -1},
+            "store": {"type": "path", "default": "/var/lib/vllm/models"},
+            "endpoint": {"type": "str", "default": "https://huggingface.co"},
+            "engine_python": {"type": "path", "default": ""},
+            "token_file": {"type": "path", "default": "/etc/vllm/secrets/hf_token", "no_log": False},
+            "hf_token": {"type": "str", "default": "", "no_log": True},
+            "run_dir": {"type": "path", "default": "/run/baremetal-vllm/weights"},
+            "reserved": {"type": "int", "default": 0},
+            "pause": {"type": "float", "default": 5.0},
+            **proxy.ARGUMENTS,
+        },
+        supports_check_mode=True,
+    )
+    proxy.enter(module)
+    os.umask(0o022)
+    step = module.params["step"]
+    try:
+        if step == "settle":
+            result = settle(module)
+        elif step == "poll":
+            result = {"changed": False, "status": job.poll(module.params["run_dir"])}
+        elif module.check_mode:
+            result = {"changed": True}
+        else:
+            result = {"prepare": prepare, "adopt": adopt, "fetch": fetch}[step](module)
+    except (OSError, ValueError) as error:
+        module.fail_json(msg=f"{step}: {error}")
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -5,41 +5,99 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: report
-short_description: Show and save what the endpoints of a play have proved
+short_description: Show and save what a play found on its hosts
 version_added: 0.1.0
 description:
-  - Gathers what the role P(baremetal.vllm.endpoint_check#role) left on every host of the play, prints a table on the
-    terminal and writes one JSON file on the control node.
-  - A host that was not reached, or that never came to its checks, is listed as such.
-  - Never fails because of what it reports; P(baremetal.vllm.failed_checks#filter) gives each host's failures to a task
-    that does.
-  - Leaves RV(endpoints), RV(passed), the failures and the plan's digest as the run's statistic C(baremetal_vllm_report), as
+  - Gathers what tasks registered on every host of the play, prints a table on the terminal and writes one JSON file on the
+    control node. Contacts no host, never fails because of what it shows. A host that was not reached is listed as such.
+    Run it with C(run_once).
+  - O(subject=endpoints) tells what the role P(baremetal.vllm.endpoint_check#role) left, after it has run on all hosts.
+    P(baremetal.vllm.failed_checks#filter) gives each host's failures to a task that fails. It leaves RV(endpoints),
+    RV(passed), the failures and the plan's digest as the run's statistic C(baremetal_vllm_report), as
     M(ansible.builtin.set_stats) does.
-  - Run it with C(run_once), after the role has run on all hosts.
+  - O(subject=difference) compares the plan with what M(baremetal.vllm.host_state) found - for each host and model whether it
+    would be started, restarted, moved, removed, rewritten or left unchanged, and why -, and under it the options that make
+    each restart.
+  - O(subject=fleet) puts what hosts and gateways said of themselves beside the plan. It leaves what is wrong as the run's
+    statistic C(baremetal_vllm_status).
 options:
+  subject:
+    description: What is reported. The options of one subject are refused for another.
+    type: str
+    choices: [endpoints, difference, fleet]
+    default: endpoints
   path:
     description:
-      - The JSON file on the control node. Its directory is made; the file is replaced whole or not at all. Without O(path)
-        and O(directory) only the table is shown.
+      - A JSON file on the control node. It is replaced whole or not at all, and not written in check mode. Its directory is
+        made for O(subject=endpoints).
+      - Without it (and O(directory)) nothing is written.
+      - Of O(subject=difference), its keys are C(schema) (the version, 1), C(digest) and C(plan) of the plan, and C(differences).
     type: path
   directory:
     description:
       - Where the file lies, under the name V(vllm-report.json), without O(path).
       - Empty stands for C($XDG_STATE_HOME/baremetal-vllm/reports).
+      - For O(subject=endpoints).
     type: path
   digest:
-    description: What names the plan that was proved, for the file.
+    description:
+      - What names the plan that was proved, for the file.
+      - For O(subject=endpoints).
     type: str
     default: ''
   hosts:
-    description: The hosts to report on. Without it all hosts of the play, reached or not.
+    description:
+      - The hosts to report on. Without it all hosts of the play, reached or not.
+      - For O(subject=endpoints).
     type: list
     elements: str
   plan:
     description:
-      - The plan, as M(baremetal.vllm.plan) returns it. With it, commands to ask what was proved end the report, one for the first
-        model of each kind, three at most. They hold no key. None in check mode.
+      - For O(subject=difference) and O(subject=fleet), which need it, what M(baremetal.vllm.plan) returned, with C(plan) and
+        C(digest).
+      - For O(subject=endpoints) RV(baremetal.vllm.plan#module:plan) alone. With it, commands to ask what was proved end the
+        report, one for the first model of each kind, three at most. They hold no key. None in check mode.
     type: dict
+  found:
+    description:
+      - The name of the variable under which each host of the play has registered M(baremetal.vllm.host_state).
+      - For O(subject=difference), which needs it.
+    type: str
+  state:
+    description:
+      - The name of the variable in which each host has the answer of M(baremetal.vllm.host_state).
+      - For O(subject=fleet), which needs it.
+    type: str
+  checked:
+    description:
+      - The name of the variable in which each host has the results of M(baremetal.vllm.endpoint_check).
+      - For O(subject=fleet), which needs it.
+    type: str
+  around:
+    description:
+      - By what stands around the engines (C(firewall), C(canary)) the name of the variable in which each host has what
+        M(baremetal.vllm.unit_files) would change of it. A host without an answer was not asked.
+      - For O(subject=fleet).
+    type: dict
+    default: {}
+  doors:
+    description:
+      - The name of the variable in which each gateway has what M(baremetal.vllm.gateway) would change there.
+      - For O(subject=fleet).
+    type: str
+    default: ''
+  gateways:
+    description:
+      - The results of a loop of M(baremetal.vllm.gateway_server) over the gateways.
+      - For O(subject=fleet).
+    type: list
+    elements: dict
+    default: []
+  lock:
+    description:
+      - The name of the variable in which hosts have the results of a loop of M(baremetal.vllm.rollout_lock).
+      - For O(subject=fleet), which needs it.
+    type: str
 attributes:
   check_mode:
     support: full
@@ -56,14 +114,52 @@ EXAMPLES = r"""
     path: "{{ playbook_dir }}/report.json"
   run_once: true
   register: __report
+
+- name: Show what would change
+  baremetal.vllm.report:
+    subject: difference
+    plan: "{{ __vllm_plan }}"
+    found: __vllm_state
+    path: difference.json
+  run_once: true
+
+- name: Show the fleet
+  baremetal.vllm.report:
+    subject: fleet
+    plan: "{{ __vllm_plan }}"
+    state: __status_state
+    checked: __status_checked
+    around: {firewall: __endpoint_firewall, canary: __canary_found}
+    doors: __gateway
+    gateways: "{{ __status_gateways.results }}"
+    lock: __status_lock
+    path: status.json
+  run_once: true
 """
 
 RETURN = r"""
-endpoints: {description: How many endpoints were checked., returned: always, type: int}
-passed: {description: How many of them passed., returned: always, type: int}
+endpoints: {description: How many endpoints were checked., returned: with subject endpoints, type: int}
+passed: {description: How many of them passed., returned: with subject endpoints, type: int}
 failed_endpoints:
   description: One line for each failed check, and one for each host without results, beginning with the host.
-  returned: always
+  returned: with subject endpoints
+  type: list
+  elements: str
+counts:
+  description: How many models would be started, restarted, moved, removed, rewritten, unchanged.
+  returned: with subject difference
+  type: dict
+pending:
+  description: Whether a deployment would change anything on a host that was read.
+  returned: with subject difference
+  type: bool
+problems_of:
+  description: By host of the play what is not as planned or not healthy, one line each.
+  returned: with subject fleet
+  type: dict
+fleet_problems:
+  description: What is wrong with gateways, one line each.
+  returned: with subject fleet
   type: list
   elements: str
 path: {description: The file written; absent in check mode., returned: when a file was written, type: str}

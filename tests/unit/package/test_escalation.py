@@ -17,8 +17,8 @@ LAB = "lab"
 PARTS = ("block", "rescue", "always")
 # Computed on the control node by an action plugin, whatever the task's connection: these run nothing on a host.
 CONTROL = {
-    *("ask", "difference", "hub_revision", "import_command", "lab", "migrate", "plan", "recipe", "refuse", "report"),
-    *("retire", "rollout_judge", "rollout_order", "rollout_report", "schema", "show", "status", "wheelhouse"),
+    *("ask", "hub_revision", "import_command", "lab", "migrate", "plan", "recipe", "refuse", "report"),
+    *("retire", "rollout", "schema", "show", "wheelhouse"),
 }
 NOWHERE = {"add_host", "assert", "debug", "fail", "group_by", "meta", "set_fact"}
 # Any user may: whether the host answers at all, and what is asked over the network.
@@ -57,6 +57,9 @@ def walk(tasks: Any, path: Path, become: Any, local: bool, variables: Mapping[st
         action = action_of(task)
         if action not in INCLUDES:
             name = action.removeprefix(OURS).removeprefix(BUILTIN)
+            if name == "retire" and task[action].get("step") == "empty":
+                # The one step of it that is for a host.
+                name = "retire empty"
             yield Found(f"{path.relative_to(ROOT)}: {task.get('name', '?')}", name, own, here, given)
             continue
         # What an include says holds for the include itself; what surrounds it, and what an import says, for what comes with it.

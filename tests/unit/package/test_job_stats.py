@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from ansible_collections.baremetal.vllm.plugins.action import rollout_report, status
+from ansible_collections.baremetal.vllm.plugins.action import report, rollout
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.job_stats import PREFIX, job_stats
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.variables import known_variables
 
@@ -33,7 +33,7 @@ def test_a_rollout_leaves_what_became_of_each_host() -> None:
     schedule = {"hosts": {"h1": turn}, "left": {"h2": "as planned", "h3": "no route"}, "lost": ["h3"], "gaps": []}
     names = {"verdict": "v", "back": "b", "drains": ["d", "e"], "undrain": "u", "digest": "abc"}
     good = {"good": True, "causes": [], "phase": "", "switched": True, "reachable": True}
-    left = result(rollout_report, {"schedule": schedule, **names}, {"hostvars": {"h1": {"v": good}}})
+    left = result(rollout, {"step": "report", "schedule": schedule, **names}, {"hostvars": {"h1": {"v": good}}})
     told = left["ansible_stats"]["data"]["baremetal_vllm_rollout"]
     assert set(told["hosts"]) == {"h1"}
     assert (told["skipped"], told["unreachable"], told["plan_digest"]) == (schedule["left"], ["h3"], "abc")
@@ -41,9 +41,9 @@ def test_a_rollout_leaves_what_became_of_each_host() -> None:
 
 def test_the_status_leaves_hosts_with_a_problem_alone() -> None:
     plan = {"plan": {"hosts": {"h1": {"services": []}}, "gateway": None}, "digest": "abc"}
-    names = {"plan": plan, "state": "s", "checked": "c", "lock": "l"}
+    names = {"subject": "fleet", "plan": plan, "state": "s", "checked": "c", "lock": "l"}
     state = {"status": "unreachable", "why": "no route"}
-    left = result(status, names, {"ansible_play_hosts_all": ["h1"], "hostvars": {"h1": {"s": state}}})
+    left = result(report, names, {"ansible_play_hosts_all": ["h1"], "hostvars": {"h1": {"s": state}}})
     told = left["ansible_stats"]["data"]["baremetal_vllm_status"]
     assert list(told["problems_of"]) == ["h1"]
     assert "no route" in told["problems_of"]["h1"][0]

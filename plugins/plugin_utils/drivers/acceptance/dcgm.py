@@ -7,10 +7,14 @@ https://github.com/NVIDIA/DCGM (config-files/systemd) and https://github.com/NVI
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance.dcgm_model import ENGINE, EXPORTER, Seen
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit import cuda
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.jsonform import build
 
 EXPORTER_PACKAGE = "datacenter-gpu-manager-exporter"
 # DCGM 3 and older, one package for all of it: DCGM 4 cannot be installed beside it.
@@ -36,6 +40,23 @@ class Todo:
     def changes(self) -> bool:
         """Whether there is anything to do at all."""
         return any((self.remove, self.install, self.write, self.delete, self.start, self.stop))
+
+
+def answer(said: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
+    """The result of a task: what the host said (with `seen`), `todo` and `work`; failed where the wanted package cannot be told.
+
+    `asked` are the task's arguments: `cuda`, `exporter` and `drop_in` count.
+    """
+    try:
+        lacks = todo(
+            build(Seen, said["seen"]),
+            int(asked.get("cuda") or 0),
+            boolean(asked.get("exporter", True)),
+            str(asked.get("drop_in") or ""),
+        )
+    except RefusalError as error:
+        return {"failed": True, "msg": f"DCGM: {error}"}
+    return {**said, "todo": asdict(lacks), "work": lacks.changes}
 
 
 def todo(seen: Seen, cuda: int, exporter: bool, drop_in: str) -> Todo:

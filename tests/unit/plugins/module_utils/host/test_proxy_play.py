@@ -94,8 +94,7 @@ def test_every_task_that_fetches_is_told_of_the_proxy() -> None:
             values = {key: str(given.get(key)) for key in proxy.ARGUMENTS}
             told = values == {key: f"{{{{ vllm_{key} | default(omit) }}}}" for key in proxy.ARGUMENTS}
             assert told or given.get("state") == "absent" or name in defaults, (path, given)
-    # The host's half of model_weights is called by its action.
-    assert found == proxied_modules() - {"baremetal.vllm.model_weights_host"}
+    assert found == proxied_modules()
 
 
 @pytest.fixture(scope="module")

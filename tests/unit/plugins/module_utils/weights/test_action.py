@@ -93,8 +93,8 @@ def test_from_a_bare_host_to_nothing_to_do(hub: Hub, host: Host, play: Play, tmp
     assert [w["state"] for w in second["weights"]] == ["present", "present"]
     # One module call for all items, and nothing else on the host.
     calls = [line.rsplit("/", 1)[-1] for line in said.splitlines() if "Using module file" in line]
-    assert calls[: calls.index("model_weights_host.py") + 1] == ["model_weights_host.py"]
-    assert calls.count("model_weights_host.py") == 1
+    assert calls[: calls.index("model_weights.py") + 1] == ["model_weights.py"]
+    assert calls.count("model_weights.py") == 1
 
     known = manifest.read(items[0]["path"])
     assert known is not None

@@ -1,0 +1,18 @@
+"""What the tasks of a play registered on its hosts, for actions that run once and tell of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
+
+
+def planned_hosts(variables: Mapping[str, Any], plan: Mapping[str, Any]) -> list[str]:
+    """The hosts of the play that the plan knows, in the play's order, lost ones too; `variables` are the task's."""
+    return [str(host) for host in variables["ansible_play_hosts_all"] if host in plan["hosts"]]
+
+
+def registered(variables: Mapping[str, Any], hosts: Iterable[str], name: str) -> dict[str, Any]:
+    """By host a variable of it as plain values; None where it has none, as where the task that makes it did not run."""
+    return {host: plain(variables["hostvars"][host].get(name)) for host in hosts}

@@ -1,0 +1,70 @@
+"""Shows and saves what the endpoints of a play have proved, for baremetal.vllm.report, which documents it."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.gathered import registered
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.job_stats import job_stats
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.json_output import tell
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.output import json_text, write_output
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.steps import Step
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.closing import closing
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.gateway import address_of
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.report.endpoints import (
+    document,
+    gather,
+    report_file,
+    summary,
+    table,
+)
+
+# The variable in which the role endpoint_check leaves its results on each host.
+RESULTS = "__endpoint_check_results"
+
+
+SPEC: dict[str, Any] = {
+    "path": {"type": "path"},
+    "directory": {"type": "path"},
+    "digest": {"type": "str", "default": ""},
+    "hosts": {"type": "list", "elements": "str"},
+    "plan": {"type": "dict"},
+}
+
+
+def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+    hosts = given["hosts"] or [str(host) for host in variables.get("ansible_play_hosts_all", [])]
+    endpoints, missing = gather(registered(variables, hosts, RESULTS))
+    told = summary(endpoints, missing)
+    # `failed` is a flag in every Ansible result, so the list has another name there.
+    stats = job_stats("report", {**told, "plan": given["digest"]})
+    failures = told.pop("failed")
+    result: dict[str, Any] = {"changed": False, "failed": False, "failed_endpoints": failures, **told, **stats}
+    time = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+    whole = document(endpoints, missing, time, given["digest"])
+    ending: list[str] = []
+    path = report_file(given["path"], given["directory"], os.environ)
+    if path and not action._task.check_mode:
+        if not given["path"]:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        result["path"] = write_output("vllm_report_path", str(path), json_text(whole))["path"]
+        ending.append(f"The report is in {path}.")
+    if given["plan"] and not action._task.check_mode:
+        plan = plain(given["plan"])
+        addresses = {host: address_of(host, variables["hostvars"][host]) for host in plan["hosts"]}
+        proved = [(one["host"], one["model"]) for one in endpoints if one["passed"]]
+        ending += closing(plan, proved, addresses, os.environ)
+    return tell(
+        result,
+        lambda screen: "\n".join([*table(endpoints, missing, screen), *ending]),
+        "report",
+        lambda: whole,
+    )
+
+
+STEP = Step(SPEC, run)

@@ -1,0 +1,81 @@
+"""Shows and saves the state of a fleet, for baremetal.vllm.report, which documents it."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.gathered import planned_hosts, registered
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.job_stats import job_stats
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.json_output import tell
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.output import json_text, write_output
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.steps import Step
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.status_document import (
+    document,
+    fleet_problems,
+    host_problems,
+)
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.status_gather import (
+    Fleet,
+    held,
+    read_gateways,
+    read_host,
+)
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.status_table import notes, status_table
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
+
+_NAMED = {"type": "str", "required": True}
+SPEC: dict[str, Any] = {
+    "plan": {"type": "dict", "required": True},
+    "state": _NAMED,
+    "checked": _NAMED,
+    "around": {"type": "dict", "default": {}},
+    "doors": {"type": "str", "default": ""},
+    "gateways": {"type": "list", "elements": "dict", "default": []},
+    "lock": _NAMED,
+    "path": {"type": "path"},
+}
+
+
+def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+    planned, hostvars = plain(given["plan"]), variables["hostvars"]
+    hosts = planned_hosts(variables, planned["plan"])
+    state, checked = (registered(variables, hosts, given[name]) for name in ("state", "checked"))
+    around = {what: registered(variables, hosts, name) for what, name in given["around"].items()}
+    asked = {str(said["item"]): said for said in plain(given["gateways"])}
+    gateways = read_gateways(asked, {name: plain(hostvars.get(name, {}).get(given["doors"])) for name in asked})
+    fleet = Fleet(
+        hosts=tuple(
+            read_host(
+                host,
+                planned["plan"]["hosts"][host],
+                state[host],
+                checked[host],
+                gateways,
+                {what: found[host] for what, found in around.items()},
+            )
+            for host in hosts
+        ),
+        gateways=gateways,
+        lock=held(registered(variables, hosts, given["lock"]).values()),
+    )
+    now = datetime.datetime.now(datetime.timezone.utc)
+    told = document(fleet, now.isoformat(timespec="seconds"), planned["digest"])
+    problems = {host.name: host_problems(host, fleet) for host in fleet.hosts}
+    of_fleet = fleet_problems(fleet)
+    left = {"problems_of": {host: lines for host, lines in problems.items() if lines}, "fleet_problems": of_fleet}
+    result: dict[str, Any] = {"changed": False, "problems_of": problems, "fleet_problems": of_fleet}
+    result.update(job_stats("status", left))
+    if given["path"] and not action._task.check_mode:
+        result["path"] = write_output("vllm_status_json", given["path"], json_text(told))["path"]
+    return tell(
+        result,
+        lambda screen: f"{status_table(fleet, now, screen)}\n\n{notes(fleet, screen)}",
+        "status",
+        lambda: told,
+    )
+
+
+STEP = Step(SPEC, run, "status")

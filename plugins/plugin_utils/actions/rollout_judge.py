@@ -1,0 +1,49 @@
+"""Judges one host of a rollout: step of baremetal.vllm.rollout, which documents it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.steps import Step
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.judge import PHASES, Limit, judge
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
+
+SPEC: dict[str, Any] = {
+    "phases": {"type": "dict", "default": {}},
+    "before": {"type": "str", "default": ""},
+    "after": {"type": "str", "default": ""},
+    "returning": {"type": "bool", "default": False},
+    "otherwise": {"type": "str", "default": ""},
+    "failing": {"type": "bool", "default": True},
+    "first_token_factor": {"type": "float", "default": Limit.factor},
+    "first_token_slack": {"type": "float", "default": Limit.slack},
+}
+
+
+def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+    unknown = sorted(set(given["phases"]) - set(PHASES))
+    if unknown:
+        return {"failed": True, "msg": f"phases: {', '.join(unknown)} is none of {', '.join(PHASES)}"}
+    verdict = judge(
+        {name: _registered(variables, variable) for name, variable in given["phases"].items()},
+        (_registered(variables, given["before"]) or {}).get("results", []),
+        (_registered(variables, given["after"]) or {}).get("results", []),
+        Limit(given["first_token_factor"], given["first_token_slack"]),
+        given["returning"],
+        given["otherwise"],
+    )
+    result: dict[str, Any] = {"changed": False, "take_back": verdict.take_back, **plain(vars(verdict))}
+    if not verdict.good and given["failing"]:
+        result.update(failed=True, msg="\n".join(verdict.causes))
+    return result
+
+
+def _registered(variables: Mapping[str, Any], name: Any) -> dict[str, Any] | None:
+    """What a task registered; None where it did not run."""
+    found: dict[str, Any] | None = plain(variables.get(str(name)))
+    return found
+
+
+STEP = Step(SPEC, run, "rollout_judge")

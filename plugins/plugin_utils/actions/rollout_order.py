@@ -1,0 +1,68 @@
+"""Decides and shows the order of a rollout: step of baremetal.vllm.rollout, which documents it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.gathered import planned_hosts, registered
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.json_output import tell
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.steps import Step
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet import back
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.look import (
+    View,
+    going_back,
+    read_gateways,
+    read_host,
+)
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.schedule import Asked, schedule
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.told import document, schedule_lines
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
+
+SPEC: dict[str, Any] = {
+    "plan": {"type": "dict", "required": True},
+    "states": {"type": "str", "required": True},
+    "generations": {"type": "str", "required": True},
+    "gateways": {"type": "str", "default": ""},
+    "back_to": {"type": "str", "default": ""},
+    "canary": {"type": "str", "default": ""},
+    "serial": {"type": "raw", "default": 1},
+    "allow_gap": {"type": "bool", "default": False},
+    "limited": {"type": "bool", "default": False},
+}
+
+
+def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+    plan = plain(given["plan"])
+    hosts = planned_hosts(variables, plan)
+    if back.mistake(given["back_to"] or back.PREVIOUS):
+        return {"failed": True, "msg": back.mistake(given["back_to"])}
+    states, kept = (registered(variables, hosts, given[name]) for name in ("states", "generations"))
+    found = {host: read_host(states[host], kept[host]) for host in hosts}
+    if given["back_to"]:
+        read = [host for host in hosts if not found[host].trouble]
+        meant = back.meaning(given["back_to"], [kept[host] for host in read])
+        found.update({host: going_back(found[host], kept[host], meant) for host in read})
+    view = _view(plan, plain(variables.get(given["gateways"]) or {}))
+    settings = (given["canary"], plain(given["serial"]), given["allow_gap"], given["limited"])
+    decided = schedule(plan, found, view, Asked(*settings))
+    result: dict[str, Any] = {"changed": False, **document(decided)}
+    if decided.refusals:
+        result = {"failed": True, "msg": "\n".join(decided.refusals)}
+    return tell(
+        result,
+        lambda screen: "\n".join(schedule_lines(decided, screen)),
+        "schedule",
+        lambda: {**document(decided), "refusals": list(decided.refusals)},
+    )
+
+
+def _view(plan: Mapping[str, Any], registered: Mapping[str, Any]) -> View:
+    """The gateways' view from a registered loop over them; one that is missing there was not asked."""
+    answers = {str(item["item"]): item for item in registered.get("results", ()) if "item" in item}
+    names = (plan.get("gateway") or {}).get("hosts", ())
+    return read_gateways({name: answers.get(name, {"failed": True, "msg": "it was not asked"}) for name in names})
+
+
+STEP = Step(SPEC, run, "rollout_order")
