@@ -1,4 +1,6 @@
 #!/usr/bin/python
+# SPDX-License-Identifier: Apache-2.0
+# It may be combined with ansible-core, which is under the GNU General Public License, version 3.
 """The generations that a host keeps: what each change put there, and how it ended."""
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
 #!/usr/bin/python
+# SPDX-License-Identifier: Apache-2.0
+# It may be combined with ansible-core, which is under the GNU General Public License, version 3.
 """Documentation of the action plugin `model_weights`; the work is done by the action and `model_weights_host`."""
 
 from __future__ import annotations

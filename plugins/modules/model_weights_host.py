@@ -1,4 +1,6 @@
 #!/usr/bin/python
+# SPDX-License-Identifier: Apache-2.0
+# It may be combined with ansible-core, which is under the GNU General Public License, version 3.
 """The part of `baremetal.vllm.model_weights` that runs on the host."""
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
 #!/usr/bin/python
+# SPDX-License-Identifier: Apache-2.0
+# It may be combined with ansible-core, which is under the GNU General Public License, version 3.
 """Documentation of baremetal.vllm.retire; the action plugin of the same name does the work."""
 
 from __future__ import annotations
