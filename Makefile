@@ -26,7 +26,7 @@ export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.ansible/collections
 export MOLECULE_GLOB := molecule/*/molecule.yml
 
 .PHONY: help venv system lab demo test check lint unit exhaustive molecule bench catalogue docs clean lab-absent dist \
-  gates changelog packages site site-look
+  gates changelog packages site site-look sanity
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | column -t -s '|'
@@ -63,7 +63,7 @@ demo: lab ## A lab with a real chat and a real embedding model, deployed and pro
 
 test: check molecule ## Everything: lint, unit tests and all molecule scenarios in the lab
 
-check: venv ## Lint and unit tests alone, beside each other
+check: venv ## Lint and unit tests alone, beside each other; the quick ones of ansible-test's checks
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target unit lint
 
 lint: venv
@@ -71,6 +71,10 @@ lint: venv
 	@mypy plugins tools
 	@yamllint --strict .
 	@ansible-lint
+	@python tools/sanity.py --quick
+
+sanity: venv ## All of ansible-test's checks with both ends of ansible-core: make sanity SANITY='--skip-test pylint'
+	@python tools/sanity.py $(SANITY)
 
 unit: venv
 	@# One more than the cores that are asked for: some tests wait.

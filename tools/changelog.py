@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Write CHANGELOG.md from changelogs/, fragments that are in no release yet included: ``changelog.py [--check]``.
 
 The source is changelogs/: fragments, and after a release changelogs/changelog.yaml. antsibull-changelog, which has to be on PATH,

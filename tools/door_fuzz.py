@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Send hostile requests to a gateway: ``door_fuzz.py --address HOST:PORT --key-file FILE --model NAME [--count 1000]``.
 
 None of them may be answered 2xx, and the gateway must go on serving: an honest request before, between and after them

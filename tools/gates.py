@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Judge the collection's artifact with the tools of others: ``gates.py baremetal-vllm-0.1.0.tar.gz`` (`make gates`).
 
 Galaxy's importer, which decides whether Galaxy takes it; antsibull-docs, which lints the documentation of plugins and roles; and

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Write docs/options.md from the catalogue and the fates: ``options_page.py [FILE]``."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Write every role's README.md from its argument specification: ``role_readmes.py [DIRECTORY]``.
 
 Galaxy's importer asks each role of a collection for one. They say no more than `ansible-doc -t role` does, so that there is one

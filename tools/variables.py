@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Write data/variables.json, every variable an operator may set: ``variables.py [FILE]``.
 
 They are read from where they are used, so that none is listed by hand: the roles' argument specifications and defaults, the

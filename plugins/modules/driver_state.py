@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+# It may be combined with ansible-core, which is under the GNU General Public License, version 3.
 from __future__ import annotations
 
 DOCUMENTATION = r"""

@@ -1,4 +1,6 @@
 #!/usr/bin/python
+# SPDX-License-Identifier: Apache-2.0
+# It may be combined with ansible-core, which is under the GNU General Public License, version 3.
 """Host side of baremetal.vllm.host_state; the action plugin of the same name renders the units and judges the engine."""
 
 from __future__ import annotations

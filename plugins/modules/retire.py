@@ -1,4 +1,6 @@
 #!/usr/bin/python
+# SPDX-License-Identifier: Apache-2.0
+# It may be combined with ansible-core, which is under the GNU General Public License, version 3.
 """Host side of baremetal.vllm.retire, which empties a host; the action plugin of the same name decides what leaves."""
 
 from __future__ import annotations

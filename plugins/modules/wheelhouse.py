@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+# It may be combined with ansible-core, which is under the GNU General Public License, version 3.
 """Documentation of the action plugin of the same name: all of it happens on the control node."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Make the lab's models on this computer, without a model hub: ``models.py [NAME ...]``.
 
 The models go to ``$XDG_CACHE_HOME/baremetal-vllm/models/NAME`` (default ``~/.cache``). Each is built in a directory

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Make the documentation site: ``make.py DIRECTORY`` (``make site``). A warning of any step is an error.
 
 The sources are laid out below DIRECTORY and built by Sphinx into DIRECTORY/html: README.md as the first page, the guides

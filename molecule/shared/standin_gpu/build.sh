@@ -6,11 +6,11 @@ case $1 in
   debian)
     apt-get -qq update
     kernels=$(apt-cache search --names-only '^linux-headers-6[.]1[.]0-[0-9]+-amd64$' | cut -d' ' -f1 | sort -V | tail -2)
-    ./kernels.py $(echo "$kernels" | sed s/linux-headers-//)
+    echo "$kernels" | sed s/linux-headers-// | xargs ./kernels.py
     ./driver_packages.py
     # The lab's pool of downloads knows packages by name and version alone: those of an earlier build must not come back.
     find /srv -name '*.deb' -printf '/var/cache/lab-debs/%f\n' | xargs -r rm -f
-    dpkg -i "$(ls /srv/kernels/*.deb | sort -V | head -1)"
+    dpkg -i "$(printf '%s\n' /srv/kernels/*.deb | sort -V | head -1)"
     ;;
   rhel)
     rm -rf /lib/modules/*

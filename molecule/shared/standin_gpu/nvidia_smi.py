@@ -59,7 +59,8 @@ def checks() -> None:
     own = library()
     if not own:
         fail(
-            "NVIDIA-SMI couldn't find libnvidia-ml.so library in your system. Please make sure that the NVIDIA Display Driver is properly installed and present in your system.",
+            "NVIDIA-SMI couldn't find libnvidia-ml.so library in your system. Please make sure that the NVIDIA "
+            "Display Driver is properly installed and present in your system.",
             12,
         )
     shown = machine.MODULES / "nvidia" / "version"

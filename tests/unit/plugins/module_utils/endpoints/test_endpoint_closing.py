@@ -84,7 +84,8 @@ OPEN = {"gateway_open": True, "gateway_port": 8080}
         (plan({"m": entry("embedding")}, **OPEN), "gpu1", {}, "curl http://10.0.0.5:8080/v1/embeddings \\\n  -H 'Cont"),
         (plan({"m": entry()}, gateway_name="llm.corp", gateway_keys={"a": "k" * 20}, gateway_tls_path="/t.pem"), "gpu1", {}, "curl https://llm.corp/v1/chat"),
         (plan({"m": entry(port=8000)}), "gpu1.corp", {"http_proxy": "http://p:1"}, "curl http://gpu1.corp:8000/v1/chat/completions \\\n  --noproxy '*' \\\n"),
-        (plan({"m": entry(port=8000)}), "gpu1.corp", {"http_proxy": "http://p:1", "no_proxy": ".corp"}, "curl http://gpu1.corp:8000/v1/chat/completions \\\n  -H"),
+        (plan({"m": entry(port=8000)}), "gpu1.corp", {"http_proxy": "http://p:1", "no_proxy": ".corp"},
+         "curl http://gpu1.corp:8000/v1/chat/completions \\\n  -H"),
         # curl reads this name for https alone.
         (plan({"m": entry(port=8000)}), "gpu1.corp", {"HTTP_PROXY": "http://p:1"}, "curl http://gpu1.corp:8000/v1/chat/completions \\\n  -H"),
     ],

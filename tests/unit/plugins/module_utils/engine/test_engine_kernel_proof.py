@@ -31,7 +31,11 @@ def gen_jit_spec(name, sources):
     assert os.environ["FLASHINFER_CUDA_ARCH_LIST"]
     return Spec(name, sources)
 """
-NVCC = '#!/bin/sh\n[ "$1" != --version ] || exec echo "Cuda compilation tools, release {release}, V{release}.88"\n{says}\nexec c++ -x c++ -fPIC -c /dev/null -o "$4"\n'
+NVCC = """#!/bin/sh
+[ "$1" != --version ] || exec echo "Cuda compilation tools, release {release}, V{release}.88"
+{says}
+exec c++ -x c++ -fPIC -c /dev/null -o "$4"
+"""
 
 
 def lay(

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """A stand-in for nvidia-smi whose GPUs can be set: it keeps what it is told in a file and reports it as the real one does.
 
 Written from documentation (nvidia-smi's help and man page, the MIG user guide); no GPU is behind it. A reboot is the file without

@@ -24,7 +24,8 @@ RELEASES: list[tuple[str, Any]] = [
     ("h100x2-565.57.01.xml", ("565.57.01", "12.7", "NVIDIA H100 80GB HBM3", 81559, "0000:18:00.0", 0, (700, 200, 700), 0)),
     ("rtx4070-laptop-575.51.02.xml", ("575.51.02", "12.9", "NVIDIA GeForce RTX 4070 Laptop GPU", 8188, "0000:01:00.0", 0, (95, 5, 140), None)),
     ("a5000-590.44.01.xml", ("590.44.01", "13.1", "NVIDIA RTX A5000", 24564, "0000:81:00.0", 1, (230, 100, 230), None)),
-    ("rtx-pro-6000-590.44.01.xml", ("590.44.01", "13.1", "NVIDIA RTX PRO 6000 Blackwell Max-Q Workstation Edition", 97887, "0000:61:00.0", 0, (300, 250, 325), None)),
+    ("rtx-pro-6000-590.44.01.xml",
+     ("590.44.01", "13.1", "NVIDIA RTX PRO 6000 Blackwell Max-Q Workstation Edition", 97887, "0000:61:00.0", 0, (300, 250, 325), None)),
 ]  # fmt: skip
 
 

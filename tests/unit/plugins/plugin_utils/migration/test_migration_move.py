@@ -226,8 +226,10 @@ MENDED: list[tuple[dict[str, Any], str, dict[str, Any]]] = [
     ({"eplb-config": {"log_balancedness": 1}}, "0.33.0", {"eplb-config": {"log_balancedness": True}}),
     ({"eplb-config.window_size": "1000"}, "0.33.0", {"eplb-config.window_size": 1000}),
     ({"compilation-config": {"pass_config": {"enable_noop": "true"}}}, "0.11.0", {"compilation-config": {"pass_config": {"enable_noop": True}}}),
-    ({"kv-transfer-config": {"kv_connector": "NixlConnector", "kv_role": "kv_both", "kv_parallel_size": "2"}}, "0.11.0", {"kv-transfer-config": {"kv_connector": "NixlConnector", "kv_role": "kv_both", "kv_parallel_size": 2}}),
-    ({"speculative-config": {"method": "ngram", "num_speculative_tokens": "5"}}, "0.11.0", {"speculative-config": {"method": "ngram", "num_speculative_tokens": 5}}),
+    ({"kv-transfer-config": {"kv_connector": "NixlConnector", "kv_role": "kv_both", "kv_parallel_size": "2"}}, "0.11.0",
+     {"kv-transfer-config": {"kv_connector": "NixlConnector", "kv_role": "kv_both", "kv_parallel_size": 2}}),
+    ({"speculative-config": {"method": "ngram", "num_speculative_tokens": "5"}}, "0.11.0",
+     {"speculative-config": {"method": "ngram", "num_speculative_tokens": 5}}),
     ({"speculative-model": "[ngram]", "num-speculative-tokens": "5"}, "0.33.0", {"speculative-config": {"method": "ngram", "num_speculative_tokens": 5}}),
     ({"eplb-config": {"window_size": "many"}}, "0.33.0", {}),
 ]  # fmt: skip

@@ -77,32 +77,38 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     (
         "0.33.0",
         {"VLLM_SERVER_DEV_MODE": "1"},
-        "VLLM_SERVER_DEV_MODE: opens routes that change or stop the engine to whoever reaches the port, with or without a key. Remove it: nothing that serves needs it.",
+        "VLLM_SERVER_DEV_MODE: opens routes that change or stop the engine to whoever reaches the port, with or "
+        "without a key. Remove it: nothing that serves needs it.",
     ),
     (
         "0.33.0",
         {"VLLM_SERVER_DEV_MODE": "true"},
-        "VLLM_SERVER_DEV_MODE: opens routes that change or stop the engine to whoever reaches the port, with or without a key. Remove it: nothing that serves needs it.",
+        "VLLM_SERVER_DEV_MODE: opens routes that change or stop the engine to whoever reaches the port, with or "
+        "without a key. Remove it: nothing that serves needs it.",
     ),
     (
         "0.33.0",
         {"VLLM_API_KEY": "x"},
-        "VLLM_API_KEY: looks like a secret, and unit files are readable by every user of the host. Use `vllm_api_key`, `vllm_hf_token` or `vllm_secret_env` (from a vault).",
+        "VLLM_API_KEY: looks like a secret, and unit files are readable by every user of the host. Use "
+        "`vllm_api_key`, `vllm_hf_token` or `vllm_secret_env` (from a vault).",
     ),
     (
         "0.33.0",
         {"HF_TOKEN": "x"},
-        "HF_TOKEN: looks like a secret, and unit files are readable by every user of the host. Use `vllm_api_key`, `vllm_hf_token` or `vllm_secret_env` (from a vault).",
+        "HF_TOKEN: looks like a secret, and unit files are readable by every user of the host. Use "
+        "`vllm_api_key`, `vllm_hf_token` or `vllm_secret_env` (from a vault).",
     ),
     (
         "0.33.0",
         {"X": "hf_" + "a" * 20},
-        "X: looks like a secret, and unit files are readable by every user of the host. Use `vllm_api_key`, `vllm_hf_token` or `vllm_secret_env` (from a vault).",
+        "X: looks like a secret, and unit files are readable by every user of the host. Use `vllm_api_key`, "
+        "`vllm_hf_token` or `vllm_secret_env` (from a vault).",
     ),
     (
         "0.33.0",
         {"https_proxy": "http://u:hush@proxy:3128"},
-        "https_proxy: looks like a secret, and unit files are readable by every user of the host. Use `vllm_api_key`, `vllm_hf_token` or `vllm_secret_env` (from a vault).",
+        "https_proxy: looks like a secret, and unit files are readable by every user of the host. Use "
+        "`vllm_api_key`, `vllm_hf_token` or `vllm_secret_env` (from a vault).",
     ),
     (
         "0.33.0",

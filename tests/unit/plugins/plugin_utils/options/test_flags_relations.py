@@ -75,13 +75,15 @@ BROKEN: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
             "max-num-seqs": 128,
             "speculative-config": {"method": "ngram", "num_speculative_tokens": 3},
         },
-        "max-num-batched-tokens: is too small for max-num-seqs times the tokens drafted for each, which LoRA needs at once. Raise it, or lower max-num-seqs or num_speculative_tokens.",
+        "max-num-batched-tokens: is too small for max-num-seqs times the tokens drafted for each, which LoRA "
+        "needs at once. Raise it, or lower max-num-seqs or num_speculative_tokens.",
         {"max-num-batched-tokens": 512},
     ),
     (
         "0.33.0",
         {"enable-chunked-prefill": False, "max-model-len": "32k", "max-num-batched-tokens": "8k"},
-        "max-num-batched-tokens: is below max-model-len, and without chunked prefill a prompt must fit into one batch. Write at least max-model-len, or remove `enable-chunked-prefill: false`.",
+        "max-num-batched-tokens: is below max-model-len, and without chunked prefill a prompt must fit into one "
+        "batch. Write at least max-model-len, or remove `enable-chunked-prefill: false`.",
         {"max-num-batched-tokens": "32k"},
     ),
     (

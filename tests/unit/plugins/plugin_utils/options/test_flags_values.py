@@ -115,7 +115,8 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     (
         "0.33.0",
         {"max-model-len": "32kb"},
-        "max-model-len: '32kb' is not a size for vLLM 0.33.0. Write a whole number, one with k, m, g (of 1,000) or K, M, G (of 1,024), or auto: 4096, 32k, auto.",
+        "max-model-len: '32kb' is not a size for vLLM 0.33.0. Write a whole number, one with k, m, g (of 1,000) "
+        "or K, M, G (of 1,024), or auto: 4096, 32k, auto.",
     ),
     (
         "0.33.0",
@@ -131,7 +132,8 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     (
         "0.33.0",
         {"max-model-len": "1.5"},
-        "max-model-len: '1.5' is not a size for vLLM 0.33.0. Write a whole number, one with k, m, g (of 1,000) or K, M, G (of 1,024), or auto: 4096, 32k, auto.",
+        "max-model-len: '1.5' is not a size for vLLM 0.33.0. Write a whole number, one with k, m, g (of 1,000) or "
+        "K, M, G (of 1,024), or auto: 4096, 32k, auto.",
     ),
     (
         "0.33.0",
@@ -151,7 +153,8 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     (
         "0.12.0",
         {"kv-cache-memory-bytes": "1t"},
-        "kv-cache-memory-bytes: '1t' is not a size for vLLM 0.12.0. Write a whole number, or one with k, m, g (of 1,000) or K, M, G (of 1,024): 4096, 32k, 25.6k.",
+        "kv-cache-memory-bytes: '1t' is not a size for vLLM 0.12.0. Write a whole number, or one with k, m, g (of "
+        "1,000) or K, M, G (of 1,024): 4096, 32k, 25.6k.",
     ),
     (
         "0.8.5",
@@ -224,22 +227,26 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     (
         "0.33.0",
         {"kv-cache-dtype": "fp4"},
-        "kv-cache-dtype: 'fp4' is not known to vLLM 0.33.0. Did you mean \"nvfp4\"; a name that a plug-in adds belongs into `vllm_extra_choices.kv-cache-dtype`.",
+        "kv-cache-dtype: 'fp4' is not known to vLLM 0.33.0. Did you mean \"nvfp4\"; a name that a plug-in adds "
+        "belongs into `vllm_extra_choices.kv-cache-dtype`.",
     ),
     (
         "0.33.0",
         {"tool-call-parser": "hermez"},
-        "tool-call-parser: 'hermez' is not known to vLLM 0.33.0. Did you mean \"hermes\"; a name that a plug-in adds belongs into `vllm_extra_choices.tool-call-parser`.",
+        "tool-call-parser: 'hermez' is not known to vLLM 0.33.0. Did you mean \"hermes\"; a name that a plug-in "
+        "adds belongs into `vllm_extra_choices.tool-call-parser`.",
     ),
     (
         "0.33.0",
         {"reasoning-parser": "deepseek-r1"},
-        "reasoning-parser: 'deepseek-r1' is not known to vLLM 0.33.0. Did you mean \"deepseek_r1\"; a name that a plug-in adds belongs into `vllm_extra_choices.reasoning-parser`.",
+        "reasoning-parser: 'deepseek-r1' is not known to vLLM 0.33.0. Did you mean \"deepseek_r1\"; a name that a "
+        "plug-in adds belongs into `vllm_extra_choices.reasoning-parser`.",
     ),
     (
         "0.33.0",
         {"attention-backend": "FLASH_ATN"},
-        "attention-backend: 'FLASH_ATN' is not known to vLLM 0.33.0. Did you mean \"FLASH_ATTN\"; a name that a plug-in adds belongs into `vllm_extra_choices.attention-backend`.",
+        "attention-backend: 'FLASH_ATN' is not known to vLLM 0.33.0. Did you mean \"FLASH_ATTN\"; a name that a "
+        "plug-in adds belongs into `vllm_extra_choices.attention-backend`.",
     ),
     (
         "0.8.5",

@@ -411,24 +411,24 @@ else
    set default="DEFAULT"
 fi
 function gfxmode {
-	set gfxpayload="${1}"
+\tset gfxpayload="${1}"
 }
 menuentry 'Debian GNU/Linux' --class debian --class os $menuentry_id_option 'gnulinux-simple-1' {
-	load_video
-	if [ x$grub_platform = xxen ]; then insmod xzio; insmod lzopio; fi
-	linux	/boot/vmlinuz-6.1.0-56-amd64 root=UUID=1 ro quiet
-	initrd	/boot/initrd.img-6.1.0-56-amd64
+\tload_video
+\tif [ x$grub_platform = xxen ]; then insmod xzio; insmod lzopio; fi
+\tlinux\t/boot/vmlinuz-6.1.0-56-amd64 root=UUID=1 ro quiet
+\tinitrd\t/boot/initrd.img-6.1.0-56-amd64
 }
 submenu 'Advanced options' $menuentry_id_option 'gnulinux-advanced-1' {
-	menuentry 'Debian GNU/Linux, with Linux 6.1.0-56-amd64' --class os $menuentry_id_option 'gnulinux-6.1.0-56' {
-		linux	/boot/vmlinuz-6.1.0-56-amd64 root=UUID=1 ro quiet
-	}
-	menuentry 'Debian GNU/Linux, with Linux 6.1.0-49-amd64' --class os $menuentry_id_option 'gnulinux-6.1.0-49' {
-		linux	/boot/vmlinuz-6.1.0-49-amd64 root=UUID=1 ro quiet
-	}
+\tmenuentry 'Debian GNU/Linux, with Linux 6.1.0-56-amd64' --class os $menuentry_id_option 'gnulinux-6.1.0-56' {
+\t\tlinux\t/boot/vmlinuz-6.1.0-56-amd64 root=UUID=1 ro quiet
+\t}
+\tmenuentry 'Debian GNU/Linux, with Linux 6.1.0-49-amd64' --class os $menuentry_id_option 'gnulinux-6.1.0-49' {
+\t\tlinux\t/boot/vmlinuz-6.1.0-49-amd64 root=UUID=1 ro quiet
+\t}
 }
 menuentry 'UEFI Firmware Settings' $menuentry_id_option 'uefi-firmware' {
-	fwsetup
+\tfwsetup
 }
 """
 

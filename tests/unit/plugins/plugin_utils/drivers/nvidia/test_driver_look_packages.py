@@ -151,7 +151,8 @@ def test_a_transaction_of_rpm_that_was_cut_off(host: LookedAt) -> None:
         ("etc/dnf/dnf.conf", "[main]\nexclude=kernel*\n", False),
         (
             "etc/dnf/versionlock.toml",
-            'version = "1.0"\n\n[[packages]]\nname = "nvidia-driver-cuda"\n[[packages.conditions]]\nkey = "evr"\ncomparator = "="\nvalue = "3:580.95.05-1.el9"\n',
+            'version = "1.0"\n\n[[packages]]\nname = "nvidia-driver-cuda"\n'
+            '[[packages.conditions]]\nkey = "evr"\ncomparator = "="\nvalue = "3:580.95.05-1.el9"\n',
             True,
         ),
         (
