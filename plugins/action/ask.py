@@ -10,6 +10,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.kinds import KINDS
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.json_output import tell
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.refusal import told_once
@@ -60,7 +61,7 @@ def _key(plan: dict[str, Any], variables: dict[str, Any], engines: str | None) -
 
 def _choose(plan: dict[str, Any], model: str | None) -> tuple[str, dict[str, Any]]:
     offered = [(host, service) for host, planned in plan["hosts"].items() for service in planned["services"]]
-    talking = [(h, s) for h, s in offered if s["kind"] in ("chat", "reasoning", "vision")]
+    talking = [(h, s) for h, s in offered if KINDS[s["kind"]].chats]
     for host, service in talking:
         if model in (None, "", *service["served_names"]):
             return host, service
@@ -69,8 +70,8 @@ def _choose(plan: dict[str, Any], model: str | None) -> tuple[str, dict[str, Any
 
 
 def _post(service: dict[str, Any], base: str, question: str, key: str | None) -> str:
-    _, body = clients.request({**service, "kind": "chat"}, question)
-    url = f"{base}/v1/chat/completions"
+    path, body = clients.request({**service, "kind": "chat"}, question)
+    url = base + path
     headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
     try:
         message = urllib.request.Request(url, json.dumps(body).encode(), headers)  # noqa: S310

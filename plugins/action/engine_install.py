@@ -15,6 +15,7 @@ from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.lock import LockError
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.wheels import WheelError
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.urls import without_users
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.control import behind_proxy
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.amd.builds import NoBuildError
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import bundle, sources
@@ -62,7 +63,7 @@ class ActionModule(ActionBase):
             with progress(f"{title}: 1 of 3, pack the files on the control node"), behind_proxy(asked):
                 packed, digest = self.pack(asked)
         except (ToolError, LockError, WheelError, NoBuildError, OSError) as error:
-            told = proxy.without_secrets(str(error), asked.get("proxy") or "")
+            told = without_users(proxy.without_secrets(str(error), asked.get("proxy") or ""))
             raise AnsibleActionFail(f"vLLM {asked['release']} for {asked['accelerator']}: {told}") from None
         size = packed.stat().st_size
         started = time.monotonic()

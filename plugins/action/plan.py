@@ -31,6 +31,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.gateway import
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.hosts import HOST_KEYS, HOST_PREFIXES
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import Entry, read_menu
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.table import plan_table
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.report.table import by_reason
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.weights.fingerprint import fingerprint
 
 display = Display()
@@ -160,10 +161,9 @@ def _declared(
 
 def _sources_note(missing: Mapping[str, str]) -> list[str]:
     """Below the plan: engines that could not be installed as things stand."""
-    hosts: dict[str, list[str]] = {}
-    for host, reason in missing.items():
-        hosts.setdefault(reason, []).append(host)
-    return [f"\nto install an engine on {some(names)}, {reason}" for reason, names in hosts.items()]
+    return [
+        f"\nto install an engine on {some(names)}, {reason}" for reason, names in by_reason(missing.items()).items()
+    ]
 
 
 def _digests(menu: Iterable[Entry]) -> dict[str, str]:

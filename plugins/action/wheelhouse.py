@@ -13,6 +13,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.engine.kernels impo
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.lock import LockError
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.wheels import WheelError
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.urls import without_users
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.control import behind_proxy
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.json_output import tell
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.refusal import told_once
@@ -125,7 +126,7 @@ class ActionModule(ActionBase):
                         with behind_proxy(asked):
                             manifest = Preparation(target, directory, options, display.display).prepare()
         except (ToolError, LockError, WheelError, OSError) as error:
-            told = proxy.without_secrets(str(error), asked["proxy"])
+            told = without_users(proxy.without_secrets(str(error), asked["proxy"]))
             # Ansible would print the cause once more, as it was.
             raise AnsibleActionFail(f"wheelhouse {target.name} in {directory}: {told}") from None
         files = manifest.get("files", {})

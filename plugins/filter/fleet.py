@@ -15,6 +15,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.run import 
     refuses,
     started_late,
 )
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.report.table import by_reason
 
 # The exit status of `plan --diff` that says so.
 CHANGES = 3
@@ -96,12 +97,13 @@ def without_engine(gaps: Mapping[str, str], variables: Mapping[str, Any], looks:
     `gaps` is by host what is missing on the control node, `looks` the variable under which each host has registered whether its
     engine is there (M(ansible.builtin.stat)).
     """
-    hosts: dict[str, list[str]] = {}
-    for host, gap in gaps.items():
+
+    def lacks(host: str) -> bool:
         look = dict(variables[host].get(looks) or {}) if host in variables else {}
-        if "stat" in look and not look["stat"]["exists"]:
-            hosts.setdefault(gap, []).append(host)
-    return [f"{some(names)}: {gap}" for gap, names in hosts.items()]
+        return "stat" in look and not look["stat"]["exists"]
+
+    without = by_reason((host, gap) for host, gap in gaps.items() if lacks(host))
+    return [f"{some(names)}: {gap}" for gap, names in without.items()]
 
 
 def end_with_changes(hosts: Iterable[str], variables: Mapping[str, Any], pending: bool) -> bool:

@@ -103,6 +103,7 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.build import BuildError, Job, build
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.urls import secrets
 
 
 def main() -> None:
@@ -129,6 +130,8 @@ def main() -> None:
     if module.check_mode:
         module.exit_json(changed=True, msg=f"would install vLLM {asked['release']} in {asked['path']}")
     proxy.enter(module, own=asked["environment"])
+    for url in (asked["index_url"], *asked["index_urls"], asked["kernels_index"]):
+        module.no_log_values.update(secrets(url))
     source = asked["source"]
     job = Job(
         release=asked["release"],

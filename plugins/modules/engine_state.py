@@ -139,6 +139,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine import installed
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.urls import secrets
 
 
 def main() -> None:
@@ -161,6 +162,8 @@ def main() -> None:
         supports_check_mode=True,
     )
     asked = module.params
+    for url in (asked["index_url"], *asked["index_urls"]):
+        module.no_log_values.update(secrets(url))
     root = Path(asked["path"]).parent
     survey = installed.survey(root, asked["release"], asked["keep"])
     whole = bool(survey["installed"].get(asked["release"]))

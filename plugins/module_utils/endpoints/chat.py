@@ -7,10 +7,10 @@ from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.check import Check, expect, probe
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.client import Client, Json, pick
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.kinds import CHAT
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.service import Service
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.texts import ANSWER, QUESTION
 
-CHAT = "/v1/chat/completions"
 # Enough for "The capital of France is Paris.", and half a second on a slow CPU.
 ANSWER_TOKENS = 10
 # A reasoning model is told to stop thinking after this many tokens, else no short answer ever reaches its content.

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.check import Check, expect, probe
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.client import Client, pick
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.kinds import CLASSIFY
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.service import Service
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.texts import RELATED, UNRELATED
 
-# This route exists only outside /v1, so no key guards it (0.32.0).
-CLASSIFY = "/classify"
 TEXTS = (*RELATED, UNRELATED)
 TOLERANCE = 0.02
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.check import Check, expect, probe, skip
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.client import Client, Unexpected, pick
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.kinds import EMBEDDINGS
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.service import Service
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.texts import RELATED, UNRELATED
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.vectors import Vector, cosine, nearest, norm
 
-EMBEDDINGS = "/v1/embeddings"
 TEXTS = (*RELATED, UNRELATED)
 # 16-bit engines return unit vectors to about three digits.
 UNIT = 0.01

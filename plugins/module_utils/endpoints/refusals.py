@@ -3,32 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.chat import CHAT, request
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.chat import request
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.check import Check, expect, probe, skip
-from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.classify import CLASSIFY
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.client import Client, Reply
-from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.embedding import EMBEDDINGS
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.kinds import CHAT, EMBEDDINGS, KINDS
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.listing import MODELS, max_model_len
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.media import wav
-from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.rerank import RERANK, SCORE
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.service import Service
-from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.transcription import TRANSCRIPTIONS
 
 UNKNOWN_MODEL = "no-such-model"
-ROUTES = {
-    "embedding": EMBEDDINGS,
-    "rerank": RERANK,
-    "score": SCORE,
-    "classify": CLASSIFY,
-    "transcription": TRANSCRIPTIONS,
-}
-
-
-def route(service: Service) -> str:
-    """Where requests of this kind go."""
-    return ROUTES.get(service.kind, CHAT)
 
 
 def post_text(client: Client, service: Service, model: str, text: str) -> Reply:
@@ -36,16 +20,11 @@ def post_text(client: Client, service: Service, model: str, text: str) -> Reply:
 
     Raises NoAnswer: where none comes within the client's timeout.
     """
-    bodies: dict[str, dict[str, Any]] = {
-        "embedding": {"input": text},
-        "rerank": {"query": text, "documents": [text]},
-        "score": {"text_1": text, "text_2": text},
-        "classify": {"input": text},
-    }
-    if service.kind == "transcription":
-        return client.upload(TRANSCRIPTIONS, {"model": model}, "tone.wav", wav(0.1))
-    body = bodies.get(service.kind) or request(service, text, 1)
-    return client.post(route(service), {**body, "model": model})
+    kind = KINDS[service.kind]
+    if kind.form:
+        return client.upload(kind.path, {"model": model}, "tone.wav", wav(0.1))
+    body = request(service, text, 1) if kind.chats else kind.about(text)
+    return client.post(kind.path, {**body, "model": model})
 
 
 @probe("key_required", "wrong_key_refused")
@@ -60,8 +39,9 @@ def keys(client: Client, service: Service) -> Iterator[Check]:
             continue
         stranger = client.with_key(key)
         replies = {MODELS: stranger.get(MODELS)}
-        if route(service).startswith("/v1/"):
-            replies[route(service)] = post_text(stranger, service, service.model, "Hello")
+        path = KINDS[service.kind].path
+        if path.startswith("/v1/"):
+            replies[path] = post_text(stranger, service, service.model, "Hello")
         yield expect(
             name,
             all(reply.status == 401 for reply in replies.values()),
@@ -86,10 +66,10 @@ def malformed(client: Client, service: Service) -> Iterator[Check]:
 
     Raises NoAnswer: where none comes within the client's timeout.
     """
-    if service.kind == "transcription":
+    if KINDS[service.kind].form:
         yield skip("malformed_refused", "a transcription is asked for with a form, not with JSON")
         return
-    reply = client.post(route(service), b'{"model": ')
+    reply = client.post(KINDS[service.kind].path, b'{"model": ')
     yield expect("malformed_refused", reply.status == 400, str(reply), "HTTP 400 for a body that is not JSON")
 
 
@@ -99,7 +79,7 @@ def long_prompt(client: Client, service: Service) -> Iterator[Check]:
 
     Raises NoAnswer: where none comes within the client's timeout.
     """
-    if service.kind == "transcription":
+    if KINDS[service.kind].form:
         yield skip("long_prompt_refused", "long audio is cut into pieces, not refused")
         return
     length = max_model_len(client, service)
@@ -117,7 +97,7 @@ def other_kind(client: Client, service: Service) -> Iterator[Check]:
     Raises NoAnswer: where none comes within the client's timeout.
     """
     if service.generates:
-        path, body = EMBEDDINGS, {"model": service.model, "input": "Hello"}
+        path, body = EMBEDDINGS, {"model": service.model, **KINDS["embedding"].about("Hello")}
     else:
         path, body = CHAT, request(service, "Hello", 1)
     reply = client.post(path, body)

@@ -8,12 +8,10 @@ from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.check import Check, expect, probe, skip
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.client import Client, pick
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.kinds import RERANK, SCORE
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.service import Service
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.texts import DOCUMENTS, QUESTION, RIGHT_DOCUMENT
 
-# Both routes exist without /v1 too, where no key guards them.
-RERANK = "/v1/rerank"
-SCORE = "/v1/score"
 TOP = 2
 # Pairs judged in another batch differ in the last digits of 16-bit arithmetic.
 TOLERANCE = 0.02

@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.kinds import KINDS
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.address import with_port
-
-KINDS = ("chat", "reasoning", "vision", "embedding", "rerank", "score", "classify", "transcription")
-GENERATING_KINDS = ("chat", "reasoning", "vision")
 
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1", "[::]": "::1"}  # noqa: S104 (recognised, not bound)
 
@@ -63,7 +61,7 @@ class Service:
     @property
     def generates(self) -> bool:
         """Whether its kind answers with text, token by token."""
-        return self.kind in GENERATING_KINDS
+        return KINDS[self.kind].chats
 
 
 class Invalid(ValueError):

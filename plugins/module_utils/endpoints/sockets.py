@@ -19,6 +19,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.check imp
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.client import Client
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.service import Service
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.address import with_port
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.words import few
 
 NAME = "only_its_port"
 PROCESSES = "/proc"
@@ -148,15 +149,10 @@ def judge(port: int, sockets: Iterable[Socket], closed_uid: int | None) -> Check
     return expect(
         NAME,
         not open_,
-        _listed(open_) if open_ else f"port {port}{count}",
+        few(list(map(str, open_)), _NAMED) if open_ else f"port {port}{count}",
         f"nothing beyond loopback but port {port}. Take GLOO_SOCKET_IFNAME, NCCL_SOCKET_IFNAME and VLLM_HOST_IP out of the"
         " unit's drop-ins, and run site.yml, whose firewall closes what is left",
     )
-
-
-def _listed(sockets: list[Socket]) -> str:
-    more = f" and {len(sockets) - _NAMED} more" if len(sockets) > _NAMED else ""
-    return ", ".join(map(str, sockets[:_NAMED])) + more
 
 
 @probe(NAME)

@@ -6,9 +6,10 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.chat import CHAT, bound_text, request
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.chat import bound_text, request
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.check import Check, expect, probe
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.client import Client, pick
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.kinds import CHAT
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.schema import violations
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.service import Service
 

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.check import Check, expect, probe, skip
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.client import Client, Reply, require_object
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.kinds import TRANSCRIPTIONS
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.media import wav
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.service import Service
-
-TRANSCRIPTIONS = "/v1/audio/transcriptions"
 
 
 @probe("transcription")

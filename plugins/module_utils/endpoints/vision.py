@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.chat import CHAT, request
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.chat import request
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.check import Check, expect, probe
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.client import Client, pick
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.kinds import CHAT
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.media import data_url, png
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.service import Service
 

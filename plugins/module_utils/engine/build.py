@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine import kernel_proof, kernels, lock
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine import indexes, kernel_proof, kernels, lock
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.installed import (
     BUILDING,
     MARKER,
@@ -31,6 +31,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.engine.installed im
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.wheels import sha256_of
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import folders, labels
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.urls import without_users
 
 # Imports what a service imports first. vLLM itself only warns when its compiled part cannot be loaded and fails much
 # later with an AttributeError, so the proof is that the part is mapped into memory; where not, loading it says why.
@@ -131,17 +132,18 @@ def remedy_for(text: str) -> str:
 def _run(command: Sequence[str], what: str, environment: dict[str, str]) -> str:
     foreign = ("PYTHON", "VIRTUAL_ENV", "UV_", "PIP_")
     base = {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
+    words, places = indexes.in_environment(command)
     done = subprocess.run(
-        list(command),
+        words,
         capture_output=True,
         text=True,
         check=False,
         stdin=subprocess.DEVNULL,
-        env={**base, **environment},
+        env={**base, **environment, **places},
     )
     if done.returncode != 0:
         told = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()][-12:]
-        text = "\n".join(told)
+        text = without_users("\n".join(told))
         remedy = remedy_for(text)
         raise BuildError(f"{what} failed ({done.returncode}): {text}" + (f"\nWhat to do: {remedy}" if remedy else ""))
     return done.stdout
@@ -289,13 +291,13 @@ def install_kernels(job: Job, command: Sequence[str], environment: dict[str, str
     if not locked.exists():
         return
     pins = lock.parse_lock(locked.read_text(encoding="utf-8"))
-    indexes = kernels.index_urls(job.kernels_index, kernels.read(pins).jit_cache)
+    places = kernels.index_urls(job.kernels_index, kernels.read(pins).jit_cache)
     usual = ["--index-strategy", "unsafe-best-match", *(word for index in job.indexes for word in ("--index", index))]
     usual += ["--default-index", job.default_index] if job.default_index else []
     # By their CUDA, such as 0.7.2+cu130: each kind lies in a directory of its own.
     built = tuple(pin for pin in pins if "+" in pin.version)
     plain = tuple(pin for pin in pins if pin not in built)
-    for some, own in ((plain, indexes[-1:]), (built, indexes[:1])):
+    for some, own in ((plain, places[-1:]), (built, places[:1])):
         if not some:
             continue
         listed = job.staging / "some-kernels.lock"

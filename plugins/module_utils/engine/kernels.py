@@ -20,6 +20,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.urls import without_users
+
 FLASHINFER, CUBIN, JIT_CACHE = "flashinfer-python", "flashinfer-cubin", "flashinfer-jit-cache"
 NVCC, CUOBJDUMP, TOOLKIT = "nvidia-cuda-nvcc", "nvidia-cuda-cuobjdump", "cuda-toolkit"
 SAMPLER = "VLLM_USE_FLASHINFER_SAMPLER"
@@ -180,7 +182,7 @@ def index_error(value: object) -> str:
     """Return what is wrong with a value of `vllm_engine_kernels_index`; '' where nothing is."""
     if value is None or value in ("", NONE) or (isinstance(value, str) and _ADDRESS.fullmatch(value)):
         return ""
-    return f"{value!r} is no address of a package index"
+    return f"{without_users(repr(value))} is no address of a package index"
 
 
 def index_urls(asked: str, jit_cache: str) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus import settings_unit as unit
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.model import Facts, Gpu
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.settings import Setting
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.words import few
 
 
 @dataclass(frozen=True)
@@ -111,9 +112,8 @@ def _cuts(setting: Setting, earlier: Setting, gpu: Gpu, name: str) -> tuple[tupl
         return (), ""
     why = f"{name}: {_shape(now, cut)} → {_shape(layout, bool(layout))}"
     if gpu.processes:
-        running = ", ".join(f"{process.name} (pid {process.pid})" for process in gpu.processes[:5])
-        more = f" and {len(gpu.processes) - 5} more" if len(gpu.processes) > 5 else ""
-        return (), f"{why}: {running}{more} runs on it. Stop the units on this GPU, then run again"
+        running = few([f"{process.name} (pid {process.pid})" for process in gpu.processes], 5)
+        return (), f"{why}: {running} runs on it. Stop the units on this GPU, then run again"
     steps = [Step(argv, why, optional=True) for argv in unit.uncut(gpu.index)] if cut else []
     if cut != bool(layout) or gpu.mig_pending not in ("", gpu.mig):
         steps.append(Step(unit.mig_mode([gpu.index], bool(layout)), why, mode=gpu.index))

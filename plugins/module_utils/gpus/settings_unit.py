@@ -5,11 +5,12 @@ Source of the options: `nvidia-smi --help` and `nvidia-smi mig --help`; lists of
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from typing import Any, Callable
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.settings import Setting
+from ansible_collections.baremetal.vllm.plugins.module_utils.units import quoting
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.unitfile import read_unit
 
 SMI = "/usr/bin/nvidia-smi"
 # Cutting must not be repeated while slices are in use, the rest may be at any time: hence two units.
@@ -75,10 +76,9 @@ def read_units(texts: Sequence[str]) -> tuple[Setting, ...]:
     """The settings that units of ours hold; lines that are none of ours are passed over."""
     found: dict[int, dict[str, Any]] = {}
     for text in texts:
-        for line in text.splitlines():
-            if line.startswith("ExecStart="):
-                for index, name, value in _read_command(shlex.split(line.partition("=")[2])):
-                    found.setdefault(index, {})[name] = value
+        for command in read_unit(text).section("Service").get("ExecStart", ()):
+            for index, name, value in _read_command(quoting.words(command, variables=True)):
+                found.setdefault(index, {})[name] = value
     return tuple(Setting(index, **values) for index, values in sorted(found.items()))
 
 
@@ -98,7 +98,7 @@ def _read_command(words: Sequence[str]) -> list[tuple[int, str, Any]]:
             if option in values
             for index in indices
         ]
-    except ValueError:
+    except (ValueError, OverflowError):
         return []
 
 

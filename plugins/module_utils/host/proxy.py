@@ -14,7 +14,9 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
+
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.urls import secrets
 
 # What no proxy could reach, or would reach in its own place.
 DIRECT = ("localhost", "127.0.0.1", "::1")
@@ -68,13 +70,6 @@ def overridden(variables: Mapping[str, str], own: Iterable[str]) -> dict[str, st
     """`variables` without those that `own` sets in either spelling: programs disagree on which of the two counts."""
     taken = {name.lower() for name in own}
     return {name: value for name, value in variables.items() if name.lower() not in taken}
-
-
-def secrets(url: str) -> set[str]:
-    """What must not be told of the address: itself where it holds a password, and the password as written and as meant."""
-    user = url.partition("://")[2].rpartition("@")[0]
-    password = user.partition(":")[2]
-    return {url, user, password, unquote(password)} if password else set()
 
 
 def without_secrets(text: str, url: str) -> str:

@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.urls import SECRET_USER
+
 # The kernel refuses a single argument above this (MAX_ARG_STRLEN, linux/binfmts.h: 32 pages, its final NUL included).
 MAX_WORD = 32 * 4096 - 1
 # Deeper than any configuration, and well above it Python's own JSON reader gives up.
@@ -17,8 +19,6 @@ _NAMES = "TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?"
 # Names of variables and keys that hold secrets, in capitals.
 SECRET_NAME = re.compile(rf"(^|_)({_NAMES}|API_KEY|ACCESS_KEY)(_|$)")
 _SECRET_START = ("hf_", "sk-", "AKIA")
-# A URL's user with a password, or with what is too long for a name: a token, as code hosts take them.
-_USER_INFO = re.compile(r"(?<=://)(?:[^\s/?#@:]*:[^\s/?#]+|[^\s/?#@]{16,})(?=@)")
 # In a text that is told: a name behind which a secret is given. Variables that merely hold one are no secret.
 _TELLING = (
     r"(?<![\w-])-{0,2}(?:[A-Za-z0-9]*[_-])*(?:api|access|auth|secret|private)?"
@@ -81,7 +81,7 @@ def is_secret(text: str) -> bool:
     """Whether a text has the form of a key that a provider issues."""
     if any(start in text for start in _SECRET_START) and _SECRET_VALUE.search(text) is not None:
         return True
-    return "://" in text and "@" in text and _USER_INFO.search(text) is not None
+    return "://" in text and "@" in text and SECRET_USER.search(text) is not None
 
 
 def without_secrets(text: str) -> str:
@@ -92,7 +92,7 @@ def without_secrets(text: str) -> str:
     if len(text) > _TOLD:
         # Nobody reads on, and what was half a secret there is cut off with the rest.
         return f"{without_secrets(text[:_TOLD])[:-200]}…"
-    text = _USER_INFO.sub("…", text)
+    text = SECRET_USER.sub("…", text)
     for form in (_HEADER, _LOGIN, _PASSWORD, _PLAIN_P, _NAMED, _OPTION):
         text = form.sub(r"\1…", text)
     text = _LONG.sub(lambda match: "…" if _is_random(match[0]) else match[0], text)

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.text.words import printable
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.words import few, printable
 
 # Stands in a reason for the hosts where it holds: a mistake on a thousand hosts is told once.
 HOSTS = "\x00hosts\x00"
@@ -73,7 +73,7 @@ def _named(problem: Problem, hosts: Iterable[str]) -> Problem:
 def some(names: list[str]) -> str:
     """A few names of many: "a", "a and b", "a, b, c and 997 more"."""
     if len(names) > _NAMED + 1:
-        return f"{', '.join(names[:_NAMED])} and {len(names) - _NAMED} more"
+        return few(names, _NAMED)
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 

@@ -1,10 +1,8 @@
-"""Text for people that came from a file of anybody's, and passwords in URLs."""
+"""Text for people that came from a file of anybody's."""
 
 from __future__ import annotations
 
-import re
-
-_PASSWORD = re.compile(r"\w+://[^/@]*:[^/]*@")
+from collections.abc import Sequence
 
 
 def printable(text: str) -> str:
@@ -12,10 +10,11 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
-def has_password(url: str) -> bool:
-    """Whether a URL holds a user and a password before its host.
+def few(names: Sequence[str], most: int) -> str:
+    """The first of many names, at most `most` of them, and how many more there are.
 
-    >>> has_password("https://u:p@mirror.lan/x"), has_password("https://mirror.lan:8443/x")
-    (True, False)
+    >>> few(["a", "b", "c", "d"], 3), few(["a", "b"], 3)
+    ('a, b, c and 1 more', 'a, b')
     """
-    return _PASSWORD.match(url) is not None
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import SECRET
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.plainness import SECRET_NAME, is_secret
-from ansible_collections.baremetal.vllm.plugins.module_utils.text.words import printable
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.words import few, printable
 
 # Longer values are cut in the middle of a line; the whole ones stand in the details and in the JSON.
 WIDEST = 40
@@ -75,6 +75,4 @@ def shorten(value: str, widest: int = WIDEST) -> str:
 
 def told(causes: Sequence[Cause]) -> str:
     """Causes in one line; beyond a few, how many more."""
-    named = [str(cause) for cause in causes[:SHOWN]]
-    more = len(causes) - len(named)
-    return ", ".join(named) + (f" and {more} more" if more else "")
+    return few(list(map(str, causes)), SHOWN)

@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.words import few
+
 PROC = Path("/proc")
 CGROUPS = Path("/sys/fs/cgroup")
 MODULE = Path("/sys/module/nvidia/version")
@@ -95,6 +97,4 @@ def processes(control_group: str, main: int) -> list[int]:
 
 def told(paths: Iterable[str]) -> str:
     """A few names of files in words: `libc.so.6, libm.so.6, libz.so.1 and 4 more`."""
-    names = sorted({path.rpartition("/")[2] for path in paths})
-    more = len(names) - SHOWN
-    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return few(sorted({path.rpartition("/")[2] for path in paths}), SHOWN)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine import kernels, lock, wheels
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.urls import without_users
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.amd.builds import Build
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import rocm
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.resolve import check, resolve
@@ -462,6 +463,7 @@ class Preparation:
 def _no_torch(torch: str, index: str, *errors: ToolError) -> str:
     """What to do where torch for CPU is nowhere; pip says the same of every index, so it is told once."""
     said = dict.fromkeys(str(error).splitlines()[-1] for error in errors)
+    index = without_users(index)
     return (
         f"{torch} is neither where pip of this computer looks nor on {index}. Make it known to pip (PIP_FIND_LINKS names a "
         "directory of wheels, PIP_EXTRA_INDEX_URL an index), or name an index that has it: "

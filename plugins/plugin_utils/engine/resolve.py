@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine import kernels, lock
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.kernels import INDEX, NONE
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.urls import without_users
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.sources import Request, Target
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.tools import ToolError
 
@@ -93,7 +93,9 @@ def find_kernels(
     brought = (*cubin, *jit_cache)
     stray = sorted(pin.name for pin in brought if not kernels.is_kernel(pin.name))
     if stray:
-        raise ToolError(f"{_KEY}: {base} brings {', '.join(stray)} with FlashInfer's kernels, which is none of them")
+        raise ToolError(
+            f"{_KEY}: {without_users(base)} brings {', '.join(stray)} with FlashInfer's kernels, which is none of them"
+        )
     missing = [
         name
         for name, has in ((kernels.CUBIN, held.cubin or cubin), (kernels.JIT_CACHE, held.jit_cache or jit_cache))
@@ -102,7 +104,7 @@ def find_kernels(
     if missing:
         text = f"{' and '.join(missing)} of FlashInfer {version} for CUDA {held.cuda or 'unknown'} cannot be had from {base}"
         where = f"({'; '.join(tried)})"
-        text, where = _without_passwords(text), _without_passwords(where)
+        text, where = without_users(text), without_users(where)
         if target.kernels_index:
             raise ToolError(
                 f"{_KEY}: {text} {where}. Mirror {INDEX} with its directories (cu130/ and so on) there, correct the address,"
@@ -116,11 +118,6 @@ def find_kernels(
         )
         say(f"{text} {where}: {cost}. Name a mirror in {_KEY}, or write {NONE} there")
     return brought
-
-
-def _without_passwords(text: str) -> str:
-    """A text with what stands before the host of its addresses left out: a mirror may ask for a name and a password."""
-    return re.sub(r"(?<=://)[^/@\s]+@", "***@", text)
 
 
 def _reason(text: str) -> str:

@@ -11,6 +11,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.amd.model i
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine import lock
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import numbers
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import HOSTS, Problem, Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.urls import without_users
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.amd import builds
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.amd.releases import releases
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.suits import unsuited
@@ -99,7 +100,7 @@ def beyond(build: builds.Build, glibc: str, arch: str) -> str:
 def unresolved(key: str, build: builds.Build, indexes: Sequence[str]) -> str:
     """What to do where uv found no such build: what it says about it names neither variable nor remedy."""
     known = ", ".join(one.name for one in builds.builds(build.release)) or "none"
-    where = " and ".join(map(builds.shown, indexes))
+    where = without_users(" and ".join(indexes))
     return (
         f"{key}: {where} has no vllm {build.version} for Python {builds.python()}, or not all that goes with it, or cannot be"
         f" reached. The package index is not asked for it instead, because it has vLLM for CUDA alone. Builds of vLLM"
@@ -131,7 +132,7 @@ def _indexes(key: str, release: str, urls: Sequence[str], rocm: str) -> Iterator
         remedy = f"Write release and build: {known[0].index}" if known else "Leave it out"
         if key.endswith("_url"):
             remedy += f", and that in {key}s: this one stands in the package index's place"
-        yield Problem(key, f"{builds.shown(url)} {why}", remedy)
+        yield Problem(key, f"{without_users(url)} {why}", remedy)
 
 
 def _python(key: str, given: str) -> Iterator[Problem]:

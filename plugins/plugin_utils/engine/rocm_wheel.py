@@ -13,9 +13,10 @@ import zipfile
 from pathlib import Path
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine import wheels
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.urls import bare
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.amd.builds import Build
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.sources import Target
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.tools import run, uv_compile
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.tools import netrc, run_pip, uv_compile
 
 NAME = "rocm"
 # Its build looks for a tool that tells the GPUs of this machine; those of the hosts are what counts.
@@ -49,10 +50,12 @@ def bundled_wheel(target: Target, build: Build, directory: Path, scratch: Path, 
         "--no-deps",
     ]
     command += ["--no-binary", NAME, "--require-hashes", "-r", str(found), "--wheel-dir", str(scratch)]
-    command += ["--index-url", default_index] if default_index else []
+    command += ["--index-url", bare(default_index)] if default_index else []
     for index in target.indexes:
-        command += ["--extra-index-url", index]
-    run(command, what, {"PATH": _PATH})
+        command += ["--extra-index-url", bare(index)]
+    # pip has another pip install what the build needs, and names the indexes on that one's command line.
+    with netrc([default_index, *target.indexes]) as users:
+        run_pip(command, what, {"PATH": _PATH, "NETRC": users})
     settled = settle(next(scratch.glob(f"{NAME}-*.whl")), directory)
     shutil.rmtree(scratch)
     return settled

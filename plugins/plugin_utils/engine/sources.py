@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine import kernels
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.urls import bare
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.amd import builds
 
 ACCELERATORS = ("cuda", "rocm", "cpu")
@@ -75,6 +76,9 @@ class Target:
     def inputs_digest(self) -> str:
         """Return a digest of everything that decides what is in the lock."""
         inputs = asdict(self)
+        # Another password makes no other lock, and nothing of one is to be found in a manifest.
+        inputs["indexes"] = [bare(url) for url in self.indexes]
+        inputs["kernels_index"] = bare(self.kernels_index)
         if not self.build:
             del inputs["build"]
         # Unless one is named, a wheelhouse that was made before there were kernels in it stays good: another lock is refused on

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import NamedTemporaryFile
+from urllib.parse import unquote, urlsplit
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.indexes import in_environment
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.urls import without_users
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.sources import Target
 
 
@@ -42,20 +48,27 @@ def _last_words(text: str, lines: int = 12) -> str:
 
 
 def run(command: Sequence[str], what: str, environment: dict[str, str] | None = None) -> str:
-    """Run a command and return its output. Raises ToolError: with its last lines, where it fails."""
+    """Run a command and return its output.
+
+    Indexes that the command names come to it in variables, and errors name them without user and password.
+
+    Raises ToolError: with its last lines, where it fails.
+    """
+    words, places = in_environment(command)
     try:
         done = subprocess.run(
-            list(command),
+            words,
             capture_output=True,
             text=True,
             check=False,
             stdin=subprocess.DEVNULL,
-            env={**os.environ, **(environment or {})},
+            env={**os.environ, **(environment or {}), **places},
         )
     except OSError as error:
         raise ToolError(f"{what}: cannot run {command[0]}: {error}") from error
     if done.returncode != 0:
-        raise ToolError(f"{what} failed ({done.returncode}):\n{_last_words(done.stderr or done.stdout)}")
+        told = _last_words(done.stderr or done.stdout)
+        raise ToolError(without_users(f"{what} failed ({done.returncode}):\n{told}"))
     return done.stdout
 
 
@@ -78,18 +91,44 @@ def pip_download(target: Target, destination: Path, arguments: Sequence[str], wh
         command += ["--platform", tag]
     for index in target.indexes:
         command += ["--extra-index-url", index]
-    run([*command, *arguments], what)
+    run_pip([*command, *arguments], what)
 
 
-def _pip_index() -> str:
-    """Return the index that pip is configured with, '' for the default: uv does not read pip's configuration."""
+def run_pip(command: Sequence[str], what: str, environment: dict[str, str] | None = None) -> None:
+    """Run pip as `run` does; further indexes come beside those that it is configured with, which a variable would replace."""
+    own = _pip_setting("extra-index-url").split() if "--extra-index-url" in command else []
+    run([*(word for url in own for word in ("--extra-index-url", url)), *command], what, environment)
+
+
+@contextmanager
+def netrc(urls: Sequence[str]) -> Iterator[str]:
+    """A file of users and passwords (netrc) for the hosts of some URLs, which its owner alone reads; its path.
+
+    What the operator's own file says of other hosts is in it as well.
+    """
+    kept = Path(os.environ.get("NETRC") or "~/.netrc").expanduser()
+    lines = kept.read_text(encoding="utf-8").splitlines() if kept.is_file() else []
+    for parts in map(urlsplit, urls):
+        if parts.username is not None:
+            words = ("machine", parts.hostname or "", "login", parts.username, "password", parts.password or "")
+            # Between quotes, a backslash before what means something to the reader.
+            lines.append(" ".join(re.sub(r'(["\\\\])', r"\\\1", unquote(word)).join('""') for word in words))
+    with NamedTemporaryFile("w", prefix="netrc-", encoding="utf-8") as file:
+        file.write("\n".join([*lines, ""]))
+        file.flush()
+        yield file.name
+
+
+def _pip_setting(name: str) -> str:
+    """Return what pip is configured with, '' for its default."""
     command = [sys.executable, "-m", "pip", "config", "list"]
     listed = subprocess.run(command, capture_output=True, text=True, check=False)
-    for line in listed.stdout.splitlines():
-        key, _, value = line.partition("=")
-        if key in (":env:.index-url", "global.index-url", "download.index-url"):
-            return value.strip("'\"")
-    return ""
+    found = dict(line.partition("=")[::2] for line in listed.stdout.splitlines())
+    # pip takes the first of these that there is.
+    value = next(
+        (found[key] for key in (f"{place}.{name}" for place in (":env:", "download", "global")) if key in found), ""
+    )
+    return str(ast.literal_eval(value)) if value else ""
 
 
 def uv_compile(target: Target, source: Path, output: Path, arguments: Sequence[str], what: str) -> None:
@@ -102,7 +141,7 @@ def uv_compile(target: Target, source: Path, output: Path, arguments: Sequence[s
     for index in target.indexes:
         command += ["--index", index]
     configured = any(os.environ.get(name) for name in ("UV_DEFAULT_INDEX", "UV_INDEX_URL"))
-    own = "" if configured or "--default-index" in arguments else _pip_index()
+    own = "" if configured or "--default-index" in arguments else _pip_setting("index-url")
     if own:
         command += ["--default-index", own]
     command += [*arguments, "--output-file", str(output), str(source)]

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 import jinja2
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.kinds import KINDS
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.address import IPV6_ANY, is_ipv6, with_port
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.render import MARK
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway import errors
@@ -20,20 +21,6 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.values impo
 CONFIG = "/etc/haproxy/vllm.cfg"
 DIRECTORY = "/etc/haproxy/vllm"
 CERTIFICATE = f"{DIRECTORY}/tls.pem"
-_GENERATE = ("/v1/chat/completions", "/v1/completions", "/v1/responses")
-_COMPARE = ("/v1/rerank", "/v2/rerank", "/v1/score")
-# Open paths by kind of model; the way in which their requests name the model follows the path.
-_PATHS: Mapping[str, tuple[str, ...]] = {
-    "chat": _GENERATE,
-    "reasoning": _GENERATE,
-    "vision": _GENERATE,
-    # An embedding model compares texts as well.
-    "embedding": ("/v1/embeddings", *_COMPARE),
-    "rerank": _COMPARE,
-    "score": _COMPARE,
-    "classify": ("/classify",),
-    "transcription": ("/v1/audio/transcriptions", "/v1/audio/translations"),
-}
 # Headers of a client that go on: those of the message, and those that an engine needs. A Content-Encoding is refused later.
 _HEADERS = (
     *("host", "content-length", "transfer-encoding", "expect", "content-encoding", "content-type"),
@@ -63,7 +50,8 @@ _LOG = {
 
 def open_paths(kinds: Sequence[str]) -> dict[str, str]:
     """The paths at which requests may arrive, and how each names its model: `json`, `form`, or `list` for none."""
-    paths = {path: "form" if "/audio/" in path else "json" for kind in kinds for path in _PATHS[kind]}
+    rows = [KINDS[kind] for kind in kinds]
+    paths = {path: "form" if row.form else "json" for row in rows for path in row.open_paths}
     return {"/v1/models": "list", **dict(sorted(paths.items()))}
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.kinds import by_word
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import OWNED, written_by
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.plainness import is_secret
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems
@@ -26,8 +27,6 @@ VISIBLE = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"
 # Set for every unit by the plan, or of no use there.
 UNIT = ("PATH", "HOME", "CUDA_DEVICE_ORDER", "VLLM_CACHE_ROOT", "HF_HUB_OFFLINE", "PYTHONUNBUFFERED", "LD_LIBRARY_PATH")
 ORDER = ("name", "model", "revision", "kind", "gpus", "port", "aliases", "adapters", "args", "env")
-_KINDS = {"embed": "embedding", "embedding": "embedding", "classify": "classify", "score": "score"}
-_KINDS["transcription"] = "transcription"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
 _INDICES = re.compile(r"\d+(,\d+)*")
@@ -172,8 +171,7 @@ class Maker:
 
     def _kind(self) -> str:
         for option in ("task", "convert"):
-            kind = _KINDS.get(str(self.args.get(option)))
-            if kind is not None:
+            if kind := by_word(str(self.args.get(option))):
                 return kind
         if self.args.get("reasoning-parser"):
             return "reasoning"

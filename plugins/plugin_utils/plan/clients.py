@@ -7,33 +7,15 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-# A red square (endpoint.media.png(64, 64)) stands in for the reader's own picture: engines may fetch none (docs/sandbox.md).
-PICTURE = (
-    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAEAAAABACAIAAAAlC+aJAAAAeUlEQVR4nO3PQQkAMAzAwCqpfymTNR"
-    "F7HINABFzm7H7dcEEDWtCAFjSgBQ1oQQNa0IAWNKAFDWhBA1rQgBY0oAUNaEEDWtCAFjSgBQ1oQQNa0IAWNKAFDWhBA1rQgBY0oA"
-    "UNaEEDWtCAFjSgBQ1oQQNa0IAWNKAFj13Kp0DxHeM4GQAAAABJRU5ErkJggg=="
-)
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.kinds import KINDS
+
 QUESTION = "What is the capital of France?"
 
 
 def request(service: Mapping[str, Any], question: str = QUESTION) -> tuple[str, dict[str, Any]]:
     """The path and the JSON body of a first request to a service."""
-    model = service["name"]
-    documents = ["Berlin is the capital of Germany.", "Paris is the capital of France."]
-    chat: list[dict[str, Any]] = [{"role": "user", "content": question}]
-    if service["kind"] == "vision":
-        picture = {"type": "image_url", "image_url": {"url": PICTURE}}
-        chat = [{"role": "user", "content": [picture, {"type": "text", "text": "Which colour is this picture?"}]}]
-    bodies: dict[str, tuple[str, dict[str, Any]]] = {
-        "embedding": ("/v1/embeddings", {"model": model, "input": ["How do I reset my password?"]}),
-        "rerank": ("/v1/rerank", {"model": model, "query": question, "documents": documents}),
-        "score": ("/v1/score", {"model": model, "text_1": question, "text_2": documents}),
-        "classify": ("/classify", {"model": model, "input": ["This product is great."]}),
-    }
-    return bodies.get(
-        service["kind"],
-        ("/v1/chat/completions", {"model": model, "messages": chat, "max_tokens": 64, "temperature": 0}),
-    )
+    kind = KINDS[service["kind"]]
+    return kind.path, {"model": service["name"], **kind.example(question)}
 
 
 def curl(
@@ -46,9 +28,9 @@ def curl(
     lines = ["  --noproxy '*'"] if direct else []
     if keyed:
         lines.append('  -H "Authorization: Bearer $VLLM_API_KEY"')
-    if service["kind"] == "transcription":
+    if KINDS[service["kind"]].form:
         lines += ["  -F file=@speech.wav", f"  -F model={shlex.quote(service['name'])}"]
-        return " \\\n".join([f"curl {url}/v1/audio/transcriptions", *lines])
+        return " \\\n".join([f"curl {url}{KINDS[service['kind']].path}", *lines])
     path, body = request(service, question)
     lines += ["  -H 'Content-Type: application/json'", f"  -d {shlex.quote(json.dumps(body, ensure_ascii=False))}"]
     return " \\\n".join([f"curl {url}{path}", *lines])

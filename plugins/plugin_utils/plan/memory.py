@@ -16,7 +16,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.verdict import 
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.environment import as_text
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.model import Release
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.hosts import Host
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import RUNNER, Entry
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import Entry
 
 NOT_AT_HAND = "its config.json is not at hand on the control node (docs/memory.md says how to put it there)"
 
@@ -70,7 +70,7 @@ class Memory:
         key = (entry.name, host.release, host.accelerator, gpu, share)
         if key not in self._fits:
             given = args if share is None else {SHARE: share, **args}
-            pooling = RUNNER.get(entry.kind) == "pooling"
+            pooling = entry.pooling
             self._fits[key] = fit(facts, given, gpu, release, env, pooling)
         found = self._fits[key]
         if host.accelerator != "cpu":

@@ -10,13 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.kinds import KINDS
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems, did_you_mean
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import whole
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.weights.source import Source
 
-KINDS = ("chat", "reasoning", "vision", "embedding", "rerank", "score", "classify", "transcription")
-# vLLM's two runners: models that write, and models that turn a text into numbers.
-RUNNER = {kind: "generate" if kind in ("chat", "reasoning", "vision", "transcription") else "pooling" for kind in KINDS}
 PROOFS = ("meaning", "structured")
 ENTRY_KEYS = (
     "model",
@@ -45,7 +43,11 @@ _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 @dataclass(frozen=True)
 class Entry:
-    """One model of the menu. `gpus` is a count, a tuple of indices, or None for what the parallel sizes need."""
+    """One model of the menu.
+
+    `kind` is one of KINDS, "" where the operator wrote another; `gpus` is a count, a tuple of indices, or None for what the
+    parallel sizes need.
+    """
 
     name: str
     source: Source
@@ -59,6 +61,16 @@ class Entry:
     env: Mapping[str, str | bool] = field(default_factory=dict)
     prove: Mapping[str, bool] = field(default_factory=dict)
     start_timeout: int = START_TIMEOUT
+
+    @property
+    def runner(self) -> str:
+        """vLLM's runner for it: `generate`, `pooling`, "" where its kind is none."""
+        return KINDS[self.kind].runner if self.kind else ""
+
+    @property
+    def pooling(self) -> bool:
+        """Whether it turns texts into numbers, and writes none."""
+        return self.runner == "pooling"
 
 
 def read_menu(models: Any, problems: Problems) -> list[Entry]:
@@ -92,14 +104,15 @@ def _read_entry(name: Any, raw: Any, problems: Problems) -> Entry | None:
         return None
     _refuse_unknown(at, raw, ENTRY_KEYS, problems)
     kind = raw.get("kind")
-    if kind not in KINDS:
+    known = isinstance(kind, str) and kind in KINDS
+    if not known:
         reason = "is missing" if kind is None else f"{kind!r} is not a kind of model"
         problems.add(f"{at}.kind", reason, did_you_mean(str(kind), KINDS))
     source = _read_source(at, raw, problems)
     return Entry(
         name=name,
         source=source or Source(model=""),
-        kind=str(kind),
+        kind=str(kind) if known else "",
         hosts=_read_text(
             f"{at}.hosts", raw.get("hosts"), "an Ansible host pattern such as `big_gpus:!spare`", problems
         ),

@@ -13,7 +13,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.environment
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.extras import Extras
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.model import Release
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.relations import check_relations
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import RUNNER, Entry
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import Entry
 
 
 class Options:
@@ -58,7 +58,7 @@ def _check_kind(at: str, entry: Entry, args: Mapping[str, Any], problems: Proble
         )
     if entry.adapters and "lora-modules" in args:
         problems.add(f"{at}.args.lora-modules", "stands beside `adapters`", "Keep one of the two")
-    runner, wanted = args.get("runner"), RUNNER.get(entry.kind)
+    runner, wanted = args.get("runner"), entry.runner
     if wanted and runner in ("generate", "pooling") and runner != wanted:
         problems.add(
             f"{at}.args.runner",

@@ -7,7 +7,7 @@ from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import HOSTS, Problems
-from ansible_collections.baremetal.vllm.plugins.module_utils.text.words import has_password
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.urls import has_password
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import names
 
 _WRITE = (

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.kinds import KINDS
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import OWNED, SECRET
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options import schema
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.model import Release
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.described import described, prefixes
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.hosts import ACCELERATORS
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import KINDS, PROOFS
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import PROOFS
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.variables import OURS, known_variables
 
 _TEXT: dict[str, Any] = {"type": "string"}

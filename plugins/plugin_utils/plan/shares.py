@@ -16,7 +16,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems impor
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.overhead import CONTEXT, CONTEXT_LEAST
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.setting import LEAST_SHARE, SHARE
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.hosts import Host
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import RUNNER, Entry
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import Entry
 
 _CACHE = "kv-cache-memory-bytes"
 # What contexts leave of a GPU whose memory is not declared: of one with 16 GiB, and without doubt.
@@ -39,7 +39,7 @@ def share(
     """
     written = {e.name: _number(args[SHARE]) for e, args in entries if _number(args.get(SHARE)) is not None}
     spelled = {e.name: getattr(args, "written", {}).get(SHARE, SHARE) for e, args in entries}
-    lean = {e.name for e, args in entries if RUNNER.get(e.kind) == "pooling" or args.get(_CACHE) is not None}
+    lean = {e.name for e, args in entries if e.pooling or args.get(_CACHE) is not None}
     on_gpu: dict[int, list[str]] = {}
     for entry, _ in entries:
         for gpu in placed.get(entry.name, ()):

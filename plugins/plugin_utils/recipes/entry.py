@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.kinds import by_name
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.entry import ORDER, Maker
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.move import move_entry
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.parse import parse
@@ -20,10 +21,6 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.compose imp
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.machine import Machine
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.model import Recipe
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.values import Word
-
-# Recipes have no word for what writes down speech; their names do (openai/whisper, Qwen3-ASR, MOSS-Transcribe).
-_SPEECH = re.compile(r"(?i)whisper|\basr\b|-asr-|transcri|voxtral")
-_RERANK = re.compile(r"(?i)rerank")
 
 
 @dataclass
@@ -68,14 +65,14 @@ def draft(recipe: Recipe, choice: Choice, command: Command, machine: Machine, wr
 def kind_of(recipe: Recipe, args: Mapping[str, Any]) -> tuple[str, str]:
     """What the endpoint must prove, and a sentence where that is a guess ("" where it is none)."""
     if "embedding" in recipe.tasks:
-        if _RERANK.search(recipe.name):
-            return "rerank", "`kind` is a guess from the model's name: score, classify and embedding are the others"
+        if named := by_name(recipe.name, "pooling"):
+            return named, "`kind` is a guess from the model's name: score, classify and embedding are the others"
         return "embedding", "`kind` is a guess: a pooling model may be embedding, rerank, score or classify"
     if args.get("reasoning-parser"):
         return "reasoning", ""
     if "multimodal" in recipe.tasks and args.get("language-model-only") is not True:
-        if _SPEECH.search(recipe.name):
-            return "transcription", "`kind` is a guess from the model's name"
+        if named := by_name(recipe.name, "generate"):
+            return named, "`kind` is a guess from the model's name"
         return "vision", ""
     return "chat", ""
 

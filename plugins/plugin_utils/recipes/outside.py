@@ -7,6 +7,12 @@ import re
 from functools import cache
 from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.kinds import (
+    KINDS,
+    by_architecture,
+    by_name,
+    by_task,
+)
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import DATA, read_yaml
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.hub import Found
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.model import Feature, Part, Recipe, Variant
@@ -15,37 +21,12 @@ FILE = DATA / "families.yml"
 # What a model takes beside its weights, by the rule of vLLM's recipes: parameters × bytes × 1.2
 # (.claude/skills/add-recipe of github.com/vllm-project/recipes).
 _BESIDE = 1.2
-# Pipeline tags of the hub (huggingface.co/tasks) to kinds.
-_TASKS = {
-    "text-generation": "chat",
-    "image-text-to-text": "vision",
-    "any-to-any": "vision",
-    "automatic-speech-recognition": "transcription",
-    "feature-extraction": "embedding",
-    "sentence-similarity": "embedding",
-    "text-ranking": "rerank",
-    "text-classification": "classify",
-    "token-classification": "classify",
-}
-# Endings of architectures (_SUFFIX_TO_DEFAULTS, vllm/config/model.py of 0.33.0), the first that fits.
-_ENDINGS = (
-    ("ForCausalLM", "chat"),
-    ("ForConditionalGeneration", "vision"),
-    ("ChatModel", "chat"),
-    ("LMHeadModel", "chat"),
-    ("ForTextEncoding", "embedding"),
-    ("EmbeddingModel", "embedding"),
-    ("Classification", "classify"),
-    ("ClassificationModel", "classify"),
-    ("RewardModel", "embedding"),
-    ("Model", "embedding"),
-)
 
 
 def own_recipe(found: Found) -> tuple[Recipe, str, list[str]]:
     """A recipe with one variant, the model's kind, and notes on how certain both are."""
     kind, notes = _kind(found)
-    family = _family(found) if kind in ("chat", "vision") else {}
+    family = _family(found) if KINDS[kind].chats else {}
     features: dict[str, Feature] = {}
     if family.get("reasoning"):
         features["reasoning"] = _feature("--reasoning-parser", family["reasoning"])
@@ -58,7 +39,7 @@ def own_recipe(found: Found) -> tuple[Recipe, str, list[str]]:
             )
     if family.get("tools"):
         features["tool_calling"] = _feature("--enable-auto-tool-choice", "", "--tool-call-parser", family["tools"])
-    if kind in ("chat", "reasoning", "vision") and not family:
+    if KINDS[kind].chats and not family:
         notes.append(
             f"No parsers are known here for the type {found.config.get('model_type') or 'of this model'}: tools and thoughts "
             "need tool-call-parser and reasoning-parser where the model has them (its page says)"
@@ -69,7 +50,7 @@ def own_recipe(found: Found) -> tuple[Recipe, str, list[str]]:
     if not gb:
         notes.append("The hub does not say how large its weights are: the number of GPUs is one to be checked")
     variant = Variant("default", found.model, "", gb, {}, (), {}, Part(), {}, {}, "", {}, False)
-    tasks = ("embedding",) if kind in ("embedding", "rerank", "score", "classify") else ("text",)
+    tasks = ("embedding",) if KINDS[kind].pooling else ("text",)
     recipe = Recipe(
         name=found.model,
         model=found.model,
@@ -105,14 +86,14 @@ def _feature(*words: str) -> Feature:
 def _kind(found: Found) -> tuple[str, list[str]]:
     names = found.config.get("architectures")
     architecture = str(names[0]) if isinstance(names, list) and names else ""
-    kind = _TASKS.get(found.task, "")
-    by_name = next((kind for ending, kind in _ENDINGS if architecture.endswith(ending)), "")
-    if kind == "classify" and re.search(r"(?i)rerank", found.model):
-        kind = "rerank"
+    kind = by_task(found.task)
+    if kind == "classify":
+        # The hub calls whatever judges pairs a classifier of texts as well.
+        kind = by_name(found.model, "pooling") or kind
     if kind:
         return kind, []
-    if by_name:
-        return by_name, [
+    if guess := by_architecture(architecture):
+        return guess, [
             f"`kind` is a guess from its architecture, {architecture}: the hub names no task that is known here"
         ]
     return "chat", ["`kind` is a guess: the hub names neither a task nor an architecture that is known here"]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.kinds import KINDS
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import numbers
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems, did_you_mean
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.facts import ModelFacts
@@ -16,7 +17,6 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.extras impo
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.load import release as known_release
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.fleet import Inventory, plan_fleet
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.hosts import Host
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import RUNNER
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.choose import (
     STRATEGIES,
     Choice,
@@ -214,7 +214,7 @@ def _fitted(proposal: Proposal, host: Host, facts: ModelFacts) -> Draft:
         return made
     gpu = host.kind(machine.indices[0] if machine.indices else 0)
     env = as_text(made.entry.get("env", {}), release)
-    pooling = RUNNER.get(str(made.entry.get("kind"))) == "pooling"
+    pooling = KINDS[made.entry["kind"]].pooling
 
     def on(gpus: int) -> Fit:
         args = written if gpus == choice.gpus else {**written, "tensor-parallel-size": gpus}

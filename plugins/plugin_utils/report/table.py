@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Callable
+from typing import Any, Callable, TypeVar
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.words import printable
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.report.hosts import said
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.report.screen import Screen
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.report.words import cells, filled, padded, wrapped
+
+Reason = TypeVar("Reason", bound=Hashable)
 
 _GAP = 2
 # A column of sentences becomes no narrower than this before it moves below its row, one of hosts no wider than a third.
@@ -125,10 +127,20 @@ def grouped(told: Iterable[tuple[str, str]]) -> list[str]:
     >>> grouped([("h1", "is down"), ("", "the lock is held"), ("h2", "is down")])
     ['h[1,2] (2 hosts): is down', 'the lock is held']
     """
-    hosts: dict[tuple[bool, str], list[str]] = {}
-    for host, text in told:
-        hosts.setdefault((bool(host), text), []).append(host)
-    return [f"{said(names)}: {text}" if names[0] else text for (_, text), names in hosts.items()]
+    by_text = by_reason((host, (bool(host), text)) for host, text in told)
+    return [f"{said(names)}: {text}" if of_hosts else text for (of_hosts, text), names in by_text.items()]
+
+
+def by_reason(told: Iterable[tuple[str, Reason]]) -> dict[Reason, list[str]]:
+    """By reason the hosts that share it, both in the order in which they came.
+
+    >>> by_reason([("h1", "is down"), ("h2", "is down")])
+    {'is down': ['h1', 'h2']}
+    """
+    hosts: dict[Reason, list[str]] = {}
+    for host, reason in told:
+        hosts.setdefault(reason, []).append(host)
+    return hosts
 
 
 def _same(row: Row) -> tuple[Any, ...]:

@@ -15,9 +15,11 @@ NAME = "ansible_collections.baremetal.vllm.plugins"
 HOST = (
     {"text"},
     {"host"},
-    {"engine", "gpus", "weights", "endpoints"},
-    {"units", "drivers.nvidia"},
-    {"drivers.acceptance", "drivers.amd", "gateway"},
+    {"engine", "weights", "endpoints"},
+    {"units"},
+    {"gpus", "gateway"},
+    {"drivers.nvidia"},
+    {"drivers.acceptance", "drivers.amd"},
 )
 CONTROL = (
     {"places", "weights", "report", "shell"},

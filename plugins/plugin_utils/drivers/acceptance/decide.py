@@ -8,6 +8,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance 
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance.model import Run, Sight, Wanted
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance.record import Record
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.model import Facts
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.words import few
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.acceptance.diag import Diagnosis, read
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.acceptance.judge import judge
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus import health
@@ -101,7 +102,7 @@ def _in_the_way(sight: Sight, wanted: Wanted) -> list[Finding]:
         findings.append(
             Finding(
                 "mig-enabled",
-                f"DCGM tests whole GPUs, and these are in MIG mode: {_some(cut)}",
+                f"DCGM tests whole GPUs, and these are in MIG mode: {few(cut, _SHOWN)}",
                 "Accept a host before its GPUs are cut: take gpu_mig away for the test (a record of the whole GPU stands"
                 " afterwards), or write acceptance_level: 0",
             )
@@ -110,7 +111,7 @@ def _in_the_way(sight: Sight, wanted: Wanted) -> list[Finding]:
         findings.append(
             Finding(
                 "not-idle",
-                f"model units run here: {_some(sight.units)}",
+                f"model units run here: {few(sight.units, _SHOWN)}",
                 "The diagnostic needs the whole GPUs: stop them, or write acceptance_drain: true to have them stopped for"
                 " the test and started again when it has passed",
             )
@@ -119,7 +120,9 @@ def _in_the_way(sight: Sight, wanted: Wanted) -> list[Finding]:
         users = tuple(f"{user.name} (pid {user.pid}{f', {user.unit}' if user.unit else ''})" for user in sight.users)
         findings.append(
             Finding(
-                "gpus-in-use", f"other processes use the GPUs: {_some(users)}", "Stop them, then accept the host again"
+                "gpus-in-use",
+                f"other processes use the GPUs: {few(users, _SHOWN)}",
+                "Stop them, then accept the host again",
             )
         )
     return findings
@@ -163,8 +166,3 @@ def _since(record: Record | None) -> str:
 
 def _fatal(findings: list[Finding]) -> bool:
     return any(finding.fatal for finding in findings)
-
-
-def _some(names: tuple[str, ...]) -> str:
-    rest = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")

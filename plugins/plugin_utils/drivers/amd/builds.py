@@ -109,11 +109,6 @@ def misplaced(url: str, release: str) -> str:
     return ""
 
 
-def shown(url: str) -> str:
-    """An index's address without the user and password that may stand in it."""
-    return re.sub(r"//[^/@]*@", "//", url)
-
-
 def _place(url: str) -> re.Match[str] | None:
     try:
         return _PLACE.search(unquote(urlsplit(url).path))

@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.amd.model import Wanted
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import HOSTS, Problems, did_you_mean
-from ansible_collections.baremetal.vllm.plugins.module_utils.text.words import has_password
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.urls import has_password
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.amd import builds
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.amd.releases import releases
 

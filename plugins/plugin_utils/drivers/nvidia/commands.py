@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia import offers
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import Resolution, State
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.words import few
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.command import Command
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.repository import REPO_ID
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.rules import NODES
@@ -278,4 +279,4 @@ def _words(family: str, packages: Mapping[str, str], removed: Iterable[str]) -> 
 
 def _some(names: Iterable[str]) -> str:
     listed = sorted(names)
-    return ", ".join(listed) if len(listed) < 4 else f"{', '.join(listed[:2])} and {len(listed) - 2} more packages"
+    return few(listed, 3) if len(listed) < 4 else f"{few(listed, 2)} packages"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia import offers
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import Resolution, State, User, Wanted
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.words import few
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia import commands, hardware
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.command import Command
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.systems import DKMS, PREBUILT
@@ -215,8 +216,8 @@ def _then(state: State, change: bool, reboot: str) -> str:
 
 
 def _named(users: Sequence[User]) -> str:
-    named = [f"{user.name} (process {user.pid}{f', {user.unit}' if user.unit else ''})" for user in users[:3]]
-    return ", ".join(named) + (f" and {len(users) - 3} more" if len(users) > 3 else "")
+    named = [f"{user.name} (process {user.pid}{f', {user.unit}' if user.unit else ''})" for user in users]
+    return few(named, 3)
 
 
 def _initramfs(state: State, family: str) -> list[Command]:

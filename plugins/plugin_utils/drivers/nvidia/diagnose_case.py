@@ -15,6 +15,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.mode
     Unit,
     Wanted,
 )
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.words import few
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia import hardware
 
 # What systemd-detect-virt(1) calls containers.
@@ -122,9 +123,7 @@ class Case:
 
 def some(names: Iterable[str]) -> str:
     """A few of many names."""
-    listed = list(names)
-    more = len(listed) - _MOST
-    return ", ".join(listed[:_MOST]) + (f" and {more} more" if more > 0 else "")
+    return few(list(names), _MOST)
 
 
 def plural(count: int, word: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import Wanted
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import HOSTS, Problems, did_you_mean
-from ansible_collections.baremetal.vllm.plugins.module_utils.text.words import has_password
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.urls import has_password
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia import hardware, systems
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.gpus import Gpu
 

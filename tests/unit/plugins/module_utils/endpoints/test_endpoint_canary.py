@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints import smallest
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.kinds import KINDS
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.canary import canary_config
 from hypothesis import given
 from hypothesis import strategies as st
@@ -259,10 +259,12 @@ def test_every_restart_follows_so_many_failures_and_they_are_never_too_many(
 
 def test_all_who_ask_one_request_ask_the_same() -> None:
     waits = runpy.run_path(str(LIBEXEC / "vllm-wait-ready"))
-    assert (CANARY["REQUESTS"], CANARY["CHAT"]) == (smallest.REQUESTS, smallest.CHAT)
+    chat = KINDS["chat"]
+    requests = {kind.name: (kind.path, kind.smallest) for kind in KINDS.values() if not kind.chats}
+    assert (CANARY["REQUESTS"], CANARY["CHAT"]) == (requests, (chat.path, chat.smallest))
     # A sound file is more than the wait before every start is worth.
-    assert {**waits["REQUESTS"], "transcription": smallest.REQUESTS["transcription"]} == smallest.REQUESTS
-    assert waits["CHAT"] == smallest.CHAT
+    assert {**waits["REQUESTS"], "transcription": requests["transcription"]} == requests
+    assert waits["CHAT"] == CANARY["CHAT"]
 
 
 def test_what_it_is_told_names_the_bound_and_refuses_what_is_wrong_at_once() -> None:

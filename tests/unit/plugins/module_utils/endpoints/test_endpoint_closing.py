@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.kinds import KINDS
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.closing import closing
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.fleet import Inventory, plan_fleet
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import KINDS
 from standin_vllm import KEY, MODEL, StandInVllm
 
 KEYED = "The key is vllm_api_key in your inventory; `read -rs VLLM_API_KEY` takes it without showing it."

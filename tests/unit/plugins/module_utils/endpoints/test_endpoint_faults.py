@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 import pytest
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.kinds import KINDS
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.service import Prove, Service
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.suite import (
     Result,
@@ -16,8 +17,6 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.suite imp
     check_services,
 )
 from standin_vllm import KEY, LENGTH, MODEL, StandInVllm
-
-KINDS = ("chat", "reasoning", "vision", "embedding", "rerank", "score", "classify", "transcription")
 
 
 def prove(kind: str, *faults: str, key: str | None = KEY, timeout: float = 5, **promises: Any) -> Result:

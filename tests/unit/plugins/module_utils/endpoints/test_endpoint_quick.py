@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.service import KINDS, Prove, Service
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.kinds import KINDS
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.service import Prove, Service
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.suite import check_service
 from standin_vllm import KEY, LENGTH, MODEL, StandInVllm
 

@@ -16,6 +16,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.settings_decid
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.settings_unit import read_units, unit_commands
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import systemd
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.hostfile import HostFile
+from ansible_collections.baremetal.vllm.plugins.module_utils.units import quoting
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.settings_render import render_units
 from hypothesis import HealthCheck, given
 from hypothesis import settings as how
@@ -254,7 +255,8 @@ def test_whatever_follows_whatever_the_host_ends_as_asked_and_boots_so(
 
 @given(HOSTS)
 def test_units_tell_what_they_set(wanted: tuple[Setting, ...]) -> None:
-    texts = ["\n".join(f"ExecStart={shlex.join(argv)}" for argv in argvs) for argvs in unit_commands(wanted).values()]
+    commands = [[f"ExecStart={quoting.command(argv)}" for argv in argvs] for argvs in unit_commands(wanted).values()]
+    texts = ["\n".join(["[Service]", *lines]) for lines in commands]
     # A GPU that is not cut needs no command at boot.
     said = [replace(setting, mig=setting.mig or None) for setting in wanted]
     assert read_units(texts) == tuple(setting for setting in said if not setting.empty)
@@ -267,4 +269,5 @@ def test_through_json_and_back(wanted: tuple[Setting, ...]) -> None:
 
 @given(st.text())
 def test_units_of_others_are_no_settings(text: str) -> None:
-    assert all(isinstance(setting, Setting) for setting in read_units([text]))
+    for whole in (text, f"[Service]\nExecStart={text}", f"[Service]\nExecStart=/x -i 0 -pl {text}"):
+        assert all(isinstance(setting, Setting) for setting in read_units([whole]))
