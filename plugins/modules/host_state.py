@@ -9,7 +9,7 @@ module: host_state
 short_description: Tell what runs on a host and what the plan would change there
 description:
   - Reads units, processes, drop-ins, the engine and the weights of one host, and decides by the same functions as
-    M(baremetal.vllm.model_service), M(baremetal.vllm.engine_state) and M(baremetal.vllm.model_weights) what they would do.
+    M(baremetal.vllm.model_service), M(baremetal.vllm.engine) and M(baremetal.vllm.model_weights) what they would do.
   - Changes nothing, with and without check mode, and takes one round trip. Secrets are not sent to the host.
   - Root sees all of it. Another user sees units and command lines; whether the environment of a process and its secrets
     are current is then not known, and RV(whole) is false.

@@ -99,9 +99,7 @@ HERE = [one for one in FOUND if one[3] and one[1] not in CONTROL | NOWHERE]
 def test_the_tasks_are_found() -> None:
     actions = {action for _, action, *_ in ON_HOSTS}
     assert {
-        "engine_state",
-        "engine_install",
-        "engine_prune",
+        "engine",
         "model_weights",
         "model_service",
         "unit_files",
