@@ -33,7 +33,7 @@ options:
   wanted:
     description:
       - With O(step=look) the variables C(nvidia_driver_*) of the host.
-      - With O(step=look_amd), which needs it, what M(baremetal.vllm.plan) returns of its ROCm.
+      - With O(step=look_amd), which needs it and O(templates), what M(baremetal.vllm.plan) returns of its ROCm.
       - Read by the action plugin.
     type: dict
     default: {}
@@ -88,11 +88,6 @@ options:
       - For O(step=look).
     type: bool
     default: false
-  templates:
-    description:
-      - The directory on the control node that holds the templates. Read by the action plugin.
-      - For O(step=look_amd).
-    type: path
   proof:
     description:
       - Fail where something is still to be done, except in check mode. Read by the action plugin.
@@ -175,6 +170,7 @@ options:
     default: 0
 extends_documentation_fragment:
   - baremetal.vllm.proxy
+  - baremetal.vllm.templates
 attributes:
   check_mode:
     support: full

@@ -69,12 +69,12 @@ options:
     description: The build for ROCm, such as V(rocm72); the release's first one where it is left out. Read by the action plugin.
     type: str
   units:
-    description: Internal, rendered units.
+    description: The units as the action plugin has rendered them from O(services).
     type: list
     elements: dict
     default: []
   files:
-    description: Internal, other files.
+    description: Other files, as the action plugin has rendered them.
     type: list
     elements: dict
     default: []
@@ -83,7 +83,7 @@ options:
     type: path
     default: /etc/vllm/secrets/api_key.env
   secrets_digest:
-    description: Internal, SHA-256 of the planned secrets.
+    description: SHA-256 of the planned secrets. Set by the action plugin.
     type: str
 attributes:
   check_mode:
