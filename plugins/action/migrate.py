@@ -1,27 +1,15 @@
-"""Rewrites `args` and `env` for another release, on the control node; see plugins/modules/migrate.py for its documentation."""
+"""Writes entries of the menu for a release of vLLM, on the control node; see plugins/modules/migrate.py for its documentation."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
-from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
-from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.control import pattern_matcher
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.json_output import tell
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.output import write_output
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions import migrate_command, migrate_menu
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.refusal import told_once
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.run import takes_part
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.hosts import READ, judge
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.menu import move_menu
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.report import document, hosts_section, sections
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.extras import read_extras
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.load import releases
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.steps import run_step
 
-display = Display()
+SUBJECTS = {"menu": migrate_menu.STEP, "command": migrate_command.STEP}
 
 
 class ActionModule(ActionBase):
@@ -32,73 +20,4 @@ class ActionModule(ActionBase):
     @told_once
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
-        variables = task_vars or {}
-        _, given = self.validate_argument_spec(
-            argument_spec={
-                "models": {"type": "raw"},
-                "to": {"type": "str", "required": True},
-                "came_from": {"type": "str"},
-                "group": {"type": "str", "default": "gpu_hosts"},
-                "path": {"type": "path"},
-                "gap": {"type": "str", "default": ""},
-                "extra_options": {"type": "raw"},
-                "extra_choices": {"type": "raw"},
-                "extra_env": {"type": "raw"},
-            }
-        )
-        given = plain(given)
-        if not takes_part(self._task.tags, variables, given["gap"]):
-            return {"skipped": True, "changed": False}
-        for role, version in (("to", given["to"]), ("came_from", given["came_from"])):
-            if version not in (*releases(), None):
-                reason = f"{version} is not a release in the catalogue" if version else "is missing"
-                raise AnsibleActionFail(f"{role}: {reason}. Known are: {', '.join(releases())}.")
-        problems = Problems()
-        declared = (given.get(f"extra_{kind}") for kind in ("options", "choices", "env"))
-        extras = read_extras(*declared, problems)
-        hosts = variables.get("groups", {}).get(given["group"], [])
-        declared_by = {
-            host: {
-                key: plain(value) for key in (*READ, "vllm_version") if (value := variables["hostvars"][host].get(key))
-            }
-            for host in hosts
-        }
-        moved, came_from, unread = move_menu(
-            given.get("models"),
-            given["to"],
-            {host: of_host.get("vllm_version") for host, of_host in declared_by.items()},
-            pattern_matcher(self._loader, variables.get("groups", {})),
-            given["came_from"],
-            extras,
-            {host: of_host.get("vllm_accelerator") for host, of_host in declared_by.items()},
-        )
-        stopped, restricted = judge(declared_by, given["to"])
-        warnings = [str(problem) for problem in sorted([*problems.found, *unread])]
-        for warning in warnings:
-            display.warning(warning)
-        result: dict[str, Any] = {
-            "changed": False,
-            "to": given["to"],
-            "hosts": {"refused": [str(one) for one in stopped], "restricted": [str(one) for one in restricted]},
-            "models": {
-                name: {"args": entry.args, "env": entry.env, "changes": [asdict(change) for change in entry.changes]}
-                for name, entry in moved.items()
-            },
-        }
-        if given["path"]:
-            text = document(given["models"], moved, given["to"])
-            how = {"check_mode": self._task.check_mode, "diff": self._task.diff}
-            result.update(write_output("vllm_migrate_file", given["path"], text, **how))
-        return tell(
-            result,
-            lambda screen: "\n".join(
-                part
-                for part in (
-                    sections(moved, came_from, given["to"], screen),
-                    hosts_section(stopped, restricted, given["to"], screen),
-                )
-                if part
-            ),
-            "migrate",
-            lambda: {"to": given["to"], "models": result["models"], "hosts": result["hosts"], "warnings": warnings},
-        )
+        return run_step(self, "subject", SUBJECTS, task_vars, "menu")

@@ -38,7 +38,7 @@ options:
     type: path
     default: /etc/vllm/secrets/api_key.env
   phase:
-    description: Internal, seconds after which one call of the host returns whatever it has seen.
+    description: Seconds after which one call of the host returns whatever it has seen. The action plugin asks again.
     type: float
     default: 10
 attributes:

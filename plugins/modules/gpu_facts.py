@@ -40,7 +40,7 @@ options:
     type: list
     elements: dict
   units:
-    description: Internal, rendered units.
+    description: The units as the action plugin has rendered them.
     type: list
     elements: dict
   accept:

@@ -44,13 +44,12 @@ options:
         type: str
         choices: ["", default, exclusive_process, prohibited]
         default: ""
-  templates:
-    description: The directory on the control node that holds the templates.
-    type: path
   units:
-    description: Internal, rendered units by name.
+    description: Units by name, as the action plugin has rendered them.
     type: dict
     default: {}
+extends_documentation_fragment:
+  - baremetal.vllm.templates
 attributes:
   check_mode:
     support: full

@@ -11,7 +11,7 @@ module: host_state
 short_description: Tell what runs on a host and what the plan would change there
 description:
   - Reads units, processes, drop-ins, the engine and the weights of one host, and decides by the same functions as
-    M(baremetal.vllm.model_service), M(baremetal.vllm.engine_state) and M(baremetal.vllm.model_weights) what they would do.
+    M(baremetal.vllm.model_service), M(baremetal.vllm.engine) and M(baremetal.vllm.model_weights) what they would do.
   - Changes nothing, with and without check mode, and takes one round trip. Secrets are not sent to the host.
   - Root sees all of it. Another user sees units and command lines; whether the environment of a process and its secrets
     are current is then not known, and RV(whole) is false.
@@ -71,12 +71,12 @@ options:
     description: The build for ROCm, such as V(rocm72); the release's first one where it is left out. Read by the action plugin.
     type: str
   units:
-    description: Internal, rendered units.
+    description: The units as the action plugin has rendered them from O(services).
     type: list
     elements: dict
     default: []
   files:
-    description: Internal, other files.
+    description: Other files, as the action plugin has rendered them.
     type: list
     elements: dict
     default: []
@@ -85,7 +85,7 @@ options:
     type: path
     default: /etc/vllm/secrets/api_key.env
   secrets_digest:
-    description: Internal, SHA-256 of the planned secrets.
+    description: SHA-256 of the planned secrets. Set by the action plugin.
     type: str
 attributes:
   check_mode:

@@ -30,9 +30,6 @@ options:
     type: list
     elements: dict
     default: []
-  templates:
-    description: The directory on the control node that holds the templates.
-    type: path
   api_key:
     description: The key that guards the endpoints, kept in a file that only root can read.
     type: str
@@ -112,6 +109,8 @@ options:
     type: str
     choices: [active, failed]
     default: active
+extends_documentation_fragment:
+  - baremetal.vllm.templates
 attributes:
   check_mode:
     support: full

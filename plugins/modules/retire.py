@@ -15,9 +15,9 @@ description:
   - O(step=empty) removes from a host everything that this collection put there - units (of models, gateway, canary and
     firewall), their files and state, engines, weights, caches, secrets, generations, the user C(vllm), the nftables table of
     the endpoints, and what the host's firewall and SELinux were told.
-  - It leaves drivers and their settings (M(baremetal.vllm.driver_state) with C(state=absent) removes those), system packages,
-    models that lie at paths of the operator's, and - unless O(drop_ins) - the operator's drop-ins, which RV(kept) names. A
-    directory of ours that is a mount or a link is emptied and stays.
+  - It leaves drivers and their settings (the role P(baremetal.vllm.nvidia_driver#role) with C(nvidia_driver_state=absent)
+    removes those), system packages, models that lie at paths of the operator's, and - unless O(drop_ins) - the operator's
+    drop-ins, which RV(kept) names. A directory of ours that is a mount or a link is emptied and stays.
   - It refuses while a unit of a model or of a gateway runs, as clients may be using it, or while any process runs from an
     engine.
 version_added: "0.1.0"

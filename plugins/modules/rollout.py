@@ -1,4 +1,6 @@
 #!/usr/bin/python
+# SPDX-License-Identifier: Apache-2.0
+# It may be combined with ansible-core, which is under the GNU General Public License, version 3.
 """Documentation of the action plugin of the same name; it runs on the control node only."""
 
 from __future__ import annotations

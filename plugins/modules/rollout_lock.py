@@ -41,7 +41,7 @@ options:
     type: path
     default: /var/lib/vllm/rollout.lock
   record:
-    description: Internal, filled in by the action plugin.
+    description: The record of this run, as the action plugin fills it in.
     type: dict
     default: {}
 attributes:

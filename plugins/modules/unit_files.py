@@ -218,7 +218,6 @@ import pwd
 import shutil
 import subprocess
 from collections.abc import Sequence
-from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import fileset_host as host
@@ -232,6 +231,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.host.fileset import
     masked,
     request_of,
 )
+from ansible_collections.baremetal.vllm.plugins.module_utils.host.fileset_diff import fileset_diff
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.labels import LabelError
 from ansible_collections.baremetal.vllm.plugins.module_utils.units import surroundings
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.opening import OpeningError
@@ -270,7 +270,7 @@ def present(module: AnsibleModule, request: Request) -> None:
     if verdict.verb:
         steps.append(f"{verdict.verb} {request.unit} ({verdict.why})")
     steps += found.steps
-    diff = _diff(request, verdict.write, verdict.remove) + found.diff
+    diff = fileset_diff(request, verdict.write, verdict.remove) + found.diff
     diff += [{"prepared": f"{step}\n"} for step in steps if _told(step)]
     for warning in found.warnings:
         module.warn(warning)
@@ -327,7 +327,7 @@ def absent(module: AnsibleModule, request: Request) -> None:
         module.warn(warning)
     paths = host.present(request)
     steps = [f"remove {path}" for path in paths] + list(found.steps)
-    diff = _diff(request, [], paths) + found.diff + [{"prepared": f"{step}\n"} for step in found.steps]
+    diff = fileset_diff(request, [], paths) + found.diff + [{"prepared": f"{step}\n"} for step in found.steps]
     if steps and not (module.check_mode or module.params["compare"]):
         if paths:
             host.remove(request, paths)
@@ -350,23 +350,6 @@ def _changes(module: AnsibleModule, steps: Sequence[str]) -> bool:
 def _told(step: str) -> bool:
     """Steps that no text in the diff shows."""
     return not step.startswith(("write ", "remove "))
-
-
-def _diff(request: Request, write: Sequence[str], remove: Sequence[str]) -> list[dict[str, str]]:
-    files = {file.path: file for file in request.files}
-    entries = []
-    for path in (*write, *remove):
-        file = files.get(path)
-        after = file.content if file and path in write else ""
-        if file is None or file.secret:
-            change = "content changes (not shown)" if path in write else "removed"
-            entries.append({"prepared": f"{path}: {change}\n"})
-            continue
-        before = Path(path).read_text(errors="replace") if Path(path).is_file() else ""
-        entries.append({"before": before, "after": after, "before_header": path, "after_header": path})
-        if before == after:
-            entries.append({"prepared": f"{path}: mode {file.mode:04o}, {file.owner}:{file.group}\n"})
-    return entries
 
 
 def main() -> None:

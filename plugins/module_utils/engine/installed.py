@@ -167,7 +167,7 @@ def usage(root: Path) -> dict[str, list[str]]:
 
 
 def survey(root: Path, release: str, keep: list[str]) -> dict[str, Any]:
-    """Return installed, used, prunable, foreign and unsafe as engine_state tells them. `keep` are planned releases beside
+    """Return installed, used, prunable, foreign and unsafe as the module engine tells them. `keep` are planned releases beside
     `release`."""
     found = releases(root)
     others = foreign(root)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
@@ -17,13 +17,15 @@ class Step:
     """One step of an action on the control node.
 
     `spec` is its argument spec without the option that names the step. `run` gets the action, its arguments as the spec has
-    made them, and the task's variables, and returns the task's result. `former` is the name of the module that did this step
+    made them, and the task's variables, and returns the task's result. `rules` are what else the spec demands
+    (`mutually_exclusive`, `required_one_of`). `former` is the name of the module that did this step
     alone before, without the collection; meta/runtime.yml sends tasks with that name here, and they name no step.
     """
 
     spec: Mapping[str, Any]
     run: Callable[[ActionBase, Result, Mapping[str, Any]], Result]
     former: str = ""
+    rules: Mapping[str, Any] = field(default_factory=dict)
 
 
 def step_of(action: ActionBase, option: str, former: Mapping[str, str], default: str = "") -> str:
@@ -46,6 +48,7 @@ def run_step(
     Raises AnsibleActionFail for an option that this step does not have, and a step that is none.
     """
     name = step_of(action, option, {step.former: name for name, step in steps.items() if step.former}, default)
-    chosen: Mapping[str, Any] = steps[name].spec if name in steps else {}
-    _, given = action.validate_argument_spec({option: {"type": "str", "choices": list(steps)}, **chosen})
-    return steps[name].run(action, given, variables or {})
+    chosen = steps.get(name, Step({}, lambda *_: {}))
+    spec = {option: {"type": "str", "choices": list(steps)}, **chosen.spec}
+    _, given = action.validate_argument_spec(argument_spec=spec, **chosen.rules)
+    return chosen.run(action, given, variables or {})

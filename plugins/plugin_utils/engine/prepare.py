@@ -99,7 +99,7 @@ def find(directory: Path, release: str, accelerator: str, arch: str) -> dict[str
 def acceptable(asked: Mapping[str, Any], arch: str) -> tuple[dict[str, dict[str, Any]], list[str]]:
     """The wheelhouses a host could be served from, and the digests of the locks that an installation may come from.
 
-    `asked` has release and accelerator, and source, wheelhouse, lock and rocm as M(baremetal.vllm.engine_state) takes them.
+    `asked` has release and accelerator, and source, wheelhouse, lock and rocm as M(baremetal.vllm.engine) takes them.
     No digest at all means any. A wheelhouse whose lock is of another release or accelerator is left out; raises LockError where
     none is left, and for such a lock that is named.
     """

@@ -17,7 +17,7 @@ LAB = "lab"
 PARTS = ("block", "rescue", "always")
 # Computed on the control node by an action plugin, whatever the task's connection: these run nothing on a host.
 CONTROL = {
-    *("ask", "hub_revision", "import_command", "lab", "migrate", "plan", "recipe", "refuse", "report"),
+    *("ask", "hub_revision", "lab", "migrate", "plan", "recipe", "report"),
     *("retire", "rollout", "schema", "show", "wheelhouse"),
 }
 NOWHERE = {"add_host", "assert", "debug", "fail", "group_by", "meta", "set_fact"}
@@ -99,9 +99,7 @@ HERE = [one for one in FOUND if one[3] and one[1] not in CONTROL | NOWHERE]
 def test_the_tasks_are_found() -> None:
     actions = {action for _, action, *_ in ON_HOSTS}
     assert {
-        "engine_state",
-        "engine_install",
-        "engine_prune",
+        "engine",
         "model_weights",
         "model_service",
         "unit_files",

@@ -8,7 +8,7 @@ import pytest
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine import build, installed
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.prune import is_release, prunable
-from ansible_collections.baremetal.vllm.plugins.modules import engine_prune
+from ansible_collections.baremetal.vllm.plugins.modules import engine
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -133,8 +133,8 @@ def test_the_module_that_removes_leaves_others_alone(tmp_path: Path, capsys: pyt
     for release, marker in (("0.30.0", None), ("0.31.0", {**MARKER, "release": "0.31.0"}), ("0.32.0", MARKER)):
         lay(tmp_path, release, marker)
     (tmp_path / ".building-0.31.0").touch()
-    with patch_module_args({"path": str(tmp_path / "0.32.0")}), pytest.raises(SystemExit):
-        engine_prune.main()
+    with patch_module_args({"step": "prune", "path": str(tmp_path / "0.32.0")}), pytest.raises(SystemExit):
+        engine.main()
     assert json.loads(capsys.readouterr().out)["removed"] == ["0.31.0"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0.30.0", "0.32.0"]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.baremetal.vllm.plugins.action import engine_install
+from ansible_collections.baremetal.vllm.plugins.action import engine
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine import build, kernels, lock, wheels
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.kernels import Kernels
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import bundle, prepare
@@ -485,12 +485,18 @@ def test_a_wheelhouse_waits_for_flashinfers_index_only_where_nothing_else_has_it
 def test_a_host_knows_whether_an_index_was_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, index: str) -> None:
     packed = tmp_path / "bundle.tar"
     packed.touch()
-    arguments = {"release": "0.33.0", "accelerator": "cuda", "path": "/opt/vllm/0.33.0", "kernels_index": index}
+    arguments = {
+        "step": "install",
+        "release": "0.33.0",
+        "accelerator": "cuda",
+        "path": "/opt/vllm/0.33.0",
+        "kernels_index": index,
+    }
     task = SimpleNamespace(args=arguments, async_val=0, check_mode=False, diff=False, action="")
     connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir="/tmp", join_path=lambda *parts: "/".join(parts)))
-    action = engine_install.ActionModule(task, connection, None, None, None, None)
-    monkeypatch.setattr(action, "pack", lambda asked: (packed, "digest"))
+    action = engine.ActionModule(task, connection, None, None, None, None)
+    monkeypatch.setattr(engine, "pack", lambda asked, warn: (packed, "digest"))
     monkeypatch.setattr(action, "_make_tmp_path", lambda: "/tmp/x")
     monkeypatch.setattr(action, "_transfer_file", lambda local, remote: remote)
-    monkeypatch.setattr(action, "_execute_module", lambda module_args, task_vars: {"sent": module_args})
+    monkeypatch.setattr(action, "_execute_module", lambda module_name, module_args, task_vars: {"sent": module_args})
     assert action.run(task_vars={})["sent"]["kernels_index"] == index

@@ -19,7 +19,6 @@ from urllib.parse import quote, unquote
 
 import pytest
 from ansible.errors import AnsibleActionFail
-from ansible_collections.baremetal.vllm.plugins.action.engine_state import _check_rocm
 from ansible_collections.baremetal.vllm.plugins.action.wheelhouse import target_of
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine import build, lock, wheels
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.amd import builds
@@ -32,6 +31,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import (
     tools,
 )
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.decide import RefusalError
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.judge import check_rocm
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.prepare import Options, Preparation
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.sources import Target, indexes_for
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.tools import ToolError
@@ -527,10 +527,10 @@ def test_what_a_host_cannot_run(build: str, glibc: str, arch: str, told: str) ->
 def test_a_host_is_refused_before_anything_on_it_changes(asked: dict[str, Any], glibc: str, told: str) -> None:
     answer = {"glibc": glibc, "arch": "x86_64"}
     if not told:
-        _check_rocm({"release": "0.33.0", **asked}, answer)
+        check_rocm({"release": "0.33.0", **asked}, answer)
         return
     with pytest.raises(RefusalError, match=re.escape(told)):
-        _check_rocm({"release": "0.33.0", **asked}, answer)
+        check_rocm({"release": "0.33.0", **asked}, answer)
 
 
 def test_what_uv_says_on_a_host_whose_index_lacks_the_build_gets_a_remedy(tmp_path: Path, index: Index) -> None:

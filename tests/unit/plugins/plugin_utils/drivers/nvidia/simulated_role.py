@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import yaml
-from ansible_collections.baremetal.vllm.plugins.action import driver_job, driver_state
+from ansible_collections.baremetal.vllm.plugins.action import driver
 from ansible_collections.baremetal.vllm.plugins.filter.driver import went_back
 from jinja2 import StrictUndefined
 from jinja2.nativetypes import NativeEnvironment
@@ -142,9 +142,7 @@ class Run:
         if self._value(task.get("delegate_to", ""), given) == LOST:
             return {"unreachable": True}
         known = {
-            "baremetal.vllm.driver_state": self._look,
-            "baremetal.vllm.driver_job": self._job,
-            "baremetal.vllm.driver_repository": self._repository,
+            "baremetal.vllm.driver": self._driver,
             "ansible.builtin.fail": lambda given: {"failed": True, **given},
             "ansible.builtin.reboot": self._reboot,
             "baremetal.vllm.gateway_server": self._gateway,
@@ -180,13 +178,16 @@ class Run:
         result: dict[str, Any] = action.run(task_vars=self._facts)
         return result
 
+    def _driver(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        return {"look": self._look, "run": self._job, "files": self._repository}[arguments["step"]](arguments)
+
     def _look(self, arguments: dict[str, Any]) -> dict[str, Any]:
         def module(module_args: dict[str, Any], **_: Any) -> dict[str, Any]:
             self.looks += 1
             texts = {path: self.host.texts[path] for path in module_args["texts"] if path in self.host.texts}
             return {"state": asdict(self.host.look(module_args["offers"])), "texts": texts}
 
-        return self._action(driver_state, arguments, module)
+        return self._action(driver, arguments, module)
 
     def _job(self, arguments: dict[str, Any]) -> dict[str, Any]:
         ended: dict[str, Any] = {}
@@ -201,7 +202,7 @@ class Run:
                 return {"busy": "", "offset": 0, "changed": True}
             return dict(ended) if module_args["phase"] == "watch" else {"rc": 0, "lines": []}
 
-        return self._action(driver_job, arguments, module)
+        return self._action(driver, arguments, module)
 
     def _repository(self, arguments: dict[str, Any]) -> dict[str, Any]:
         texts = {file["path"]: file["content"] for file in arguments.get("files", [])}

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.baremetal.vllm.plugins.action import driver_job, driver_state
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia import versions
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import Unit
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions import driver_look, driver_run
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia import hardware, rules
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.judge import PATHS
 from hypothesis import HealthCheck, event, given, settings
@@ -41,10 +41,10 @@ class Quiet:
 @pytest.fixture(autouse=True, scope="module")
 def quiet() -> Any:
     patch = pytest.MonkeyPatch()
-    patch.setattr(driver_job, "display", Quiet())
-    patch.setattr(driver_state, "display", Quiet())
+    patch.setattr(driver_run, "display", Quiet())
+    patch.setattr(driver_look, "display", Quiet())
     # Nobody waits here for the links of NVSwitches.
-    patch.setattr(driver_state, "SETTLES", 0.0)
+    patch.setattr(driver_look, "SETTLES", 0.0)
     yield
     patch.undo()
 

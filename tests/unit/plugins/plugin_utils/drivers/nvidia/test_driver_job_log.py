@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import job
-from ansible_collections.baremetal.vllm.plugins.modules import driver_job
+from ansible_collections.baremetal.vllm.plugins.modules import driver
 
 
 @pytest.fixture
@@ -44,5 +44,5 @@ def test_a_job_keeps_needrestart_asleep(log: Path, monkeypatch: pytest.MonkeyPat
         return subprocess.CompletedProcess(argv, 0, "", "")
 
     monkeypatch.setattr(job, "_run", run)
-    job.start("install", ["apt-get", "install", "x"], driver_job.ENVIRONMENT)
+    job.start("install", ["apt-get", "install", "x"], driver.ENVIRONMENT)
     assert any("--setenv=NEEDRESTART_SUSPEND=1" in argv for argv in ran)

@@ -1,4 +1,4 @@
-"""Runs a host's driver commands one after the other, showing each; see plugins/modules/driver_job.py for its documentation."""
+"""Runs a host's driver commands one after the other, showing each: step of baremetal.vllm.driver."""
 
 from __future__ import annotations
 
@@ -18,26 +18,28 @@ SHOWN = 12
 display = Display()
 
 
-class ActionModule(ActionBase):
-    _supports_check_mode = True
+class Run:
+    """Several module calls for each command, made by `action`."""
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        super().run(tmp, task_vars)
-        self._variables = task_vars or {}
-        self._host = self._variables["inventory_hostname"]
-        given = plain(self._task.args)
+    def __init__(self, action: ActionBase, variables: dict[str, Any]) -> None:
+        self._action, self._variables = action, variables
+        self._host = variables["inventory_hostname"]
+
+    def run(self) -> dict[str, Any]:
+        """Return the titles of the commands; failed with the end of the log where one of them failed."""
+        given = plain(self._action._task.args)
         commands = given.get("commands", [])
         self._proxy = {key: given[key] for key in proxy.ARGUMENTS if given.get(key)}
         result: dict[str, Any] = {"changed": bool(commands), "commands": [command["title"] for command in commands]}
         told = []
         for command in commands:
-            if self._task.check_mode:
+            if self._action._task.check_mode:
                 told += self._simulated(command)
                 continue
             failed = self._carried_out(command)
             if failed and not command.get("optional"):
                 return {**result, "failed": True, **failed}
-        if self._task.diff and commands:
+        if self._action._task.diff and commands:
             text = told or [f"{command['title']}: {' '.join(command['argv'])}" for command in commands]
             result["diff"] = {
                 "before": "",
@@ -47,8 +49,8 @@ class ActionModule(ActionBase):
         return result
 
     def _module(self, **arguments: Any) -> dict[str, Any]:
-        result: dict[str, Any] = self._execute_module(
-            module_name="baremetal.vllm.driver_job", module_args=arguments, task_vars=self._variables
+        result: dict[str, Any] = self._action._execute_module(
+            module_name="baremetal.vllm.driver", module_args={"step": "run", **arguments}, task_vars=self._variables
         )
         result.pop("invocation", None)
         return result

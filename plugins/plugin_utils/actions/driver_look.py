@@ -1,4 +1,4 @@
-"""Looks at a host once and decides what its driver needs; see plugins/modules/driver_state.py for the documentation."""
+"""Looks at a host once and decides what its driver needs: step of baremetal.vllm.driver, which documents it."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ PAUSE = 5
 display = Display()
 
 
-class ActionModule(ActionBase):
-    """One module call."""
+class Look:
+    """One module call, made by `action`."""
 
-    _supports_check_mode = True
+    def __init__(self, action: ActionBase, variables: dict[str, Any]) -> None:
+        self._action, self._variables = action, variables
+        self._host = variables.get("inventory_hostname", "host")
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def run(self) -> dict[str, Any]:
         """Return the steps for this host; failed where something stands in their way that nobody can heal from here."""
-        super().run(tmp, task_vars)
-        self._host = (task_vars or {}).get("inventory_hostname", "host")
-        given = plain(self._task.args)
+        given = plain(self._action._task.args)
         before = given.get("before") or {}
         declared = given.get("wanted") or {}
         problems = Problems()
@@ -71,13 +71,18 @@ class ActionModule(ActionBase):
         through = {key: given[key] for key in proxy.ARGUMENTS if given.get(key)}
         deadline = time.monotonic() + SETTLES
         while True:
-            seen = self._execute_module(
-                module_name="baremetal.vllm.driver_state",
-                module_args={"texts": list(PATHS), "offers": boolean(given.get("offers", False)), **through},
-                task_vars=task_vars,
+            seen = self._action._execute_module(
+                module_name="baremetal.vllm.driver",
+                module_args={
+                    "step": "look",
+                    "texts": list(PATHS),
+                    "offers": boolean(given.get("offers", False)),
+                    **through,
+                },
+                task_vars=self._variables,
             )
             if "state" not in seen:
-                return seen
+                return dict(seen)
             state = build(State, seen["state"])
             verdict = judge(state, seen["texts"], request)
             stop = _stop(verdict, request, prove)

@@ -1,4 +1,4 @@
-"""Asks a host once and decides on the control node; documented in plugins/modules/rocm_state.py."""
+"""Looks at a host once and decides what its ROCm needs: step of baremetal.vllm.driver, which documents it."""
 
 from __future__ import annotations
 
@@ -15,23 +15,25 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.jsonform 
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
 
 
-class ActionModule(ActionBase):
-    """One module call; everything else happens here."""
+class LookAmd:
+    """One module call, made by `action`; everything else happens here."""
 
-    TRANSFERS_FILES = False
-    _supports_check_mode = True
+    def __init__(self, action: ActionBase, variables: dict[str, Any]) -> None:
+        self._action, self._variables = action, variables
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        super().run(tmp, task_vars)
-        asked = plain(self._task.args)
+    def run(self) -> dict[str, Any]:
+        """Return what is to be done; failed where something stands in the way."""
+        asked = plain(self._action._task.args)
         wanted = build(Wanted, asked["wanted"])
-        answer: dict[str, Any] = self._execute_module(
-            module_args={"packages": list(wanted.packages)}, task_vars=task_vars
+        answer: dict[str, Any] = self._action._execute_module(
+            module_name="baremetal.vllm.driver",
+            module_args={"step": "look_amd", "packages": list(wanted.packages)},
+            task_vars=self._variables,
         )
         if "state" not in answer:
             return answer
         answer.pop("invocation", None)
-        proof = boolean(asked.get("proof", False)) and not self._task.check_mode
+        proof = boolean(asked.get("proof", False)) and not self._action._task.check_mode
         judged = _judge(wanted, build(State, answer["state"]), Path(asked["templates"]), proof)
         # Whoever reads a failure needs no list of all that was seen.
         return judged if judged.get("failed") else {**answer, **judged}
@@ -67,7 +69,7 @@ def _judge(wanted: Wanted, state: State, templates: Path, proof: bool) -> dict[s
 
 
 def _key(wanted: Wanted, state: State) -> tuple[dict[str, str], set[str]]:
-    """The key as driver_repository takes it, and the fingerprints by which it is known."""
+    """The key as a step `files` takes it, and the fingerprints by which it is known."""
     path = render.key_path(state.system)
     if not wanted.mirror_key:
         key = releases.key(wanted.mirror)

@@ -1,73 +1,15 @@
-# SPDX-License-Identifier: Apache-2.0
-# It may be combined with ansible-core, which is under the GNU General Public License, version 3.
+"""A host's package sources, pins and module settings for a GPU driver, written as a set."""
+
 from __future__ import annotations
 
-DOCUMENTATION = r"""
-module: driver_repository
-short_description: Bring a host's package sources, pins and module settings for a GPU driver to what is planned
-version_added: "0.1.0"
-author: The baremetal.vllm contributors (!UNKNOWN)
-description:
-  - Writes the files it is given as a set, removes others, and has the package manager read its lists anew when one of them
-    is a source of packages.
-  - A signing key that is fetched is written only when its fingerprint is the expected one.
-  - Needs root on the host.
-options:
-  files:
-    description: Files with C(path), C(content) and C(mode).
-    type: list
-    elements: dict
-    default: []
-  remove:
-    description: Paths of files that must not be there.
-    type: list
-    elements: path
-    default: []
-  key:
-    description:
-      - The key that signs the repository, with C(path), and either C(content) (base64) or C(url) and C(fingerprint).
-      - A key that lies there with the expected fingerprint is not fetched again.
-    type: dict
-  update:
-    description: Command that reads the package lists; empty for none.
-    type: list
-    elements: str
-    default: []
-extends_documentation_fragment:
-  - baremetal.vllm.proxy
-attributes:
-  check_mode:
-    support: full
-    description: Writes nothing, fetches nothing.
-  diff_mode:
-    support: full
-    description: Shows the files before and after.
-"""
-
-EXAMPLES = r"""
-- name: Keep nouveau out
-  baremetal.vllm.driver_repository:
-    files:
-      - {path: /etc/modprobe.d/nouveau-off.conf, content: "blacklist nouveau\n", mode: "0644"}
-"""
-
-RETURN = r"""
-written:
-  description: Paths that were, or in check mode would be, written or removed.
-  returned: always
-  type: list
-  elements: str
-"""
-
 import base64
-import os
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.urls import open_url
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.key import fingerprints
-from ansible_collections.baremetal.vllm.plugins.module_utils.host import folders, proxy
+from ansible_collections.baremetal.vllm.plugins.module_utils.host import folders
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.hostfile import HostFile
 
 
@@ -104,7 +46,7 @@ def obtain(module: AnsibleModule, key: dict[str, Any]) -> bytes:
 
 
 def converge(module: AnsibleModule) -> None:
-    """Write the sources, their key and pins, remove what must go, and read the lists anew; exits with what it wrote."""
+    """Write and remove what is asked for and read the package lists anew; ends the module. Raises OSError."""
     asked = module.params
     files = [HostFile(f["path"], f["content"], int(f["mode"], 8)) for f in asked["files"]]
     differing = [file for file in files if file.differs()]
@@ -139,27 +81,3 @@ def converge(module: AnsibleModule) -> None:
                     msg=f"The package lists could not be read ({' '.join(asked['update'])}):\n{text}", rc=rc
                 )
     module.exit_json(changed=bool(written), written=written, diff=diff)
-
-
-def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "files": {"type": "list", "elements": "dict", "default": []},
-            "remove": {"type": "list", "elements": "path", "default": []},
-            "key": {"type": "dict", "no_log": False},
-            "update": {"type": "list", "elements": "str", "default": []},
-            **proxy.ARGUMENTS,
-        },
-        supports_check_mode=True,
-    )
-    # Package lists are for everybody, whatever umask sudo has handed on.
-    os.umask(0o022)
-    proxy.enter(module)
-    try:
-        converge(module)
-    except OSError as error:
-        module.fail_json(msg=f"{error.filename or 'a file of this host'}: {error.strerror}")
-
-
-if __name__ == "__main__":
-    main()

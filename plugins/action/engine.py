@@ -1,4 +1,4 @@
-"""Sends what a build needs in one file, then builds; documented in plugins/modules/engine_install.py."""
+"""Decides about a host's engines and sends what a build needs; documented in plugins/modules/engine.py."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
@@ -17,13 +16,18 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.engine.wheels impor
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.urls import without_users
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.control import behind_proxy
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.steps import step_of
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.amd.builds import NoBuildError
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import bundle, sources
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import pythons
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.decide import RefusalError
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.judge import judge
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.pack import indexes, pack
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.tools import ToolError
 
 display = Display()
 
 _EVERY = 15  # seconds between two lines of progress
+FORMER = {"engine_state": "look", "engine_install": "install", "engine_prune": "prune"}
 
 
 @contextmanager
@@ -47,21 +51,46 @@ def progress(line: str) -> Iterator[None]:
 
 
 class ActionModule(ActionBase):
-    """One file to the host, one module call."""
+    """One module call for each step; an installation sends one file before it."""
 
     TRANSFERS_FILES = False
+    _supports_check_mode = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return the module's answer with the seconds that sending took."""
+        """The module's answer; of a look with what is to be done, of an installation with the seconds that sending took."""
         super().run(tmp, task_vars)
-        asked = dict(self._task.args)
+        self._variables = task_vars or {}
+        step = step_of(self, "step", FORMER)
+        asked = {**self._task.args, "step": step}
+        if step == "look":
+            return self._look(asked)
+        if step == "install":
+            return self._install(asked)
+        return self._module(asked)
+
+    def _module(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        answer: dict[str, Any] = self._execute_module(
+            module_name="baremetal.vllm.engine", module_args=arguments, task_vars=self._variables
+        )
+        return answer
+
+    def _look(self, asked: dict[str, Any]) -> dict[str, Any]:
+        answer = self._module(asked)
+        if answer.get("failed") or "installed" not in answer:
+            return answer
+        try:
+            answer.update(judge(asked, answer))
+        except (RefusalError, pythons.NoPythonError, LockError, NoBuildError) as error:
+            return {"failed": True, "msg": f"vLLM {asked['release']} for {asked['accelerator']}: {error}"}
+        return answer
+
+    def _install(self, asked: dict[str, Any]) -> dict[str, Any]:
         if self._task.check_mode:
             return {"changed": True, "msg": f"would install vLLM {asked['release']} in {asked['path']}"}
-        host = (task_vars or {}).get("inventory_hostname", "host")
-        title = f"{host}: vLLM {asked['release']}"
+        title = f"{self._variables.get('inventory_hostname', 'host')}: vLLM {asked['release']}"
         try:
             with progress(f"{title}: 1 of 3, pack the files on the control node"), behind_proxy(asked):
-                packed, digest = self.pack(asked)
+                packed, digest = pack(asked, display.warning)
         except (ToolError, LockError, WheelError, NoBuildError, OSError) as error:
             told = without_users(proxy.without_secrets(str(error), asked.get("proxy") or ""))
             raise AnsibleActionFail(f"vLLM {asked['release']} for {asked['accelerator']}: {told}") from None
@@ -72,44 +101,7 @@ class ActionModule(ActionBase):
             self._transfer_file(str(packed), remote)
         sent = time.monotonic() - started
         with progress(f"{title}: 3 of 3, build, compile and import it"):
-            indexes = _indexes(asked)
-            arguments = {**asked, "bundle": remote, "lock_sha256": digest, "index_urls": list(indexes)}
-            answer: dict[str, Any] = self._execute_module(module_args=arguments, task_vars=task_vars)
+            arguments = {**asked, "bundle": remote, "lock_sha256": digest, "index_urls": list(indexes(asked))}
+            answer = self._module(arguments)
         answer.setdefault("seconds", {})["send"] = round(sent, 1)
         return answer
-
-    def pack(self, asked: dict[str, Any]) -> tuple[Path, str]:
-        """Return the file to send and the digest of the lock in it.
-
-        Raises ToolError: where uv or pip fails; LockError, WheelError and NoBuildError: for what cannot be sent.
-        """
-        source = asked["source"]
-        if source["wheelhouse"]:
-            return bundle.from_wheelhouse(Path(source["wheelhouse"]))
-        accelerator = asked["accelerator"]
-        exclude = asked.get("exclude")
-        indexes = _indexes(asked)
-        build = sources.build_for(asked["release"], accelerator, asked.get("index_urls") or (), asked.get("rocm") or "")
-        target = sources.Target(
-            release=asked["release"],
-            accelerator=accelerator,
-            python=source["minor"],
-            arch=source["arch"],
-            glibc=sources.oldest_glibc(accelerator, build),
-            exclude=tuple(sources.EXCLUDED[accelerator] if exclude is None else exclude),
-            extra=tuple(asked.get("extra_requirements") or ()),
-            indexes=indexes,
-            build=build.name if build else "",
-            kernels_index=asked.get("kernels_index") or "",
-        )
-        home = sources.default_locks()
-        lock_path = Path(source["lock"] or home / f"{target.name}.lock").expanduser()
-        # Without an index of the operator's own, uv itself knows where torch for CPU is.
-        own_index = ["--default-index", asked["index_url"]] if asked.get("index_url") else []
-        backend = ["--torch-backend", "cpu"] if accelerator == "cpu" and not indexes and not own_index else []
-        return bundle.for_index(target, lock_path, home / target.name, [*own_index, *backend], display.warning)
-
-
-def _indexes(asked: dict[str, Any]) -> tuple[str, ...]:
-    named, rocm = asked.get("index_urls") or (), asked.get("rocm") or ""
-    return sources.indexes_for(asked["release"], asked["accelerator"], named, rocm)

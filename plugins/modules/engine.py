@@ -1,0 +1,368 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: Apache-2.0
+# It may be combined with ansible-core, which is under the GNU General Public License, version 3.
+"""Host side of baremetal.vllm.engine; the action plugin of the same name decides, and sends what a build needs."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: engine
+short_description: Tell what a host needs for one vLLM engine, build it, remove old ones
+version_added: "0.1.0"
+author: The baremetal.vllm contributors (@baremetal-vllm)
+description:
+  - O(step=look) reads which releases are installed, what uses them and which system packages are missing. The action plugin
+    adds what the control node knows - the lock, the wheelhouse that fits the host's Python -, decides what is to be done, and
+    refuses where something stands in the way. It makes this one call and changes nothing.
+  - O(step=install) builds a virtual environment with uv from a lock whose hashes are checked, proves that the engine and its
+    compiled parts can be imported, closes it for writing, and writes C(.complete.json) last. The action plugin sends
+    everything the build needs in one file first, and shows progress. It is meant to run where O(step=look) says so - whatever
+    is in the release's directory is replaced.
+  - O(step=prune) removes installed releases beside the planned ones, unless a unit, a generation that one may go back to, or a
+    running process uses them, and Pythons that no release leads to any more. It removes nothing that is not an installation of
+    this collection, or one that was begun, and looks again at the moment of removal - what came into use meanwhile stays.
+options:
+  step:
+    description: What is to be done.
+    type: str
+    choices: [look, install, prune]
+    required: true
+  release:
+    description:
+      - The planned release.
+      - For O(step=look) and O(step=install), which need it.
+    type: str
+  accelerator:
+    description:
+      - What it is built for.
+      - For O(step=look) and O(step=install), which need it.
+    type: str
+    choices: [cuda, rocm, cpu]
+  path:
+    description: The release's directory; of O(step=prune) the planned one's. Other releases lie beside it.
+    type: path
+    required: true
+  packages:
+    description:
+      - System packages that the engine needs, by distribution or family as C(/etc/os-release) names them.
+      - For O(step=look).
+    type: dict
+    default: {}
+  more_packages:
+    description:
+      - Packages that options of the host's models call for, whatever the distribution.
+      - For O(step=look).
+    type: list
+    elements: str
+    default: []
+  keep:
+    description:
+      - Further releases that are planned on this host.
+      - For O(step=look) and O(step=prune).
+    type: list
+    elements: str
+    default: []
+  source:
+    description:
+      - With O(step=look), where the engine comes from, V(wheelhouse) or V(index); a wheelhouse where it is left out. Read by the
+        action plugin.
+      - With O(step=install), which needs it, what O(step=look) returned as RV(source).
+    type: raw
+  wheelhouse:
+    description:
+      - A wheelhouse on the control node, or the directory that holds several. Read by the action plugin.
+      - For O(step=look).
+    type: path
+  lock:
+    description:
+      - The lock on the control node for O(source=index). Read by the action plugin.
+      - For O(step=look).
+    type: path
+  rocm:
+    description:
+      - The build for ROCm, such as V(rocm72); the release's first one where it is left out. Read by the action plugin.
+      - For O(step=look) and O(step=install).
+    type: str
+    default: ""
+  index_url:
+    description:
+      - The default package index of the hosts for O(source=index). Read by the action plugin.
+      - For O(step=look) and O(step=install).
+    type: str
+    default: ""
+  index_urls:
+    description:
+      - Further package indexes, asked before the default one. Read by the action plugin.
+      - For O(step=look) and O(step=install).
+    type: list
+    elements: str
+    default: []
+  python:
+    description:
+      - V(auto), V(wheelhouse), an absolute path on the host, or a version. Read by the action plugin.
+      - For O(step=look).
+    type: str
+    default: auto
+  kernels_index:
+    description:
+      - Where FlashInfer's compiled kernels are, for V(cuda). Empty for its own index, V(none) for nowhere.
+      - Read by the action plugin for a lock that is resolved here, and by the host where the engine comes from an index.
+      - Where none is named the host asks FlashInfer's index only for what the other indexes do not have.
+      - For O(step=install).
+    type: str
+    default: ""
+  exclude:
+    description:
+      - Distributions to leave out of a lock that is resolved here. Read by the action plugin.
+      - For O(step=install).
+    type: list
+    elements: str
+  extra_requirements:
+    description:
+      - Further requirements for a lock that is resolved here. Read by the action plugin.
+      - For O(step=install).
+    type: list
+    elements: str
+    default: []
+  environment:
+    description:
+      - Settings for uv on the host, such as V(SSL_CERT_FILE) or V(UV_PYTHON_INSTALL_MIRROR); they come before O(proxy).
+      - For O(step=install).
+    type: dict
+    default: {}
+  bundle:
+    description:
+      - The file on the host, and its lock's digest. Set by the action plugin.
+      - For O(step=install).
+    type: path
+  lock_sha256:
+    description:
+      - Digest of the lock. Set by the action plugin.
+      - For O(step=install).
+    type: str
+extends_documentation_fragment:
+  - baremetal.vllm.proxy
+attributes:
+  check_mode:
+    support: full
+    description: Says what would be installed and removed, and changes nothing.
+  diff_mode:
+    support: partial
+    description: Lists the releases before and after O(step=prune).
+"""
+
+EXAMPLES = r"""
+- name: Ask what is installed
+  baremetal.vllm.engine:
+    step: look
+    release: 0.32.0
+    accelerator: cpu
+    path: /opt/vllm/0.32.0
+
+- name: Build the engine
+  baremetal.vllm.engine:
+    step: install
+    release: 0.32.0
+    accelerator: cpu
+    path: /opt/vllm/0.32.0
+    source: "{{ __state.source }}"
+
+- name: Remove old releases
+  baremetal.vllm.engine:
+    step: prune
+    path: /opt/vllm/0.33.0
+"""
+
+RETURN = r"""
+install:
+  description: Whether the release is to be installed.
+  type: bool
+  returned: step look
+reason:
+  description: Why, in words.
+  type: str
+  returned: step look
+family:
+  description: Which entry of O(packages) applies, empty for none.
+  type: str
+  returned: step look
+missing_packages:
+  description: Packages to install first.
+  type: list
+  elements: str
+  returned: step look
+prunable:
+  description: Releases that nothing uses any more.
+  type: list
+  elements: str
+  returned: step look
+installed:
+  description: Every release below the root with its marker, empty for an unfinished one.
+  type: dict
+  returned: step look
+foreign:
+  description: Directories below the root that are called like releases and are somebody else's.
+  type: list
+  elements: str
+  returned: step look
+unsafe:
+  description: A line for each directory on the way to the engines that is not root's alone, with the remedy.
+  type: list
+  elements: str
+  returned: step look
+used:
+  description: What uses each release - units, generations, processes.
+  type: dict
+  returned: step look
+pythons:
+  description: The Pythons of the host. Only where the release is not complete.
+  type: list
+  elements: dict
+  returned: step look
+source:
+  description: What the action plugin chose to install from - wheelhouse or lock, and Python.
+  type: dict
+  returned: step look, when the release is to be installed
+marker:
+  description: What the marker of the installation says.
+  type: dict
+  returned: step install
+seconds:
+  description: How long each step took - send, wait, unpack, install, import, close.
+  type: dict
+  returned: step install
+removed:
+  description: The releases removed.
+  type: list
+  elements: str
+  returned: step prune
+"""
+
+import shutil
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine import installed
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.build import BuildError, Job, build, unused_pythons
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.prune import prunable
+from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.urls import secrets
+
+
+def look(module: AnsibleModule) -> None:
+    asked = module.params
+    if asked["source"] not in (None, "wheelhouse", "index"):
+        module.fail_json(msg=f"value of source must be one of: wheelhouse, index, got: {asked['source']}")
+    root = Path(asked["path"]).parent
+    survey = installed.survey(root, asked["release"], asked["keep"])
+    whole = bool(survey["installed"].get(asked["release"]))
+    family = installed.family(list(asked["packages"]))
+    named = asked["python"] if asked["python"].startswith("/") else ""
+    module.exit_json(
+        changed=False,
+        **survey,
+        missing_packages=installed.missing_packages((asked["packages"].get(family) or []) + asked["more_packages"]),
+        family=family,
+        pythons=[] if whole else installed.pythons(named),
+        glibc=installed.libc(),
+        systemd=installed.systemd(),
+        arch=installed.machine(),
+        free_bytes=installed.free_bytes(root),
+    )
+
+
+def install(module: AnsibleModule) -> None:
+    asked = module.params
+    if module.check_mode:
+        module.exit_json(changed=True, msg=f"would install vLLM {asked['release']} in {asked['path']}")
+    proxy.enter(module, own=asked["environment"])
+    source = asked["source"]
+    job = Job(
+        release=asked["release"],
+        accelerator=asked["accelerator"],
+        path=Path(asked["path"]),
+        bundle=Path(asked["bundle"]),
+        lock_sha256=asked["lock_sha256"],
+        python=source["python"],
+        offline=bool(source["wheelhouse"]),
+        need_bytes=int(source["need_bytes"]),
+        default_index=asked["index_url"],
+        indexes=tuple(asked["index_urls"]),
+        kernels_index=asked["kernels_index"],
+        environment=tuple(f"{key}={value}" for key, value in asked["environment"].items()),
+    )
+    try:
+        marker, seconds = build(job)
+    except BuildError as error:
+        module.fail_json(msg=f"vLLM {job.release} was not installed: {error}")
+    why = marker.get("kernels", {}).get("why")
+    if why:
+        module.warn(why)
+    module.exit_json(changed=True, marker=marker, seconds=seconds)
+
+
+def prune(module: AnsibleModule) -> None:
+    path = Path(module.params["path"])
+    found = installed.releases(path.parent)
+    used = installed.merge(installed.usage(path.parent), installed.used_by_processes(path.parent))
+    removed = prunable(found, [path.name, *module.params["keep"], *installed.foreign(path.parent)], used)
+    if not module.check_mode:
+        for release in removed:
+            # The marker goes first: a removal that is cut short leaves nothing that looks finished.
+            (path.parent / release / installed.MARKER).unlink(missing_ok=True)
+            shutil.rmtree(path.parent / release)
+            # Whatever gets this name after it is somebody else's, until a build of ours begins anew.
+            (path.parent / f"{installed.BUILDING}{release}").unlink(missing_ok=True)
+        for home in unused_pythons(path.parent):
+            shutil.rmtree(home)
+    text = "\n".join(sorted(found)) + "\n"
+    after = "\n".join(sorted(set(found) - set(removed))) + "\n"
+    module.exit_json(
+        changed=bool(removed),
+        removed=removed,
+        diff={"before_header": str(path.parent), "after_header": str(path.parent), "before": text, "after": after},
+    )
+
+
+STEPS = {"look": look, "install": install, "prune": prune}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "step": {"type": "str", "required": True, "choices": list(STEPS)},
+            "release": {"type": "str"},
+            "accelerator": {"type": "str", "choices": ["cuda", "rocm", "cpu"]},
+            "path": {"type": "path", "required": True},
+            "packages": {"type": "dict", "default": {}},
+            "more_packages": {"type": "list", "elements": "str", "default": []},
+            "keep": {"type": "list", "elements": "str", "default": []},
+            "source": {"type": "raw"},
+            "wheelhouse": {"type": "path"},
+            "lock": {"type": "path"},
+            "rocm": {"type": "str", "default": ""},
+            "index_url": {"type": "str", "default": ""},
+            "index_urls": {"type": "list", "elements": "str", "default": []},
+            "python": {"type": "str", "default": "auto"},
+            "kernels_index": {"type": "str", "default": ""},
+            "exclude": {"type": "list", "elements": "str"},
+            "extra_requirements": {"type": "list", "elements": "str", "default": []},
+            "environment": {"type": "dict", "default": {}},
+            "bundle": {"type": "path"},
+            "lock_sha256": {"type": "str", "no_log": False},
+            **proxy.ARGUMENTS,
+        },
+        required_if=[
+            ("step", "look", ["release", "accelerator"]),
+            ("step", "install", ["release", "accelerator", "source"]),
+        ],
+        supports_check_mode=True,
+    )
+    for url in (module.params["index_url"], *module.params["index_urls"], module.params["kernels_index"]):
+        module.no_log_values.update(secrets(url))
+    STEPS[module.params["step"]](module)
+
+
+if __name__ == "__main__":
+    main()

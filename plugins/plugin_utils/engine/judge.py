@@ -1,0 +1,118 @@
+"""What is to be done about one engine, from what its host has. On the control node.
+
+It reads wheelhouses and locks that lie there.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import prepare, pythons, rocm, sources
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.decide import (
+    RefusalError,
+    check_place,
+    check_systemd,
+    decide,
+    room_needed,
+)
+
+# What decides where an engine for ROCm comes from; the module on the host has no use for it.
+ROCM = ("source", "rocm", "index_url", "index_urls", "lock", "python")
+
+
+def judge(asked: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+    """Decide from a host's answer: install, reason and, where it is to be installed, source; perhaps more missing_packages.
+
+    `asked` are the task's arguments, `answer` is what the module found.
+    Raises RefusalError, NoPythonError, LockError, NoBuildError.
+    """
+    release, accelerator = asked["release"], asked["accelerator"]
+    check_systemd(answer.get("systemd"))
+    check_place(asked["path"], answer)
+    offline = asked.get("source", "wheelhouse") == "wheelhouse"
+    houses, locks = prepare.acceptable(asked, answer["arch"])
+    verdict = decide(
+        release,
+        accelerator,
+        answer["installed"].get(release, {}),
+        release in answer["installed"],
+        locks,
+        answer["used"].get(release, []),
+    )
+    judged: dict[str, Any] = {"install": verdict.install, "reason": verdict.reason}
+    if not verdict.install:
+        return judged
+    if accelerator == "rocm":
+        check_rocm(asked, answer)
+    found = [pythons.HostPython(**python) for python in answer["pythons"]]
+    wanted = str(asked.get("python") or "auto")
+    if offline:
+        if not houses:
+            directory = Path(asked.get("wheelhouse") or sources.default_wheelhouse()).expanduser()
+            named = f"{release}-{asked.get('rocm') or accelerator}"
+            command = sources.wheelhouse_command(
+                release, accelerator, rocm=asked.get("rocm") or "", arch=answer["arch"], directory=directory
+            )
+            raise RefusalError(
+                f"no finished wheelhouse {named}-py*-{answer['arch']} in {directory}. Prepare it:"
+                f" {command}, or set vllm_engine_source: index"
+            )
+        offers = [
+            pythons.Offer(path, manifest["python"], manifest["python_archive"]) for path, manifest in houses.items()
+        ]
+        choice = pythons.choose_offline(wanted, found, offers)
+        manifest = houses[choice.wheelhouse]
+        _check_glibc(answer["glibc"], manifest["glibc"])
+        need = room_needed(manifest)
+    else:
+        choice = pythons.choose_online(wanted, found, sources.PYTHONS[accelerator])
+        need = sources.ROOM[accelerator]
+    if answer["free_bytes"] < need:
+        raise RefusalError(
+            f"not enough room in {Path(asked['path']).parent}: {need / 1e9:.1f} GB are needed while it is"
+            f" installed, {answer['free_bytes'] / 1e9:.1f} GB are free"
+        )
+    if asked.get("packages") and not answer["family"]:
+        raise RefusalError(
+            "this distribution is not known here: name the system packages that the engine needs in"
+            " vllm_engine_packages, under its ID in /etc/os-release (an empty list where an image has them)"
+        )
+    used = next((python for python in found if python.path == choice.python), None)
+    if used is not None and not used.headers and asked.get("packages", {}).get(answer["family"]):
+        judged["missing_packages"] = [*answer["missing_packages"], _headers(answer["family"], choice.minor)]
+    judged["source"] = {
+        "wheelhouse": choice.wheelhouse,
+        "lock": asked.get("lock") or "",
+        "python": choice.python,
+        "minor": choice.minor,
+        "arch": answer["arch"],
+        "need_bytes": need,
+    }
+    return judged
+
+
+def check_rocm(asked: dict[str, Any], answer: dict[str, Any]) -> None:
+    """Refuse what can be no engine for ROCm here, whoever wrote the task; the plan has told most of it before."""
+    wrong = [
+        str(problem)
+        for problem in rocm.of_host(asked["release"], {f"vllm_engine_{key}": asked.get(key) for key in ROCM})
+    ]
+    if asked.get("source") == "index" and not wrong:
+        build = sources.build_for(asked["release"], "rocm", asked.get("index_urls") or (), asked.get("rocm") or "")
+        wrong = [why] if build and (why := rocm.beyond(build, answer["glibc"], answer["arch"])) else []
+    if wrong:
+        raise RefusalError("; ".join(wrong))
+
+
+def _check_glibc(have: str, need: str) -> None:
+    if have and [int(part) for part in have.split(".")[:2]] < [int(part) for part in need.split(".")[:2]]:
+        raise RefusalError(
+            f"the wheels are for glibc {need} and newer, this host has {have}: prepare them with"
+            f" wheelhouse_glibc={have}"
+        )
+
+
+def _headers(family: str, minor: str) -> str:
+    """Return the package with the C headers of a distribution's Python: torch and triton compile against them."""
+    return f"python{minor}-dev" if family == "debian" else f"python{minor}-devel"
