@@ -11,6 +11,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.refusal imp
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan import told
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.compare import compare_fleet, count
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import read_plan
 
 
 class ActionModule(ActionBase):
@@ -23,8 +24,8 @@ class ActionModule(ActionBase):
         spec = {"plan": {"type": "dict", "required": True}, "found": {"type": "str", "required": True}}
         _, given = self.validate_argument_spec({**spec, "path": {"type": "path"}})
         planned = plain(given["plan"])
-        plan, variables = planned["plan"], task_vars or {}
-        hosts = [host for host in variables["ansible_play_hosts_all"] if host in plan["hosts"]]
+        plan, variables = read_plan(planned["plan"]), task_vars or {}
+        hosts = [host for host in variables["ansible_play_hosts_all"] if host in plan.hosts]
         answers = {host: _answer(variables["hostvars"][host].get(given["found"])) for host in hosts}
         differences = compare_fleet(plan, {h: a for h, a in answers.items() if a["status"] == "read"})
         document = told.document(plan, planned["digest"], differences, answers)

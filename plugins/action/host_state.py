@@ -24,6 +24,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.decide impor
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import ROOT, TEMPLATES
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.control import SECRETS, host_files, render_units
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import read_services
 
 # What the host needs of the task's arguments; the rest stays here.
 SENT = ("engine", "weights", "keep", "packages", "restart_replaced")
@@ -45,7 +46,7 @@ class ActionModule(ActionBase):
         secrets = environment_secrets(asked.get("api_key"), asked.get("secret_env"))
         arguments = {
             **{key: asked[key] for key in SENT if asked.get(key)},
-            "units": [as_dict(unit) for unit in render_units(TEMPLATES, asked.get("services", []))],
+            "units": [as_dict(unit) for unit in render_units(TEMPLATES, read_services(asked.get("services", [])))],
             "files": host_files(TEMPLATES),
             "secrets_path": SECRETS,
             "secrets_digest": secrets_digest(secret_lines(secrets)),

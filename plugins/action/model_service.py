@@ -12,6 +12,7 @@ from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.render import as_dict
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.control import SECRETS, host_files, render_units
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import read_services
 
 # A line at least this often, even where nothing new happens: silence looks like a hang.
 HEARTBEAT = 30.0
@@ -27,7 +28,7 @@ class ActionModule(ActionBase):
         self._host = self._variables["inventory_hostname"]
         given = self._task.args
         templates = Path(given["templates"])
-        units = render_units(templates, plain(given.get("services", [])))
+        units = render_units(templates, read_services(plain(given.get("services", []))))
         secrets = {key: given[key] for key in ("api_key", "secret_env") if given.get(key)}
         _refuse_line_breaks(plain(secrets))
         applied = self._host_module(

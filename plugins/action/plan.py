@@ -106,16 +106,16 @@ class ActionModule(ActionBase):
         if variables.get(VARIABLE) == JSON and not as_json():
             display.warning(f"{VARIABLE}: is read from the command line alone. Write -e {VARIABLE}={JSON}.")
         # A host without models needs no engine.
-        missing = {host: gap for host, gap in missing.items() if outcome.plan["hosts"][host]["engine"]}
+        missing = {host: gap for host, gap in missing.items() if outcome.fleet.hosts[host].engine}
         for warning in outcome.warnings:
             display.warning(str(warning))
         changed = False
         if given["document"]:
-            page, dry = models_page(outcome.plan), self._task.check_mode
+            page, dry = models_page(outcome.fleet), self._task.check_mode
             changed = write_output("vllm_plan_document", given["document"], page, check_mode=dry)["changed"]
 
         def document() -> dict[str, Any]:
-            return told.document(outcome.plan, outcome.digest, None, {})
+            return told.document(outcome.fleet, outcome.digest, None, {})
 
         if given["json"] and not self._task.check_mode:
             write_output("vllm_plan_json", given["json"], json_text(document()))
@@ -125,7 +125,7 @@ class ActionModule(ActionBase):
         warnings = [str(warning) for warning in outcome.warnings]
         return tell(
             result,
-            lambda screen: "\n".join([plan_table(outcome.plan, screen), *_sources_note(missing)]),
+            lambda screen: "\n".join([plan_table(outcome.fleet, screen), *_sources_note(missing)]),
             "plan",
             lambda: {**document(), "warnings": warnings, "missing_engines": missing},
         )

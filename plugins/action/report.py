@@ -14,6 +14,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.refusal imp
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.closing import closing
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.gateway import address_of
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import read_plan
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.report.endpoints import (
     document,
     gather,
@@ -62,8 +63,8 @@ class ActionModule(ActionBase):
             result["path"] = write_output("vllm_report_path", str(path), json_text(whole))["path"]
             ending.append(f"The report is in {path}.")
         if parameters["plan"] and not self._task.check_mode:
-            plan = plain(parameters["plan"])
-            addresses = {host: address_of(host, hostvars[host]) for host in plan["hosts"]}
+            plan = read_plan(plain(parameters["plan"]))
+            addresses = {host: address_of(host, hostvars[host]) for host in plan.hosts}
             proved = [(one["host"], one["model"]) for one in endpoints if one["passed"]]
             ending += closing(plan, proved, addresses, os.environ)
         return tell(

@@ -18,6 +18,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.look import (
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.schedule import Asked, schedule
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.told import document, schedule_lines
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import FleetPlan, read_plan
 
 
 class ActionModule(ActionBase):
@@ -43,8 +44,8 @@ class ActionModule(ActionBase):
             }
         )
         variables = task_vars or {}
-        plan, hostvars = plain(given["plan"]), variables["hostvars"]
-        hosts = [str(host) for host in variables["ansible_play_hosts_all"] if host in plan["hosts"]]
+        plan, hostvars = read_plan(plain(given["plan"])), variables["hostvars"]
+        hosts = [str(host) for host in variables["ansible_play_hosts_all"] if host in plan.hosts]
         if back.mistake(given["back_to"] or back.PREVIOUS):
             return {**result, "failed": True, "msg": back.mistake(given["back_to"])}
         kept = {host: plain(hostvars[host].get(given["generations"])) for host in hosts}
@@ -67,8 +68,8 @@ class ActionModule(ActionBase):
         )
 
 
-def _view(plan: Mapping[str, Any], registered: Mapping[str, Any]) -> View:
+def _view(plan: FleetPlan, registered: Mapping[str, Any]) -> View:
     """The gateways' view from a registered loop over them; one that is missing there was not asked."""
     answers = {str(item["item"]): item for item in registered.get("results", ()) if "item" in item}
-    names = (plan.get("gateway") or {}).get("hosts", ())
+    names = plan.gateway.hosts if plan.gateway is not None else ()
     return read_gateways({name: answers.get(name, {"failed": True, "msg": "it was not asked"}) for name in names})

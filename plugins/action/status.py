@@ -23,6 +23,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.status_gather
 )
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.status_table import notes, status_table
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import read_plan
 
 
 class ActionModule(ActionBase):
@@ -47,14 +48,15 @@ class ActionModule(ActionBase):
         )
         variables = task_vars or {}
         planned, hostvars = plain(given["plan"]), variables["hostvars"]
-        hosts = [host for host in variables["ansible_play_hosts_all"] if host in planned["plan"]["hosts"]]
+        plan = read_plan(planned["plan"])
+        hosts = [host for host in variables["ansible_play_hosts_all"] if host in plan.hosts]
         asked = {str(said["item"]): said for said in plain(given["gateways"])}
         gateways = read_gateways(asked, {name: plain(hostvars.get(name, {}).get(given["doors"])) for name in asked})
         fleet = Fleet(
             hosts=tuple(
                 read_host(
                     host,
-                    planned["plan"]["hosts"][host],
+                    plan.hosts[host],
                     plain(hostvars[host].get(given["state"])),
                     plain(hostvars[host].get(given["checked"])),
                     gateways,

@@ -7,11 +7,12 @@ from typing import Any, Callable
 from ansible.errors import AnsibleFilterError
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway import canary
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import read_services
 
 
 def canary_config(services: Any, **settings: Any) -> dict[str, Any]:
     try:
-        return canary.canary_config(plain(services), **plain(settings))
+        return canary.canary_config(read_services(plain(services)), **plain(settings))
     except ValueError as error:
         raise AnsibleFilterError(str(error)) from error
 

@@ -6,11 +6,14 @@ from typing import Any, Callable
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway import firewall
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.jsonform import build
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import Firewall
 
 
 def endpoint_rules(asked: Any) -> dict[str, Any]:
     try:
-        return firewall.endpoint_rules(asked)
+        return firewall.endpoint_rules(build(Firewall, plain(asked)) if asked is not None else None)
     except ValueError as error:
         raise AnsibleFilterError(f"The engines cannot be closed to all but these sources:\n{error}") from error
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.sandbox import speaks
-
 
 def server_of(model: str, host: str) -> dict[str, str]:
     """A replica as the module gateway_server names it."""
@@ -33,7 +31,8 @@ def closed_to(rules: Mapping[str, Any] | None, services: Sequence[Mapping[str, A
     if rules is None:
         return None
     ports = {int(port) for port in [*rules["ports"], *(item["port"] for item in services)]}
-    return {**rules, "ports": sorted(ports), "peers": rules.get("peers", False) or speaks(services)}
+    peers = any((item.get("prove") or {}).get("outside") for item in services)
+    return {**rules, "ports": sorted(ports), "peers": rules.get("peers", False) or peers}
 
 
 def registered_anywhere(hosts: Sequence[str], variables: Mapping[str, Any], name: str) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.address import is_loopback
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.render import MARK
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.config import DIRECTORY, environment
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.gateway import Settings
 
 DOOR, BODIES, FLOATING = "haproxy-vllm.service", "haproxy-vllm-bodies.service", "keepalived-vllm.service"
 RENEWED, RENEWAL = "haproxy-vllm-certificate.path", "haproxy-vllm-certificate.service"
@@ -66,14 +67,14 @@ def haproxy(
     }
 
 
-def let_in(settings: Mapping[str, Any], peers: Sequence[str], managed: bool) -> dict[str, Any]:
+def let_in(settings: Settings, peers: Sequence[str], managed: bool) -> dict[str, Any]:
     """The door as the host's firewall must know it: its port for everybody, and with a floating address the other gateways."""
-    listens = settings["address"]
+    listens = settings.address
     inside = is_loopback(listens)
     return {
         "name": OPENING,
-        "ports": [] if inside else [settings["port"]],
-        "peers": list(peers) if settings["floating_address"] else [],
+        "ports": [] if inside else [settings.port],
+        "peers": list(peers) if settings.floating_address else [],
         "manage": managed,
     }
 

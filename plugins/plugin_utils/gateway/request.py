@@ -5,13 +5,13 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems, did_you_mean
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway import values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.certificate import judge_pem
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.keys import read_keys
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.gateway import Settings
 
 # By variable: lowest, highest, default, and what it counts.
 _NUMBERS = {
@@ -31,35 +31,6 @@ KEYS = (
 # Those that may differ between the gateways of one fleet.
 HOST_KEYS = ("gateway_floating_interface", "gateway_metrics_address")
 ROLE_KEYS = ("gateway_state", "gateway_host_firewall", "gateway_selinux")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """The gateways' settings, without any secret. Times are seconds.
-
-    `name`: the DNS name that clients know, "" for none; `address`: "*" for every IPv4 address; `tls_certificate` and
-    `tls_key`: files of the control node, `tls_path`: one of the gateway hosts (key and chain in one PEM); `open`: no key
-    is asked for; `floating_address`: with its prefix length, "" for none; `floating_interface`: "" for the one that leads
-    to the other gateways.
-    """
-
-    name: str = ""
-    address: str = values.ALL
-    port: int = 80
-    tls: bool = False
-    tls_certificate: str = ""
-    tls_key: str = ""
-    tls_path: str = ""
-    open: bool = False
-    body_limit_mib: int = 32
-    timeout: int = 600
-    body_timeout: int = 60
-    max_connections: int = 4000
-    metrics_address: str = "127.0.0.1"
-    metrics_port: int = 8405
-    floating_address: str = ""
-    floating_interface: str = ""
-    floating_router_id: int = 51
 
 
 def read_gateway(declared: Mapping[str, Any], problems: Problems) -> Settings | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
 from typing import Any
+
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.service import Service
 
 # A red square (endpoint.media.png(64, 64)) stands in for the reader's own picture: engines may fetch none (docs/sandbox.md).
 PICTURE = (
@@ -15,12 +16,12 @@ PICTURE = (
 QUESTION = "What is the capital of France?"
 
 
-def request(service: Mapping[str, Any], question: str = QUESTION) -> tuple[str, dict[str, Any]]:
+def request(service: Service, question: str = QUESTION) -> tuple[str, dict[str, Any]]:
     """The path and the JSON body of a first request to a service."""
-    model = service["name"]
+    model = service.name
     documents = ["Berlin is the capital of Germany.", "Paris is the capital of France."]
     chat: list[dict[str, Any]] = [{"role": "user", "content": question}]
-    if service["kind"] == "vision":
+    if service.kind == "vision":
         picture = {"type": "image_url", "image_url": {"url": PICTURE}}
         chat = [{"role": "user", "content": [picture, {"type": "text", "text": "Which colour is this picture?"}]}]
     bodies: dict[str, tuple[str, dict[str, Any]]] = {
@@ -30,14 +31,12 @@ def request(service: Mapping[str, Any], question: str = QUESTION) -> tuple[str, 
         "classify": ("/classify", {"model": model, "input": ["This product is great."]}),
     }
     return bodies.get(
-        service["kind"],
+        service.kind,
         ("/v1/chat/completions", {"model": model, "messages": chat, "max_tokens": 64, "temperature": 0}),
     )
 
 
-def curl(
-    service: Mapping[str, Any], url: str, question: str = QUESTION, *, keyed: bool = True, direct: bool = False
-) -> str:
+def curl(service: Service, url: str, question: str = QUESTION, *, keyed: bool = True, direct: bool = False) -> str:
     """A `curl` command to paste; the key comes from the reader's environment, never from here.
 
     `url` is what comes before the path; `keyed`: whether a key must be sent; `direct`: past the proxy of the environment.
@@ -45,8 +44,8 @@ def curl(
     lines = ["  --noproxy '*'"] if direct else []
     if keyed:
         lines.append('  -H "Authorization: Bearer $VLLM_API_KEY"')
-    if service["kind"] == "transcription":
-        lines += ["  -F file=@speech.wav", f"  -F model={shlex.quote(service['name'])}"]
+    if service.kind == "transcription":
+        lines += ["  -F file=@speech.wav", f"  -F model={shlex.quote(service.name)}"]
         return " \\\n".join([f"curl {url}/v1/audio/transcriptions", *lines])
     path, body = request(service, question)
     lines += ["  -H 'Content-Type: application/json'", f"  -d {shlex.quote(json.dumps(body, ensure_ascii=False))}"]

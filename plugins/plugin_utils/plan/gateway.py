@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.address import (
@@ -21,8 +20,15 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway import judg
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.firewall import endpoint_rules
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.keys import read_keys
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.request import HOST_KEYS, read_gateway
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.proxy import check_proxy
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import Firewall
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.gateway import (
+    GatewayPlan,
+    Replica,
+    Route,
+    Settings,
+)
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.service import Service
 
 # The variables of a gateway host that the plan reads, beside all that begin with `gateway_`.
 GATEWAY_KEYS = ("vllm_endpoint_address", "ansible_host", "vllm_proxy", "vllm_no_proxy")
@@ -62,12 +68,12 @@ def judge_listening(name: str, declared: Mapping[str, Any], problems: Problems) 
 def plan_gateway(
     gateways: Mapping[str, Mapping[str, Any]],
     hosts: Mapping[str, Mapping[str, Any]],
-    services: Mapping[str, Sequence[Mapping[str, Any]]],
+    services: Mapping[str, Sequence[Service]],
     *,
     keyed: bool,
     problems: Problems,
-) -> dict[str, Any] | None:
-    """What every gateway shall route, JSON-ready; None where the inventory has no gateway.
+) -> GatewayPlan | None:
+    """What every gateway shall route; None where the inventory has no gateway.
 
     `gateways` and `hosts`: the variables of each host; `services`: the planned services of each engine host.
     """
@@ -103,10 +109,10 @@ def plan_gateway(
             )
     for host in gateways:
         for service in services.get(host, ()):
-            if settings is not None and service["port"] == settings.port:
+            if settings is not None and service.port == settings.port:
                 problems.add(
-                    f"vllm_models.{service['name']}.port",
-                    f"{service['port']} is also the port of the gateway on {HOSTS}",
+                    f"vllm_models.{service.name}.port",
+                    f"{service.port} is also the port of the gateway on {HOSTS}",
                     "Give the model another `port`, or set gateway_port",
                     host,
                 )
@@ -117,53 +123,40 @@ def plan_gateway(
         judge.judge_floating(settings.floating_address, addresses, problems)
         clients = () if settings.open else read_keys(first[1].get("gateway_keys"), Problems())
         # Whether a client was given the engines' own key is seen where that key is at hand.
-        judge.judge_clients(clients, [name for model in models for name in model["names"]], "", problems)
-    return {
-        "hosts": list(gateways),
-        "addresses": list(addresses.values()),
-        "settings": plain(asdict(settings)) if settings is not None else {},
-        "models": models,
-    }
+        judge.judge_clients(clients, [name for model in models for name in model.names], "", problems)
+    # Without settings there is a problem, and so no plan.
+    return GatewayPlan(tuple(gateways), tuple(addresses.values()), settings or Settings(), tuple(models))
 
 
-def url(gateway: Mapping[str, Any]) -> str:
+def url(gateway: GatewayPlan) -> str:
     """Where clients find the fleet: by its name, else at the floating address, else at the first gateway's own."""
-    settings = gateway["settings"]
-    scheme, usual = ("https", 443) if settings["tls"] else ("http", 80)
-    host = settings["name"] or settings["floating_address"].partition("/")[0] or gateway["addresses"][0]
-    whole = with_port(host, settings["port"])
+    settings = gateway.settings
+    scheme, usual = ("https", 443) if settings.tls else ("http", 80)
+    host = settings.name or settings.floating_address.partition("/")[0] or gateway.addresses[0]
+    whole = with_port(host, settings.port)
     return f"{scheme}://{whole.removesuffix(f':{usual}')}"
 
 
-def reached(plan: Mapping[str, Any], service: Mapping[str, Any], address: str) -> tuple[str, bool]:
+def reached(gateway: GatewayPlan | None, service: Service, address: str) -> tuple[str, bool]:
     """Where clients ask for a service, and whether they need a key: at the gateway, or on its host at `address`."""
-    gateway = plan["gateway"]
     if gateway is not None:
-        return url(gateway), not gateway["settings"]["open"]
-    return f"http://{with_port(address, service['port'])}", service["prove"]["key"]
+        return url(gateway), not gateway.settings.open
+    return f"http://{with_port(address, service.port)}", service.prove.key
 
 
-def _models(
-    hosts: Mapping[str, Mapping[str, Any]], services: Mapping[str, Sequence[Mapping[str, Any]]]
-) -> list[dict[str, Any]]:
-    """Every model with all its names (aliases and adapters route too), those of them that are `adapters`, and its
-    replicas, in the plan's order."""
-    models: dict[str, dict[str, Any]] = {}
+def _models(hosts: Mapping[str, Mapping[str, Any]], services: Mapping[str, Sequence[Service]]) -> list[Route]:
+    """Every model and its replicas, in the plan's order."""
+    first: dict[str, Service] = {}
+    replicas: dict[str, list[Replica]] = {}
     for host, planned in services.items():
         for service in planned:
-            adapters = list(service["prove"]["adapters"])
-            names = [*service["served_names"], *adapters]
-            fresh = {"name": service["name"], "kind": service["kind"], "names": names, "adapters": adapters}
-            model = models.setdefault(service["name"], {**fresh, "replicas": []})
-            model["replicas"].append(
-                {
-                    "host": host,
-                    "address": address_of(host, hosts[host]),
-                    "port": service["port"],
-                    "unit": service["unit"],
-                }
-            )
-    return list(models.values())
+            first.setdefault(service.name, service)
+            replica = Replica(host, address_of(host, hosts[host]), service.port, service.unit)
+            replicas.setdefault(service.name, []).append(replica)
+    return [
+        Route(name, s.kind, (*s.served_names, *s.prove.adapters), s.prove.adapters, tuple(replicas[name]))
+        for name, s in first.items()
+    ]
 
 
 def _same(first: tuple[str, Mapping[str, Any]], other: tuple[str, Mapping[str, Any]], problems: Problems) -> None:
@@ -182,7 +175,7 @@ def _same(first: tuple[str, Mapping[str, Any]], other: tuple[str, Mapping[str, A
 def _judge_source(key: str, source: str, host: str, problems: Problems) -> None:
     """What is to be let through to the engines must be an address; the hosts' firewall resolves no names."""
     try:
-        endpoint_rules({"ports": [1], "sources": [source]})
+        endpoint_rules(Firewall((1,), sources=(source,)))
     except ValueError:
         problems.add(
             f"{HOSTS}.{key}",

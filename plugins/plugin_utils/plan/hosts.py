@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.amd.model import Wanted as Rocm
@@ -17,6 +17,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.gpus import Gpu
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus import settings_read
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import whole
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.proxy import check_proxy
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import Declared, Kind
 
 ACCELERATORS = ("cuda", "rocm", "cpu")
 # Whether a host must have passed its acceptance test before it serves.
@@ -126,24 +127,21 @@ def read_host(name: str, declared: Mapping[str, Any], problems: Problems) -> Hos
     return host
 
 
-def described(host: Host) -> dict[str, Any]:
-    """What a host declares itself to be, JSON-ready: what is found there is compared with this. Memory of one GPU in bytes; a
-    host with several kinds has `gpus`, by index.
-    """
+def declared_as(host: Host) -> Declared:
+    """What a host declares itself to be: what is found there is compared with this."""
     name, memory = _told(host.gpu)
-    mixed = {"gpus": [dict(zip(("name", "memory"), _told(gpu))) for gpu in host.gpus]} if host.gpus else {}
-    return {
-        "accelerator": host.accelerator,
-        "release": host.release,
-        "gpu_count": host.gpu_count,
-        "gpu_name": name,
-        "gpu_memory": memory,
-        **mixed,
-        "driver": host.driver,
-        "cut": [setting.index for setting in host.settings if setting.mig],
-        "settings": [asdict(setting) for setting in host.settings],
-        "rocm": asdict(host.rocm) if host.rocm else None,
-    }
+    return Declared(
+        accelerator=host.accelerator,
+        release=host.release,
+        gpu_count=host.gpu_count,
+        gpu_name=name,
+        gpu_memory=memory,
+        gpus=tuple(Kind(*_told(gpu)) for gpu in host.gpus),
+        driver=host.driver,
+        cut=tuple(setting.index for setting in host.settings if setting.mig),
+        settings=host.settings,
+        rocm=host.rocm,
+    )
 
 
 def _told(gpu: Gpu | None) -> tuple[str, int | None]:

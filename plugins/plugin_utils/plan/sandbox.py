@@ -24,6 +24,9 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.firewall im
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import whole
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.jsontext import as_mapping
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import Entry
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import Firewall
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.gateway import GatewayPlan
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.service import Service
 
 DESTINATIONS = "vllm_engine_destinations"
 ANY = "any"
@@ -170,43 +173,46 @@ def advise(
 
 
 def firewall(
-    gateway: Mapping[str, Any] | None,
+    gateway: GatewayPlan | None,
     declared: Mapping[str, Any],
-    services: Sequence[Mapping[str, Any]],
+    services: Sequence[Service],
     destinations: Sequence[str] | str | None,
-) -> dict[str, Any] | None:
-    """What the host's firewall closes, as `endpoint_rules` takes it; None on a host without engines.
+) -> Firewall | None:
+    """What the host's firewall closes; None on a host without engines.
 
     The endpoints' ports are open to the gateways and to `vllm_endpoint_sources`, to everybody (`sources` None) where there
     is neither. Every other port of an engine is closed, and what it may connect to is `destinations`.
     """
     if not services:
         return None
-    named = [*(gateway or {}).get("addresses", ()), *map(str, declared.get("vllm_endpoint_sources") or ())]
-    sources = list(dict.fromkeys(named)) if gateway is not None or named else None
+    named = [
+        *(gateway.addresses if gateway is not None else ()),
+        *map(str, declared.get("vllm_endpoint_sources") or ()),
+    ]
+    sources = tuple(dict.fromkeys(named)) if gateway is not None or named else None
     peers = speaks(services)
     if destinations is None:
         destinations = ANY if peers else ()
-    return {
-        "ports": sorted(service["port"] for service in services),
-        "sources": sources,
-        "destinations": None if destinations == ANY else list(destinations),
-        "peers": peers,
-    }
+    return Firewall(
+        ports=tuple(sorted(service.port for service in services)),
+        sources=sources,
+        destinations=None if destinations == ANY else tuple(destinations),
+        peers=peers,
+    )
 
 
-def packages(services: Sequence[Mapping[str, Any]]) -> list[str]:
+def packages(services: Sequence[Service]) -> list[str]:
     """System packages that options of these services call for, by the name that they have in every distribution.
 
     `numa-bind` starts an engine's processes with the program numactl, and ends without it (vllm/utils/numa_utils.py,
     _get_numactl_executable, from 0.21.0 on).
     """
-    return ["numactl"] if any("--numa-bind" in service["argv"] for service in services) else []
+    return ["numactl"] if any("--numa-bind" in service.argv for service in services) else []
 
 
-def speaks(services: Sequence[Mapping[str, Any]]) -> bool:
+def speaks(services: Sequence[Service]) -> bool:
     """Whether an engine among these exchanges data with other hosts: the kernel knows engines by their user alone."""
-    return any((service.get("prove") or {}).get("outside") for service in services)
+    return any(service.prove.outside for service in services)
 
 
 def _advise_profiles(at: str, args: Mapping[str, Any], env: Mapping[str, Any], problems: Problems) -> None:

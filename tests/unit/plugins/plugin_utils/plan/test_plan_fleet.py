@@ -125,7 +125,7 @@ def test_without_a_key_endpoints_listen_on_loopback_and_the_operator_is_told() -
 
 
 def test_the_table_names_every_endpoint() -> None:
-    planned = plan({"m": {**CHAT, "port": 8123, "gpus": 2}}, {"gpu1": GPU_HOST}).plan
+    planned = plan({"m": {**CHAT, "port": 8123, "gpus": 2}}, {"gpu1": GPU_HOST}).fleet
     lines = plan_table(planned, Screen(200)).splitlines()
     assert lines[1].split()[:8] == ["gpu1", "m", "chat", "0,1", "?", "?", "0.0.0.0:8123", "0.33.0"]
     assert lines[2:] == [

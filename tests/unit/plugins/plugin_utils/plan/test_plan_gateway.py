@@ -147,4 +147,5 @@ def test_engines_on_the_gateway_itself_may_listen_on_loopback() -> None:
 def test_clients_are_told_where_the_fleet_is(more: dict[str, Any], expected: str) -> None:
     gateways = {"gw": {**GATEWAY, "vllm_endpoint_address": "10.0.0.5", **more}}
     found = plan({"m": MODEL}, {"h1": CPU}, gateways)
-    assert url(found.plan["gateway"]) == expected
+    assert found.fleet.gateway is not None
+    assert url(found.fleet.gateway) == expected

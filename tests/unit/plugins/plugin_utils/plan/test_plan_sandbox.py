@@ -200,7 +200,7 @@ def test_ports_stay_open_for_as_long_as_an_engine_needs_them() -> None:
     open_ = {"args": {"kv-transfer-config": NIXL}, "gpus": 1, "port": 8100}
     outcome = plan(open_, other={**MODEL, "gpus": 1, "port": 8200})
     assert outcome.plan["hosts"]["h1"]["firewall"]["peers"] is True
-    left = without(outcome.plan, models=["m"])["hosts"]["h1"]["firewall"]
+    left = without(outcome.fleet, models=["m"]).document()["hosts"]["h1"]["firewall"]
     assert (left["ports"], left["peers"]) == ([8200], False)
     back = closed_to(left, [service(outcome)])
     assert back is not None

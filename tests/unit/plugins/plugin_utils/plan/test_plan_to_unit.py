@@ -44,16 +44,16 @@ def test_what_the_unit_hands_to_the_process_is_what_the_plan_says(args: dict[str
     if outcome.problems:
         assert all(str(problem).isprintable() for problem in outcome.problems)
         return
-    planned = outcome.plan["hosts"]["gpu1"]["services"]
-    [unit] = render_units(TEMPLATES, planned)
+    [planned] = outcome.fleet.hosts["gpu1"].services
+    [unit] = render_units(TEMPLATES, [planned])
     read = read_unit(unit.text)
-    assert read.command == planned[0]["argv"]
-    assert {name: read.environment[name] for name in planned[0]["environment"]} == planned[0]["environment"]
+    assert tuple(read.command) == planned.argv
+    assert {name: read.environment[name] for name in planned.environment} == planned.environment
     for option in ("chat-template", "response-role", "tokenizer"):
         if isinstance(args.get(option), str):
-            argv = planned[0]["argv"]
+            argv = planned.argv
             flag = f"--{option}"
             assert f"{flag}={args[option]}" in argv or argv[argv.index(flag) + 1] == args[option]
     if isinstance(args.get("hf-overrides"), dict):
-        argv = planned[0]["argv"]
+        argv = planned.argv
         assert json.loads(argv[argv.index("--hf-overrides") + 1]) == args["hf-overrides"]
