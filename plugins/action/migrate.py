@@ -54,8 +54,8 @@ class ActionModule(ActionBase):
                 reason = f"{version} is not a release in the catalogue" if version else "is missing"
                 raise AnsibleActionFail(f"{role}: {reason}. Known are: {', '.join(releases())}.")
         problems = Problems()
-        declared = (given.get(f"extra_{kind}") for kind in ("options", "choices", "env"))
-        extras = read_extras(*declared, problems)
+        options, choices, environment = (given.get(f"extra_{kind}") for kind in ("options", "choices", "env"))
+        extras = read_extras(options, choices, environment, problems)
         hosts = variables.get("groups", {}).get(given["group"], [])
         declared_by = {
             host: {

@@ -197,7 +197,7 @@ def _changes(host: Host) -> str:
         if step.get("why") and (step["verb"] != "keep" or step.get("write") or step.get("enable")):
             reasons.setdefault(step["why"], []).append(step["unit"].removeprefix("vllm-").removesuffix(".service"))
     if len(reasons) == 1 and all(step["verb"] != "remove" for step in host.steps):
-        return shorten(*reasons, WIDEST)
+        return shorten(next(iter(reasons)), WIDEST)
     return shorten("; ".join(f"{', '.join(models)}: {why}" for why, models in reasons.items()), WIDEST)
 
 
