@@ -65,21 +65,20 @@ class ActionModule(ActionBase):
         )
         if not takes_part(self._task.tags, variables, given["gap"]):
             return {"skipped": True, "changed": False}
-        models = plain(given.get("models"))
-        menu = read_menu(models, Problems())
+        menu = read_menu(plain(given.get("models")))
         hosts, names = _declared(variables, given["group"], (*HOST_KEYS, *ENGINE_KEYS), HOST_PREFIXES)
         gateways, gateway_names = _declared(variables, given["gateway_group"], GATEWAY_KEYS, (GATEWAY_PREFIX,))
         outcome = plan_fleet(
             Inventory(
-                models=models,
+                menu=menu,
                 hosts=hosts,
                 gateways=gateways,
                 names=names,
                 gateway_names=gateway_names,
                 match=pattern_matcher(self._loader, variables["groups"]),
-                digests=_digests(menu),
-                facts=_facts(menu),
-                adapters=_adapters(menu),
+                digests=_digests(menu.entries),
+                facts=_facts(menu.entries),
+                adapters=_adapters(menu.entries),
                 locks=locks_of(hosts),
                 keyed=given["keyed"],
                 api_key=plain(given.get("api_key")),
@@ -175,7 +174,7 @@ def _digests(menu: Iterable[Entry]) -> dict[str, str]:
             found[path] = "is not a directory here"
             continue
         try:
-            found[path] = fingerprint(Path(path))[0]
+            found[path] = fingerprint(path)[0]
         except OSError as error:
             found[path] = f"cannot be read ({error.strerror})"
     return found

@@ -25,6 +25,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.load import
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import TEMPLATES
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.control import render_units
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.fleet import Inventory, plan_fleet
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import read_menu
 
 HOST, MODEL = "probed", "tiny"
 
@@ -115,7 +116,7 @@ def _plan(
         host = {key: host[key] for key in ("vllm_accelerator", "vllm_version", "gpu_count")}
     return plan_fleet(
         Inventory(
-            models=models,
+            menu=read_menu(models),
             hosts={HOST: {**host, "vllm_address": "127.0.0.1"}},
             match=lambda pattern: [HOST],
             facts=facts or {},

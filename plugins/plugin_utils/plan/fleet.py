@@ -34,7 +34,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.hosts import (
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.kernels import attention_without, check_kernels
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.keys import check_keys
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.memory import Memory
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import Entry, read_menu
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import Entry, Menu
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.options import Options
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.placement import place
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.ports import ports
@@ -61,11 +61,11 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.service imp
 
 @dataclass(frozen=True)
 class Inventory:
-    """What the operator wrote, as plain data.
+    """What the operator wrote, the menu read and the rest as plain data.
 
-    `hosts`: host name to its variables; `match`: an Ansible host pattern to host names (of the whole inventory);
-    `gateways`: name to variables of the hosts of the gateway group; `names`, `gateway_names`: by host of either group the
-    names of all its variables, ours or not;
+    `menu`: `vllm_models`; `hosts`: host name to its variables; `match`: an Ansible host pattern to host names (of the whole
+    inventory); `gateways`: name to variables of the hosts of the gateway group; `names`, `gateway_names`: by host of either
+    group the names of all its variables, ours or not;
     `digests`: pushed directory of the control node to the SHA-256 of its content, or to a sentence that says why not;
     `locks`: by host the locks on the control node that its engine may be installed from, with the kernels each holds;
     `facts`: by entry what its model's files say, or a sentence that says why nothing is known; `adapters`: by entry and
@@ -74,7 +74,7 @@ class Inventory:
     `vllm_extra_choices`, `vllm_extra_env`).
     """
 
-    models: Any
+    menu: Menu
     hosts: Mapping[str, Mapping[str, Any]]
     match: Callable[[str], Sequence[str]]
     digests: Mapping[str, str] = field(default_factory=dict)
@@ -110,8 +110,9 @@ class Outcome:
 
 def plan_fleet(inventory: Inventory) -> Outcome:
     """Resolve the whole fleet, or refuse with every problem there is."""
-    problems = Problems()
-    menu = read_menu(inventory.models, problems)
+    problems, menu = Problems(), inventory.menu.entries
+    for problem in inventory.menu.problems:
+        problems.add(problem.key, problem.reason, problem.remedy)
     read = [read_host(name, declared, problems) for name, declared in inventory.hosts.items()]
     hosts = [host for host in read if host is not None]
     if not inventory.hosts:

@@ -1,6 +1,6 @@
 """The operator's menu: `vllm_models`, read into typed entries.
 
-Every function here takes plain YAML data and a `Problems` collector; a mistake becomes a problem, never an exception.
+Every function here takes plain YAML data; a mistake becomes a problem, never an exception.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems, did_you_mean
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problem, Problems, did_you_mean
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import whole
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.weights.source import Source
 
@@ -61,9 +61,23 @@ class Entry:
     start_timeout: int = START_TIMEOUT
 
 
-def read_menu(models: Any, problems: Problems) -> list[Entry]:
-    """The entries of `vllm_models` in the operator's order; of a faulty one all that could be read, so that the checks
-    that follow find its other mistakes in the same run."""
+@dataclass(frozen=True)
+class Menu:
+    """The entries in the operator's order, and what is wrong with them."""
+
+    entries: tuple[Entry, ...]
+    problems: tuple[Problem, ...] = ()
+
+
+def read_menu(models: Any) -> Menu:
+    """`vllm_models` as typed entries; of a faulty one all that could be read, so that the checks that follow find its
+    other mistakes in the same run."""
+    problems = Problems()
+    entries = tuple(_read_entries(models, problems))
+    return Menu(entries, problems.problems)
+
+
+def _read_entries(models: Any, problems: Problems) -> list[Entry]:
     if models is None:
         # An inventory that lost a file must not take every endpoint of the fleet with it.
         problems.add(

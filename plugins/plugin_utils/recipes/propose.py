@@ -16,7 +16,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.extras impo
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.load import release as known_release
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.fleet import Inventory, plan_fleet
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.hosts import Host
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import RUNNER
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import RUNNER, read_menu
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.choose import (
     STRATEGIES,
     Choice,
@@ -193,7 +193,7 @@ def judge(
     entry.setdefault("revision", _SOME_COMMIT)
     outcome = plan_fleet(
         Inventory(
-            models={name: entry},
+            menu=read_menu({name: entry}),
             hosts={host.name: declared},
             match=lambda pattern: [host.name],
             facts={name: facts} if facts is not None else {},

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.closing import closing
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.fleet import Inventory, plan_fleet
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import KINDS
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import KINDS, read_menu
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import FleetPlan
 from standin_vllm import KEY, MODEL, StandInVllm
 
@@ -29,7 +29,7 @@ def plan(
     gateways = {"gw1": {"ansible_host": "10.0.0.5", **gateway}} if gateway else {}
     outcome = plan_fleet(
         Inventory(
-            models=models,
+            menu=read_menu(models),
             hosts=dict.fromkeys(hosts, gpus),
             gateways=gateways,
             match=lambda pattern: list(hosts),

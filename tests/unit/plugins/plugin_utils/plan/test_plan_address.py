@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.fleet import Inventory, Outcome, plan_fleet
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.gateway import address_of, reached
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import read_menu
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.table import plan_table
 
 CPU = {"vllm_accelerator": "cpu", "vllm_version": "0.32.0"}
@@ -15,7 +16,7 @@ MODEL = {"m": {"model": "/srv/model", "kind": "chat", "port": 8100}}
 
 def plan(*declared: dict[str, Any], **more: Any) -> Outcome:
     hosts = {f"h{number}": {**CPU, **one} for number, one in enumerate(declared, 1)}
-    return plan_fleet(Inventory(models=MODEL, hosts=hosts, match=lambda _: [], **{"keyed": True, **more}))
+    return plan_fleet(Inventory(menu=read_menu(MODEL), hosts=hosts, match=lambda _: [], **{"keyed": True, **more}))
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.leaving import
     served_by,
     unread,
 )
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import read_menu
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.without import without
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import FleetPlan, digest
 from hypothesis import given, settings
@@ -33,7 +34,7 @@ HOSTS = ("h1", "h2", "h3")
 def planned(models: dict[str, Any], gateways: bool = True) -> Outcome:
     outcome = plan_fleet(
         Inventory(
-            models=models,
+            menu=read_menu(models),
             hosts={name: {**CPU, "ansible_host": name} for name in HOSTS},
             match=lambda pattern: pattern.split(","),
             gateways={"gw": {"ansible_host": "10.0.0.9", "gateway_keys": {"alice": "sk-alice-0123456789"}}}
