@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import folders
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 
 KEYS = ("id", "who", "what", "since", "pid", "started", "node", "boot")
 # The id by which a record that nobody can read is taken over.
@@ -69,7 +70,7 @@ def release(path: Path, identity: str, check: bool = False) -> tuple[bool, Recor
         return True, None
 
 
-def dead(record: Mapping[str, Any], mine: Mapping[str, Any], started: str | None) -> bool:
+def dead(record: Values, mine: Mapping[str, Any], started: str | None) -> bool:
     """Whether the holder's process is known to be gone: only its own control node can know.
 
     `started`: the start of the process that has the record's pid now, None where there is none. No clock is asked.
@@ -79,7 +80,7 @@ def dead(record: Mapping[str, Any], mine: Mapping[str, Any], started: str | None
     return bool(record["boot"] != mine["boot"] or started is None or started != record["started"])
 
 
-def refusal(record: Mapping[str, Any]) -> str:
+def refusal(record: Values) -> str:
     """What the operator who comes second reads."""
     since = f", since {record['since']} by the clock there" if record["since"] else ""
     what = f": {record['what']}" if record["what"] else ""
@@ -104,7 +105,7 @@ def _alone(path: Path, check: bool) -> Iterator[None]:
         os.close(place)
 
 
-def _write(path: Path, record: Mapping[str, Any]) -> None:
+def _write(path: Path, record: Values) -> None:
     """Whole or not at all, and on the disk: a keeper that loses power keeps the record."""
     descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

@@ -13,6 +13,7 @@ from typing import Any
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine import kernels, lock
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.kernels import Kernels
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import HOSTS, Problems, did_you_mean
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.prepare import LOCK, acceptable
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.sources import (
     ACCELERATORS,
@@ -38,7 +39,7 @@ def locks_of(hosts: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Kern
     return {name: dict(_of(*_asked(declared)[:5])) for name, declared in hosts.items()}
 
 
-def _asked(declared: Mapping[str, Any]) -> tuple[str, ...]:
+def _asked(declared: Values) -> tuple[str, ...]:
     return tuple(str(declared.get(key) or "") for key in ENGINE_KEYS)
 
 

@@ -8,13 +8,14 @@ from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import normal
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.plainness import Wrong
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.jsontext import read_json
 
 # Options of their own up to 0.11.0, laid over the config as hf-overrides are (ModelConfig.__post_init__, vllm/config/model.py).
 _KEYS = {"rope-scaling": "rope_scaling", "rope-theta": "rope_theta"}
 
 
-def overrides_of(args: Mapping[str, Any]) -> Any:
+def overrides_of(args: Values) -> Any:
     """`hf-overrides`, whole or by dotted keys, with `rope-scaling` and `rope-theta` over it; None where there is none of them.
 
     Options may be spelled as the operator wrote them; a value that cannot be read stays as it is.

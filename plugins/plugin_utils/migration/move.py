@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration import meaning, refused, variables
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.written import Written, read
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options import deprecated, load
@@ -30,7 +31,7 @@ class Moved:
 
 
 def move(
-    args: Mapping[str, Any], to: str, came_from: str | None = None, extras: Extras = NO_EXTRAS
+    args: Values, to: str, came_from: str | None = None, extras: Extras = NO_EXTRAS
 ) -> tuple[dict[str, Any], list[Change]]:
     """`args` as `to` takes them, and every change. Options that `to` takes stay as they were written.
 
@@ -42,8 +43,8 @@ def move(
 
 
 def move_entry(
-    args: Mapping[str, Any],
-    env: Mapping[str, Any],
+    args: Values,
+    env: Values,
     to: str,
     came_from: str | None = None,
     extras: Extras = NO_EXTRAS,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import numbers
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.jsontext import as_mapping
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.model import Release
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.sizes import size
@@ -20,7 +21,7 @@ class RefusedAlready(Exception):
 class Given:
     """The args of one entry, with vLLM's own defaults behind them."""
 
-    args: Mapping[str, Any]
+    args: Values
     release: Release
     refused: Collection[str] = ()
     gpus: int | None = None

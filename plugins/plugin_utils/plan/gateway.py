@@ -16,6 +16,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.text.address import
     with_port,
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import HOSTS, Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway import judge
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.firewall import endpoint_rules
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.keys import read_keys
@@ -35,12 +36,12 @@ GATEWAY_KEYS = ("vllm_endpoint_address", "ansible_host", "vllm_proxy", "vllm_no_
 GATEWAY_PREFIX = "gateway_"
 
 
-def address_of(name: str, declared: Mapping[str, Any]) -> str:
+def address_of(name: str, declared: Values) -> str:
     """Where other hosts of the fleet reach a host: `vllm_endpoint_address`, else where Ansible does."""
     return bare(str(declared.get("vllm_endpoint_address") or declared.get("ansible_host") or name))
 
 
-def listens_on(name: str, declared: Mapping[str, Any], *, keyed: bool) -> str:
+def listens_on(name: str, declared: Values, *, keyed: bool) -> str:
     """What the engines of a host listen on: its `vllm_address`, else every address where a key guards them, loopback where none
     does. A host that others reach by an IPv6 address listens on both families; by a name, on IPv4."""
     written = declared.get("vllm_address")
@@ -51,7 +52,7 @@ def listens_on(name: str, declared: Mapping[str, Any], *, keyed: bool) -> str:
     return IPV6_ANY if is_ipv6(address_of(name, declared)) else IPV4_ANY
 
 
-def judge_listening(name: str, declared: Mapping[str, Any], problems: Problems) -> None:
+def judge_listening(name: str, declared: Values, problems: Problems) -> None:
     """An address to listen on that is of the other family than the one at which others reach the host: nobody would."""
     written, reached_at = bare(str(declared.get("vllm_address") or "")), address_of(name, declared)
     if not written or written == IPV6_ANY or is_loopback(written) or not (is_ip(written) and is_ip(reached_at)):

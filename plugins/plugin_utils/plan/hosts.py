@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.amd.model import Wanted as Rocm
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.settings import Setting, unusable
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import HOSTS, Problems, did_you_mean
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.amd import request as rocm
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia import request
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import rocm as engine
@@ -82,7 +83,7 @@ class Host:
         return unusable(self.settings)
 
 
-def read_host(name: str, declared: Mapping[str, Any], problems: Problems) -> Host | None:
+def read_host(name: str, declared: Values, problems: Problems) -> Host | None:
     """One host from its inventory variables; None where it cannot be planned for."""
     wrong = Problems()
     accelerator = declared.get("vllm_accelerator")
@@ -150,13 +151,13 @@ def _told(gpu: Gpu | None) -> tuple[str, int | None]:
     return gpu.name if gpu and named else "", gpu.memory if gpu and not (named and gpu.nominal) else None
 
 
-def read_release(declared: Mapping[str, Any]) -> str:
+def read_release(declared: Values) -> str:
     """The release that a host asks for; "" where it names none."""
     given = declared.get("vllm_version")
     return given if isinstance(given, str) and _RELEASE.fullmatch(given) else ""
 
 
-def _read_gpus(declared: Mapping[str, Any], count: int, problems: Problems) -> tuple[Gpu | None, ...]:
+def _read_gpus(declared: Values, count: int, problems: Problems) -> tuple[Gpu | None, ...]:
     """The model of each GPU, of one where all are alike; with the declared memory in place of the catalogued one."""
     names = _each(declared, "gpu_name", count, problems)
     sizes = _each(declared, "gpu_memory_gib", count, problems)
@@ -167,7 +168,7 @@ def _read_gpus(declared: Mapping[str, Any], count: int, problems: Problems) -> t
     return tuple(_read_gpu(name, size, problems) for name, size in zip(names, sizes))
 
 
-def _each(declared: Mapping[str, Any], key: str, count: int, problems: Problems) -> list[Any] | None:
+def _each(declared: Values, key: str, count: int, problems: Problems) -> list[Any] | None:
     """A variable of one value for all GPUs, or of a list by index; None where the list has not one for each."""
     given = declared.get(key)
     if not isinstance(given, (list, tuple)):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine import kernels
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.kernels import Kernels
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import HOSTS, Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import sources
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.config import language_part
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.facts import ModelFacts
@@ -25,7 +25,7 @@ _HOUSE = re.compile(r"-py(?P<python>\d+\.\d+)-(?P<arch>\w+)$")
 
 def check_kernels(
     host: Host,
-    declared: Mapping[str, Any],
+    declared: Values,
     locks: Mapping[str, Kernels],
     services: Sequence[Service],
     problems: Problems,
@@ -61,7 +61,7 @@ def check_kernels(
             )
 
 
-def _anew(host: Host, path: Path, declared: Mapping[str, Any]) -> str:
+def _anew(host: Host, path: Path, declared: Values) -> str:
     """How a lock is made anew, and when that does any good."""
     index = declared.get("vllm_engine_source") == "index"
     if index:
@@ -97,7 +97,7 @@ def _loss(services: Sequence[Service]) -> str:
 
 
 def attention_without(
-    gpus: Sequence[Gpu | None], args: Mapping[str, Any], facts: ModelFacts | None, release: str, accelerator: str
+    gpus: Sequence[Gpu | None], args: Values, facts: ModelFacts | None, release: str, accelerator: str
 ) -> list[str]:
     """Words for the command of an engine that has neither FlashInfer's kernels nor a compiler, which its host finds out; [] where
     none are needed, or none are known to be right.

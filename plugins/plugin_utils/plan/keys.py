@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.keys import SHORTEST, read_keys
 
 # What keys begin with that stand where a key is to be written, in these inventories and in others; letters only.
@@ -85,7 +86,7 @@ def _placeholders(api_key: Any, gateways: Mapping[str, Mapping[str, Any]]) -> It
                 yield f"gateway_keys.{client.name}, key {number}"
 
 
-def _real(name: str, declared: Mapping[str, Any]) -> bool:
+def _real(name: str, declared: Values) -> bool:
     """Whether Ansible could reach a host."""
     reached = str(declared.get("ansible_host") or name)
     try:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import HOSTS, Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.facts import ModelFacts
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.gpus import Gpu
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.memory import UNDECLARED, Fit, fit
@@ -32,7 +33,7 @@ class Memory:
     def of(
         self,
         entry: Entry,
-        args: Mapping[str, Any],
+        args: Values,
         share: float | None,
         host: Host,
         release: Release | None,

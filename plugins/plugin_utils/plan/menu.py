@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problem, Problems, did_you_mean
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import whole
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.weights.source import Source
 
@@ -55,7 +56,7 @@ class Entry:
     port: int | None = None
     aliases: tuple[str, ...] = ()
     adapters: Mapping[str, Source] = field(default_factory=dict)
-    args: Mapping[str, Any] = field(default_factory=dict)
+    args: Values = field(default_factory=dict)
     env: Mapping[str, str | bool] = field(default_factory=dict)
     prove: Mapping[str, bool] = field(default_factory=dict)
     start_timeout: int = START_TIMEOUT
@@ -135,7 +136,7 @@ def _refuse_unknown(at: str, raw: Mapping[Any, Any], known: tuple[str, ...], pro
             problems.add(f"{at}.{key}", "is not a known key", did_you_mean(str(key), known))
 
 
-def _read_source(at: str, raw: Mapping[str, Any], problems: Problems) -> Source | None:
+def _read_source(at: str, raw: Values, problems: Problems) -> Source | None:
     model = _read_text(f"{at}.model", raw.get("model"), "a hub id or an absolute path on the host", problems)
     push_from = _read_text(f"{at}.push_from", raw.get("push_from"), "an absolute path on the control node", problems)
     revision = raw.get("revision")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.adapters import check_adapters
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import whole
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options import check
@@ -48,7 +49,7 @@ class Options:
         return args
 
 
-def _check_kind(at: str, entry: Entry, args: Mapping[str, Any], problems: Problems) -> None:
+def _check_kind(at: str, entry: Entry, args: Values, problems: Problems) -> None:
     """What the kind of a model asks of its options."""
     if entry.kind == "reasoning" and not args.get("reasoning-parser"):
         problems.add(
@@ -67,7 +68,7 @@ def _check_kind(at: str, entry: Entry, args: Mapping[str, Any], problems: Proble
         )
 
 
-def _check_span(at: str, args: Mapping[str, Any], problems: Problems) -> None:
+def _check_span(at: str, args: Values, problems: Problems) -> None:
     """An engine over several hosts is more than a unit on each: its members start and fall together."""
     if (whole(args.get("nnodes")) or 1) > 1:
         written = getattr(args, "written", {}).get("nnodes", "nnodes")

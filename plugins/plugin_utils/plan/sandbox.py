@@ -20,6 +20,7 @@ from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.address import is_loopback
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import HOSTS, Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.firewall import networks
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import whole
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.jsontext import as_mapping
@@ -62,7 +63,7 @@ _HIDDEN = {
 _PROFILES = ("torch_profiler_dir", "proton_profiler_dir")
 
 
-def spans(args: Mapping[str, Any]) -> str:
+def spans(args: Values) -> str:
     """The option that makes an engine exchange data with other hosts; "" for an engine that keeps to its own.
 
     `args`: options by canonical name, as `Options.read` has them.
@@ -83,7 +84,7 @@ def spans(args: Mapping[str, Any]) -> str:
     return next(named, "") or (_EVENTS if _publishes(args) else "")
 
 
-def moves_tensors(args: Mapping[str, Any]) -> bool:
+def moves_tensors(args: Values) -> bool:
     """Whether GPUs of an engine exchange data with other hosts' (over RDMA, over NVLink between hosts); published events of a
     KV cache are small, and take TCP."""
     return spans(args) not in ("", _EVENTS)
@@ -97,17 +98,17 @@ def _elsewhere(option: str, value: Any) -> bool:
     return whole(value) != 0 or option == "data-parallel-rank"
 
 
-def _publishes(args: Mapping[str, Any]) -> bool:
+def _publishes(args: Values) -> bool:
     events = as_mapping(args.get(_EVENTS))
     return events.get("enable_kv_cache_events") is True and events.get("publisher") != "null"
 
 
-def loopback(args: Mapping[str, Any]) -> dict[str, str]:
+def loopback(args: Values) -> dict[str, str]:
     """The environment that keeps the inner sockets of an engine on loopback; none where other hosts must reach them."""
     return {} if spans(args) else dict(LOOPBACK)
 
 
-def read_destinations(declared: Mapping[str, Any], problems: Problems, host: str) -> list[str] | str | None:
+def read_destinations(declared: Values, problems: Problems, host: str) -> list[str] | str | None:
     """`vllm_engine_destinations` of a host: addresses and networks, "any", or None where nothing was written."""
     given = declared.get(DESTINATIONS)
     if given is None or given == ANY:
@@ -130,9 +131,7 @@ def read_destinations(declared: Mapping[str, Any], problems: Problems, host: str
     return [str(item) for item in given]
 
 
-def advise(
-    host: str, entry: Entry, args: Mapping[str, Any], destinations: Sequence[str] | str | None, problems: Problems
-) -> None:
+def advise(host: str, entry: Entry, args: Values, destinations: Sequence[str] | str | None, problems: Problems) -> None:
     """Tell where an entry asks for what its unit's sandbox or its host's firewall would refuse."""
     at, option = f"vllm_models.{entry.name}", spans(args)
     _advise_profiles(at, args, entry.env, problems)
@@ -174,7 +173,7 @@ def advise(
 
 def firewall(
     gateway: GatewayPlan | None,
-    declared: Mapping[str, Any],
+    declared: Values,
     services: Sequence[Service],
     destinations: Sequence[str] | str | None,
 ) -> Firewall | None:
@@ -185,10 +184,8 @@ def firewall(
     """
     if not services:
         return None
-    named = [
-        *(gateway.addresses if gateway is not None else ()),
-        *map(str, declared.get("vllm_endpoint_sources") or ()),
-    ]
+    given: Any = declared.get("vllm_endpoint_sources") or ()
+    named = [*(gateway.addresses if gateway is not None else ()), *map(str, given)]
     sources = tuple(dict.fromkeys(named)) if gateway is not None or named else None
     peers = speaks(services)
     if destinations is None:
@@ -215,7 +212,7 @@ def speaks(services: Sequence[Service]) -> bool:
     return any(service.prove.outside for service in services)
 
 
-def _advise_profiles(at: str, args: Mapping[str, Any], env: Mapping[str, Any], problems: Problems) -> None:
+def _advise_profiles(at: str, args: Values, env: Values, problems: Problems) -> None:
     config = as_mapping(args.get("profiler-config"))
     named = {f"args.profiler-config.{key}": config.get(key) for key in _PROFILES}
     named["env.VLLM_TORCH_PROFILER_DIR"] = env.get("VLLM_TORCH_PROFILER_DIR")
@@ -255,7 +252,7 @@ def _is_loopback(name: str, value: str) -> bool:
     return value.lstrip("=") == "lo"
 
 
-def _urls(args: Mapping[str, Any], env: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+def _urls(args: Values, env: Values) -> Iterator[tuple[str, str, str]]:
     """Place, text and host of every URL that leads off the host."""
     for group, values in (("args", {name: args[name] for name in _CONNECTING if name in args}), ("env", env)):
         for name, value in values.items():

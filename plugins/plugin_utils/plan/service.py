@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import whole
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.environment import as_text
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.model import Release
@@ -36,7 +37,7 @@ def unit_name(model: str) -> str:
 
 def derived_arguments(
     entry: Entry,
-    args: Mapping[str, Any],
+    args: Values,
     adapters: Mapping[str, Weights],
     share: float | None,
     release: Release | None,
@@ -54,7 +55,7 @@ def derived_arguments(
 def service(
     host: Host,
     entry: Entry,
-    args: Mapping[str, Any],
+    args: Values,
     release: Release | None,
     *,
     weights: Weights,
@@ -121,7 +122,7 @@ def _environment(host: Host, engine: str, gpus: Sequence[int]) -> dict[str, str]
     }
 
 
-def _adapter_names(args: Mapping[str, Any]) -> list[str]:
+def _adapter_names(args: Values) -> list[str]:
     given = args.get("lora-modules") or []
     names = []
     for item in given if isinstance(given, (list, tuple)) else [given]:
@@ -129,7 +130,7 @@ def _adapter_names(args: Mapping[str, Any]) -> list[str]:
     return names
 
 
-def _proofs(entry: Entry, args: Mapping[str, Any], keyed: bool) -> Proofs:
+def _proofs(entry: Entry, args: Values, keyed: bool) -> Proofs:
     return Proofs(
         kind=entry.kind,
         key=keyed,

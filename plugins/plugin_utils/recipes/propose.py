@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import numbers
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems, did_you_mean
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.facts import ModelFacts
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.memory import Fit, fit
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.check import read_arguments
@@ -175,7 +176,7 @@ def _known(key: str, name: str, known: Any) -> None:
 def judge(
     proposal: Proposal,
     host: Host,
-    declared: Mapping[str, Any],
+    declared: Values,
     facts: ModelFacts | str | None = None,
     **more: Any,
 ) -> Verdict:
