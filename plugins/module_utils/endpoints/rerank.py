@@ -19,7 +19,7 @@ TOP = 2
 TOLERANCE = 0.02
 
 
-def rerank_request(service: Service, **more: Any) -> dict[str, Any]:
+def rerank_request(service: Service, **more: Any) -> dict[str, object]:
     return {"model": service.model, "query": QUESTION, "documents": list(DOCUMENTS), **more}
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import numbers
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems
@@ -32,7 +31,7 @@ _FEATURES = {
 _PLAIN_STARTS = ("gaussian", "eva", "orthogonal", "mica", "lora_ga")
 
 
-def read_adapter(directory: Path) -> dict[str, Any] | None:
+def read_adapter(directory: Path) -> dict[str, object] | None:
     """`adapter_config.json` of a directory; None where there is none that can be read."""
     read = read_json_file(directory / "adapter_config.json")
     return read if isinstance(read, dict) else None
@@ -41,7 +40,7 @@ def read_adapter(directory: Path) -> dict[str, Any] | None:
 def check_adapters(
     at: str,
     args: Values,
-    adapters: Mapping[str, Mapping[str, Any]],
+    adapters: Mapping[str, Mapping[str, object]],
     release: Release | None,
     problems: Problems,
 ) -> None:

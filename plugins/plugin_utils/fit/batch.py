@@ -7,7 +7,6 @@ Sources: `get_batch_defaults` (vllm/engine/arg_utils.py; within `_set_default_ar
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.gpus import Gpu
@@ -60,7 +59,7 @@ def graphs(args: Values, requests: int, gpu: Gpu | None, version: tuple[int, ...
 
 def _sizes(
     args: Values,
-    compilation: Mapping[str, Any],
+    compilation: Mapping[str, object],
     requests: int,
     gpu: Gpu | None,
     version: tuple[int, ...] | None,

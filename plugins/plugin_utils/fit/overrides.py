@@ -21,7 +21,7 @@ def overrides_of(args: Values) -> Any:
     Options may be spelled as the operator wrote them; a value that cannot be read stays as it is.
     """
     whole: Any = None
-    laid: dict[str, Any] = {}
+    laid: dict[str, object] = {}
     for raw, value in args.items():
         option, _, path = normal(str(raw)).partition(".")
         # An empty rope-scaling is as good as none to vLLM.
@@ -56,7 +56,7 @@ def canonical(overrides: Any) -> str:
         return repr(overrides)
 
 
-def _lay(tree: dict[str, Any], keys: list[str], value: Any) -> None:
+def _lay(tree: dict[str, object], keys: list[str], value: Any) -> None:
     data = read_json(value) if isinstance(value, str) and value.lstrip()[:1] == "{" else value
     for key in keys[:-1]:
         inner = tree.setdefault(key, {})

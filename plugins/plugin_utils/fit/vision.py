@@ -55,7 +55,7 @@ def read_vision(config: Values) -> Vision | None:
     return None
 
 
-def _read(family: str, holder: Mapping[str, Any], part: Values) -> Vision | None:
+def _read(family: str, holder: Mapping[str, object], part: Values) -> Vision | None:
     # Qwen2-VL's hidden_size is that of the language model.
     width = whole_number(part, "embed_dim") or whole_number(part, "hidden_size")
     if width is None:

@@ -15,7 +15,7 @@ LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 def canary_config(
     services: Sequence[Service], interval: Any, timeout: Any, failures: Any, restarts: Any
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """The canary's settings: {"config": text of its JSON file, "interval": s, "timeout": s, "bound": s}.
 
     `services`: those of the plan. `bound`: within how many seconds an endpoint that hangs is restarted. Raises ValueError

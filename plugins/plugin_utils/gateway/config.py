@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import jinja2
@@ -115,7 +114,7 @@ def secret_files(clients: Sequence[Client], engine_key: str, certificate: str) -
 
 
 def _configs(templates: Path, settings: Settings, models: Sequence[Route], key_count: int, bind: str) -> dict[str, str]:
-    values: dict[str, Any] = {
+    values: dict[str, object] = {
         "mark": MARK,
         "settings": settings,
         "body_limit": settings.body_limit_mib * 2**20,
@@ -174,11 +173,11 @@ def _returned(answer: errors.Answer) -> str:
     return f"status {answer.status} content-type application/json {how} '{answer.text}'{headers}"
 
 
-def _map(entries: Mapping[str, Any]) -> str:
+def _map(entries: Mapping[str, object]) -> str:
     return f"{MARK}\n" + "".join(f"{key} {value}\n" for key, value in entries.items())
 
 
-def _cards(models: Sequence[Route]) -> dict[str, dict[str, Any]]:
+def _cards(models: Sequence[Route]) -> dict[str, dict[str, object]]:
     """By name the models as OpenAI's API lists them; `root` is the planned model behind an alias or an adapter."""
     told = {"object": "model", "created": 0, "owned_by": "vllm"}
     return {name: {"id": name, **told, "root": model.name} for model in models for name in model.names}

@@ -12,7 +12,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet impor
 Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 
 
-def endpoint_rules(asked: Firewall | None) -> dict[str, Any]:
+def endpoint_rules(asked: Firewall | None) -> dict[str, object]:
     """What the table is made of.
 
     `asked`, as the plan has it: addresses and networks; None for no table (no ports then).
@@ -31,7 +31,7 @@ def endpoint_rules(asked: Firewall | None) -> dict[str, Any]:
         wrong.append("ports is empty: leave the rules out (null) on a host without engines")
     if wrong:
         raise ValueError("\n".join(wrong))
-    rules: dict[str, Any] = {
+    rules: dict[str, object] = {
         "ports": ports,
         "everyone": given is None,
         "sources4": _merged(sources, 4),

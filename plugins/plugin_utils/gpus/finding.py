@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -25,5 +24,5 @@ class Finding:
         return f"{self.name}: {self.message}. {self.remedy}."
 
 
-def as_dicts(findings: tuple[Finding, ...] | list[Finding]) -> list[dict[str, Any]]:
+def as_dicts(findings: tuple[Finding, ...] | list[Finding]) -> list[dict[str, object]]:
     return [asdict(finding) for finding in findings]

@@ -35,7 +35,7 @@ def json_form(value: Any) -> Any:
 
 
 @cache
-def _hints(form: type) -> dict[str, Any]:
+def _hints(form: type) -> dict[str, object]:
     return get_type_hints(form)
 
 

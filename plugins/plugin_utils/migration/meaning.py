@@ -18,7 +18,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.model impor
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.sentence import capital, flow, listed
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.spans import between
 
-NO_VARIABLES: Mapping[str, Any] = {}
+NO_VARIABLES: Mapping[str, object] = {}
 
 
 def changes(entries: Sequence[Written], args: Values, way: Way, env: Values = NO_VARIABLES) -> list[Change]:
@@ -35,7 +35,9 @@ def changes(entries: Sequence[Written], args: Values, way: Way, env: Values = NO
     return [_change(meaning, after, way) for meaning in sorted(found, key=lambda m: numbers(m.since))]
 
 
-def _concerns(meaning: Meaning, before: Mapping[str, Any], after: Mapping[str, Any], way: Way, env: Values) -> bool:
+def _concerns(
+    meaning: Meaning, before: Mapping[str, object], after: Mapping[str, object], way: Way, env: Values
+) -> bool:
     path = tuple(meaning.option.split("."))
     if meaning.beside and meaning.beside not in before:
         return False

@@ -25,14 +25,14 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.sentence im
 class Moved:
     """An entry for another release: `args` and `env` to paste, and what changed, in the order of what was written."""
 
-    args: dict[str, Any]
-    env: dict[str, Any]
+    args: dict[str, object]
+    env: dict[str, object]
     changes: list[Change]
 
 
 def move(
     args: Values, to: str, came_from: str | None = None, extras: Extras = NO_EXTRAS
-) -> tuple[dict[str, Any], list[Change]]:
+) -> tuple[dict[str, object], list[Change]]:
     """`args` as `to` takes them, and every change. Options that `to` takes stay as they were written.
 
     Raises LookupError where `to` is no known release. `came_from` may be unknown or None: then nothing is said about
@@ -112,9 +112,9 @@ def _put(followed: Followed, store: Store, to: str) -> list[Change]:
     return [_change(trail, to, clashes) for trail in followed.trails]
 
 
-def _as_written(store: Store, kept: Mapping[str, Written]) -> dict[str, Any]:
+def _as_written(store: Store, kept: Mapping[str, Written]) -> dict[str, object]:
     """What nothing was merged into keeps the operator's own spelling."""
-    args: dict[str, Any] = {}
+    args: dict[str, object] = {}
     for option, value in store.items():
         if option in kept and option not in store.touched:
             args.update(kept[option].spelled or {option: value})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import normal
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems
@@ -17,7 +16,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.model impor
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.relations import check_relations
 
 
-def take_out(args: Values, release: Release, extras: Extras) -> tuple[dict[str, Any], list[Change]]:
+def take_out(args: Values, release: Release, extras: Extras) -> tuple[dict[str, object], list[Change]]:
     """The args that `release` takes, and a change for each of the others."""
     good = mended_args(args, release)
     changes = [

@@ -13,9 +13,9 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.known impor
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.rules import Unmade, fitting, made
 
 
-def move(env: Values, way: Way, extras: Extras) -> tuple[dict[str, Any], list[Trail]]:
+def move(env: Values, way: Way, extras: Extras) -> tuple[dict[str, object], list[Trail]]:
     """The variables that the release reads, and what became of the others; `written` of a trail are paths of options."""
-    stays: dict[str, Any] = {}
+    stays: dict[str, object] = {}
     trails: list[Trail] = []
     for name, value in env.items():
         mine = name.startswith("VLLM_") or name in fates.variables()

@@ -69,7 +69,7 @@ class Given:
         number, most = self.number(option), self.number(limit)
         return number is not None and bool(most) and number > (most or 0)
 
-    def mapping(self, option: str) -> Mapping[str, Any]:
+    def mapping(self, option: str) -> Mapping[str, object]:
         """The keys of a JSON option, written as text or as YAML."""
         value = self._read(option)
         return {} if value is None else as_mapping(value)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.service import Service
 
@@ -16,15 +15,15 @@ PICTURE = (
 QUESTION = "What is the capital of France?"
 
 
-def request(service: Service, question: str = QUESTION) -> tuple[str, dict[str, Any]]:
+def request(service: Service, question: str = QUESTION) -> tuple[str, dict[str, object]]:
     """The path and the JSON body of a first request to a service."""
     model = service.name
     documents = ["Berlin is the capital of Germany.", "Paris is the capital of France."]
-    chat: list[dict[str, Any]] = [{"role": "user", "content": question}]
+    chat: list[dict[str, object]] = [{"role": "user", "content": question}]
     if service.kind == "vision":
         picture = {"type": "image_url", "image_url": {"url": PICTURE}}
         chat = [{"role": "user", "content": [picture, {"type": "text", "text": "Which colour is this picture?"}]}]
-    bodies: dict[str, tuple[str, dict[str, Any]]] = {
+    bodies: dict[str, tuple[str, dict[str, object]]] = {
         "embedding": ("/v1/embeddings", {"model": model, "input": ["How do I reset my password?"]}),
         "rerank": ("/v1/rerank", {"model": model, "query": question, "documents": documents}),
         "score": ("/v1/score", {"model": model, "text_1": question, "text_2": documents}),

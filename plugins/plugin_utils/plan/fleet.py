@@ -75,16 +75,16 @@ class Inventory:
     """
 
     menu: Menu
-    hosts: Mapping[str, Mapping[str, Any]]
+    hosts: Mapping[str, Mapping[str, object]]
     match: Callable[[str], Sequence[str]]
     digests: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, ModelFacts | str] = field(default_factory=dict)
-    adapters: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+    adapters: Mapping[str, Mapping[str, Mapping[str, object]]] = field(default_factory=dict)
     locks: Mapping[str, Mapping[str, Kernels]] = field(default_factory=dict)
     keyed: bool = False
     # Only judged: it enters no plan, no message and no representation of this.
     api_key: Any = field(default=None, repr=False)
-    gateways: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    gateways: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     names: Mapping[str, Sequence[str]] = field(default_factory=dict)
     gateway_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
     # The groups of hosts as a task sees them, by variable, and what was given with -e: the headers of plays see that alone.
@@ -102,7 +102,7 @@ class Outcome:
     people."""
 
     fleet: FleetPlan
-    plan: Mapping[str, Any]
+    plan: Mapping[str, object]
     digest: str
     problems: list[Problem]
     warnings: list[Problem]

@@ -26,8 +26,8 @@ _NEW = "Make one with: openssl rand -hex 24"
 
 def check_keys(
     api_key: Any,
-    hosts: Mapping[str, Mapping[str, Any]],
-    gateways: Mapping[str, Mapping[str, Any]],
+    hosts: Mapping[str, Mapping[str, object]],
+    gateways: Mapping[str, Mapping[str, object]],
     problems: Problems,
 ) -> None:
     """Judge the engines' key (`vllm_api_key` as written, None for none) and the clients' keys of `gateways`.
@@ -73,7 +73,7 @@ def is_placeholder(key: Any) -> bool:
     return isinstance(key, str) and re.sub(r"[^a-z]", "", key.lower()).startswith(_PLACEHOLDERS)
 
 
-def _placeholders(api_key: Any, gateways: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+def _placeholders(api_key: Any, gateways: Mapping[str, Mapping[str, object]]) -> Iterator[str]:
     """The places of the inventory where one stands."""
     if is_placeholder(api_key):
         yield "vllm_api_key"

@@ -240,7 +240,7 @@ def _read_adapters(at: str, value: Any, problems: Problems) -> dict[str, Source]
     return read
 
 
-def _read_mapping(at: str, value: Any, problems: Problems) -> dict[str, Any]:
+def _read_mapping(at: str, value: Any, problems: Problems) -> dict[str, object]:
     if value is None:
         return {}
     if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):

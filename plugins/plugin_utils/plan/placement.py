@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import HOSTS, Problems
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
@@ -48,7 +47,7 @@ def _warn_of_ray(host: Host, entry: Entry, args: Values, given: int, problems: P
 
 
 def place(
-    host: Host, entries: Sequence[tuple[Entry, Mapping[str, Any]]], problems: Problems
+    host: Host, entries: Sequence[tuple[Entry, Mapping[str, object]]], problems: Problems
 ) -> dict[str, tuple[int, ...]]:
     """GPU indices per model name. Listed indices are taken as written (and may be shared); counts get free GPUs.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import whole
@@ -41,7 +40,7 @@ def derived_arguments(
     adapters: Mapping[str, Weights],
     share: float | None,
     release: Release | None,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """The operator's args and what follows from the rest of the entry; what is written always wins."""
     known = release.options if release is not None else {}
     derived = {"shutdown-timeout": SHUTDOWN_TIMEOUT, **args} if "shutdown-timeout" in known else dict(args)

@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.amd.model import Wanted as Rocm
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.settings import Setting
@@ -113,23 +112,23 @@ class FleetPlan:
         """Every service with its host, in the plan's order."""
         return ((host, service) for host, planned in self.hosts.items() for service in planned.services)
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> dict[str, object]:
         """The JSON form, which roles and playbooks read."""
-        form: dict[str, Any] = json_form(self)
+        form: dict[str, object] = json_form(self)
         return form
 
 
-def read_plan(document: Mapping[str, Any]) -> FleetPlan:
+def read_plan(document: Mapping[str, object]) -> FleetPlan:
     """The plan from its JSON form. Raises TypeError where a part lacks what makes it one."""
     return build(FleetPlan, document)
 
 
-def read_services(documents: Sequence[Mapping[str, Any]]) -> list[Service]:
+def read_services(documents: Sequence[Mapping[str, object]]) -> list[Service]:
     """The services of one host from their JSON form."""
     return [build(Service, document) for document in documents]
 
 
-def digest(document: Mapping[str, Any]) -> str:
+def digest(document: Mapping[str, object]) -> str:
     """SHA-256 of the JSON form of a plan."""
     canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
