@@ -27,7 +27,7 @@ class ActionModule(ActionBase):
     _supports_check_mode = True
 
     @told_once
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, object]:
         super().run(tmp, task_vars)
         variables = task_vars or {}
         given = self._task.args

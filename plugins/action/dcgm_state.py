@@ -17,7 +17,7 @@ class ActionModule(ActionBase):
 
     TRANSFERS_FILES = False
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def run(self, tmp: str | None = None, task_vars: dict[str, object] | None = None) -> dict[str, object]:
         """Return the module's answer with todo and work added; failed where the wanted package cannot be told."""
         super().run(tmp, task_vars)
         asked = self._task.args

@@ -19,7 +19,7 @@ class ActionModule(ActionBase):
     _supports_check_mode = True
 
     @told_once
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, object]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         spec = {"plan": {"type": "dict", "required": True}, "found": {"type": "str", "required": True}}
         _, given = self.validate_argument_spec({**spec, "path": {"type": "path"}})

@@ -40,7 +40,7 @@ class ActionModule(ActionBase):
 
     _supports_check_mode = True
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, object]:
         """Return the steps for this host; failed where something stands in their way that nobody can heal from here."""
         super().run(tmp, task_vars)
         self._host = (task_vars or {}).get("inventory_hostname", "host")

@@ -50,7 +50,7 @@ class ActionModule(ActionBase):
 
     TRANSFERS_FILES = False
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, object]:
         """Return the module's answer with the seconds that sending took."""
         super().run(tmp, task_vars)
         asked = dict(self._task.args)

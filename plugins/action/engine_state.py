@@ -26,7 +26,7 @@ class ActionModule(ActionBase):
 
     TRANSFERS_FILES = False
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, object]:
         """Return the module's answer with install, reason and source added; failed where the plan cannot be met."""
         super().run(tmp, task_vars)
         asked = self._task.args

@@ -22,7 +22,7 @@ class ActionModule(ActionBase):
     TRANSFERS_FILES = False
     _supports_check_mode = True
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, object]:
         super().run(tmp, task_vars)
         self._variables = task_vars or {}
         given = plain(self._task.args)
@@ -92,7 +92,7 @@ class ActionModule(ActionBase):
             ) from None
 
 
-def _read(given: dict[str, Any]) -> tuple[Client, ...]:
+def _read(given: dict[str, object]) -> tuple[Client, ...]:
     problems = Problems()
     clients = read_keys(given.get("keys"), problems)
     _raise(problems)

@@ -28,7 +28,7 @@ class ActionModule(ActionBase):
     TRANSFERS_FILES = False
     _supports_check_mode = True
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def run(self, tmp: str | None = None, task_vars: dict[str, object] | None = None) -> dict[str, object]:
         """Return the module's answer with `findings`; failed where a fatal one is not accepted."""
         super().run(tmp, task_vars)
         host = str((task_vars or {}).get("inventory_hostname", "host"))

@@ -39,7 +39,7 @@ class ActionModule(ActionBase):
     TRANSFERS_FILES = False
     _supports_check_mode = True
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, object]:
         super().run(tmp, task_vars)
         role = self._loader.load_from_file(str(ROLE))
         asked = plain({**{key: role[f"vllm_engine_{key}"] for key in OF_ROLE}, **self._task.args})
@@ -70,7 +70,7 @@ class ActionModule(ActionBase):
         answer.pop("invocation", None)
         return {**answer, "status": "read"}
 
-    def _judge(self, asked: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+    def _judge(self, asked: dict[str, Any], answer: dict[str, Any]) -> dict[str, object]:
         """What vllm_engine would do; a refusal joins the host's others."""
         planned, found = asked["engine"], answer["engine"]
         release = planned["release"]

@@ -22,7 +22,7 @@ class ActionModule(ActionBase):
     _supports_check_mode = True
 
     @told_once
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def run(self, tmp: str | None = None, task_vars: dict[str, object] | None = None) -> dict[str, object]:
         super().run(tmp, task_vars)
         _, given = self.validate_argument_spec(
             argument_spec={

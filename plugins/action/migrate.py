@@ -30,7 +30,7 @@ class ActionModule(ActionBase):
     _supports_diff = True
 
     @told_once
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, object]:
         super().run(tmp, task_vars)
         variables = task_vars or {}
         _, given = self.validate_argument_spec(

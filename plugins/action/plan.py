@@ -41,7 +41,7 @@ class ActionModule(ActionBase):
     _supports_check_mode = True
 
     @told_once
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, object]:
         super().run(tmp, task_vars)
         variables = task_vars or {}
         _, given = self.validate_argument_spec(
@@ -113,7 +113,7 @@ class ActionModule(ActionBase):
             page, dry = models_page(outcome.fleet), self._task.check_mode
             changed = write_output("vllm_plan_document", given["document"], page, check_mode=dry)["changed"]
 
-        def document() -> dict[str, Any]:
+        def document() -> dict[str, object]:
             return told.document(outcome.fleet, outcome.digest, None, {})
 
         if given["json"] and not self._task.check_mode:
@@ -147,7 +147,7 @@ class ActionModule(ActionBase):
 
 def _declared(
     variables: Mapping[str, Any], group: str, keys: tuple[str, ...], prefixes: tuple[str, ...]
-) -> tuple[dict[str, dict[str, Any]], dict[str, tuple[str, ...]]]:
+) -> tuple[dict[str, dict[str, object]], dict[str, tuple[str, ...]]]:
     """The variables of these names and prefixes of every host of a group, and the names of all that it has."""
     found, names = {}, {}
     for host in variables["groups"].get(group, []):
@@ -190,7 +190,7 @@ def _facts(menu: Iterable[Entry]) -> dict[str, ModelFacts | str]:
     return found
 
 
-def _adapters(menu: Iterable[Entry]) -> dict[str, dict[str, dict[str, Any]]]:
+def _adapters(menu: Iterable[Entry]) -> dict[str, dict[str, dict[str, object]]]:
     """By entry and adapter, what the adapters at hand say of themselves."""
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for entry in menu:

@@ -21,7 +21,7 @@ class ActionModule(ActionBase):
     TRANSFERS_FILES = False
     _supports_check_mode = True
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def run(self, tmp: str | None = None, task_vars: dict[str, object] | None = None) -> dict[str, object]:
         super().run(tmp, task_vars)
         asked = plain(self._task.args)
         wanted = build(Wanted, asked["wanted"])
@@ -37,7 +37,7 @@ class ActionModule(ActionBase):
         return judged if judged.get("failed") else {**answer, **judged}
 
 
-def _judge(wanted: Wanted, state: State, templates: Path, proof: bool) -> dict[str, Any]:
+def _judge(wanted: Wanted, state: State, templates: Path, proof: bool) -> dict[str, object]:
     refused = refuse.refusals(wanted, state)
     known = releases.release(wanted.version)
     if refused or known is None:

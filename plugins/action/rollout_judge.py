@@ -15,7 +15,7 @@ class ActionModule(ActionBase):
     _supports_check_mode = True
     _requires_connection = False
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def run(self, tmp: str | None = None, task_vars: dict[str, object] | None = None) -> dict[str, object]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         _, given = self.validate_argument_spec(
             {
@@ -47,7 +47,7 @@ class ActionModule(ActionBase):
         return result
 
 
-def _registered(variables: dict[str, Any], name: Any) -> dict[str, Any] | None:
+def _registered(variables: dict[str, object], name: Any) -> dict[str, Any] | None:
     """What a task registered; None where it did not run."""
     found: dict[str, Any] | None = plain(variables.get(str(name)))
     return found

@@ -24,7 +24,7 @@ class ActionModule(ActionBase):
     _requires_connection = False
 
     @told_once
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, object]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         names = ("verdict", "back", "undrain")
         _, given = self.validate_argument_spec(

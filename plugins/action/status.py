@@ -31,7 +31,7 @@ class ActionModule(ActionBase):
     _supports_check_mode = True
 
     @told_once
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, object]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         named = {"type": "str", "required": True}
         _, given = self.validate_argument_spec(

@@ -10,7 +10,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain imp
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import read_services
 
 
-def canary_config(services: Any, **settings: Any) -> dict[str, Any]:
+def canary_config(services: Any, **settings: Any) -> dict[str, object]:
     try:
         return canary.canary_config(read_services(plain(services)), **plain(settings))
     except ValueError as error:

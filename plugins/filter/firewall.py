@@ -11,7 +11,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain imp
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import Firewall
 
 
-def endpoint_rules(asked: Any) -> dict[str, Any]:
+def endpoint_rules(asked: Any) -> dict[str, object]:
     try:
         return firewall.endpoint_rules(build(Firewall, plain(asked)) if asked is not None else None)
     except ValueError as error:

@@ -13,7 +13,7 @@ def server_of(model: str, host: str) -> dict[str, str]:
 
 def generation_services(
     generations: Sequence[Mapping[str, Any]], number: int | str, units: Sequence[str]
-) -> list[dict[str, Any]]:
+) -> list[dict[str, object]]:
     """What the units of one kept generation must prove; all its units where none are named.
 
     `generations` is what the module generations returned. A generation that is not there, or that was written before
@@ -26,7 +26,7 @@ def generation_services(
     ]
 
 
-def closed_to(rules: Mapping[str, Any] | None, services: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+def closed_to(rules: Mapping[str, Any] | None, services: Sequence[Mapping[str, Any]]) -> dict[str, object] | None:
     """The plan's rules for the ports of `services` as well: a kept generation may have ports that nobody plans any more."""
     if rules is None:
         return None

@@ -155,7 +155,7 @@ def watch(asked: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def settle(asked: dict[str, Any]) -> dict[str, Any]:
+def settle(asked: dict[str, Any]) -> dict[str, object]:
     output = job.state(run).output
     changed = job.save(Path(PATH), asked["record"])
     if output:

@@ -148,7 +148,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.runtime imp
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.systemd import SystemdError
 
 
-def result(sight: Sight) -> dict[str, Any]:
+def result(sight: Sight) -> dict[str, object]:
     servers = {
         model: {host: asdict(server) for host, server in servers.items()} for model, servers in sight.view.items()
     }
@@ -168,7 +168,7 @@ def diff(sight: Sight, pairs: list[drain.Pair], wanted: str) -> dict[str, str]:
     return {"before": before, "after": "".join(f"{model}/{host}: {wanted}\n" for model, host in pairs)}
 
 
-def change(module: AnsibleModule, gateway: Gateway, asked: list[drain.Pair]) -> tuple[dict[str, Any], Sight]:
+def change(module: AnsibleModule, gateway: Gateway, asked: list[drain.Pair]) -> tuple[dict[str, object], Sight]:
     """What changes, or would, and the gateway afterwards."""
     wanted = module.params["state"]
     sight = gateway.look()

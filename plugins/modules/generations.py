@@ -78,13 +78,12 @@ back:
 """
 
 import time
-from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.baremetal.vllm.plugins.module_utils.units import back, generations, observe
 
 
-def facts(generation: generations.Generation) -> dict[str, Any]:
+def facts(generation: generations.Generation) -> dict[str, object]:
     services = {unit["unit"]: unit["service"] for unit in back.units_of(generation)}
     units = generation.manifest["units"]
     return {
@@ -99,7 +98,7 @@ def facts(generation: generations.Generation) -> dict[str, Any]:
     }
 
 
-def mark(module: AnsibleModule, kept: list[generations.Generation]) -> dict[str, Any]:
+def mark(module: AnsibleModule, kept: list[generations.Generation]) -> dict[str, object]:
     """Record the outcome that was asked for; what to tell of it."""
     number, outcome = module.params["mark"]["number"], module.params["mark"]["outcome"]
     found = generations.find(kept, number)

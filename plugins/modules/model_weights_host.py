@@ -106,7 +106,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.host import folders
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights import job, manifest, space, store
 
 
-def settle(module: AnsibleModule) -> dict[str, Any]:
+def settle(module: AnsibleModule) -> dict[str, object]:
     p = module.params
     states = [store.look(item, p["verify"]) for item in p["items"]]
     changed = False
@@ -145,7 +145,7 @@ def prepare(module: AnsibleModule) -> dict[str, Any]:
     return {"changed": True, "uploads": sent, "needed": needed}
 
 
-def adopt(module: AnsibleModule) -> dict[str, Any]:
+def adopt(module: AnsibleModule) -> dict[str, object]:
     p = module.params
     wrong = {}
     for item in p["items"]:

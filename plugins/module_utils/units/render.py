@@ -101,5 +101,5 @@ def render_unit(template: Any, service: Mapping[str, Any], secrets: str) -> Unit
     )
 
 
-def as_dict(unit: Unit) -> dict[str, Any]:
+def as_dict(unit: Unit) -> dict[str, object]:
     return asdict(unit)

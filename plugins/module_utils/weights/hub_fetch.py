@@ -67,7 +67,7 @@ class Item:
             self.done = min(held_bytes(self.staging), self.total)
         return self.done
 
-    def shown(self) -> dict[str, Any]:
+    def shown(self) -> dict[str, object]:
         return {
             "repo": self.repo,
             "revision": self.revision,

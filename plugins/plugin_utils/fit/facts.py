@@ -180,7 +180,7 @@ def read_json_file(file: Path) -> dict[str, Any] | str:
     return read if isinstance(read, dict) else f"{file.name} is not a JSON object"
 
 
-def _laid_over(config: Values, overrides: Mapping[str, Any]) -> dict[str, Any]:
+def _laid_over(config: Values, overrides: Mapping[str, Any]) -> dict[str, object]:
     """As vLLM does it: nested configs are updated, everything else is replaced (ModelConfig._apply_dict_overrides)."""
     laid = dict(config)
     # Two names of one thing: what is written takes the place of both.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import some
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.look import Host, View
@@ -33,7 +32,7 @@ def gateways(view: View, plan: FleetPlan) -> list[str]:
     ]
 
 
-def unrouted(needed: Mapping[str, Any], own: Mapping[str, Sequence[str]], view: View) -> list[str]:
+def unrouted(needed: Mapping[str, object], own: Mapping[str, Sequence[str]], view: View) -> list[str]:
     """Hosts of a play without the gateways that gain or lose a model: the gateways would not follow."""
     lines = []
     for host in needed if view.known else ():
@@ -76,7 +75,7 @@ def moves(replicas: Mapping[str, Sequence[str]], live: Mapping[str, set[str]], v
 
 
 def ports(
-    plan: FleetPlan, found: Mapping[str, Host], needed: Mapping[str, Any], live: Mapping[str, set[str]]
+    plan: FleetPlan, found: Mapping[str, Host], needed: Mapping[str, object], live: Mapping[str, set[str]]
 ) -> dict[str, str]:
     """Models whose port changes while they serve: the gateways know one port of a model."""
     lines: dict[str, str] = {}

@@ -122,7 +122,7 @@ def _respelled(raw: str, value: Any, entry: Written) -> Change:
     return Change(raw, "renamed", "", value, {entry.option: entry.value}, note)
 
 
-def _assembled(parts: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
+def _assembled(parts: Mapping[tuple[str, ...], Any]) -> dict[str, object]:
     store = Store()
     for keys, value in parts.items():
         store.merge(keys, value)

@@ -100,7 +100,7 @@ class _Dotted(dict[str, Any]):
     """A mapping made of `x.y` options."""
 
 
-def _set(tree: dict[str, Any], path: tuple[str, ...], value: Any) -> bool:
+def _set(tree: dict[str, object], path: tuple[str, ...], value: Any) -> bool:
     for key in path[:-1]:
         branch = tree.setdefault(key, _Dotted())
         if not isinstance(branch, _Dotted):

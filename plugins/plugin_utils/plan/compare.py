@@ -94,7 +94,7 @@ def _change(step: Mapping[str, Any], installed: bool) -> str:
     return "rewritten" if step["write"] or step["enable"] else "unchanged"
 
 
-def _planned_facts(service: Service) -> dict[str, Any]:
+def _planned_facts(service: Service) -> dict[str, object]:
     return {**{key: json_form(getattr(service, key)) for key in FACTS}, "weights": origin(service.weights)}
 
 

@@ -27,7 +27,7 @@ _TYPES: dict[str, dict[str, Any]] = {
 
 
 @lru_cache(maxsize=1)
-def described() -> dict[str, dict[str, Any]]:
+def described() -> dict[str, dict[str, object]]:
     """The schema of each variable by its name, with its description and default."""
     return {name: variable(option) for name, option in _options().items()}
 
@@ -49,7 +49,7 @@ def prefixes() -> tuple[str, ...]:
     return ("wheelhouse_", *sorted(f"{path.name}_" for path in (ROOT / "roles").iterdir() if path.is_dir()))
 
 
-def _options() -> dict[str, dict[str, Any]]:
+def _options() -> dict[str, dict[str, object]]:
     found: dict[str, dict[str, Any]] = {}
     for path in sorted((ROOT / "roles").glob("*/meta/argument_specs.yml")):
         for entry in yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"].values():
@@ -57,7 +57,7 @@ def _options() -> dict[str, dict[str, Any]]:
     return {**found, **yaml.safe_load(SITE.read_text(encoding="utf-8"))}
 
 
-def _shape(option: Mapping[str, Any]) -> dict[str, Any]:
+def _shape(option: Mapping[str, Any]) -> dict[str, object]:
     kind = option.get("type", "str")
     if kind == "list":
         elements = _shape({**option, "type": option.get("elements", "raw")})

@@ -145,7 +145,7 @@ def reached(gateway: GatewayPlan | None, service: Service, address: str) -> tupl
     return f"http://{with_port(address, service.port)}", service.prove.key
 
 
-def _models(hosts: Mapping[str, Mapping[str, Any]], services: Mapping[str, Sequence[Service]]) -> list[Route]:
+def _models(hosts: Mapping[str, Mapping[str, object]], services: Mapping[str, Sequence[Service]]) -> list[Route]:
     """Every model and its replicas, in the plan's order."""
     first: dict[str, Service] = {}
     replicas: dict[str, list[Replica]] = {}
@@ -160,7 +160,7 @@ def _models(hosts: Mapping[str, Mapping[str, Any]], services: Mapping[str, Seque
     ]
 
 
-def _same(first: tuple[str, Mapping[str, Any]], other: tuple[str, Mapping[str, Any]], problems: Problems) -> None:
+def _same(first: tuple[str, Mapping[str, object]], other: tuple[str, Mapping[str, object]], problems: Problems) -> None:
     """Two gateways behind one address must answer alike."""
     for key in sorted(set(first[1]) | set(other[1])):
         shared = key.startswith(GATEWAY_PREFIX) and key not in HOST_KEYS

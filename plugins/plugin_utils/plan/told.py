@@ -160,7 +160,9 @@ def document(
     return told
 
 
-def _host_document(planned: HostPlan, answer: Mapping[str, Any] | None, models: list[dict[str, Any]]) -> dict[str, Any]:
+def _host_document(
+    planned: HostPlan, answer: Mapping[str, Any] | None, models: list[dict[str, Any]]
+) -> dict[str, object]:
     if answer is None:
         return {"status": "not asked"}
     if answer["status"] != "read":
