@@ -39,10 +39,12 @@ def warm() -> None:
     for action in sorted(ACTIONS.glob("*.py")):
         importlib.import_module(f"{COLLECTION}.plugins.action.{action.stem}")
     # Facts in data/ are read once in a process.
-    plan = importlib.import_module(f"{COLLECTION}.plugins.plugin_utils.plan.fleet")
+    plan, menu = (
+        importlib.import_module(f"{COLLECTION}.plugins.plugin_utils.plan.{name}") for name in ("fleet", "menu")
+    )
     host = {"vllm_accelerator": "cuda", "vllm_version": "0.33.0", "gpu_count": 1, "gpu_name": "H100-80GB"}
     models = {"m": {"model": "a/b", "kind": "chat", "args": {"max-model-len": "8k"}}}
-    plan.plan_fleet(plan.Inventory(models=models, hosts={"h": host}, match=lambda _: ["h"]))
+    plan.plan_fleet(plan.Inventory(menu=menu.read_menu(models), hosts={"h": host}, match=lambda _: ["h"]))
     gc.freeze()
 
 

@@ -26,6 +26,7 @@ import bench_gateway
 import testlab
 import yaml
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.fleet import Inventory, plan_fleet
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import read_menu
 
 HOSTS = ("lab1", "lab2", "lab3")
 HOST = "lab3"
@@ -175,7 +176,9 @@ def at_scale(runs: int = 3) -> list[tuple[str, float, float, str]]:
     # 8,000 models that have nothing in common, so that nothing is worked out once for many.
     own = {f"{host}-m{number}": {**model(number), "hosts": host} for host in hosts for number in range(8)}
     text = yaml.dump(own, Dumper=yaml.CSafeDumper)
-    inventory = Inventory(models=own, hosts=dict.fromkeys(hosts, declared), match=lambda host: [host], keyed=True)
+    inventory = Inventory(
+        menu=read_menu(own), hosts=dict.fromkeys(hosts, declared), match=lambda host: [host], keyed=True
+    )
     pure, read = pairs(
         lambda: timed(lambda: plan_fleet(inventory)),
         lambda: timed(lambda: yaml.load(text, Loader=yaml.CSafeLoader)),

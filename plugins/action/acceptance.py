@@ -31,7 +31,7 @@ class ActionModule(ActionBase):
     TRANSFERS_FILES = False
     _supports_check_mode = True
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def run(self, tmp: str | None = None, task_vars: dict[str, object] | None = None) -> dict[str, Any]:
         """Return accepted, reason, findings and the record; failed where the host is not accepted and has to be."""
         super().run(tmp, task_vars)
         self._variables = task_vars or {}

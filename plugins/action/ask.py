@@ -6,6 +6,7 @@ import json
 import time
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
@@ -18,6 +19,8 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.keys import
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan import clients
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.gateway import address_of, reached
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import FleetPlan, read_plan
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.service import Service
 
 
 class ActionModule(ActionBase):
@@ -25,20 +28,20 @@ class ActionModule(ActionBase):
     _supports_check_mode = True
 
     @told_once
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, object]:
         super().run(tmp, task_vars)
         variables = task_vars or {}
         given = self._task.args
         question = given.get("question") or clients.QUESTION
-        plan = plain(given["plan"])
+        plan = read_plan(plain(given["plan"]))
         host, service = _choose(plan, given.get("model"))
-        url, keyed = reached(plan, service, address_of(host, variables["hostvars"][host]))
+        url, keyed = reached(plan.gateway, service, address_of(host, variables["hostvars"][host]))
         started = time.monotonic()
         answer = _post(service, url, question, _key(plan, variables, given.get("api_key")) if keyed else None)
         seconds = time.monotonic() - started
-        place = host if plan["gateway"] is None else url
+        place = host if plan.gateway is None else url
         told = (
-            f"\n{service['name']} on {place} was asked: {question}\nand answered in {seconds:.1f} s: {answer}\n\n"
+            f"\n{service.name} on {place} was asked: {question}\nand answered in {seconds:.1f} s: {answer}\n\n"
             f"Ask another:\n{clients.curl(service, url, question, keyed=keyed)}\n"
         )
         said = {"answer": answer, "seconds": round(seconds, 2)}
@@ -46,31 +49,30 @@ class ActionModule(ActionBase):
             {"changed": False, **said},
             lambda screen: told,
             "ask",
-            lambda: {"model": service["name"], "url": url, "question": question, **said},
+            lambda: {"model": service.name, "url": url, "question": question, **said},
         )
 
 
-def _key(plan: dict[str, Any], variables: dict[str, Any], engines: str | None) -> str | None:
+def _key(plan: FleetPlan, variables: dict[str, Any], engines: str | None) -> str | None:
     """The engines' own key, or at a gateway that of the first client who may use every model."""
-    if plan["gateway"] is None:
+    if plan.gateway is None:
         return engines
-    declared = variables["hostvars"][plan["gateway"]["hosts"][0]].get("gateway_keys")
+    declared = variables["hostvars"][plan.gateway.hosts[0]].get("gateway_keys")
     known = [client for client in read_keys(plain(declared), Problems()) if client.models is None]
     return known[0].keys[0] if known else None
 
 
-def _choose(plan: dict[str, Any], model: str | None) -> tuple[str, dict[str, Any]]:
-    offered = [(host, service) for host, planned in plan["hosts"].items() for service in planned["services"]]
-    talking = [(h, s) for h, s in offered if KINDS[s["kind"]].chats]
+def _choose(plan: FleetPlan, model: str | None) -> tuple[str, Service]:
+    talking = [(h, s) for h, s in plan.endpoints if KINDS[s.kind].chats]
     for host, service in talking:
-        if model in (None, "", *service["served_names"]):
+        if model in (None, "", *service.served_names):
             return host, service
-    names = ", ".join(sorted({service["name"] for _, service in talking})) or "none"
+    names = ", ".join(sorted({service.name for _, service in talking})) or "none"
     raise AnsibleActionFail(f"No planned model {model or 'that answers questions'}. Models that do: {names}.")
 
 
-def _post(service: dict[str, Any], base: str, question: str, key: str | None) -> str:
-    path, body = clients.request({**service, "kind": "chat"}, question)
+def _post(service: Service, base: str, question: str, key: str | None) -> str:
+    path, body = clients.request(replace(service, kind="chat"), question)
     url = base + path
     headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
     try:

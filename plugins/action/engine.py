@@ -56,7 +56,7 @@ class ActionModule(ActionBase):
     TRANSFERS_FILES = False
     _supports_check_mode = True
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, object]:
         """The module's answer; of a look with what is to be done, of an installation with the seconds that sending took."""
         super().run(tmp, task_vars)
         self._variables = task_vars or {}

@@ -17,7 +17,7 @@ display = Display()
 class ActionModule(ActionBase):
     _supports_check_mode = True
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def run(self, tmp: str | None = None, task_vars: dict[str, object] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         self._variables = task_vars or {}
         given = plain(self._task.args)
@@ -47,14 +47,14 @@ class ActionModule(ActionBase):
                 self._show(answer["units"], time.monotonic() - began)
                 shown = time.monotonic()
 
-    def _look(self, given: dict[str, Any], left: float) -> dict[str, Any]:
+    def _look(self, given: dict[str, object], left: float) -> dict[str, Any]:
         answer: dict[str, Any] = self._execute_module(
             module_name="baremetal.vllm.engine_idle", module_args={**given, "timeout": left}, task_vars=self._variables
         )
         answer.pop("invocation", None)
         return answer
 
-    def _show(self, units: dict[str, dict[str, Any]], seconds: float) -> None:
+    def _show(self, units: dict[str, dict[str, object]], seconds: float) -> None:
         for unit, seen in units.items():
             if not seen["idle"]:
                 what = seen["told"] or f"{seen['running']} running and {seen['waiting']} waiting requests"

@@ -13,42 +13,44 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems impor
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway import config, files, judge
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.certificate import join
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.keys import Client, read_keys
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.jsonform import build
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.gateway import GatewayPlan, Settings
 
 
 class ActionModule(ActionBase):
     TRANSFERS_FILES = False
     _supports_check_mode = True
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, object]:
         super().run(tmp, task_vars)
         self._variables = task_vars or {}
         given = plain(self._task.args)
         self._compare = given.get("compare", False)
-        templates, plan = Path(given["templates"]), given.get("plan")
-        if plan is None or given.get("state") == "absent":
+        templates, planned = Path(given["templates"]), given.get("plan")
+        if planned is None or given.get("state") == "absent":
             # The floating address leaves first: another gateway takes it over.
             return self._ask(
                 files.absent(files.merged(files.keepalived(), files.renewal())),
                 files.absent(files.haproxy(templates, {config.CONFIG: ""}, {})),
             )
-        host = self._variables["inventory_hostname"]
-        addresses = dict(zip(plan["hosts"], plan["addresses"]))
-        clients = () if plan["settings"]["open"] else _read(given)
+        plan, host = build(GatewayPlan, planned), self._variables["inventory_hostname"]
+        addresses = dict(zip(plan.hosts, plan.addresses))
+        clients = () if plan.settings.open else _read(given)
         engine_key = str(given.get("engine_key") or "")
         _judge(plan, clients, engine_key, addresses)
-        secrets = config.secret_files(clients, engine_key, self._certificate(plan["settings"]))
+        secrets = config.secret_files(clients, engine_key, self._certificate(plan.settings))
         peers = [address for name, address in addresses.items() if name != host]
-        opening = files.let_in(plan["settings"], peers, boolean(given.get("host_firewall", True)))
+        opening = files.let_in(plan.settings, peers, boolean(given.get("host_firewall", True)))
         labelled = boolean(given.get("selinux", True))
         door = files.haproxy(templates, config.public_files(templates, plan, clients), secrets, opening, labelled)
         present, gone = [door], []
-        if plan["settings"].get("tls_path"):
-            present.append(files.renewal(plan["settings"]["tls_path"], templates))
+        if plan.settings.tls_path:
+            present.append(files.renewal(plan.settings.tls_path, templates))
         else:
             gone.append(files.renewal())
-        if plan["settings"]["floating_address"]:
-            interface = plan["settings"]["floating_interface"] or self._interface(peers[0])
+        if plan.settings.floating_address:
+            interface = plan.settings.floating_interface or self._interface(peers[0])
             present.append(files.keepalived(config.keepalived(templates, plan, host, interface), templates))
         else:
             gone.append(files.keepalived())
@@ -73,9 +75,9 @@ class ActionModule(ActionBase):
                 whole.setdefault("warnings", []).extend(answer["warnings"])
         return whole
 
-    def _certificate(self, settings: dict[str, Any]) -> str:
+    def _certificate(self, settings: Settings) -> str:
         """The PEM that goes to the host; "" where there is none or it lies there already. Ansible Vault's files are opened."""
-        paths = [path for path in (settings["tls_certificate"], settings["tls_key"]) if path]
+        paths = [path for path in (settings.tls_certificate, settings.tls_key) if path]
         return join(*(Path(self._loader.get_real_file(path)).read_text() for path in paths))
 
     def _interface(self, peer: str) -> str:
@@ -90,20 +92,19 @@ class ActionModule(ActionBase):
             ) from None
 
 
-def _read(given: dict[str, Any]) -> tuple[Client, ...]:
+def _read(given: dict[str, object]) -> tuple[Client, ...]:
     problems = Problems()
     clients = read_keys(given.get("keys"), problems)
     _raise(problems)
     return clients
 
 
-def _judge(plan: dict[str, Any], clients: tuple[Client, ...], engine_key: str, addresses: dict[str, str]) -> None:
+def _judge(plan: GatewayPlan, clients: tuple[Client, ...], engine_key: str, addresses: dict[str, str]) -> None:
     problems = Problems()
-    judge.judge_names(plan["models"], problems)
-    names = [name for model in plan["models"] for name in model["names"]]
-    judge.judge_clients(clients, names, engine_key, problems)
+    judge.judge_names(plan.models, problems)
+    judge.judge_clients(clients, plan.names, engine_key, problems)
     judge.judge_engine_key(engine_key, problems)
-    judge.judge_floating(plan["settings"]["floating_address"], addresses, problems)
+    judge.judge_floating(plan.settings.floating_address, addresses, problems)
     _raise(problems)
 
 

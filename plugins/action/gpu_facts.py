@@ -17,6 +17,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain imp
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import TEMPLATES
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.control import render_units
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.hosts import ACCELERATORS
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import read_services
 
 _display = Display()
 
@@ -27,7 +28,7 @@ class ActionModule(ActionBase):
     TRANSFERS_FILES = False
     _supports_check_mode = True
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def run(self, tmp: str | None = None, task_vars: dict[str, object] | None = None) -> dict[str, object]:
         """Return the module's answer with `findings`; failed where a fatal one is not accepted."""
         super().run(tmp, task_vars)
         host = str((task_vars or {}).get("inventory_hostname", "host"))
@@ -40,7 +41,8 @@ class ActionModule(ActionBase):
         declared = build(Declared, {**given, "gpu_count": whole(given.get("gpu_count")) or 0}) if given else None
         if declared is not None and declared.accelerator == "cpu":
             return {"changed": False, "facts": None, "bus": [], "holders": [], "units": {}, "findings": []}
-        services = plain(self._task.args.get("services"))
+        given_services = plain(self._task.args.get("services"))
+        services = None if given_services is None else read_services(given_services)
         arguments: dict[str, Any] = {"accelerator": self._task.args.get("accelerator") or "auto"}
         if services is not None:
             rendered = render_units(TEMPLATES, services)

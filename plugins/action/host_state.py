@@ -24,6 +24,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.decide impor
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import ROOT, TEMPLATES
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.control import SECRETS, host_files, render_units
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import read_services
 
 # What the host needs of the task's arguments; the rest stays here.
 SENT = ("engine", "weights", "keep", "packages", "restart_replaced")
@@ -38,14 +39,14 @@ class ActionModule(ActionBase):
     TRANSFERS_FILES = False
     _supports_check_mode = True
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, object]:
         super().run(tmp, task_vars)
         role = self._loader.load_from_file(str(ROLE))
         asked = plain({**{key: role[f"vllm_engine_{key}"] for key in OF_ROLE}, **self._task.args})
         secrets = environment_secrets(asked.get("api_key"), asked.get("secret_env"))
         arguments = {
             **{key: asked[key] for key in SENT if asked.get(key)},
-            "units": [as_dict(unit) for unit in render_units(TEMPLATES, asked.get("services", []))],
+            "units": [as_dict(unit) for unit in render_units(TEMPLATES, read_services(asked.get("services", [])))],
             "files": host_files(TEMPLATES),
             "secrets_path": SECRETS,
             "secrets_digest": secrets_digest(secret_lines(secrets)),
@@ -69,7 +70,7 @@ class ActionModule(ActionBase):
         answer.pop("invocation", None)
         return {**answer, "status": "read"}
 
-    def _judge(self, asked: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+    def _judge(self, asked: dict[str, Any], answer: dict[str, Any]) -> dict[str, object]:
         """What vllm_engine would do; a refusal joins the host's others."""
         planned, found = asked["engine"], answer["engine"]
         release = planned["release"]

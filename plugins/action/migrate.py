@@ -18,6 +18,6 @@ class ActionModule(ActionBase):
     _supports_diff = True
 
     @told_once
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, object]:
         super().run(tmp, task_vars)
         return run_step(self, "subject", SUBJECTS, task_vars, "menu")

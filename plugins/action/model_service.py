@@ -13,6 +13,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.units.render import
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.steps import step_of
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.control import SECRETS, host_files, render_units
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import read_services
 
 # A line at least this often, even where nothing new happens: silence looks like a hang.
 HEARTBEAT = 30.0
@@ -30,7 +31,7 @@ class ActionModule(ActionBase):
         if step_of(self, "phase", {"generations": "list"}, "apply") == "list":
             return self._host_module(phase="list", **{key: value for key, value in given.items() if key != "phase"})
         templates = Path(given["templates"])
-        units = render_units(templates, plain(given.get("services", [])))
+        units = render_units(templates, read_services(plain(given.get("services", []))))
         secrets = {key: given[key] for key in ("api_key", "secret_env") if given.get(key)}
         _refuse_line_breaks(plain(secrets))
         applied = self._host_module(

@@ -42,7 +42,7 @@ class ActionModule(ActionBase):
     _supports_check_mode = True
 
     @told_once
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, object]:
         super().run(tmp, task_vars)
         variables = task_vars or {}
         _, given = self.validate_argument_spec(
@@ -66,21 +66,20 @@ class ActionModule(ActionBase):
         )
         if not takes_part(self._task.tags, variables, given["gap"]):
             return {"skipped": True, "changed": False}
-        models = plain(given.get("models"))
-        menu = read_menu(models, Problems())
+        menu = read_menu(plain(given.get("models")))
         hosts, names = _declared(variables, given["group"], (*HOST_KEYS, *ENGINE_KEYS), HOST_PREFIXES)
         gateways, gateway_names = _declared(variables, given["gateway_group"], GATEWAY_KEYS, (GATEWAY_PREFIX,))
         outcome = plan_fleet(
             Inventory(
-                models=models,
+                menu=menu,
                 hosts=hosts,
                 gateways=gateways,
                 names=names,
                 gateway_names=gateway_names,
                 match=pattern_matcher(self._loader, variables["groups"]),
-                digests=_digests(menu),
-                facts=_facts(menu),
-                adapters=_adapters(menu),
+                digests=_digests(menu.entries),
+                facts=_facts(menu.entries),
+                adapters=_adapters(menu.entries),
                 locks=locks_of(hosts),
                 keyed=given["keyed"],
                 api_key=plain(given.get("api_key")),
@@ -107,16 +106,16 @@ class ActionModule(ActionBase):
         if variables.get(VARIABLE) == JSON and not as_json():
             display.warning(f"{VARIABLE}: is read from the command line alone. Write -e {VARIABLE}={JSON}.")
         # A host without models needs no engine.
-        missing = {host: gap for host, gap in missing.items() if outcome.plan["hosts"][host]["engine"]}
+        missing = {host: gap for host, gap in missing.items() if outcome.fleet.hosts[host].engine}
         for warning in outcome.warnings:
             display.warning(str(warning))
         changed = False
         if given["document"]:
-            page, dry = models_page(outcome.plan), self._task.check_mode
+            page, dry = models_page(outcome.fleet), self._task.check_mode
             changed = write_output("vllm_plan_document", given["document"], page, check_mode=dry)["changed"]
 
-        def document() -> dict[str, Any]:
-            return told.document(outcome.plan, outcome.digest, None, {})
+        def document() -> dict[str, object]:
+            return told.document(outcome.fleet, outcome.digest, None, {})
 
         if given["json"] and not self._task.check_mode:
             write_output("vllm_plan_json", given["json"], json_text(document()))
@@ -126,7 +125,7 @@ class ActionModule(ActionBase):
         warnings = [str(warning) for warning in outcome.warnings]
         return tell(
             result,
-            lambda screen: "\n".join([plan_table(outcome.plan, screen), *_sources_note(missing)]),
+            lambda screen: "\n".join([plan_table(outcome.fleet, screen), *_sources_note(missing)]),
             "plan",
             lambda: {**document(), "warnings": warnings, "missing_engines": missing},
         )
@@ -149,7 +148,7 @@ class ActionModule(ActionBase):
 
 def _declared(
     variables: Mapping[str, Any], group: str, keys: tuple[str, ...], prefixes: tuple[str, ...]
-) -> tuple[dict[str, dict[str, Any]], dict[str, tuple[str, ...]]]:
+) -> tuple[dict[str, dict[str, object]], dict[str, tuple[str, ...]]]:
     """The variables of these names and prefixes of every host of a group, and the names of all that it has."""
     found, names = {}, {}
     for host in variables["groups"].get(group, []):
@@ -175,7 +174,7 @@ def _digests(menu: Iterable[Entry]) -> dict[str, str]:
             found[path] = "is not a directory here"
             continue
         try:
-            found[path] = fingerprint(Path(path))[0]
+            found[path] = fingerprint(path)[0]
         except OSError as error:
             found[path] = f"cannot be read ({error.strerror})"
     return found
@@ -191,7 +190,7 @@ def _facts(menu: Iterable[Entry]) -> dict[str, ModelFacts | str]:
     return found
 
 
-def _adapters(menu: Iterable[Entry]) -> dict[str, dict[str, dict[str, Any]]]:
+def _adapters(menu: Iterable[Entry]) -> dict[str, dict[str, dict[str, object]]]:
     """By entry and adapter, what the adapters at hand say of themselves."""
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for entry in menu:

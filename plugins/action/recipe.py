@@ -55,7 +55,7 @@ class ActionModule(ActionBase):
     _supports_check_mode = True
 
     @told_once
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, object]:
         super().run(tmp, task_vars)
         _, given = self.validate_argument_spec(
             argument_spec={
@@ -83,7 +83,7 @@ class ActionModule(ActionBase):
         with behind_proxy(given):
             return asked.without_host() if host is None else asked.for_host(host)
 
-    def _host(self, name: str | None, variables: Mapping[str, Any]) -> tuple[Host | None, dict[str, Any]]:
+    def _host(self, name: str | None, variables: Mapping[str, Any]) -> tuple[Host | None, dict[str, object]]:
         """The host as the plan reads it, and its variables."""
         if not name:
             return None, {}
@@ -111,7 +111,7 @@ class _Asked:
         self._token = str(declared.get("vllm_hf_token") or given["hf_token"] or "")
         self._found: dict[str, Found] = {}
 
-    def without_host(self) -> dict[str, Any]:
+    def without_host(self) -> dict[str, object]:
         known = self._recipes.find(self._given["model"])
         result = {"changed": False, "whole": False}
         if known is not None:
@@ -131,7 +131,7 @@ class _Asked:
         seen = {"entry": None, "recipe": None, "model": found.model, "kind_of_model": wish.kind, "bytes": found.weights}
         return tell(result, lambda screen: text, "recipe", lambda: seen)
 
-    def for_host(self, host: Host) -> dict[str, Any]:
+    def for_host(self, host: Host) -> dict[str, object]:
         extra: list[str] = []
         wish = self._wish(extra.extend)
         try:

@@ -23,5 +23,5 @@ class ActionModule(ActionBase):
     _requires_connection = False
 
     @told_once
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, object]:
         return {**super().run(tmp, task_vars), **run_step(self, "subject", SUBJECTS, task_vars, "endpoints")}

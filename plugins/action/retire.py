@@ -13,14 +13,14 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.steps impor
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.keys import read_keys
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.leaving import farewell, leave
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.without import digest
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import FleetPlan, digest, read_plan
 
 
 class ActionModule(ActionBase):
     _supports_check_mode = True
 
     @told_once
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def run(self, tmp: str | None = None, task_vars: dict[str, object] | None = None) -> dict[str, object]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         if step_of(self, "step", {"host_empty": "empty"}, "decide") == "empty":
             asked = {**self._task.args, "step": "empty"}
@@ -35,7 +35,7 @@ class ActionModule(ActionBase):
                 "allow_gap": {"type": "bool", "default": False},
             }
         )
-        plan, models, hosts = plain(given["plan"]), plain(given["models"]), plain(given["hosts"])
+        plan, models, hosts = read_plan(plain(given["plan"])), plain(given["models"]), plain(given["hosts"])
         decided = leave(plan, models, hosts, given["allow_gap"], self._allowed(plan, task_vars or {}))
         if decided.refusals:
             raise AnsibleActionFail("Nothing was changed:\n" + "\n".join(f"  - {line}" for line in decided.refusals))
@@ -45,14 +45,15 @@ class ActionModule(ActionBase):
             "servers": list(decided.servers),
             "farewell": farewell(plan, models, hosts),
         }
-        result.update(changed=False, plan=decided.plan, digest=digest(decided.plan), **leaving)
+        rest = decided.plan.document()
+        result.update(changed=False, plan=rest, digest=digest(rest), **leaving)
         # The role shows each part when it comes to it.
         return tell(result, lambda screen: "", "retire", lambda: leaving)
 
-    def _allowed(self, plan: dict[str, Any], variables: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    def _allowed(self, plan: FleetPlan, variables: dict[str, Any]) -> dict[str, tuple[str, ...]]:
         """Names that clients' keys are limited to, by the key's name, as the first gateway has them."""
-        gateway = plan["gateway"]
-        if not gateway or gateway["settings"]["open"]:
+        gateway = plan.gateway
+        if gateway is None or gateway.settings.open:
             return {}
-        keys = plain(variables["hostvars"][gateway["hosts"][0]].get("gateway_keys"))
+        keys = plain(variables["hostvars"][gateway.hosts[0]].get("gateway_keys"))
         return {client.name: client.models for client in read_keys(keys, Problems()) if client.models is not None}

@@ -19,7 +19,7 @@ class ActionModule(ActionBase):
 
     _supports_check_mode = True
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def run(self, tmp: str | None = None, task_vars: dict[str, object] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         self._variables = task_vars or {}
         asked = {"state": "held", **plain(self._task.args)}
@@ -40,7 +40,7 @@ class ActionModule(ActionBase):
             )
         return {**result, "id": mine["id"], "who": mine["who"], "own": _own(holder, mine)}
 
-    def _ask(self, arguments: dict[str, Any]) -> dict[str, Any]:
+    def _ask(self, arguments: dict[str, object]) -> dict[str, Any]:
         result: dict[str, Any] = self._execute_module(
             module_name="baremetal.vllm.rollout_lock", module_args=arguments, task_vars=self._variables
         )
@@ -62,7 +62,7 @@ def _record(what: str) -> dict[str, Any]:
     }
 
 
-def _own(holder: dict[str, Any], mine: dict[str, Any]) -> bool:
+def _own(holder: dict[str, object], mine: dict[str, object]) -> bool:
     return bool(holder.get("id") == mine["id"])
 
 

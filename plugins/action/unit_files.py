@@ -19,7 +19,7 @@ class ActionModule(ActionBase):
     TRANSFERS_FILES = False
     _supports_check_mode = True
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def run(self, tmp: str | None = None, task_vars: dict[str, object] | None = None) -> dict[str, object]:
         super().run(tmp, task_vars)
         arguments = plain(self._task.args)
         variables = {"mark": MARK, **arguments.pop("variables", {})}
@@ -29,7 +29,7 @@ class ActionModule(ActionBase):
         return answer
 
 
-def _with_content(file: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
+def _with_content(file: dict[str, Any], variables: dict[str, Any]) -> dict[str, object]:
     """The file as the host takes it: with its text in place of where the text comes from."""
     if "src" not in file:
         return file
@@ -43,7 +43,7 @@ def _with_content(file: dict[str, Any], variables: dict[str, Any]) -> dict[str, 
     return {**{key: value for key, value in file.items() if key != "src"}, "content": text}
 
 
-def _render(source: Path, variables: dict[str, Any]) -> str:
+def _render(source: Path, variables: dict[str, object]) -> str:
     environment = jinja2.Environment(  # noqa: S701 (files of a host are no HTML)
         loader=jinja2.FileSystemLoader([source.parent, TEMPLATES]),
         undefined=jinja2.StrictUndefined,

@@ -94,7 +94,7 @@ class ActionModule(ActionBase):
     _requires_connection = False
 
     @told_once
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, object]:
         """Return the wheelhouse's path, lock, size and count; changed when anything was fetched or written."""
         super().run(tmp, task_vars)
         lacking = [f"  - {name}" for key, name in _REQUIRED.items() if not self._task.args.get(key)]

@@ -7,15 +7,16 @@ from typing import Any, Callable
 from ansible.errors import AnsibleFilterError
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway import canary
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import read_services
 
 
-def canary_config(services: Any, **settings: Any) -> dict[str, Any]:
+def canary_config(services: Any, **settings: Any) -> dict[str, object]:
     """The plan's services and the role's `canary_*` inputs, given without the prefix, as the canary's settings.
 
     Raises AnsibleFilterError: for inputs that are wrong, a line each.
     """
     try:
-        return canary.canary_config(plain(services), **plain(settings))
+        return canary.canary_config(read_services(plain(services)), **plain(settings))
     except ValueError as error:
         raise AnsibleFilterError(str(error)) from error
 

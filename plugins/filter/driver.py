@@ -16,7 +16,7 @@ def waiting_hosts(hosts: Iterable[str], variables: Mapping[str, Any]) -> str:
     return "\n".join(["These hosts wait for a reboot:", *lines]) if lines else ""
 
 
-def went_back(failure: Mapping[str, Any], back: Mapping[str, Any]) -> str:
+def went_back(failure: Mapping[str, object], back: Mapping[str, object]) -> str:
     """What failed, and whether the earlier driver is installed again (`back` is the result of the task that did it)."""
     text = str(failure.get("msg", failure))
     if back.get("skipped"):
@@ -27,5 +27,5 @@ def went_back(failure: Mapping[str, Any], back: Mapping[str, Any]) -> str:
 
 
 class FilterModule:
-    def filters(self) -> dict[str, Any]:
+    def filters(self) -> dict[str, object]:
         return {"waiting_hosts": waiting_hosts, "went_back": went_back}

@@ -6,15 +6,18 @@ from typing import Any, Callable
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway import firewall
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.jsonform import build
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import Firewall
 
 
-def endpoint_rules(asked: Any) -> dict[str, Any]:
+def endpoint_rules(asked: Any) -> dict[str, object]:
     """What the plan asks of a host's firewall, as nftables' table takes it.
 
     Raises AnsibleFilterError: for what nftables cannot take, a line each.
     """
     try:
-        return firewall.endpoint_rules(asked)
+        return firewall.endpoint_rules(build(Firewall, plain(asked)) if asked is not None else None)
     except ValueError as error:
         raise AnsibleFilterError(f"The engines cannot be closed to all but these sources:\n{error}") from error
 

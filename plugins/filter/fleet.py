@@ -125,7 +125,7 @@ def end_with_changes(hosts: Iterable[str], variables: Mapping[str, Any], pending
 class FilterModule:
     """Filters by name."""
 
-    def filters(self) -> dict[str, Any]:
+    def filters(self) -> dict[str, object]:
         return {
             "fleet_gap": fleet_gap,
             "planning_hosts": planning_hosts,

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.sandbox import speaks
-
 
 def server_of(model: str, host: str) -> dict[str, str]:
     """A replica as the module gateway_server names it."""
@@ -15,7 +13,7 @@ def server_of(model: str, host: str) -> dict[str, str]:
 
 def generation_services(
     generations: Sequence[Mapping[str, Any]], number: int | str, units: Sequence[str]
-) -> list[dict[str, Any]]:
+) -> list[dict[str, object]]:
     """What the units of one kept generation must prove; all its units where none are named.
 
     `generations` is what the module generations returned. A generation that is not there, or that was written before
@@ -28,12 +26,13 @@ def generation_services(
     ]
 
 
-def closed_to(rules: Mapping[str, Any] | None, services: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+def closed_to(rules: Mapping[str, Any] | None, services: Sequence[Mapping[str, Any]]) -> dict[str, object] | None:
     """The plan's rules for the ports of `services` as well: a kept generation may have ports that nobody plans any more."""
     if rules is None:
         return None
     ports = {int(port) for port in [*rules["ports"], *(item["port"] for item in services)]}
-    return {**rules, "ports": sorted(ports), "peers": rules.get("peers", False) or speaks(services)}
+    peers = any((item.get("prove") or {}).get("outside") for item in services)
+    return {**rules, "ports": sorted(ports), "peers": rules.get("peers", False) or peers}
 
 
 def registered_anywhere(hosts: Sequence[str], variables: Mapping[str, Any], name: str) -> Any:

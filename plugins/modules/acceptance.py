@@ -206,7 +206,7 @@ def watch(asked: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def settle(asked: dict[str, Any]) -> dict[str, Any]:
+def settle(asked: dict[str, Any]) -> dict[str, object]:
     """Save the record and the diagnostic's output, and start the units again, without waiting until they serve.
 
     Raises JobError: where systemd does not take the start.

@@ -150,7 +150,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.runtime imp
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.systemd import SystemdError
 
 
-def result(sight: Sight) -> dict[str, Any]:
+def result(sight: Sight) -> dict[str, object]:
     """What is returned of a sight: servers by model and host, drains by `model/host`, whether HAProxy runs."""
     servers = {
         model: {host: asdict(server) for host, server in servers.items()} for model, servers in sight.view.items()
@@ -172,7 +172,7 @@ def diff(sight: Sight, pairs: list[drain.Pair], wanted: str) -> dict[str, str]:
     return {"before": before, "after": "".join(f"{model}/{host}: {wanted}\n" for model, host in pairs)}
 
 
-def change(module: AnsibleModule, gateway: Gateway, asked: list[drain.Pair]) -> tuple[dict[str, Any], Sight]:
+def change(module: AnsibleModule, gateway: Gateway, asked: list[drain.Pair]) -> tuple[dict[str, object], Sight]:
     """What changes, or would, and the gateway afterwards.
 
     Raises GatewayError: where HAProxy refuses, or does not keep what it was told.

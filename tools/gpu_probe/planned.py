@@ -18,14 +18,14 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.units.unitfile impo
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit import gpus as known_gpus
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.facts import ModelFacts, read_model
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.memory import fit
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.declared import Declared
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.finding import as_dicts
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.judge import judge
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.jsonform import build
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.jsonform import json_form
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.load import release, releases
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import TEMPLATES
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.control import render_units
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.fleet import Inventory, plan_fleet
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import read_menu
 
 HOST, MODEL = "probed", "tiny"
 
@@ -57,7 +57,7 @@ def variables(request: Mapping[str, Any]) -> dict[str, Any]:
 def checks(request: Mapping[str, Any]) -> dict[str, Any]:
     """What gpu_facts finds in the facts, and what the plan says to a host that declares exactly them."""
     planned = _plan(request, {})
-    declared = build(Declared, planned.plan["hosts"][HOST]["host"]) if planned.plan else None
+    declared = planned.fleet.hosts[HOST].host if planned.plan else None
     return {
         "variables": variables(request),
         "known": [bool(known_gpus.candidates(gpu["name"])) for gpu in request["facts"]["gpus"]],
@@ -82,12 +82,12 @@ def unit(request: Mapping[str, Any]) -> dict[str, Any]:
         planned = _plan(request, {MODEL: entry}, declared=False)
     if not planned.plan:
         return {**told, "problems": [*told["problems"], *map(str, planned.problems)]}
-    [service] = planned.plan["hosts"][HOST]["services"]
+    [service] = planned.fleet.hosts[HOST].services
     [rendered] = render_units(TEMPLATES, [service])
     read = read_unit(rendered.text)
     return {
         **told,
-        "service": service,
+        "service": json_form(service),
         "text": rendered.text,
         "command": read.command,
         "environment": read.environment,
@@ -116,7 +116,7 @@ def _plan(
         host = {key: host[key] for key in ("vllm_accelerator", "vllm_version", "gpu_count")}
     return plan_fleet(
         Inventory(
-            models=models,
+            menu=read_menu(models),
             hosts={HOST: {**host, "vllm_address": "127.0.0.1"}},
             match=lambda pattern: [HOST],
             facts=facts or {},

@@ -41,7 +41,7 @@ def free_text(service: Service) -> dict[str, Any]:
     return {} if service.prove.meaning else {"ignore_eos": True}
 
 
-def bound_text(service: Service) -> dict[str, Any]:
+def bound_text(service: Service) -> dict[str, object]:
     """Where blanks are allowed, random weights fill a schema with nothing else: each repetition must cost them more.
 
     Seen in 0.32.0: tool calls allow any whitespace even with `disable_any_whitespace`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Callable
+from typing import Callable
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.client import Client, Unexpected
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.service import Service
@@ -34,7 +34,7 @@ class Check:
         """Whether it was tried and not kept: a skipped check has not failed."""
         return not self.passed and not self.skipped
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """Its JSON form: every field under its own name."""
         return asdict(self)
 

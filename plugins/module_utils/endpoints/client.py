@@ -97,7 +97,7 @@ class Client:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         return self._whole("POST", path, content, "application/json")
 
-    def ask(self, path: str, body: Json) -> dict[str, Any]:
+    def ask(self, path: str, body: Json) -> dict[str, object]:
         """Send a JSON document; the answer must be HTTP 200 with a JSON object.
 
         Raises:
@@ -199,7 +199,7 @@ class _Answer:
         return body
 
 
-def require_object(reply: Reply, path: str) -> dict[str, Any]:
+def require_object(reply: Reply, path: str) -> dict[str, object]:
     """The JSON object of an answer with HTTP 200. Raises Unexpected: for anything else."""
     if reply.status != 200:
         raise Unexpected(str(reply), f"HTTP 200 from {path}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.check import Check, expect, probe
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.client import (
@@ -17,7 +16,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.service i
 MODELS = "/v1/models"
 
 
-def cards(client: Client) -> dict[str, dict[str, Any]]:
+def cards(client: Client) -> dict[str, dict[str, object]]:
     """What `/v1/models` says, by model name. Raises Unexpected: for an answer of another shape, and for none."""
     listed = pick(require_object(client.get(MODELS), MODELS), "data")
     return {str(pick(card, "id")): card for card in listed}

@@ -17,7 +17,7 @@ TOP = 2
 TOLERANCE = 0.02
 
 
-def rerank_request(service: Service, **more: Any) -> dict[str, Any]:
+def rerank_request(service: Service, **more: Any) -> dict[str, object]:
     """The JSON body of a question with its documents; `more` are further keys, such as top_n."""
     return {"model": service.model, "query": QUESTION, "documents": list(DOCUMENTS), **more}
 

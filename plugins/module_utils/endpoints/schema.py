@@ -54,7 +54,7 @@ def violations(value: Any, schema: Schema, where: str = "$") -> list[str]:
     return found
 
 
-def _object(value: Mapping[str, Any], schema: Schema, where: str) -> list[str]:
+def _object(value: Mapping[str, object], schema: Schema, where: str) -> list[str]:
     properties = schema.get("properties", {})
     found = [f"{where}.{name} is missing" for name in schema.get("required", ()) if name not in value]
     for name, item in value.items():

@@ -72,7 +72,7 @@ class Invalid(ValueError):
         self.problems = list(problems)
 
 
-def parse_services(items: Sequence[Mapping[str, Any]]) -> list[Service]:
+def parse_services(items: Sequence[Mapping[str, object]]) -> list[Service]:
     """Read the plan's `services`; keys that only other roles need are left aside.
 
     Raises:

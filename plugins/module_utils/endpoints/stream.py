@@ -45,7 +45,7 @@ class Streamed:
             self.finish = choice.get("finish_reason") or self.finish
 
 
-def read_stream(client: Client, body: dict[str, Any]) -> Streamed:
+def read_stream(client: Client, body: dict[str, object]) -> Streamed:
     """Read a stream to its end, be it a good one or not.
 
     Raises:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.adapters import adapters
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.chat import answer
@@ -67,7 +66,7 @@ class Result:
         """Seconds from a request to its first token, of the first check that streamed; None where none did."""
         return next((check.first_token_seconds for check in self.checks if check.first_token_seconds is not None), None)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """Its JSON form, as module endpoint_check returns it for each service; times in seconds."""
         return {
             "model": self.service.name,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.chat import request
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.check import Check, expect, probe
@@ -16,8 +15,8 @@ QUESTION = "Which colour is this?"
 SIDE = 224
 
 
-def _request(service: Service, image: bytes | None) -> dict[str, Any]:
-    content: list[dict[str, Any]] = [{"type": "text", "text": QUESTION}]
+def _request(service: Service, image: bytes | None) -> dict[str, object]:
+    content: list[dict[str, object]] = [{"type": "text", "text": QUESTION}]
     if image is not None:
         content.append({"type": "image_url", "image_url": {"url": data_url(image)}})
     return request(service, content, 1)

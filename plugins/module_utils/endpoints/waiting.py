@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.client import Client, NoAnswer
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.load import Load, read_load
@@ -68,7 +67,7 @@ class Endpoint:
         if not (before.idle and self.sight.idle):
             self.seconds = time.monotonic() - began
 
-    def told(self) -> dict[str, Any]:
+    def told(self) -> dict[str, object]:
         """Its JSON form: requests, whether it is idle, the seconds until it was, and why the load is unknown."""
         load = self.sight.load or Load(0, 0, ())
         return {
@@ -80,7 +79,7 @@ class Endpoint:
         }
 
 
-def wait(services: Sequence[Service], bound: float, key: str | None) -> dict[str, dict[str, Any]]:
+def wait(services: Sequence[Service], bound: float, key: str | None) -> dict[str, dict[str, object]]:
     """Each unit as last seen, once all are idle or after `bound` seconds; with 0 they are looked at once and asked nothing."""
     began = time.monotonic()
     endpoints = [Endpoint(service, key) for service in services]

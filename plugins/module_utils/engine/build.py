@@ -369,7 +369,7 @@ def close(job: Job) -> None:
     os.sync()
 
 
-def finish(job: Job, python: str) -> dict[str, Any]:
+def finish(job: Job, python: str) -> dict[str, object]:
     """Write, last of all, the marker that makes it an installation."""
     marker: dict[str, Any] = {
         "release": job.release,

@@ -225,7 +225,7 @@ def _cause(text: str) -> str:
     return (telling or lines or ["it said nothing"])[-1 if not telling else 0][:300]
 
 
-def prove(engine: Path, scratch: Path) -> dict[str, Any]:
+def prove(engine: Path, scratch: Path) -> dict[str, object]:
     """Return what `kernels.environment` takes of an engine: flashinfer, cubin, jit_cache, compiler, cuobjdump; and `why` in words
     where something is lacking ('' otherwise). Never raises: an engine without kernels can serve.
     """

@@ -18,9 +18,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.urls import without_users
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 
 FLASHINFER, CUBIN, JIT_CACHE = "flashinfer-python", "flashinfer-cubin", "flashinfer-jit-cache"
 NVCC, CUOBJDUMP, TOOLKIT = "nvidia-cuda-nvcc", "nvidia-cuda-cuobjdump", "cuda-toolkit"
@@ -194,7 +195,7 @@ def index_urls(asked: str, jit_cache: str) -> list[str]:
     return [f"{base}/{label}", base] if label else [base]
 
 
-def environment(release: str, accelerator: str, record: Mapping[str, Any]) -> dict[str, str]:
+def environment(release: str, accelerator: str, record: Values) -> dict[str, str]:
     """Return what a unit is told of an engine's kernels; `record` is `kernels` of its marker, {} for none.
 
     `record` holds flashinfer, cubin and jit_cache (versions), compiler (a directory with bin/nvcc that compiled), and cuobjdump

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import re
-from typing import Any
 
 # `bind … ssl crt PATH` of our configuration.
 _LOADED = re.compile(r"^\s*bind\s.*\sssl\s+crt\s+(\S+)", re.MULTILINE)
@@ -33,7 +32,7 @@ def ends(answer: str) -> datetime.datetime | None:
         return None
 
 
-def lifetime(path: str, answer: str, now: datetime.datetime) -> dict[str, Any]:
+def lifetime(path: str, answer: str, now: datetime.datetime) -> dict[str, object]:
     """{path, ends (ISO 8601), days (left, negative once it has ended)}; {} where nothing is known of it."""
     end = ends(answer)
     if not path or end is None:

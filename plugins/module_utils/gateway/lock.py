@@ -14,14 +14,14 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import folders
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 
 KEYS = ("id", "who", "what", "since", "pid", "started", "node", "boot")
 # The id by which a record that nobody can read is taken over.
 UNREADABLE = "unreadable"
-Record = dict[str, Any]
+Record = dict[str, object]
 
 
 def read(path: Path) -> Record | None:
@@ -41,7 +41,7 @@ def read(path: Path) -> Record | None:
     return {**dict.fromkeys(KEYS, ""), "id": UNREADABLE, "who": "somebody (its record cannot be read)"}
 
 
-def hold(path: Path, mine: Mapping[str, Any], take_over: str = "", check: bool = False) -> tuple[bool, Record]:
+def hold(path: Path, mine: Mapping[str, object], take_over: str = "", check: bool = False) -> tuple[bool, Record]:
     """Take the lock where it is free, or where the holder's id is `take_over`.
 
     Returns whether something was (in check mode: would be) written, and who held it before, or holds it: `mine` itself
@@ -69,7 +69,7 @@ def release(path: Path, identity: str, check: bool = False) -> tuple[bool, Recor
         return True, None
 
 
-def dead(record: Mapping[str, Any], mine: Mapping[str, Any], started: str | None) -> bool:
+def dead(record: Values, mine: Mapping[str, object], started: str | None) -> bool:
     """Whether the holder's process is known to be gone: only its own control node can know.
 
     `started`: the start of the process that has the record's pid now, None where there is none. No clock is asked.
@@ -79,7 +79,7 @@ def dead(record: Mapping[str, Any], mine: Mapping[str, Any], started: str | None
     return bool(record["boot"] != mine["boot"] or started is None or started != record["started"])
 
 
-def refusal(record: Mapping[str, Any]) -> str:
+def refusal(record: Values) -> str:
     """What the operator who comes second reads."""
     since = f", since {record['since']} by the clock there" if record["since"] else ""
     what = f": {record['what']}" if record["what"] else ""
@@ -104,7 +104,7 @@ def _alone(path: Path, check: bool) -> Iterator[None]:
         os.close(place)
 
 
-def _write(path: Path, record: Mapping[str, Any]) -> None:
+def _write(path: Path, record: Values) -> None:
     """Whole or not at all, and on the disk: a keeper that loses power keeps the record."""
     descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

@@ -15,7 +15,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.gateway import drain, lifetime
 from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.drain import Pair, Record, Server
@@ -138,7 +137,7 @@ class Gateway:
             "Is somebody reloading it, or changing its servers, at the same time?"
         )
 
-    def certificate(self) -> dict[str, Any]:
+    def certificate(self) -> dict[str, object]:
         """How long the certificate that it shows is good for, as `lifetime.lifetime`; {} without TLS or while HAProxy is down.
 
         Raises GatewayError: where HAProxy gives no answer in time.

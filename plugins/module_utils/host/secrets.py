@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import Any
 
 IDENTITY = "BAREMETAL_VLLM_SECRETS"
 
 
-def environment_secrets(api_key: str | None, secret_env: Mapping[str, Any] | None) -> dict[str, str]:
+def environment_secrets(api_key: str | None, secret_env: Mapping[str, object] | None) -> dict[str, str]:
     """The secret environment of every engine, as text."""
     secrets = {name: str(value) for name, value in (secret_env or {}).items()}
     return {**secrets, "VLLM_API_KEY": str(api_key)} if api_key else secrets

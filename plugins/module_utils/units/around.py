@@ -46,7 +46,7 @@ def generation(texts: Mapping[str, str], kept: Sequence[generations.Generation])
     return {"current": generations.current(kept, texts), "kept": told}
 
 
-def canary() -> dict[str, Any] | None:
+def canary() -> dict[str, object] | None:
     """The canary's state and, where its last run failed, what it said; None where none is installed."""
     states = systemd.show([CANARY, CANARY_TIMER])
     service, timer = states[CANARY], states[CANARY_TIMER]

@@ -16,7 +16,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.units.unitfile impo
 _ASSERT = "AssertPathExists="
 
 
-def units_of(generation: Generation) -> list[dict[str, Any]]:
+def units_of(generation: Generation) -> list[dict[str, object]]:
     """A kept generation as `model_service` takes planned units, GPUs by index again, as a plan knows them."""
     found = []
     for unit, text in generation.texts.items():

@@ -90,7 +90,7 @@ def decide(planned: Planned, observed: Observed) -> Step:
 
 def restart_causes(planned: Planned, observed: Observed) -> tuple[Cause, ...]:
     """What a running process has to be restarted for; empty for nothing."""
-    besides = () if observed.secrets_current else (SECRETS,)
+    besides: tuple[Cause, ...] = () if observed.secrets_current else (SECRETS,)
     if observed.replaced:
         besides += (Cause("libraries", f"{named(observed.replaced)} replaced under it"),)
     if observed.digest == planned.digest:

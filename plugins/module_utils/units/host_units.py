@@ -12,7 +12,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.units import engine
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.observe import Sight
 
 
-def resolve(units: Sequence[Mapping[str, Any]], sight: Sight) -> tuple[list[dict[str, Any]], list[str]]:
+def resolve(units: Sequence[Mapping[str, object]], sight: Sight) -> tuple[list[dict[str, Any]], list[str]]:
     """The units (unit, text, digest) with what only the host knows, and a sentence for each doubt: about their GPUs' nodes, and
     whether others reach what they listen on."""
     resolved, doubts = nodes.resolve(units, sight.texts)

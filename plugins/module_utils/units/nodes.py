@@ -111,7 +111,7 @@ def by_index(text: str) -> str:
     return str(_with_nodes({"text": text}, planned)["text"])
 
 
-def _with_nodes(unit: Mapping[str, Any], nodes: Sequence[int]) -> dict[str, Any]:
+def _with_nodes(unit: Mapping[str, Any], nodes: Sequence[int]) -> dict[str, object]:
     if {int(number) for _, number in _ALLOWED.findall(unit["text"])} == set(nodes):
         return dict(unit)
     # In the order of their numbers: a unit that has all GPUs of a host has the same text whatever order they are in.

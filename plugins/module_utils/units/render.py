@@ -101,6 +101,6 @@ def render_unit(template: Any, service: Mapping[str, Any], secrets: str) -> Unit
     )
 
 
-def as_dict(unit: Unit) -> dict[str, Any]:
+def as_dict(unit: Unit) -> dict[str, object]:
     """A unit's JSON form, as module model_service takes it among its `units`."""
     return asdict(unit)

@@ -11,13 +11,14 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.units.options impor
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.unitfile import UnitFile, read_unit
 
 VISIBLE = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
-# Of [Unit], passed over by systemd: a unit's GPUs as the plan counts them. Its process counts only its own, from 0.
+# Of [Unit], passed over by systemd: a unit's GPUs as the plan counts them (its process counts its own, from 0), and its kind.
 INDICES = "X-GPUs"
+KIND = "X-Kind"
 # A device node of one GPU; which of them a unit may use follows from its GPUs and their numbers on the host.
 _GPU_NODE = re.compile(r"/dev/(nvidia\d+|dri/renderD\d+) ")
 # Settings that follow from a key of the inventory; the key is what the operator knows.
 _KEYS = {"TimeoutStartSec": "start_timeout", "TimeoutStopSec": "stop_timeout"}
-# Where a wait's words stand: interpreter, -I, program, address, port, kind, name.
+# Where a wait's words stand: interpreter, -I, program, address, port, kind, name. Units of before X-Kind say it here alone.
 _WAIT_KIND = 5
 
 
@@ -89,7 +90,10 @@ def _gpu_nodes(unit: UnitFile) -> str:
 
 
 def kind_of(unit: UnitFile) -> str:
-    """The kind of model that a unit waits for; empty where it does not say."""
+    """The kind of model that a unit serves; empty where it does not say."""
+    stated = unit.section("Unit").get(KIND)
+    if stated:
+        return stated[-1]
     lines = unit.section("Service").get("ExecStartPost", ())
     words = quoting.words(lines[-1]) if lines else []
     return words[_WAIT_KIND] if len(words) == _WAIT_KIND + 2 else ""

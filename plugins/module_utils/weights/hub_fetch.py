@@ -69,7 +69,7 @@ class Item:
             self.done = min(held_bytes(self.staging), self.total)
         return self.done
 
-    def shown(self) -> dict[str, Any]:
+    def shown(self) -> dict[str, object]:
         """Its line of the status file, as JSON: sizes in bytes, measured now."""
         return {
             "repo": self.repo,

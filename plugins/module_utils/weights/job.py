@@ -40,7 +40,7 @@ def _alive(directory: str) -> bool:
     return False
 
 
-def poll(directory: str) -> dict[str, Any]:
+def poll(directory: str) -> dict[str, object]:
     """The status as the process wrote it, with `alive`; {"state": "none"} where none was ever started."""
     alive = _alive(directory)
     try:

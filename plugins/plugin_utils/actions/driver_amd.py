@@ -21,7 +21,7 @@ class LookAmd:
     def __init__(self, action: ActionBase, variables: dict[str, Any]) -> None:
         self._action, self._variables = action, variables
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> dict[str, object]:
         """Return what is to be done; failed where something stands in the way."""
         asked = plain(self._action._task.args)
         wanted = build(Wanted, asked["wanted"])
@@ -39,7 +39,7 @@ class LookAmd:
         return judged if judged.get("failed") else {**answer, **judged}
 
 
-def _judge(wanted: Wanted, state: State, templates: Path, proof: bool) -> dict[str, Any]:
+def _judge(wanted: Wanted, state: State, templates: Path, proof: bool) -> dict[str, object]:
     refused = refuse.refusals(wanted, state)
     known = releases.release(wanted.version)
     if refused or known is None:

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import FleetPlan
 
 
-def planned_hosts(variables: Mapping[str, Any], plan: Mapping[str, Any]) -> list[str]:
+def planned_hosts(variables: Mapping[str, Any], plan: FleetPlan) -> list[str]:
     """The hosts of the play that the plan knows, in the play's order, lost ones too; `variables` are the task's."""
-    return [str(host) for host in variables["ansible_play_hosts_all"] if host in plan["hosts"]]
+    return [str(host) for host in variables["ansible_play_hosts_all"] if host in plan.hosts]
 
 
 def registered(variables: Mapping[str, Any], hosts: Iterable[str], name: str) -> dict[str, Any]:

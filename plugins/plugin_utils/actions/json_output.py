@@ -45,7 +45,7 @@ class Output:
         for message in dict.fromkeys(told or [_message(result)]):
             self.errors.append({"host": host, "task": task, "message": message})
 
-    def ended(self, lost: Iterable[str], whole: bool = True) -> dict[str, Any]:
+    def ended(self, lost: Iterable[str], whole: bool = True) -> dict[str, object]:
         """The document. `lost`: hosts that failed or were not reached in the end, for what was rescued is no error; `whole`:
         the run came to its end."""
         names = set(lost)
@@ -72,7 +72,7 @@ def as_json() -> bool:
 
 
 def tell(
-    result: Mapping[str, Any], text: Callable[[Screen], str], kind: str, document: Callable[[], Mapping[str, Any]]
+    result: Mapping[str, object], text: Callable[[Screen], str], kind: str, document: Callable[[], Mapping[str, object]]
 ) -> dict[str, Any]:
     """The result of an action that has something to tell: `text`, if there is any, is printed, or `document` goes with the
     result."""
@@ -84,7 +84,7 @@ def tell(
     return {**result, _KEY: {"kind": kind, **document()}}
 
 
-def take_stdout() -> Callable[[Mapping[str, Any]], None]:
+def take_stdout() -> Callable[[Mapping[str, object]], None]:
     """Send to standard error whatever is written to standard output from now on; the answer prints a document there.
 
     What Python holds back of standard output (`-v` names the configuration before any plugin is loaded) goes there as well.
@@ -93,7 +93,7 @@ def take_stdout() -> Callable[[Mapping[str, Any]], None]:
     os.dup2(2, 1)
     _STATE.json = True
 
-    def write(document: Mapping[str, Any]) -> None:
+    def write(document: Mapping[str, object]) -> None:
         text = json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n"
         left = memoryview(text.encode("utf-8", "backslashreplace"))
         try:
@@ -106,11 +106,11 @@ def take_stdout() -> Callable[[Mapping[str, Any]], None]:
     return write
 
 
-def _message(result: Mapping[str, Any]) -> str:
+def _message(result: Mapping[str, object]) -> str:
     said = str(result.get("msg") or result.get("censored") or "It failed without a word")
     # Ansible's own words before a cause, which `task` has already said.
     return said.removeprefix("Task failed: ").removeprefix("Action failed: ").strip()
 
 
-def _bad(item: Mapping[str, Any]) -> bool:
+def _bad(item: Mapping[str, object]) -> bool:
     return bool(item.get("failed") or item.get("unreachable"))

@@ -47,8 +47,8 @@ def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any])
             reason = f"{version} is not a release in the catalogue" if version else "is missing"
             raise AnsibleActionFail(f"{role}: {reason}. Known are: {', '.join(releases())}.")
     problems = Problems()
-    declared = (given.get(f"extra_{kind}") for kind in ("options", "choices", "env"))
-    extras = read_extras(*declared, problems)
+    options, choices, environment = (given.get(f"extra_{kind}") for kind in ("options", "choices", "env"))
+    extras = read_extras(options, choices, environment, problems)
     hosts = variables.get("groups", {}).get(given["group"], [])
     declared_by = {
         host: {key: plain(value) for key in (*READ, "vllm_version") if (value := variables["hostvars"][host].get(key))}

@@ -79,7 +79,7 @@ def json_text(content: Any) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
-def _write(path: str, text: str, check_mode: bool, diff: bool) -> dict[str, Any]:
+def _write(path: str, text: str, check_mode: bool, diff: bool) -> dict[str, object]:
     data, mode = text.encode("utf-8", "surrogateescape"), _mode(path)
     # What a shell has opened for us is its own business, even where it is a file.
     streamed = path.startswith(_DESCRIPTORS) or (mode is not None and not stat.S_ISREG(mode))

@@ -16,7 +16,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.json_output import as_json
 
-_Run = Callable[..., "dict[str, Any]"]
+_Run = Callable[..., "dict[str, object]"]
 
 
 class Refusal(AnsibleActionFail):
@@ -50,7 +50,7 @@ def told_once(run: _Run) -> _Run:
     """Make a refusal of whatever an action's `run` raises as an AnsibleActionFail, a wrong argument too."""
 
     @functools.wraps(run)
-    def wrapped(*args: Any, **kwargs: Any) -> dict[str, Any]:
+    def wrapped(*args: Any, **kwargs: Any) -> dict[str, object]:
         try:
             return run(*args, **kwargs)
         except Refusal:

@@ -13,6 +13,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.steps impor
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan import told
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.compare import compare_fleet, count
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import read_plan
 
 SPEC: dict[str, Any] = {
     "plan": {"type": "dict", "required": True},
@@ -23,7 +24,7 @@ SPEC: dict[str, Any] = {
 
 def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
     planned = plain(given["plan"])
-    plan = planned["plan"]
+    plan = read_plan(planned["plan"])
     found = registered(variables, planned_hosts(variables, plan), given["found"])
     answers = {host: _answer(said or {}) for host, said in found.items()}
     differences = compare_fleet(plan, {h: a for h, a in answers.items() if a["status"] == "read"})

@@ -16,6 +16,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.steps impor
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.closing import closing
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.gateway import address_of
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import read_plan
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.report.endpoints import (
     document,
     gather,
@@ -55,8 +56,8 @@ def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any])
         result["path"] = write_output("vllm_report_path", str(path), json_text(whole))["path"]
         ending.append(f"The report is in {path}.")
     if given["plan"] and not action._task.check_mode:
-        plan = plain(given["plan"])
-        addresses = {host: address_of(host, variables["hostvars"][host]) for host in plan["hosts"]}
+        plan = read_plan(plain(given["plan"]))
+        addresses = {host: address_of(host, variables["hostvars"][host]) for host in plan.hosts}
         proved = [(one["host"], one["model"]) for one in endpoints if one["passed"]]
         ending += closing(plan, proved, addresses, os.environ)
     return tell(

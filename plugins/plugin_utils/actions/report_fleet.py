@@ -25,6 +25,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.status_gather
 )
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.status_table import notes, status_table
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import read_plan
 
 _NAMED = {"type": "str", "required": True}
 SPEC: dict[str, Any] = {
@@ -41,7 +42,8 @@ SPEC: dict[str, Any] = {
 
 def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
     planned, hostvars = plain(given["plan"]), variables["hostvars"]
-    hosts = planned_hosts(variables, planned["plan"])
+    plan = read_plan(planned["plan"])
+    hosts = planned_hosts(variables, plan)
     state, checked = (registered(variables, hosts, given[name]) for name in ("state", "checked"))
     around = {what: registered(variables, hosts, name) for what, name in given["around"].items()}
     asked = {str(said["item"]): said for said in plain(given["gateways"])}
@@ -50,7 +52,7 @@ def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any])
         hosts=tuple(
             read_host(
                 host,
-                planned["plan"]["hosts"][host],
+                plan.hosts[host],
                 state[host],
                 checked[host],
                 gateways,

@@ -19,6 +19,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.look import (
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.schedule import Asked, schedule
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.told import document, schedule_lines
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import FleetPlan, read_plan
 
 SPEC: dict[str, Any] = {
     "plan": {"type": "dict", "required": True},
@@ -34,7 +35,7 @@ SPEC: dict[str, Any] = {
 
 
 def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
-    plan = plain(given["plan"])
+    plan = read_plan(plain(given["plan"]))
     hosts = planned_hosts(variables, plan)
     if back.mistake(given["back_to"] or back.PREVIOUS):
         return {"failed": True, "msg": back.mistake(given["back_to"])}
@@ -58,10 +59,10 @@ def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any])
     )
 
 
-def _view(plan: Mapping[str, Any], registered: Mapping[str, Any]) -> View:
+def _view(plan: FleetPlan, registered: Mapping[str, Any]) -> View:
     """The gateways' view from a registered loop over them; one that is missing there was not asked."""
     answers = {str(item["item"]): item for item in registered.get("results", ()) if "item" in item}
-    names = (plan.get("gateway") or {}).get("hosts", ())
+    names = plan.gateway.hosts if plan.gateway is not None else ()
     return read_gateways({name: answers.get(name, {"failed": True, "msg": "it was not asked"}) for name in names})
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine import kernels, lock
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.kernels import Kernels
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import HOSTS, Problems, did_you_mean
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.prepare import LOCK, acceptable
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.sources import (
     ACCELERATORS,
@@ -30,7 +30,7 @@ SOURCES = ("wheelhouse", "index")
 ARCHES = ("x86_64", "aarch64")
 
 
-def locks_of(hosts: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Kernels]]:
+def locks_of(hosts: Mapping[str, Mapping[str, object]]) -> dict[str, dict[str, Kernels]]:
     """Return, by host, the locks that its engine may be installed from: path to what it holds.
 
     `hosts` are their variables. A lock that is not there yet, or cannot be read, is left out: whoever installs from it tells.
@@ -38,11 +38,11 @@ def locks_of(hosts: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Kern
     return {name: dict(_of(*_asked(declared)[:5])) for name, declared in hosts.items()}
 
 
-def _asked(declared: Mapping[str, Any]) -> tuple[str, ...]:
+def _asked(declared: Values) -> tuple[str, ...]:
     return tuple(str(declared.get(key) or "") for key in ENGINE_KEYS)
 
 
-def check_sources(hosts: Mapping[str, Mapping[str, Any]], problems: Problems) -> dict[str, str]:
+def check_sources(hosts: Mapping[str, Mapping[str, object]], problems: Problems) -> dict[str, str]:
     """Refuse sources that no engine could be installed from: misspelt, or with a lock that does not suit.
 
     Returns by host what is missing, and the remedy, where the source is a wheelhouse and none is finished. A host that has its

@@ -428,7 +428,7 @@ class Preparation:
                 other.unlink()
         return target.name
 
-    def finish(self, pins: tuple[lock.Pin, ...], uv: str, archive: str) -> dict[str, Any]:
+    def finish(self, pins: tuple[lock.Pin, ...], uv: str, archive: str) -> dict[str, object]:
         """Write the lock (one hash for each file here) and, last, the manifest."""
         files = self.present(pins)
         exact = tuple(lock.Pin(pin.name, pin.version, (files[pin.name][1],)) for pin in pins)

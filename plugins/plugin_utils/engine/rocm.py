@@ -12,6 +12,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.engine import lock
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import numbers
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import HOSTS, Problem, Problems
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.urls import without_users
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.amd import builds
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.amd.releases import releases
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.suits import unsuited
@@ -27,7 +28,7 @@ KEYS = (
 )
 
 
-def of_host(release: str, declared: Mapping[str, Any]) -> list[Problem]:
+def of_host(release: str, declared: Values) -> list[Problem]:
     """What is wrong with a host's `vllm_engine_*` where its accelerator is rocm. Keys are the variables' names."""
     named, lock_path = _texts(declared.get("vllm_engine_index_urls")), str(declared.get("vllm_engine_lock") or "")
     index = declared.get("vllm_engine_source") == "index"
@@ -48,7 +49,7 @@ def of_host(release: str, declared: Mapping[str, Any]) -> list[Problem]:
     return found
 
 
-def check_host(release: str, declared: Mapping[str, Any], software: Wanted | None, problems: Problems) -> None:
+def check_host(release: str, declared: Values, software: Wanted | None, problems: Problems) -> None:
     """Judge a host for ROCm while the fleet is planned. `software`: what it asks of AMD's packages, None where nothing.
 
     A build that brings no libraries of its own finds the host's, and was made with one release of them (vLLM's installation page,

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import numbers
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.facts import read_json_file
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import whole
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.model import Release
@@ -31,7 +31,7 @@ _FEATURES = {
 _PLAIN_STARTS = ("gaussian", "eva", "orthogonal", "mica", "lora_ga")
 
 
-def read_adapter(directory: Path) -> dict[str, Any] | None:
+def read_adapter(directory: Path) -> dict[str, object] | None:
     """`adapter_config.json` of a directory; None where there is none that can be read."""
     read = read_json_file(directory / "adapter_config.json")
     return read if isinstance(read, dict) else None
@@ -39,8 +39,8 @@ def read_adapter(directory: Path) -> dict[str, Any] | None:
 
 def check_adapters(
     at: str,
-    args: Mapping[str, Any],
-    adapters: Mapping[str, Mapping[str, Any]],
+    args: Values,
+    adapters: Mapping[str, Mapping[str, object]],
     release: Release | None,
     problems: Problems,
 ) -> None:
@@ -71,7 +71,7 @@ def check_adapters(
             )
 
 
-def _rank(config: Mapping[str, Any], release: Release) -> int:
+def _rank(config: Values, release: Release) -> int:
     ranks = [whole(config.get("r"))]
     pattern = config.get("rank_pattern")
     if isinstance(pattern, Mapping) and numbers(release.version) >= numbers(_FEATURES_SINCE):
@@ -79,7 +79,7 @@ def _rank(config: Mapping[str, Any], release: Release) -> int:
     return max((rank for rank in ranks if rank), default=0)
 
 
-def _unsupported(config: Mapping[str, Any], release: Release) -> Iterator[str]:
+def _unsupported(config: Values, release: Release) -> Iterator[str]:
     version = numbers(release.version)
     saved = config.get("modules_to_save")
     heads = _HEADS if version >= numbers(_HEADS_SINCE) else ()

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.config import head_size, kv_heads, types, whole_number
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.layers import kinds_of, window_of, with_state
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.states import State, read_states
@@ -51,7 +51,7 @@ class Layout:
     state: State | None = None
 
 
-def read_layout(config: Mapping[str, Any], part: Mapping[str, Any]) -> Layout:
+def read_layout(config: Values, part: Values) -> Layout:
     """The layout, from the whole config and the language model's part of it."""
     model_type = part.get("model_type")
     # EmbeddingGemma; in other families the same word means pictures alone.
@@ -73,7 +73,7 @@ def read_layout(config: Mapping[str, Any], part: Mapping[str, Any]) -> Layout:
     return _decoder(part, layers)
 
 
-def _decoder(part: Mapping[str, Any], layers: int) -> Layout:
+def _decoder(part: Values, layers: int) -> Layout:
     kinds, unknown = kinds_of(part, layers)
     if not kinds:
         return Layout(unknown=tuple(unknown))
@@ -105,7 +105,7 @@ def _decoder(part: Mapping[str, Any], layers: int) -> Layout:
     return replace(_layout(part, caches, unknown), state=state)
 
 
-def _layout(part: Mapping[str, Any], caches: Sequence[Cache], unknown: Sequence[str]) -> Layout:
+def _layout(part: Values, caches: Sequence[Cache], unknown: Sequence[str]) -> Layout:
     sure = part.get("model_type") in types("compared")
     said = (
         ()
@@ -115,7 +115,7 @@ def _layout(part: Mapping[str, Any], caches: Sequence[Cache], unknown: Sequence[
     return Layout(tuple(caches), sure=sure, unknown=(*unknown, *said))
 
 
-def _latent(part: Mapping[str, Any], counted: Mapping[str, int], unknown: Sequence[str]) -> Layout:
+def _latent(part: Values, counted: Mapping[str, int], unknown: Sequence[str]) -> Layout:
     rank, rope = whole_number(part, "kv_lora_rank"), whole_number(part, "qk_rope_head_dim")
     if part.get("model_type") not in types("latent") or rank is None or rope is None:
         said = f"the KV cache of model type {part.get('model_type')!r} with kv_lora_rank"
@@ -125,7 +125,7 @@ def _latent(part: Mapping[str, Any], counted: Mapping[str, int], unknown: Sequen
     return _layout(part, [Cache(counted.get("full", 0), 0, rank + rope)], unknown)
 
 
-def _whisper(part: Mapping[str, Any]) -> Layout:
+def _whisper(part: Values) -> Layout:
     layers, width = whole_number(part, "decoder_layers"), whole_number(part, "d_model")
     heads, source = whole_number(part, "decoder_attention_heads"), whole_number(part, "max_source_positions")
     if not (layers and width and heads and source):
@@ -134,7 +134,7 @@ def _whisper(part: Mapping[str, Any]) -> Layout:
     return _layout(part, [Cache(layers, heads, elements), Cache(layers, heads, elements, "cross", source)], ())
 
 
-def _geometry(part: Mapping[str, Any], kind: str) -> tuple[int | None, int | None]:
+def _geometry(part: Values, kind: str) -> tuple[int | None, int | None]:
     """Heads, and elements of key and value together, for layers of this kind."""
     heads, size = kv_heads(part), head_size(part)
     value = size
@@ -142,7 +142,7 @@ def _geometry(part: Mapping[str, Any], kind: str) -> tuple[int | None, int | Non
         size = value = whole_number(part, "global_head_dim") or _of_some_layers(part, "head_dim") or size
         if part.get("attention_k_eq_v") is True:
             heads = whole_number(part, "num_global_key_value_heads") or heads
-    if part["model_type"].startswith("mimo_v2"):
+    if str(part["model_type"]).startswith("mimo_v2"):
         prefix = "swa_" if kind == "sliding" else ""
         heads = whole_number(part, f"{prefix}num_key_value_heads") or heads
         size = whole_number(part, f"{prefix}head_dim") or size
@@ -150,7 +150,7 @@ def _geometry(part: Mapping[str, Any], kind: str) -> tuple[int | None, int | Non
     return heads, size + value if size and value else None
 
 
-def _of_some_layers(part: Mapping[str, Any], name: str) -> int | None:
+def _of_some_layers(part: Values, name: str) -> int | None:
     """What newer transformers write for the layers that differ from the rest, where these agree."""
     layers = part.get("per_layer_config")
     each = layers.values() if isinstance(layers, Mapping) else ()

@@ -7,8 +7,8 @@ Sources: `get_batch_defaults` (vllm/engine/arg_utils.py; within `_set_default_ar
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.gpus import Gpu
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.sizes import size
 
@@ -25,7 +25,7 @@ _EVERY_EIGHTH_BEFORE = (0, 11, 1)
 _DECODE_GRAPHS_SINCE = (0, 11)
 
 
-def batched(args: Mapping[str, Any], gpu: Gpu | None, version: tuple[int, ...] | None) -> int:
+def batched(args: Values, gpu: Gpu | None, version: tuple[int, ...] | None) -> int:
     """Tokens of one step (max-num-batched-tokens). `version` None: a release that is newer than the catalogue."""
     written = size(args.get("max-num-batched-tokens"))
     if written is not None:
@@ -35,7 +35,7 @@ def batched(args: Mapping[str, Any], gpu: Gpu | None, version: tuple[int, ...] |
     return 8192 if _large(gpu, version) else 2048
 
 
-def seqs(args: Mapping[str, Any], gpu: Gpu | None, version: tuple[int, ...] | None) -> int:
+def seqs(args: Values, gpu: Gpu | None, version: tuple[int, ...] | None) -> int:
     """Requests of one step (max-num-seqs)."""
     written = size(args.get("max-num-seqs"))
     if written is not None:
@@ -43,7 +43,7 @@ def seqs(args: Mapping[str, Any], gpu: Gpu | None, version: tuple[int, ...] | No
     return 1024 if _large(gpu, version) else 256
 
 
-def graphs(args: Mapping[str, Any], requests: int, gpu: Gpu | None, version: tuple[int, ...] | None) -> int:
+def graphs(args: Values, requests: int, gpu: Gpu | None, version: tuple[int, ...] | None) -> int:
     """How many CUDA graphs are captured: one for each size of mixed batches, and one for each of decoding ones."""
     compilation = args.get("compilation-config")
     compilation = compilation if isinstance(compilation, Mapping) else {}
@@ -58,8 +58,8 @@ def graphs(args: Mapping[str, Any], requests: int, gpu: Gpu | None, version: tup
 
 
 def _sizes(
-    args: Mapping[str, Any],
-    compilation: Mapping[str, Any],
+    args: Values,
+    compilation: Mapping[str, object],
     requests: int,
     gpu: Gpu | None,
     version: tuple[int, ...] | None,

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import DATA, read_yaml
 
 FILE = DATA / "architectures.yml"
@@ -56,14 +57,14 @@ def types(group: str) -> frozenset[str]:
     return frozenset(_architectures()[group])
 
 
-def language_part(config: Mapping[str, Any]) -> dict[str, Any]:
+def language_part(config: Values) -> dict[str, Any]:
     """What describes the language model, with its class's values where it says nothing; `model_type` is text in it."""
-    part: Mapping[str, Any] = config
+    part: Values = config
     for _ in range(3):
-        nested = next((part[name] for name in _NESTED if isinstance(part.get(name), Mapping) and part[name]), None)
-        if nested is None:
+        nested = [inner for name in _NESTED if isinstance(inner := part.get(name), Mapping) and inner]
+        if not nested:
             break
-        part = nested
+        part = nested[0]
     given = part.get("model_type")
     model_type = given if isinstance(given, str) else ""
     known = _architectures()["class_values"].get(model_type, {})
@@ -74,7 +75,7 @@ def language_part(config: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def whole_number(part: Mapping[str, Any], name: str) -> int | None:
+def whole_number(part: Values, name: str) -> int | None:
     """A positive whole number under any of its spellings, else None."""
     for alias in _ALIASES.get(name, (name,)):
         value = part.get(alias)
@@ -83,7 +84,7 @@ def whole_number(part: Mapping[str, Any], name: str) -> int | None:
     return None
 
 
-def expert_count(part: Mapping[str, Any]) -> int:
+def expert_count(part: Values) -> int:
     """Routed experts of one layer, 0 for none. Any of the names may have a list, one number for each kind of token or layer,
     of which the first counts (`get_num_experts`, vllm/transformers_utils/model_arch_config_convertor.py of 0.33.0)."""
     for alias in _ALIASES["num_experts"]:
@@ -95,14 +96,14 @@ def expert_count(part: Mapping[str, Any]) -> int:
     return 0
 
 
-def head_size(part: Mapping[str, Any]) -> int | None:
+def head_size(part: Values) -> int | None:
     """Elements of one attention head: written, else the hidden size over the heads."""
     written = whole_number(part, "head_dim")
     hidden, heads = whole_number(part, "hidden_size"), whole_number(part, "num_attention_heads")
     return written or (hidden // heads or None if hidden and heads else None)
 
 
-def kv_heads(part: Mapping[str, Any]) -> int | None:
+def kv_heads(part: Values) -> int | None:
     """Heads of keys and values; as many as attention heads where nothing is written."""
     one_for_all = part.get("multi_query") is True and part.get("new_decoder_architecture") is not True
     if one_for_all and part.get("model_type") in ("falcon", "RefinedWeb", "RefinedWebModel", "gpt_bigcode"):
@@ -113,7 +114,7 @@ def kv_heads(part: Mapping[str, Any]) -> int | None:
     return whole_number(part, "num_key_value_heads") or whole_number(part, "num_attention_heads")
 
 
-def dtype_name(config: Mapping[str, Any], part: Mapping[str, Any]) -> str:
+def dtype_name(config: Values, part: Values) -> str:
     """The data type the weights were made for ("bfloat16"), or "" where the config does not say."""
     for source in (config, part):
         for name in ("dtype", "torch_dtype"):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import numbers
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit import limits
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.facts import ModelFacts
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.model import Release
@@ -32,13 +30,13 @@ def refuses_half(facts: ModelFacts, release: Release) -> bool:
     return numbers(first) <= numbers(release.version) <= numbers(last)
 
 
-def named(args: Mapping[str, Any]) -> str:
+def named(args: Values) -> str:
     """The data type that is written, by its own name: "float16" for half, "auto" where none is."""
     written = str(args.get("dtype") or "auto").lower()
     return _NAMES.get(written, written)
 
 
-def of_method(args: Mapping[str, Any], facts: ModelFacts, release: Release) -> tuple[str, tuple[str, ...]] | None:
+def of_method(args: Values, facts: ModelFacts, release: Release) -> tuple[str, tuple[str, ...]] | None:
     """The quantisation in force, and the data types of activations that it takes; None where nothing is known of it.
 
     Source: VllmConfig._get_quantization_config (vllm/config/vllm.py; vllm/config.py up to 0.10.0).
@@ -55,9 +53,7 @@ def of_method(args: Mapping[str, Any], facts: ModelFacts, release: Release) -> t
     return (method, types) if types is not None else None
 
 
-def allowed(
-    args: Mapping[str, Any], facts: ModelFacts | None, release: Release, capability: tuple[int, int] | None
-) -> list[str]:
+def allowed(args: Values, facts: ModelFacts | None, release: Release, capability: tuple[int, int] | None) -> list[str]:
     """The data types that nothing refuses, best first; `capability` None: GPUs of which nothing is known."""
     held = of_method(args, facts, release) if facts is not None else None
     types = held[1] if held else ("bfloat16", "float16", "float32")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.config import (
     expert_count,
     head_size,
@@ -20,7 +21,7 @@ _NUMBERED = re.compile(r"\.layers\.(\d+)\.")
 _TWICE = 1.5
 
 
-def parameters(part: Mapping[str, Any]) -> dict[str, int] | None:
+def parameters(part: Values) -> dict[str, int] | None:
     """Elements by purpose (layers, experts, embedding, head, spare) of a known architecture, else None.
 
     Norms and biases are left out: under 0.1 % of the sum.
@@ -30,7 +31,7 @@ def parameters(part: Mapping[str, Any]) -> dict[str, int] | None:
     return _counted(part, whole_number(part, "num_nextn_predict_layers") or 0)
 
 
-def _counted(part: Mapping[str, Any], extra: int) -> dict[str, int] | None:
+def _counted(part: Values, extra: int) -> dict[str, int] | None:
     """The same whatever the architecture, with so many layers that predict further tokens; None where a size is missing."""
     sizes = [whole_number(part, name) for name in ("hidden_size", "num_hidden_layers", "vocab_size")]
     heads, size, kept = whole_number(part, "num_attention_heads"), head_size(part), kv_heads(part)
@@ -57,7 +58,7 @@ def _counted(part: Mapping[str, Any], extra: int) -> dict[str, int] | None:
     }
 
 
-def _predicting(names: Iterable[str], part: Mapping[str, Any], layers: int | None) -> dict[str, int] | None:
+def _predicting(names: Iterable[str], part: Values, layers: int | None) -> dict[str, int] | None:
     """Elements by purpose where only the names tell of layers that predict further tokens (Qwen3-Next: `mtp.layers.0.`): they
     are taken for layers with full attention, which have the embedding and the head of the model."""
     spare = [str(name) for name in names if purpose(str(name), layers) == "spare"]
@@ -71,7 +72,7 @@ def _predicting(names: Iterable[str], part: Mapping[str, Any], layers: int | Non
     return {**counted, "spare": number * (each + 2 * hidden * hidden)}
 
 
-def _latent_attention(part: Mapping[str, Any], hidden: int, heads: int) -> int:
+def _latent_attention(part: Values, hidden: int, heads: int) -> int:
     rank, query_rank = whole_number(part, "kv_lora_rank") or 0, whole_number(part, "q_lora_rank")
     rope, plain = whole_number(part, "qk_rope_head_dim") or 0, whole_number(part, "qk_nope_head_dim") or 0
     value = whole_number(part, "v_head_dim") or 0
@@ -79,18 +80,18 @@ def _latent_attention(part: Mapping[str, Any], hidden: int, heads: int) -> int:
     return query + hidden * (rank + rope) + rank * heads * (plain + value) + heads * value * hidden
 
 
-def _experts(part: Mapping[str, Any]) -> tuple[int, int]:
+def _experts(part: Values) -> tuple[int, int]:
     """How many routed experts a layer has, and the width of one."""
     count = expert_count(part)
     return count, whole_number(part, "moe_intermediate_size") or whole_number(part, "intermediate_size") or 0
 
 
-def _shared_width(part: Mapping[str, Any], expert_width: int) -> int:
+def _shared_width(part: Values, expert_width: int) -> int:
     written = whole_number(part, "shared_expert_intermediate_size")
     return written or (whole_number(part, "n_shared_experts") or 0) * expert_width
 
 
-def from_config(part: Mapping[str, Any], itemsize: int) -> Weights | None:
+def from_config(part: Values, itemsize: int) -> Weights | None:
     """Weights of an unquantised model of a known architecture from its config alone."""
     counted = parameters(part)
     if counted is None:
@@ -109,7 +110,7 @@ def from_config(part: Mapping[str, Any], itemsize: int) -> Weights | None:
 
 
 def from_index(
-    index: Mapping[str, Any], part: Mapping[str, Any], layers: int | None, itemsize: int, quantised: bool
+    index: Mapping[str, Any], part: Values, layers: int | None, itemsize: int, quantised: bool
 ) -> Weights | None:
     """Weights from an index: its sum, split by the names of the tensors and the sizes in the config."""
     metadata = index.get("metadata")

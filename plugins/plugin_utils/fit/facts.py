@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit import estimate, tensors
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.attention import Cache, Layout, read_layout
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.config import (
@@ -71,7 +72,7 @@ class ModelFacts:
     widths: Widths = field(default_factory=Widths)
     vision: Vision | None = None
     state: State | None = None
-    config: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    config: Values = field(default_factory=dict, compare=False, repr=False)
     files: frozenset[str] = frozenset()
     theta: float | None = None
 
@@ -103,7 +104,7 @@ def read_model(path: str | Path, overrides: Any = None) -> ModelFacts | str:
     return replace(facts, weights=weights, unknown=(*facts.unknown, *_about(weights)))
 
 
-def read_config(config: Mapping[str, Any]) -> ModelFacts:
+def read_config(config: Values) -> ModelFacts:
     """The facts that `config.json` alone has; it never raises, whatever JSON object it is given."""
     part = language_part(config)
     if "tie_word_embeddings" not in part and "tie_word_embeddings" in config:
@@ -137,7 +138,7 @@ def read_config(config: Mapping[str, Any]) -> ModelFacts:
     )
 
 
-def _weights(directory: Path, config: Mapping[str, Any], facts: ModelFacts) -> tensors.Weights | None:
+def _weights(directory: Path, config: Values, facts: ModelFacts) -> tensors.Weights | None:
     """From the shards when all are there, else from the index, else from config.json; raises Unreadable."""
     part = {**language_part(config)}
     part.setdefault("tie_word_embeddings", config.get("tie_word_embeddings"))
@@ -179,7 +180,7 @@ def read_json_file(file: Path) -> dict[str, Any] | str:
     return read if isinstance(read, dict) else f"{file.name} is not a JSON object"
 
 
-def _laid_over(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+def _laid_over(config: Values, overrides: Mapping[str, Any]) -> dict[str, object]:
     """As vLLM does it: nested configs are updated, everything else is replaced (ModelConfig._apply_dict_overrides)."""
     laid = dict(config)
     # Two names of one thing: what is written takes the place of both.
@@ -193,7 +194,7 @@ def _laid_over(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[
     return laid
 
 
-def _positions(part: Mapping[str, Any]) -> int:
+def _positions(part: Values) -> int:
     """The least of the lengths that the config gives (derive_max_model_len_and_key of vLLM); 0 where it gives none."""
     told = whole_number(part, "model_max_length")
     names = "max_position_embeddings n_positions max_seq_len seq_length max_target_positions max_sequence_length"
@@ -201,13 +202,13 @@ def _positions(part: Mapping[str, Any]) -> int:
     return told or min((length for length in lengths if length), default=0)
 
 
-def _theta(part: Mapping[str, Any]) -> float | None:
+def _theta(part: Values) -> float | None:
     given = part.get("rope_parameters") or part.get("rope_scaling")
     found = part.get("rope_theta", given.get("rope_theta") if isinstance(given, Mapping) else None)
     return found if isinstance(found, (int, float)) and not isinstance(found, bool) else None
 
 
-def _ropes(part: Mapping[str, Any]) -> tuple[Rope, ...]:
+def _ropes(part: Values) -> tuple[Rope, ...]:
     given = part.get("rope_scaling") or part.get("rope_parameters")
     if not isinstance(given, Mapping):
         return ()

@@ -7,8 +7,8 @@ a feed-forward alone; "other": not understood.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.config import whole_number
 
 _FULL = ("full_attention", "attention", "full", "hybrid")
@@ -19,25 +19,25 @@ _STATE_MARKS = ("mamba", "ssm_", "linear_", "conv_L", "rwkv", "hybrid", "time_mi
 _PLAIN_FEED_FORWARD = ("mlp", "moe", "-", "E")
 
 
-def window_of(part: Mapping[str, Any]) -> int | None:
+def window_of(part: Values) -> int | None:
     """How many tokens a layer that slides looks back; None where none does."""
     if part.get("use_sliding_window") is False:
         return None
     return whole_number(part, "sliding_window") or whole_number(part, "sliding_window_size")
 
 
-def with_state(part: Mapping[str, Any], layers: int) -> int:
+def with_state(part: Values, layers: int) -> int:
     """How many layers keep a state, be it beside a KV cache."""
     written = (_written(part, layers) or [])[:layers]
     return sum(kind in _STATE or kind == "hybrid" for kind in written)
 
 
-def kinds_of(part: Mapping[str, Any], layers: int) -> tuple[list[str], list[str]]:
+def kinds_of(part: Values, layers: int) -> tuple[list[str], list[str]]:
     """Each layer's kind (full, sliding, chunked, state, none), and what of it is not known; () where nothing is."""
     written = _written(part, layers)
     if written is not None:
         return _read_kinds(written[:layers])
-    if whole_number(part, "attention_chunk_size") and part["model_type"].startswith("llama4"):
+    if whole_number(part, "attention_chunk_size") and str(part["model_type"]).startswith("llama4"):
         every = whole_number(part, "no_rope_layer_interval") or 4
         return ["full" if (i + 1) % every == 0 else "chunked" for i in range(layers)], []
     pattern, window = part.get("sliding_window_pattern"), window_of(part)
@@ -53,7 +53,7 @@ def kinds_of(part: Mapping[str, Any], layers: int) -> tuple[list[str], list[str]
     return ["sliding" if window else "full"] * layers, unknown
 
 
-def _written(part: Mapping[str, Any], layers: int) -> list[str] | None:
+def _written(part: Values, layers: int) -> list[str] | None:
     """The kind of each layer where the config lists them in one of the known ways."""
     for key in ("layer_types", "layers_block_type", "layer_block_type"):
         listed = part.get(key)
@@ -102,7 +102,7 @@ def _read_kinds(written: Sequence[str]) -> tuple[list[str], list[str]]:
     return kinds, unknown
 
 
-def _unread_hybrid(part: Mapping[str, Any]) -> str:
+def _unread_hybrid(part: Values) -> str:
     """A sentence where the config speaks of state-space or linear layers without a list of them that is understood."""
     found = sorted(key for key, value in part.items() if value and str(key).startswith(_STATE_MARKS))
     return f"which layers keep a state instead of a KV cache ({found[0]} in config.json)" if found else ""

@@ -17,7 +17,7 @@ def _data() -> dict[str, Any]:
     return read
 
 
-def _at(states: dict[str, Any] | None, release: str) -> Any:
+def _at(states: dict[str, object] | None, release: str) -> Any:
     """The value that holds in this release; None too where the release was never read."""
     if states is None or release not in _data()["releases"]:
         return None

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.facts import ModelFacts
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.gpus import Gpu
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.kvcache import (
@@ -80,7 +81,7 @@ class Fit:
 
 def fit(
     facts: ModelFacts,
-    args: Mapping[str, Any],
+    args: Values,
     gpu: Gpu | int | None,
     release: Release | None,
     env: Mapping[str, str] | None = None,

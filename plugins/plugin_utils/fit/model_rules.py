@@ -12,6 +12,7 @@ from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import numbers
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit import dtypes, limits
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.config import language_part, whole_number
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.facts import ModelFacts
@@ -54,10 +55,10 @@ class _Asked:
     """One entry as the rules read it. `part`: the language model's part of the configuration; `quantised`: what the checkpoint
     says of its quantisation, {} where it says nothing."""
 
-    args: Mapping[str, Any]
+    args: Values
     env: Mapping[str, str]
     facts: ModelFacts
-    part: Mapping[str, Any]
+    part: Values
     quantised: Mapping[str, Any]
     release: Release
     capability: tuple[int, int] | None
@@ -80,7 +81,7 @@ class _Asked:
 
 def check_model(
     at: str,
-    args: Mapping[str, Any],
+    args: Values,
     env: Mapping[str, str],
     facts: ModelFacts,
     release: Release | None,
@@ -221,7 +222,7 @@ def _groups(asked: _Asked) -> Iterator[_Broken]:
             return
 
 
-def _group(method: str, given: Mapping[str, Any]) -> int:
+def _group(method: str, given: Values) -> int:
     """Elements of a layer's input that have one scale, 0 where all or none of them have, or some layers are left out."""
     if method.startswith("awq") and not given.get("modules_to_not_convert"):
         group = given.get("group_size", given.get("q_group_size"))

@@ -8,19 +8,20 @@ from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import normal
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.plainness import Wrong
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.jsontext import read_json
 
 # Options of their own up to 0.11.0, laid over the config as hf-overrides are (ModelConfig.__post_init__, vllm/config/model.py).
 _KEYS = {"rope-scaling": "rope_scaling", "rope-theta": "rope_theta"}
 
 
-def overrides_of(args: Mapping[str, Any]) -> Any:
+def overrides_of(args: Values) -> Any:
     """`hf-overrides`, whole or by dotted keys, with `rope-scaling` and `rope-theta` over it; None where there is none of them.
 
     Options may be spelled as the operator wrote them; a value that cannot be read stays as it is.
     """
     whole: Any = None
-    laid: dict[str, Any] = {}
+    laid: dict[str, object] = {}
     for raw, value in args.items():
         option, _, path = normal(str(raw)).partition(".")
         # An empty rope-scaling is as good as none to vLLM.
@@ -55,7 +56,7 @@ def canonical(overrides: Any) -> str:
         return repr(overrides)
 
 
-def _lay(tree: dict[str, Any], keys: list[str], value: Any) -> None:
+def _lay(tree: dict[str, object], keys: list[str], value: Any) -> None:
     data = read_json(value) if isinstance(value, str) and value.lstrip()[:1] == "{" else value
     for key in keys[:-1]:
         inner = tree.setdefault(key, {})

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
+
 
 @dataclass(frozen=True)
 class Quantisation:
@@ -17,7 +19,7 @@ class Quantisation:
     cache: bool = False
 
 
-def read_quantisation(config: Mapping[str, Any], part: Mapping[str, Any]) -> Quantisation | None:
+def read_quantisation(config: Values, part: Values) -> Quantisation | None:
     """From `quantization_config` (or `compression_config`) of the whole config or of its language part.
 
     Names as vLLM normalises them (_normalize_quantization_config, vllm/transformers_utils/model_arch_config_convertor.py).
@@ -52,7 +54,7 @@ def _modelopt(algorithm: str, method: str) -> str:
     return "modelopt_mxfp8" if "MXFP8" in upper else method or "modelopt"
 
 
-def _schemes(given: Mapping[str, Any]) -> tuple[str, ...]:
+def _schemes(given: Values) -> tuple[str, ...]:
     groups = given.get("config_groups")
     found = set()
     for group in groups.values() if isinstance(groups, Mapping) else ():

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import numbers
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit import batch
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.facts import ModelFacts
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.gpus import Gpu
@@ -108,7 +109,7 @@ class Setting:
 
 def read_setting(
     facts: ModelFacts,
-    args: Mapping[str, Any],
+    args: Values,
     gpu: Gpu | None,
     release: Release | None,
     env: Mapping[str, str],
@@ -174,7 +175,7 @@ def read_setting(
     )
 
 
-def _reused(args: Mapping[str, Any], version: tuple[int, ...] | None) -> bool:
+def _reused(args: Values, version: tuple[int, ...] | None) -> bool:
     written = args.get("enable-prefix-caching")
     if written is None:
         return version is None or version >= _STATES_REUSED_SINCE
@@ -186,11 +187,11 @@ def _graphs_count(env: Mapping[str, str], version: tuple[int, ...] | None) -> bo
     return (version is None or version >= _GRAPHS_COUNT_SINCE) if written is None else written not in ("0", "")
 
 
-def _count(args: Mapping[str, Any], option: str, default: int = 1) -> int:
+def _count(args: Values, option: str, default: int = 1) -> int:
     return max(1, min(whole(args.get(option)) or default, 2**20))
 
 
-def _dtype(args: Mapping[str, Any]) -> str:
+def _dtype(args: Values) -> str:
     # `auto` takes 16 bits for a model in 32 (_resolve_auto_dtype, vllm/config/model.py).
     written = str(args.get("dtype") or "auto").lower()
     return "float32" if written in ("float", "float32") else written
@@ -202,18 +203,17 @@ def whole_share(release: Release | None) -> float:
     return known.default if known and isinstance(known.default, float) else _SHARE
 
 
-def _share(args: Mapping[str, Any], release: Release | None) -> float:
+def _share(args: Values, release: Release | None) -> float:
     default = whole_share(release)
+    given: Any = args.get(SHARE, default)
     try:
-        share = float(args.get(SHARE, default))
+        share = float(given)
     except (TypeError, ValueError, OverflowError):
         return default
     return share if 0 < share <= 1 else default
 
 
-def _length(
-    facts: ModelFacts, args: Mapping[str, Any], version: tuple[int, ...] | None
-) -> tuple[int | None, int | None]:
+def _length(facts: ModelFacts, args: Values, version: tuple[int, ...] | None) -> tuple[int | None, int | None]:
     limit = greatest(facts, version)
     if args.get("disable-sliding-window") is True and facts.window and limit:
         limit = min(limit, facts.window)
@@ -227,7 +227,7 @@ def _length(
     return (min(length, limit) if length and limit else length), limit
 
 
-def _cache_bits(facts: ModelFacts, args: Mapping[str, Any], env: Mapping[str, str]) -> int:
+def _cache_bits(facts: ModelFacts, args: Values, env: Mapping[str, str]) -> int:
     latent = any(cache.heads == 0 for cache in facts.caches)
     if latent and env.get("VLLM_MLA_DISABLE", "0") not in ("0", "", "False", "false"):
         return 0
@@ -239,38 +239,39 @@ def _cache_bits(facts: ModelFacts, args: Mapping[str, Any], env: Mapping[str, st
     return 32 if _dtype(args) == "float32" else 16
 
 
-def _online(facts: ModelFacts, args: Mapping[str, Any]) -> int | None:
+def _online(facts: ModelFacts, args: Values) -> int | None:
     method = args.get("quantization")
     if facts.quantisation is not None or not isinstance(method, str) or method in ("", "None"):
         return None
     return _ONLINE_BITS.get(method, 0)
 
 
-def _text_only(args: Mapping[str, Any]) -> bool:
+def _text_only(args: Values) -> bool:
     """Whether the encoders of pictures and sounds stay out (`get_limit_per_prompt`, vllm/config/multimodal.py)."""
     limits = args.get("limit-mm-per-prompt")
     none = isinstance(limits, Mapping) and bool(limits) and all(limit == 0 for limit in limits.values())
     return none or args.get("language-model-only") is True
 
 
-def _offload(args: Mapping[str, Any]) -> tuple[int, str]:
+def _offload(args: Values) -> tuple[int, str]:
     """Bytes that leave each GPU, or the option whose effect is not worked out."""
     other = next((option for option in _OFFLOADING if args.get(option) not in (None, "", "auto", "uva", 0, False)), "")
+    given: Any = args.get("cpu-offload-gb") or 0
     try:
-        gib = float(args.get("cpu-offload-gb") or 0)
+        gib = float(given)
     except (TypeError, ValueError, OverflowError):
         gib = 0.0
     return (int(gib * _GIB) if 0 < gib < 2**20 else 0), other
 
 
-def _steps(args: Mapping[str, Any], version: tuple[int, ...] | None) -> int:
+def _steps(args: Values, version: tuple[int, ...] | None) -> int:
     """Steps under way at once, which layers that slide make room for: `max_in_flight_tokens` (vllm/config/vllm.py)."""
     if version is not None and version < (0, 26):
         return 1
     return _count(args, "pipeline-parallel-size") + (args.get("async-scheduling") is not False)
 
 
-def _hybrid(args: Mapping[str, Any], release: Release | None) -> bool:
+def _hybrid(args: Values, release: Release | None) -> bool:
     if args.get("disable-hybrid-kv-cache-manager") is True:
         return False
     return release is None or "disable-hybrid-kv-cache-manager" in release.options

@@ -6,10 +6,9 @@ and the `get_mamba_state_shape_from_config` of the models.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.config import whole_number
 
 _BITS = {"float32": 32, "bfloat16": 16, "float16": 16}
@@ -26,7 +25,7 @@ class State:
     bits: int = 0
 
 
-def read_states(part: Mapping[str, Any], layers: int) -> State | None:
+def read_states(part: Values, layers: int) -> State | None:
     """The state of `layers` layers of the language model; None where the config does not say how large it is."""
     if not layers:
         return None
@@ -38,7 +37,7 @@ def read_states(part: Mapping[str, Any], layers: int) -> State | None:
     return State(layers, window, recurrent, _BITS.get(str(written), 0))
 
 
-def _delta_net(part: Mapping[str, Any]) -> tuple[int, int] | None:
+def _delta_net(part: Values) -> tuple[int, int] | None:
     """Qwen3-Next and Qwen 3.5."""
     sizes = [
         whole_number(part, f"linear_{name}")
@@ -50,7 +49,7 @@ def _delta_net(part: Mapping[str, Any]) -> tuple[int, int] | None:
     return (kernel - 1) * (2 * keys * key + values * value), values * value * key
 
 
-def _mamba2(part: Mapping[str, Any]) -> tuple[int, int] | None:
+def _mamba2(part: Values) -> tuple[int, int] | None:
     """Nemotron-H, Granite 4, Bamba, Falcon-H1, Zamba2."""
     heads = (
         whole_number(part, "mamba_num_heads")
@@ -75,13 +74,13 @@ def _mamba2(part: Mapping[str, Any]) -> tuple[int, int] | None:
     return (kernel - 1) * (heads * head + 2 * groups * size), heads * head * size
 
 
-def _mamba1(part: Mapping[str, Any]) -> tuple[int, int] | None:
+def _mamba1(part: Values) -> tuple[int, int] | None:
     """Jamba."""
     size, kernel, inner = whole_number(part, "mamba_d_state"), whole_number(part, "mamba_d_conv"), _inner(part)
     return ((kernel - 1) * inner, inner * size) if size and kernel and inner else None
 
 
-def _convolution(part: Mapping[str, Any]) -> tuple[int, int] | None:
+def _convolution(part: Values) -> tuple[int, int] | None:
     """LFM2."""
     kernel, width = (
         whole_number(part, "conv_L_cache"),
@@ -90,7 +89,7 @@ def _convolution(part: Mapping[str, Any]) -> tuple[int, int] | None:
     return ((kernel - 1) * width, 0) if kernel and width else None
 
 
-def _inner(part: Mapping[str, Any]) -> int | None:
+def _inner(part: Values) -> int | None:
     expand, hidden = (
         whole_number(part, "mamba_expand") or whole_number(part, "expand"),
         whole_number(part, "hidden_size"),

@@ -6,10 +6,10 @@ Only what vLLM's sources state is refused, each with the release and file that s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import numbers
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import HOSTS, Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit import cuda, dtypes, limits
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.driver import check_driver
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.facts import ModelFacts
@@ -46,7 +46,7 @@ _FAMILIES = {
 
 def check_support(
     at: str,
-    args: Mapping[str, Any],
+    args: Values,
     facts: ModelFacts | None,
     gpu: Gpu | None,
     driver: str,
@@ -102,7 +102,7 @@ class _Said:
         return f"{self._at}.args.{self._written.get(option, option)}" if option else self._at
 
 
-def _check_parallel(args: Mapping[str, Any], facts: ModelFacts, said: _Said) -> None:
+def _check_parallel(args: Values, facts: ModelFacts, said: _Said) -> None:
     # verify_with_parallel_config (vllm/config.py in 0.8.5, vllm/config/model.py in 0.33.0); QKVParallelLinear
     # (vllm/model_executor/layers/linear.py) divides heads of keys among GPUs, or GPUs among them.
     size = whole(args.get("tensor-parallel-size")) or 1
@@ -122,7 +122,7 @@ def _check_parallel(args: Mapping[str, Any], facts: ModelFacts, said: _Said) -> 
         )
 
 
-def _check_method(args: Mapping[str, Any], facts: ModelFacts, said: _Said) -> None:
+def _check_method(args: Values, facts: ModelFacts, said: _Said) -> None:
     wanted, held = args.get("quantization"), facts.quantisation.method if facts.quantisation else None
     family, other = (next((f for f, names in _FAMILIES.items() if one in names), None) for one in (wanted, held))
     if family and other and other != family:
@@ -133,7 +133,7 @@ def _check_method(args: Mapping[str, Any], facts: ModelFacts, said: _Said) -> No
         )
 
 
-def _check_rocm(args: Mapping[str, Any], facts: ModelFacts | None, release: Release, said: _Said) -> None:
+def _check_rocm(args: Values, facts: ModelFacts | None, release: Release, said: _Said) -> None:
     # verify_quantization, vllm/platforms/interface.py.
     _check_backend(args, release, said, _OF_CUDA, "CUDA", "ROCm")
     method, option = _method(args, facts)
@@ -146,9 +146,7 @@ def _check_rocm(args: Mapping[str, Any], facts: ModelFacts | None, release: Rele
         )
 
 
-def _check_backend(
-    args: Mapping[str, Any], release: Release, said: _Said, foreign: tuple[str, ...], of: str, on: str
-) -> None:
+def _check_backend(args: Values, release: Release, said: _Said, foreign: tuple[str, ...], of: str, on: str) -> None:
     # get_attn_backend_cls, vllm/platforms/rocm.py and cuda.py: before, some of them were passed over without a word.
     backend, option = _backend(args)
     if backend.startswith(foreign) and numbers(release.version) >= _BACKENDS_CHECKED:
@@ -181,9 +179,7 @@ def _check_wheel(gpu: Gpu, release: Release, said: _Said) -> None:
             )
 
 
-def _check_dtype(
-    args: Mapping[str, Any], facts: ModelFacts | None, gpu: Gpu, release: Release | None, said: _Said
-) -> None:
+def _check_dtype(args: Values, facts: ModelFacts | None, gpu: Gpu, release: Release | None, said: _Said) -> None:
     if gpu.capability is None or gpu.capability >= dtypes.BFLOAT16:
         return
     dtype = str(args.get("dtype") or "auto").lower()
@@ -198,9 +194,7 @@ def _check_dtype(
         )
 
 
-def _check_quantisation(
-    args: Mapping[str, Any], facts: ModelFacts | None, gpu: Gpu, release: Release, said: _Said
-) -> None:
+def _check_quantisation(args: Values, facts: ModelFacts | None, gpu: Gpu, release: Release, said: _Said) -> None:
     # VllmConfig._get_quantization_config (vllm/config/vllm.py): less than the method's least capability is an error.
     method, option = _method(args, facts)
     if not method or gpu.capability is None:
@@ -225,9 +219,7 @@ def _check_quantisation(
         )
 
 
-def _check_attention(
-    args: Mapping[str, Any], facts: ModelFacts | None, gpu: Gpu, release: Release, said: _Said
-) -> None:
+def _check_attention(args: Values, facts: ModelFacts | None, gpu: Gpu, release: Release, said: _Said) -> None:
     if gpu.capability is None:
         return
     have = gpu.capability[0] * 10 + gpu.capability[1]
@@ -255,7 +247,7 @@ def _check_attention(
         )
 
 
-def _backend(args: Mapping[str, Any]) -> tuple[str, str]:
+def _backend(args: Values) -> tuple[str, str]:
     """The attention backend that is written, in capitals, and the option that says it."""
     written = args.get("attention-backend")
     if written:
@@ -263,7 +255,7 @@ def _backend(args: Mapping[str, Any]) -> tuple[str, str]:
     return str(as_mapping(args.get("attention-config") or {}).get("backend") or "").upper(), "attention-config"
 
 
-def _method(args: Mapping[str, Any], facts: ModelFacts | None) -> tuple[str, str]:
+def _method(args: Values, facts: ModelFacts | None) -> tuple[str, str]:
     """The quantisation in force, and the option that says so ("" where the checkpoint does)."""
     written = args.get("quantization")
     if isinstance(written, str) and written not in ("", "None"):

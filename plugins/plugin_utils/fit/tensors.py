@@ -94,7 +94,7 @@ def read_headers(files: list[Path]) -> Iterator[tuple[str, str, tuple[int, ...]]
             yield name, tensor["dtype"], tuple(shape)
 
 
-def _header(file: Path) -> dict[str, Any]:
+def _header(file: Path) -> dict[str, object]:
     try:
         with file.open("rb") as stream:
             start = stream.read(8)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import HOSTS, Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.facts import ModelFacts, Rope
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.memory import (
     FEW,
@@ -18,7 +18,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.setting import 
 
 def check_fit(
     at: str,
-    args: Mapping[str, Any],
+    args: Values,
     facts: ModelFacts,
     fit: Fit,
     gpu: str,

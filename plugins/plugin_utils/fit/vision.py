@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.config import whole_number
 
 # Tokens of the largest picture where the model's processor says it and not config.json: 12,845,056 pixels in squares of 28
@@ -45,7 +46,7 @@ class Vision:
     copies: int = 1
 
 
-def read_vision(config: Mapping[str, Any]) -> Vision | None:
+def read_vision(config: Values) -> Vision | None:
     """The encoder of a whole config; None where there is none, or the config does not say how wide it is."""
     for holder in (config, config.get("thinker_config")):
         part = holder.get("vision_config") if isinstance(holder, Mapping) else None
@@ -54,7 +55,7 @@ def read_vision(config: Mapping[str, Any]) -> Vision | None:
     return None
 
 
-def _read(family: str, holder: Mapping[str, Any], part: Mapping[str, Any]) -> Vision | None:
+def _read(family: str, holder: Mapping[str, object], part: Values) -> Vision | None:
     # Qwen2-VL's hidden_size is that of the language model.
     width = whole_number(part, "embed_dim") or whole_number(part, "hidden_size")
     if width is None:

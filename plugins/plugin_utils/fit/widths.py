@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.config import expert_count, types, whole_number
 
 
@@ -25,7 +24,7 @@ class Widths:
     indexed: bool = False
 
 
-def read_widths(part: Mapping[str, Any]) -> Widths:
+def read_widths(part: Values) -> Widths:
     """The widths of the language model's part of a config; a feed-forward that is not written is four times the hidden size."""
     hidden = whole_number(part, "hidden_size") or 0
     dense = whole_number(part, "intermediate_size")

@@ -136,7 +136,7 @@ def _is_of(plan: str, to: str) -> bool:
     return len(to) >= 4 and plan.startswith(to)
 
 
-def steps(kept: Mapping[str, Any], number: int) -> list[dict[str, Any]]:
+def steps(kept: Mapping[str, Any], number: int) -> list[dict[str, object]]:
     """What going to a generation does to each unit, as host_state says it of a plan: unit, verb, write, enable.
 
     Where the installed units are those of no generation, each of them counts as changed.

@@ -140,5 +140,5 @@ def _unreachable(registered: Registered) -> bool:
     return bool(found.get("unreachable")) and not any("ansible_loop_var" in item for item in found.get("results", ()))
 
 
-def _failed(endpoint: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _failed(endpoint: Mapping[str, Any]) -> list[Mapping[str, object]]:
     return [check for check in endpoint["checks"] if not check["passed"] and not check["skipped"]]

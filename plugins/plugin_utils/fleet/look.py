@@ -8,6 +8,7 @@ from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet import back
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.resume import OURS, Seen, units_seen
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import FleetPlan
 
 Replicas = Mapping[str, Sequence[str]]
 
@@ -58,14 +59,13 @@ class View:
         return "rollout" if "rollout" in kinds else "operator" if "operator" in kinds else ""
 
 
-def planned_replicas(plan: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+def planned_replicas(plan: FleetPlan) -> dict[str, tuple[str, ...]]:
     """Model to its hosts, from the plan's gateway, or from its hosts where it has none."""
-    if plan.get("gateway"):
-        return {m["name"]: tuple(r["host"] for r in m["replicas"]) for m in plan["gateway"]["models"]}
+    if plan.gateway is not None:
+        return {m.name: tuple(r.host for r in m.replicas) for m in plan.gateway.models}
     found: dict[str, tuple[str, ...]] = {}
-    for host, planned in plan["hosts"].items():
-        for service in planned["services"]:
-            found[service["name"]] = (*found.get(service["name"], ()), host)
+    for host, service in plan.endpoints:
+        found[service.name] = (*found.get(service.name, ()), host)
     return found
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import some
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.look import Host, View
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import FleetPlan
 
 ALLOW = "Or accept the gap: rollout_allow_gap: true."
 
@@ -21,9 +21,9 @@ def hosts(found: Mapping[str, Host]) -> list[str]:
     return lines + [f"{name}: {text}" for name, host in found.items() for text in host.refusals]
 
 
-def gateways(view: View, plan: Mapping[str, Any]) -> list[str]:
+def gateways(view: View, plan: FleetPlan) -> list[str]:
     """A gateway that cannot be told to drain would go on sending requests to engines that are being switched."""
-    group = [*(plan.get("gateway") or {}).get("hosts", ())]
+    group = plan.gateway.hosts if plan.gateway is not None else ()
     return [
         f"{gateway}: this gateway cannot be asked ({why}), and would send requests to hosts that are being switched. "
         "Repair it, or take it out of the group of gateways."
@@ -32,7 +32,7 @@ def gateways(view: View, plan: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def unrouted(needed: Mapping[str, Any], own: Mapping[str, Sequence[str]], view: View) -> list[str]:
+def unrouted(needed: Mapping[str, object], own: Mapping[str, Sequence[str]], view: View) -> list[str]:
     """Hosts of a play without the gateways that gain or lose a model: the gateways would not follow."""
     lines = []
     for host in needed if view.known else ():
@@ -48,12 +48,12 @@ def unrouted(needed: Mapping[str, Any], own: Mapping[str, Sequence[str]], view: 
     return lines
 
 
-def canary(name: str, plan: Mapping[str, Any], found: Mapping[str, Host]) -> list[str]:
+def canary(name: str, plan: FleetPlan, found: Mapping[str, Host]) -> list[str]:
     """A canary that is no host of the plan, is outside the play, or does not answer."""
     if not name:
         return []
-    if name not in plan["hosts"]:
-        return [f"rollout_canary: {name!r} is no host of the plan. It has {some(list(plan['hosts']))}."]
+    if name not in plan.hosts:
+        return [f"rollout_canary: {name!r} is no host of the plan. It has {some(list(plan.hosts))}."]
     if name not in found:
         return [f"rollout_canary: {name} is outside --limit. Name one of {some(list(found))}."]
     if not found[name].reachable:
@@ -75,32 +75,32 @@ def moves(replicas: Mapping[str, Sequence[str]], live: Mapping[str, set[str]], v
 
 
 def ports(
-    plan: Mapping[str, Any], found: Mapping[str, Host], needed: Mapping[str, Any], live: Mapping[str, set[str]]
+    plan: FleetPlan, found: Mapping[str, Host], needed: Mapping[str, object], live: Mapping[str, set[str]]
 ) -> dict[str, str]:
     """Models whose port changes while they serve: the gateways know one port of a model."""
     lines: dict[str, str] = {}
-    if not plan.get("gateway"):
+    if plan.gateway is None:
         return lines
     for host in needed:
-        for service in plan["hosts"].get(host, {}).get("services", ()):
-            before = found[host].ports.get(service["unit"], service["port"])
-            if before != service["port"] and host in live[service["name"]]:
-                lines[service["name"]] = (
-                    f"vllm_models.{service['name']}.port: changes from {before} to {service['port']}, and the gateways know "
+        for service in plan.hosts[host].services if host in plan.hosts else ():
+            before = found[host].ports.get(service.unit, service.port)
+            if before != service.port and host in live[service.name]:
+                lines[service.name] = (
+                    f"vllm_models.{service.name}.port: changes from {before} to {service.port}, and the gateways know "
                     f"one port of a model: they lose every replica until its switch. Write port: {before}, or give the new "
                     "port to an entry of another name and move clients there."
                 )
     return lines
 
 
-def secrets(plan: Mapping[str, Any], found: Mapping[str, Host]) -> dict[str, str]:
+def secrets(plan: FleetPlan, found: Mapping[str, Host]) -> dict[str, str]:
     """A change of the engines' secrets, which may be that of their key: the gateways know one key of all engines."""
     changing = [
         name
         for name, host in found.items()
         if any(cause["what"] == "secrets" for step in host.steps for cause in step.get("causes", ()))
     ]
-    if not plan.get("gateway") or not changing:
+    if plan.gateway is None or not changing:
         return {}
     return {
         "vllm_api_key": f"vllm_api_key or vllm_secret_env: differs from what engines on {some(changing)} were started with. "

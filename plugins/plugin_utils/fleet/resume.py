@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 # How the reasons begin that the toolkit gives for its drains; any other reason is an operator's.
 OURS = ("rollout ", "rollback ", "retire ", "driver ")
@@ -59,7 +58,7 @@ def need(seen: Seen) -> Need:
     return Need("nothing", "as planned")
 
 
-def units_seen(steps: Sequence[Mapping[str, Any]]) -> str:
+def units_seen(steps: Sequence[Mapping[str, object]]) -> str:
     """`Seen.units` from the steps of host_state."""
     changing = [s for s in steps if s["verb"] != "keep" or s.get("write") or s.get("enable")]
     if not changing:

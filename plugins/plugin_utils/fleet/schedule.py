@@ -18,6 +18,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.look import (
 )
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.resume import Need, need
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.sizes import SerialError, read_serial
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import FleetPlan
 
 # Reasons beyond this are cut in the middle of the schedule's table; model_service tells each in full.
 WIDEST = 80
@@ -87,7 +88,7 @@ class Schedule:
         return list(dict.fromkeys(host for batch in (*self.batches[:1], *switched[:1]) for host in batch))
 
 
-def schedule(plan: Mapping[str, Any], hosts: Mapping[str, Host], view: View, asked: Asked) -> Schedule:
+def schedule(plan: FleetPlan, hosts: Mapping[str, Host], view: View, asked: Asked) -> Schedule:
     """Decide for the hosts of the play. Refusals are complete: all that can be known is told at once.
 
     First come hosts that an earlier rollout left drained or judged bad, then proofs of what nobody judged (they take
@@ -98,7 +99,7 @@ def schedule(plan: Mapping[str, Any], hosts: Mapping[str, Host], view: View, ask
     for model, planned in replicas.items():
         for name in planned:
             own.setdefault(name, []).append(model)
-    units = {s["name"]: s["unit"] for planned in plan["hosts"].values() for s in planned["services"]}
+    units = {service.name: service.unit for _, service in plan.endpoints}
     needs = {name: need(seen(host, view.drain_of(name, own[name]))) for name, host in hosts.items()}
     needs = {name: n for name, n in needs.items() if not hosts[name].trouble and n.action not in ("nothing", "leave")}
     live = live_replicas(replicas, hosts, view, units)
@@ -197,7 +198,7 @@ def _changes(host: Host) -> str:
         if step.get("why") and (step["verb"] != "keep" or step.get("write") or step.get("enable")):
             reasons.setdefault(step["why"], []).append(step["unit"].removeprefix("vllm-").removesuffix(".service"))
     if len(reasons) == 1 and all(step["verb"] != "remove" for step in host.steps):
-        return shorten(*reasons, WIDEST)
+        return shorten(next(iter(reasons)), WIDEST)
     return shorten("; ".join(f"{', '.join(models)}: {why}" for why, models in reasons.items()), WIDEST)
 
 

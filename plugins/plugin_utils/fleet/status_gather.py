@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.compare import Difference, compare_host
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import HostPlan
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.service import Service
 
 READY, DRAINED, MAINTENANCE, DOWN, ABSENT, UNKNOWN = "ready", "drained", "maintenance", "down", "not routed", "?"
 # Of endpoint_check's results: an endpoint that was not asked is neither.
@@ -136,7 +138,7 @@ def would_change(what: str, compared: Mapping[str, Any] | None) -> Iterator[str]
 
 def read_host(
     name: str,
-    planned: Mapping[str, Any],
+    planned: HostPlan,
     state: Mapping[str, Any] | None,
     checked: Mapping[str, Any] | None,
     gateways: Sequence[Gateway],
@@ -150,10 +152,10 @@ def read_host(
     results = answer(checked, "results")
     health = {result["unit"]: result for result in results.get("results", [])}
     not_asked = results["why"] if results["status"] != "read" else ""
-    services = {service["unit"]: service for service in planned["services"]}
+    services = {service.unit: service for service in planned.services}
     endpoints = tuple(
         _endpoint(difference, services.get(difference.unit), said["units"], health, not_asked, gateways)
-        for difference in compare_host(name, planned["services"], said)
+        for difference in compare_host(name, planned.services, said)
     )
     drift = [
         *_host_drift(planned, said),
@@ -164,7 +166,7 @@ def read_host(
 
 def _endpoint(
     difference: Difference,
-    service: Mapping[str, Any] | None,
+    service: Service | None,
     units: Mapping[str, Mapping[str, Any]],
     health: Mapping[str, Mapping[str, Any]],
     not_asked: str,
@@ -176,7 +178,7 @@ def _endpoint(
         host=difference.host,
         model=difference.model,
         unit=difference.unit,
-        kind=unit.get("kind") or (service["kind"] if service else ""),
+        kind=unit.get("kind") or (service.kind if service else ""),
         release=unit.get("release", ""),
         state=unit.get("state", ""),
         since=unit.get("since"),
@@ -214,16 +216,16 @@ def _drift(difference: Difference) -> list[str]:
     return [line for line in (change, *difference.drift) if line]
 
 
-def _host_drift(planned: Mapping[str, Any], said: Mapping[str, Any]) -> list[str]:
+def _host_drift(planned: HostPlan, said: Mapping[str, Any]) -> list[str]:
     engine = said.get("engine") or {}
     lines = list(said["refusals"])
     if engine.get("install"):
         lines.append(f"engine {engine['release']}: {engine['why']}")
     if engine.get("packages"):
         lines.append(f"packages are missing: {', '.join(engine['packages'])}")
-    for item, seen in zip(planned["weights"], said["weights"]):
+    for item, seen in zip(planned.weights, said["weights"]):
         if seen["state"] not in ("present", "unknown", "refused"):
-            lines.append(f"weights {item['path']}: {seen['detail'] or seen['state']}")
+            lines.append(f"weights {item.path}: {seen['detail'] or seen['state']}")
     return [*lines, *(f"{path} is not as planned" for path in said["files"])]
 
 

@@ -60,7 +60,9 @@ def _row(endpoint: Endpoint, now: datetime.datetime) -> Row:
         endpoint.release or "-",
         since,
         endpoint.restarts,
-        Figure(endpoint.asked_seconds, _seconds) if answers else endpoint.health.upper(),
+        Figure(endpoint.asked_seconds, _seconds)
+        if answers and endpoint.asked_seconds is not None
+        else endpoint.health.upper(),
         _gateways(endpoint.gateways),
         "; ".join(endpoint.drift) or "-",
     )

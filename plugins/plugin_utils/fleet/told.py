@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.schedule import Schedule
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.report.screen import CHANGED, PAPER, WRONG, Screen
@@ -34,7 +33,7 @@ def schedule_lines(schedule: Schedule, screen: Screen = PAPER) -> list[str]:
     return [*told, "", total] if hosts else told
 
 
-def document(schedule: Schedule) -> dict[str, Any]:
+def document(schedule: Schedule) -> dict[str, object]:
     """The schedule as the tasks of a rollout read it. No key is one that Ansible reads as its own (`unreachable`)."""
     return {
         "order": list(schedule.order),
@@ -54,5 +53,5 @@ def _action(schedule: Schedule, host: str) -> str:
     return turn.action.replace("_", " ") + (" (canary)" if turn.canary else "")
 
 
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+def _plain(values: Mapping[str, object]) -> dict[str, object]:
     return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}

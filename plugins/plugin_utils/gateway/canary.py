@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import whole
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.service import Service
 
 # An engine that listens on all addresses is asked on loopback.
 LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 
 def canary_config(
-    services: Sequence[Mapping[str, Any]], interval: Any, timeout: Any, failures: Any, restarts: Any
-) -> dict[str, Any]:
+    services: Sequence[Service], interval: Any, timeout: Any, failures: Any, restarts: Any
+) -> dict[str, object]:
     """The canary's settings: {"config": text of its JSON file, "interval": s, "timeout": s, "bound": s}.
 
     `services`: those of the plan. `bound`: within how many seconds an endpoint that hangs is restarted. Raises ValueError
@@ -32,11 +33,11 @@ def canary_config(
     numbers = {name: value or 0 for name, value in read.items()}
     endpoints = [
         {
-            "unit": service["unit"],
-            "address": LOOPBACK.get(service["address"], service["address"]),
-            "port": service["port"],
-            "kind": service["kind"],
-            "model": service["name"],
+            "unit": service.unit,
+            "address": LOOPBACK.get(service.address, service.address),
+            "port": service.port,
+            "kind": service.kind,
+            "model": service.name,
         }
         for service in services
     ]

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import jinja2
@@ -15,8 +14,8 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.text.address import
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.render import MARK
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway import errors
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.keys import Client, digest
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.request import Settings
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.values import ALL
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.gateway import GatewayPlan, Route, Settings
 
 CONFIG = "/etc/haproxy/vllm.cfg"
 DIRECTORY = "/etc/haproxy/vllm"
@@ -55,14 +54,13 @@ def open_paths(kinds: Sequence[str]) -> dict[str, str]:
     return {"/v1/models": "list", **dict(sorted(paths.items()))}
 
 
-def public_files(templates: Path, plan: Mapping[str, Any], clients: Sequence[Client]) -> dict[str, str]:
-    """The files that hold no secret, by path. `plan` is `plan["gateway"]`."""
-    settings = Settings(**plan["settings"])
-    models = plan["models"]
-    names = {name: model["name"] for model in models for name in model["names"]}
+def public_files(templates: Path, plan: GatewayPlan, clients: Sequence[Client]) -> dict[str, str]:
+    """The files that hold no secret, by path."""
+    settings, models = plan.settings, plan.models
+    names = {name: model.name for model in models for name in model.names}
     return {
-        **_configs(templates, settings, models, len(clients), _bind(settings, plan["addresses"])),
-        f"{DIRECTORY}/paths.map": _map(open_paths([model["kind"] for model in models])),
+        **_configs(templates, settings, models, len(clients), _bind(settings, plan.addresses)),
+        f"{DIRECTORY}/paths.map": _map(open_paths([model.kind for model in models])),
         f"{DIRECTORY}/models.map": _map({quote(name, safe=""): f"model.{root}" for name, root in names.items()}),
         f"{DIRECTORY}/cards.map": _map(
             {f"/v1/models/{path}": json.dumps(card) for name, card in _cards(models).items() for path in _spelled(name)}
@@ -75,17 +73,17 @@ def public_files(templates: Path, plan: Mapping[str, Any], clients: Sequence[Cli
     }
 
 
-def model_list(models: Sequence[Mapping[str, Any]]) -> str:
+def model_list(models: Sequence[Route]) -> str:
     """What `GET /v1/models` answers."""
     return json.dumps({"object": "list", "data": list(_cards(models).values())}) + "\n"
 
 
-def _allowed(models: Sequence[Mapping[str, Any]], clients: Sequence[Client]) -> dict[str, str]:
+def _allowed(models: Sequence[Route], clients: Sequence[Client]) -> dict[str, str]:
     """Which names the clients may ask for that may not ask for all: a model by any of its own names, an adapter by its own."""
     spelled: dict[str, list[str]] = {}
     for model in models:
-        own = [name for name in model["names"] if name not in model["adapters"]]
-        spelled |= {**dict.fromkeys(own, own), **{name: [name] for name in model["adapters"]}}
+        own = [name for name in model.names if name not in model.adapters]
+        spelled |= {**dict.fromkeys(own, own), **{name: [name] for name in model.adapters}}
     allowed: dict[str, str] = {}
     for client in clients:
         if client.models is not None:
@@ -103,10 +101,8 @@ def secret_files(clients: Sequence[Client], engine_key: str, certificate: str) -
     return {**files, CERTIFICATE: certificate} if certificate else files
 
 
-def _configs(
-    templates: Path, settings: Settings, models: Sequence[Mapping[str, Any]], key_count: int, bind: str
-) -> dict[str, str]:
-    values: dict[str, Any] = {
+def _configs(templates: Path, settings: Settings, models: Sequence[Route], key_count: int, bind: str) -> dict[str, str]:
+    values: dict[str, object] = {
         "mark": MARK,
         "settings": settings,
         "body_limit": settings.body_limit_mib * 2**20,
@@ -124,10 +120,10 @@ def _configs(
         ],
         "models": [
             {
-                "name": model["name"],
+                "name": model.name,
                 "servers": [
-                    {"name": replica["host"], "address": with_port(replica["address"], replica["port"])}
-                    for replica in model["replicas"]
+                    {"name": replica.host, "address": with_port(replica.address, replica.port)}
+                    for replica in model.replicas
                 ],
             }
             for model in models
@@ -166,14 +162,14 @@ def _returned(answer: errors.Answer) -> str:
     return f"status {answer.status} content-type application/json {how} '{answer.text}'{headers}"
 
 
-def _map(entries: Mapping[str, Any]) -> str:
+def _map(entries: Mapping[str, object]) -> str:
     return f"{MARK}\n" + "".join(f"{key} {value}\n" for key, value in entries.items())
 
 
-def _cards(models: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+def _cards(models: Sequence[Route]) -> dict[str, dict[str, object]]:
     """By name the models as OpenAI's API lists them; `root` is the planned model behind an alias or an adapter."""
     told = {"object": "model", "created": 0, "owned_by": "vllm"}
-    return {name: {"id": name, **told, "root": model["name"]} for model in models for name in model["names"]}
+    return {name: {"id": name, **told, "root": model.name} for model in models for name in model.names}
 
 
 def _spelled(name: str) -> list[str]:
@@ -182,10 +178,10 @@ def _spelled(name: str) -> list[str]:
     return [text for text in spellings if text.isascii() and not any(char.isspace() for char in text)]
 
 
-def keepalived(templates: Path, plan: Mapping[str, Any], host: str, interface: str) -> str:
+def keepalived(templates: Path, plan: GatewayPlan, host: str, interface: str) -> str:
     """keepalived's configuration on one gateway; the first of the plan takes the address where none holds it."""
-    settings = Settings(**plan["settings"])
-    place = plan["hosts"].index(host)
+    settings = plan.settings
+    place = plan.hosts.index(host)
     values = {
         "mark": MARK,
         "host": host,
@@ -194,8 +190,8 @@ def keepalived(templates: Path, plan: Mapping[str, Any], host: str, interface: s
         "interface": interface,
         "router_id": settings.floating_router_id,
         "priority": 200 - place,
-        "own": plan["addresses"][place],
-        "peers": [address for name, address in zip(plan["hosts"], plan["addresses"]) if name != host],
+        "own": plan.addresses[place],
+        "peers": [address for name, address in zip(plan.hosts, plan.addresses) if name != host],
         "floating": settings.floating_address,
     }
     return environment(templates).get_template("etc/keepalived/vllm.conf.j2").render(values)

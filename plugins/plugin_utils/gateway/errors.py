@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
 
 INVALID = "invalid_request_error"
 # Seconds after which a client may try again.
@@ -39,7 +38,7 @@ def _answer(
     headers: tuple[tuple[str, str], ...] = (),
     formatted: bool = False,
 ) -> Answer:
-    error: dict[str, Any] = {"message": message, "type": kind, "param": param, "code": code}
+    error: dict[str, object] = {"message": message, "type": kind, "param": param, "code": code}
     retry = (("Retry-After", str(retry_after)),) if retry_after else ()
     return Answer(status, json.dumps({"error": error}), (*headers, *retry), formatted)
 

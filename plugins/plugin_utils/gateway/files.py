@@ -10,6 +10,7 @@ from typing import Any
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.address import is_loopback
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.render import MARK
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.config import DIRECTORY, environment
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.gateway import Settings
 
 DOOR, BODIES, FLOATING = "haproxy-vllm.service", "haproxy-vllm-bodies.service", "keepalived-vllm.service"
 RENEWED, RENEWAL = "haproxy-vllm-certificate.path", "haproxy-vllm-certificate.service"
@@ -42,9 +43,9 @@ def haproxy(
     templates: Path,
     public: Mapping[str, str],
     secrets: Mapping[str, str],
-    opening: Mapping[str, Any] | None = None,
+    opening: Mapping[str, object] | None = None,
     labelled: bool = True,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """The door and the reader of its large bodies. `public` and `secrets`: texts by path; `opening`: what the host's firewall
     lets in, nothing where it is None; `labelled`: whether SELinux is told what it must know."""
     units = {unit: _template(templates, f"{_UNITS}/{unit}") for unit in (DOOR, BODIES)}
@@ -66,19 +67,19 @@ def haproxy(
     }
 
 
-def let_in(settings: Mapping[str, Any], peers: Sequence[str], managed: bool) -> dict[str, Any]:
+def let_in(settings: Settings, peers: Sequence[str], managed: bool) -> dict[str, object]:
     """The door as the host's firewall must know it: its port for everybody, and with a floating address the other gateways."""
-    listens = settings["address"]
+    listens = settings.address
     inside = is_loopback(listens)
     return {
         "name": OPENING,
-        "ports": [] if inside else [settings["port"]],
-        "peers": list(peers) if settings["floating_address"] else [],
+        "ports": [] if inside else [settings.port],
+        "peers": list(peers) if settings.floating_address else [],
         "manage": managed,
     }
 
 
-def keepalived(text: str = "", templates: Path | None = None) -> dict[str, Any]:
+def keepalived(text: str = "", templates: Path | None = None) -> dict[str, object]:
     """The floating address, with the configuration `text`; without one, a set to be removed."""
     unit, check = (
         (_template(templates, f"{_UNITS}/{FLOATING}"), _text(templates, _CHECK)) if templates is not None else ("", "")
@@ -95,7 +96,7 @@ def keepalived(text: str = "", templates: Path | None = None) -> dict[str, Any]:
     }
 
 
-def renewal(path: str = "", templates: Path | None = None) -> dict[str, Any]:
+def renewal(path: str = "", templates: Path | None = None) -> dict[str, object]:
     """What reloads HAProxy when somebody else renews the certificate at `path` of the gateway; without one, a set that goes."""
     if templates is None:
         texts = dict.fromkeys((RENEWED, RENEWAL), "")
@@ -119,12 +120,12 @@ def quoted_path(path: str) -> str:
     return path.replace("%", "%%")
 
 
-def merged(*requests: Mapping[str, Any]) -> dict[str, Any]:
+def merged(*requests: Mapping[str, Any]) -> dict[str, object]:
     """Several sets that are to go, as one: its units are all those that have a file in it."""
     return {"files": [file for request in requests for file in request["files"]]}
 
 
-def absent(request: Mapping[str, Any]) -> dict[str, Any]:
+def absent(request: Mapping[str, Any]) -> dict[str, object]:
     """A set as one that is to go, with all that lies in its directories, and that of locks where it is empty."""
     directories = [{**directory, "only": True} for directory in request.get("directories", [])]
     if directories:

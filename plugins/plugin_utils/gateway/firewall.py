@@ -4,35 +4,34 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Union
+
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import Firewall
 
 Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 
 
-def endpoint_rules(asked: Mapping[str, Any] | None) -> dict[str, Any]:
+def endpoint_rules(asked: Firewall | None) -> dict[str, object]:
     """What the table is made of.
 
-    `asked`, as the plan has it: {"ports": [...], "sources": [...], "destinations": [...], "peers": false}; None for no table
-    (no ports then). `sources` are the addresses or networks that may open connections to the ports, None for everybody;
-    `destinations` those that engines may connect to, None for all; `peers`: whether destinations reach every port of the
-    engines as well.
+    `asked`, as the plan has it: addresses and networks; None for no table (no ports then).
 
     Returns {"ports": [8001], "everyone": False, "sources4": ["10.0.0.5"], "sources6": [], "anywhere": False,
     "destinations4": [], "destinations6": [], "peers": False, "chain": "closed_…"}; `chain` is named after the rest.
     Raises ValueError with all that nftables cannot take, a line each.
     """
     absent = asked is None
-    asked = asked or {"ports": [], "sources": [], "destinations": []}
+    asked = asked or Firewall((), sources=(), destinations=())
     wrong: list[str] = []
-    given, reached = asked.get("sources"), asked.get("destinations")
+    given, reached = asked.sources, asked.destinations
     sources, destinations = networks(given or (), wrong), networks(reached or (), wrong)
-    ports = sorted({int(port) for port in asked["ports"]})
+    ports = sorted({int(port) for port in asked.ports})
     if not ports and not absent:
         wrong.append("ports is empty: leave the rules out (null) on a host without engines")
     if wrong:
         raise ValueError("\n".join(wrong))
-    rules: dict[str, Any] = {
+    rules: dict[str, object] = {
         "ports": ports,
         "everyone": given is None,
         "sources4": _merged(sources, 4),
@@ -40,7 +39,7 @@ def endpoint_rules(asked: Mapping[str, Any] | None) -> dict[str, Any]:
         "anywhere": reached is None,
         "destinations4": _merged(destinations, 4),
         "destinations6": _merged(destinations, 6),
-        "peers": bool(asked.get("peers")),
+        "peers": bool(asked.peers),
     }
     return {**rules, "chain": "closed" if absent else f"closed_{hashlib.sha256(repr(rules).encode()).hexdigest()[:12]}"}
 

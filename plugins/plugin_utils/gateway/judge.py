@@ -5,11 +5,11 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems, did_you_mean
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.config import model_list
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.keys import Client
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.gateway import Route
 
 # A file that HAProxy answers with fits into its buffer (vllm.cfg.j2, tune.bufsize) beside the headers of the answer.
 LIST_BYTES = 60_000
@@ -17,8 +17,8 @@ LIST_BYTES = 60_000
 _SERVER = re.compile(r"[A-Za-z0-9_.:-]{1,120}")
 
 
-def judge_names(models: Sequence[Mapping[str, Any]], problems: Problems) -> None:
-    """Names that two models share would be routed to one of them. `models` as in `plan["gateway"]`."""
+def judge_names(models: Sequence[Route], problems: Problems) -> None:
+    """Names that two models share would be routed to one of them."""
     size = len(model_list(models))
     if size > LIST_BYTES:
         problems.add(
@@ -29,21 +29,21 @@ def judge_names(models: Sequence[Mapping[str, Any]], problems: Problems) -> None
         )
     owner: dict[str, str] = {}
     for model in models:
-        for name in dict.fromkeys(model["names"]):
-            other = owner.setdefault(name, model["name"])
-            if other != model["name"]:
+        for name in dict.fromkeys(model.names):
+            other = owner.setdefault(name, model.name)
+            if other != model.name:
                 problems.add(
-                    f"vllm_models.{model['name']}",
+                    f"vllm_models.{model.name}",
                     f"answers to {name!r}, and so does {other}: behind one address a name means one model",
                     "Take the alias or adapter out of one of them, or rename it",
                 )
             if len(name.encode()) > 256 or not name.isprintable():
                 problems.add(
-                    f"vllm_models.{model['name']}",
+                    f"vllm_models.{model.name}",
                     f"answers to {name!r}, a name that the gateway does not route",
                     "Use names of at most 256 bytes without control characters",
                 )
-        for host in sorted({replica["host"] for replica in model["replicas"]}):
+        for host in sorted({replica.host for replica in model.replicas}):
             if not _SERVER.fullmatch(host):
                 problems.add(
                     host,

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems, did_you_mean
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway import values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.certificate import judge_pem
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.keys import read_keys
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.gateway import Settings
 
 # By variable: lowest, highest, default, and what it counts.
 _NUMBERS = {
@@ -33,36 +32,7 @@ HOST_KEYS = ("gateway_floating_interface", "gateway_metrics_address")
 ROLE_KEYS = ("gateway_state", "gateway_host_firewall", "gateway_selinux")
 
 
-@dataclass(frozen=True)
-class Settings:
-    """The gateways' settings, without any secret. Times are seconds.
-
-    `name`: the DNS name that clients know, "" for none; `address`: "*" for every IPv4 address; `tls_certificate` and
-    `tls_key`: files of the control node, `tls_path`: one of the gateway hosts (key and chain in one PEM); `open`: no key
-    is asked for; `floating_address`: with its prefix length, "" for none; `floating_interface`: "" for the one that leads
-    to the other gateways.
-    """
-
-    name: str = ""
-    address: str = values.ALL
-    port: int = 80
-    tls: bool = False
-    tls_certificate: str = ""
-    tls_key: str = ""
-    tls_path: str = ""
-    open: bool = False
-    body_limit_mib: int = 32
-    timeout: int = 600
-    body_timeout: int = 60
-    max_connections: int = 4000
-    metrics_address: str = "127.0.0.1"
-    metrics_port: int = 8405
-    floating_address: str = ""
-    floating_interface: str = ""
-    floating_router_id: int = 51
-
-
-def read_gateway(declared: Mapping[str, Any], problems: Problems) -> Settings | None:
+def read_gateway(declared: Values, problems: Problems) -> Settings | None:
     """The settings in a gateway's variables (its `gateway_*`); None where something is wrong, all of it told."""
     wrong = Problems()
     for name in declared:
@@ -119,7 +89,7 @@ def _hand_over(wrong: Problems, problems: Problems) -> None:
         problems.warn(problem.key, problem.reason, problem.remedy)
 
 
-def _judge_keys(declared: Mapping[str, Any], opened: bool, problems: Problems) -> None:
+def _judge_keys(declared: Values, opened: bool, problems: Problems) -> None:
     given = declared.get("gateway_keys")
     if given in (None, {}, "", []):
         if not opened:
@@ -139,7 +109,7 @@ def _judge_keys(declared: Mapping[str, Any], opened: bool, problems: Problems) -
     read_keys(given, problems)
 
 
-def _tls(declared: Mapping[str, Any], problems: Problems) -> tuple[str, str, str]:
+def _tls(declared: Values, problems: Problems) -> tuple[str, str, str]:
     """(certificate, key, path on the host), "" for what is not given."""
     found = {}
     for name in ("gateway_tls_certificate", "gateway_tls_key", "gateway_tls_path"):
@@ -166,7 +136,7 @@ def _tls(declared: Mapping[str, Any], problems: Problems) -> tuple[str, str, str
     return certificate, key, path
 
 
-def _floating(declared: Mapping[str, Any], problems: Problems) -> str:
+def _floating(declared: Values, problems: Problems) -> str:
     value = declared.get("gateway_floating_address")
     if not value:
         for name in ("gateway_floating_interface", "gateway_floating_router_id"):

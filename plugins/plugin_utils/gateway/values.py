@@ -8,8 +8,8 @@ from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import whole
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.gateway import ALL
 
-ALL = "*"
 _INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,14}")
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 # RFC 1123, section 2.1.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.model import Facts, Gpu
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems
@@ -12,42 +11,13 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.support import 
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.finding import Finding
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.health import gpu_label
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.load import release as load
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import Declared, Kind
 
 # Drivers of other branches state up to 2 % less than the figure of data/gpus.yml (T4: 15079 and 15360 MiB); ECC takes 6 %.
 _ROOM = 0.97
 # Of a product sheet's figure a driver keeps a part for itself (B300: 288 GB, 268 GiB).
 _NOMINAL_ROOM = 0.9
 _TOOLS = {"cuda": "nvidia-smi", "rocm": "amd-smi"}
-
-
-@dataclass(frozen=True)
-class Kind:
-    """One GPU as declared: `name` "" and `memory` (bytes) None where nothing was."""
-
-    name: str = ""
-    memory: int | None = None
-
-
-@dataclass(frozen=True)
-class Declared:
-    """What the inventory says of a host, as the plan gives it (`host` of a planned host).
-
-    `gpu_name` "" and `gpu_memory` (bytes of one GPU) None where nothing was declared; `driver` a branch ("580") or a
-    version, "" for any. `cut` are indices that the inventory has cut (MIG). A host with several kinds has `gpus`, by index.
-    """
-
-    accelerator: str
-    release: str = ""
-    gpu_count: int = 0
-    gpu_name: str = ""
-    gpu_memory: int | None = None
-    driver: str = ""
-    cut: tuple[int, ...] = ()
-    gpus: tuple[Kind, ...] = ()
-
-    def kind(self, index: int) -> Kind:
-        """What is declared of one GPU."""
-        return self.gpus[index] if index < len(self.gpus) else Kind(self.gpu_name, self.gpu_memory)
 
 
 def compare(declared: Declared, facts: Facts, bus: tuple[str, ...] | None = None, host: str = "") -> list[Finding]:

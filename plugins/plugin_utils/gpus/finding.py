@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -25,6 +24,6 @@ class Finding:
         return f"{self.name}: {self.message}. {self.remedy}."
 
 
-def as_dicts(findings: tuple[Finding, ...] | list[Finding]) -> list[dict[str, Any]]:
+def as_dicts(findings: tuple[Finding, ...] | list[Finding]) -> list[dict[str, object]]:
     """Their JSON form, in the same order."""
     return [asdict(finding) for finding in findings]

@@ -12,12 +12,13 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus import health,
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.declared import Declared, compare
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.finding import Finding
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.jsonform import build
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.service import Service
 
 _VENDORS = {"cuda": "10de", "rocm": "1002"}
 
 
 def judge(
-    answer: Mapping[str, Any], declared: Declared | None, host: str, services: Sequence[Mapping[str, Any]] = ()
+    answer: Mapping[str, Any], declared: Declared | None, host: str, services: Sequence[Service] = ()
 ) -> list[Finding]:
     """Everything wrong with a host's GPUs, worst first, from the module's answer and the services that are planned there."""
     facts = build(Facts, answer["facts"])
@@ -35,7 +36,7 @@ def judge(
     return sorted(found, key=lambda finding: not finding.fatal)
 
 
-def _occupied(answer: Mapping[str, Any], facts: Facts, services: Sequence[Mapping[str, Any]]) -> list[Finding]:
+def _occupied(answer: Mapping[str, Any], facts: Facts, services: Sequence[Service]) -> list[Finding]:
     holders = [build(Holder, holder) for holder in answer.get("holders", ())]
     units = {name: build(occupied.Unit, unit) for name, unit in answer.get("units", {}).items()}
     return occupied.findings(facts, holders, units, occupied.demands(services))

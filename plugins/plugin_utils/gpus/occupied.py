@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.holders import Holder
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.model import Facts, Gpu
@@ -21,6 +20,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.finding import
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.health import gpu_label
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.load import release
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.sizes import size
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.service import Service
 
 # What `findings` can be named.
 NAMES = ("gpu-occupied", "gpu-orphan", "gpu-memory-unseen", "gpu-no-room", "gpu-room-unknown")
@@ -64,20 +64,23 @@ class Unit:
     active: str
 
 
-def demands(services: Sequence[Mapping[str, Any]]) -> list[Demand]:
+def demands(services: Sequence[Service]) -> list[Demand]:
     """What planned services ask, in the order in which they start."""
     asked = []
     for service in services:
-        command = read_command(service["argv"])
+        command = read_command(service.argv)
         if command.value("load-format") in _OUTSIDE or "ray" in map(command.value, _BACKENDS):
             continue
-        cache, weights = size(command.value("kv-cache-memory-bytes")), (service.get("memory") or {}).get("weights")
+        cache, weights = (
+            size(command.value("kv-cache-memory-bytes")),
+            service.memory.weights if service.memory else None,
+        )
         asked.append(
             Demand(
-                unit=service["unit"],
-                model=service["name"],
-                gpus=tuple(service["gpus"]),
-                share=_share(command.value(SHARE)) or whole_share(release(service["release"])),
+                unit=service.unit,
+                model=service.name,
+                gpus=service.gpus,
+                share=_share(command.value(SHARE)) or whole_share(release(service.release)),
                 takes=None if cache is None else cache + (weights or 0),
             )
         )

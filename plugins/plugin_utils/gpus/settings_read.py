@@ -11,6 +11,7 @@ from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.settings import COMPUTE_MODES, Setting
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import HOSTS, Problems, did_you_mean
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit import gpus
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus import mig
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import whole
@@ -26,7 +27,7 @@ _MHZ = range(100, 5001)
 _Reader = Callable[[str, Any, Problems], Any]
 
 
-def read_settings(declared: Mapping[str, Any], problems: Problems, host: str = "") -> tuple[Setting, ...]:
+def read_settings(declared: Values, problems: Problems, host: str = "") -> tuple[Setting, ...]:
     """What a host's GPUs shall be set to, in the order of their indices; GPUs of which nothing is asked are left out."""
     asked = {key: declared[key] for key in KEYS if declared.get(key) is not None}
     if not asked:

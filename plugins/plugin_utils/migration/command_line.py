@@ -33,7 +33,7 @@ class Unread(ValueError):
     """A text from which no command can be read."""
 
 
-def read_command(text: str, release: str | None = None, file: str | None = None) -> tuple[dict[str, Any], list[str]]:
+def read_command(text: str, release: str | None = None, file: str | None = None) -> tuple[dict[str, object], list[str]]:
     """The first start of vLLM in a text: the entry, and what to know about it.
 
     `release`: whose spelling the command has. Without it an image's tag says, else every known release is asked. `file`: where

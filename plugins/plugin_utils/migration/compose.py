@@ -44,7 +44,7 @@ def of_compose(document: Mapping[str, Any], read: Read) -> Iterator[Start]:
 
 def _extended(
     service: Mapping[str, Any], document: Mapping[str, Any], read: Read, notes: list[str], depth: int
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """A service with what it extends; mappings are joined, lists appended, all else replaced."""
     given = service.get("extends")
     if not given or depth > _DEEP:
@@ -69,7 +69,7 @@ def _extended(
     return _joined(_extended(base, source, read, notes, depth + 1), service)
 
 
-def _joined(base: Mapping[str, Any], service: Mapping[str, Any]) -> dict[str, Any]:
+def _joined(base: Mapping[str, Any], service: Mapping[str, Any]) -> dict[str, object]:
     found = dict(base)
     for key, value in service.items():
         before = found.get(key)
@@ -88,7 +88,7 @@ def _joined(base: Mapping[str, Any], service: Mapping[str, Any]) -> dict[str, An
     return found
 
 
-def _pairs(environment: Any) -> dict[str, Any]:
+def _pairs(environment: Any) -> dict[str, object]:
     if isinstance(environment, Mapping):
         return {str(name): value for name, value in environment.items()}
     items = environment if isinstance(environment, (list, tuple)) else []

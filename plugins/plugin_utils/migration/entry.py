@@ -10,6 +10,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.kinds imp
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import OWNED, written_by
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.plainness import is_secret
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.places import Places, visible
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.start import Start
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.environment import check_environment
@@ -35,7 +36,7 @@ _INDICES = re.compile(r"\d+(,\d+)*")
 class Maker:
     """Takes options out of `args` into keys of an entry. `notes`: what to know about it."""
 
-    def __init__(self, args: Mapping[str, Any], notes: list[str]) -> None:
+    def __init__(self, args: Values, notes: list[str]) -> None:
         self.args, self.notes = dict(args), notes
         self.keys: dict[str, Any] = {}
         # What the server was asked to load: clients ask for it by that name.

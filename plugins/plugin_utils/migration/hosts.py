@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problem, Problems
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.support import check_release
@@ -14,7 +13,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.hosts import r
 READ = ("vllm_accelerator", "gpu_count", "gpu_name", "gpu_memory_gib", "nvidia_driver_version")
 
 
-def judge(hosts: Mapping[str, Mapping[str, Any]], to: str) -> tuple[list[Problem], list[Problem]]:
+def judge(hosts: Mapping[str, Mapping[str, object]], to: str) -> tuple[list[Problem], list[Problem]]:
     """What stops hosts from running `to`, and what they would run it with less of; hosts of the same kind told once.
 
     `hosts`: name to its variables of READ. A host that declares too little, or something wrong, is the plan's to tell of.

@@ -8,7 +8,6 @@ import stat
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import normal
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.compose import of_compose
@@ -122,7 +121,7 @@ def _of_options(text: str, beside: Beside) -> Start | None:
     return Start((Word("--config"), Word(os.path.basename(beside.file))))
 
 
-def _of_document(document: Mapping[str, Any], beside: Beside) -> list[Start]:
+def _of_document(document: Mapping[str, object], beside: Beside) -> list[Start]:
     if isinstance(document.get("services"), Mapping):
         return list(of_compose(document, beside.read))
     return list(of_manifest(document))

@@ -72,7 +72,7 @@ def _container(given: Mapping[str, Any], pod: Mapping[str, Any]) -> Container:
     )
 
 
-def _items(value: Any) -> list[Mapping[str, Any]]:
+def _items(value: Any) -> list[Mapping[str, object]]:
     return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import numbers
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.written import Written
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options import fates, load
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.change import Change
@@ -17,12 +18,10 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.model impor
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.sentence import capital, flow, listed
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.spans import between
 
-NO_VARIABLES: Mapping[str, Any] = {}
+NO_VARIABLES: Mapping[str, object] = {}
 
 
-def changes(
-    entries: Sequence[Written], args: Mapping[str, Any], way: Way, env: Mapping[str, Any] = NO_VARIABLES
-) -> list[Change]:
+def changes(entries: Sequence[Written], args: Values, way: Way, env: Values = NO_VARIABLES) -> list[Change]:
     """What changes its meaning between the two releases, in the order of time; nothing where one of them is unknown.
 
     `entries`: what was written before, `args`: what is written for the release moved to; `env`: the variables of both.
@@ -37,7 +36,7 @@ def changes(
 
 
 def _concerns(
-    meaning: Meaning, before: Mapping[str, Any], after: Mapping[str, Any], way: Way, env: Mapping[str, Any]
+    meaning: Meaning, before: Mapping[str, object], after: Mapping[str, object], way: Way, env: Values
 ) -> bool:
     path = tuple(meaning.option.split("."))
     if meaning.beside and meaning.beside not in before:
@@ -55,7 +54,7 @@ def _concerns(
     return path[0] not in after and not any(option in before for option in (path[0], *_predecessors(path[0])))
 
 
-def _at(args: Mapping[str, Any], path: Path) -> Any:
+def _at(args: Values, path: Path) -> Any:
     value: Any = args
     for key in path:
         value = value.get(key) if isinstance(value, Mapping) else None
@@ -92,7 +91,7 @@ def _predecessors(option: str) -> set[str]:
     }
 
 
-def _change(meaning: Meaning, args: Mapping[str, Any], way: Way) -> Change:
+def _change(meaning: Meaning, args: Values, way: Way) -> Change:
     path = tuple(meaning.option.split("."))
     forward = numbers(way.came_from or "") < numbers(way.to)
     texts = [capital(meaning.says) if forward else f"Before {meaning.since} this is not so: {meaning.says}"]

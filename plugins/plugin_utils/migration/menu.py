@@ -14,11 +14,11 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.extras impo
 def move_menu(
     models: Any,
     to: str,
-    releases: Mapping[str, Any],
+    releases: Mapping[str, object],
     match: Callable[[str], Sequence[str]],
     came_from: str | None = None,
     extras: Extras = NO_EXTRAS,
-    accelerators: Mapping[str, Any] | None = None,
+    accelerators: Mapping[str, object] | None = None,
 ) -> tuple[dict[str, Moved], dict[str, list[str]], list[Problem]]:
     """Every entry moved, the releases that its hosts run, and what could not be read.
 
@@ -46,18 +46,18 @@ def move_menu(
     return moved, froms, sorted(problems.found)
 
 
-def _hosts(hosts: Any, releases: Mapping[str, Any], match: Callable[[str], Sequence[str]]) -> list[str]:
+def _hosts(hosts: Any, releases: Mapping[str, object], match: Callable[[str], Sequence[str]]) -> list[str]:
     """The entry's hosts; all of them where its pattern says nothing."""
     return list(match(hosts)) if isinstance(hosts, str) and hosts else list(releases)
 
 
-def _versions(names: Sequence[str], releases: Mapping[str, Any]) -> list[str]:
+def _versions(names: Sequence[str], releases: Mapping[str, object]) -> list[str]:
     """The releases that these hosts run, oldest first."""
     found = {str(releases[name]) for name in names if releases.get(name)}
     return sorted(found, key=numbers)
 
 
-def _mapping(at: str, value: Any, problems: Problems) -> dict[str, Any]:
+def _mapping(at: str, value: Any, problems: Problems) -> dict[str, object]:
     if value is None:
         return {}
     if isinstance(value, Mapping):

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration import meaning, refused, variables
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.written import Written, read
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options import deprecated, load
@@ -24,14 +25,14 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.sentence im
 class Moved:
     """An entry for another release: `args` and `env` to paste, and what changed, in the order of what was written."""
 
-    args: dict[str, Any]
-    env: dict[str, Any]
+    args: dict[str, object]
+    env: dict[str, object]
     changes: list[Change]
 
 
 def move(
-    args: Mapping[str, Any], to: str, came_from: str | None = None, extras: Extras = NO_EXTRAS
-) -> tuple[dict[str, Any], list[Change]]:
+    args: Values, to: str, came_from: str | None = None, extras: Extras = NO_EXTRAS
+) -> tuple[dict[str, object], list[Change]]:
     """`args` as `to` takes them, and every change. Options that `to` takes stay as they were written.
 
     Raises LookupError where `to` is no known release. `came_from` may be unknown or None: then nothing is said about
@@ -42,8 +43,8 @@ def move(
 
 
 def move_entry(
-    args: Mapping[str, Any],
-    env: Mapping[str, Any],
+    args: Values,
+    env: Values,
     to: str,
     came_from: str | None = None,
     extras: Extras = NO_EXTRAS,
@@ -111,9 +112,9 @@ def _put(followed: Followed, store: Store, to: str) -> list[Change]:
     return [_change(trail, to, clashes) for trail in followed.trails]
 
 
-def _as_written(store: Store, kept: Mapping[str, Written]) -> dict[str, Any]:
+def _as_written(store: Store, kept: Mapping[str, Written]) -> dict[str, object]:
     """What nothing was merged into keeps the operator's own spelling."""
-    args: dict[str, Any] = {}
+    args: dict[str, object] = {}
     for option, value in store.items():
         if option in kept and option not in store.touched:
             args.update(kept[option].spelled or {option: value})

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import normal
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.change import Change
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.check import read_arguments
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.extras import Extras
@@ -16,7 +16,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.model impor
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.relations import check_relations
 
 
-def take_out(args: Mapping[str, Any], release: Release, extras: Extras) -> tuple[dict[str, Any], list[Change]]:
+def take_out(args: Values, release: Release, extras: Extras) -> tuple[dict[str, object], list[Change]]:
     """The args that `release` takes, and a change for each of the others."""
     good = mended_args(args, release)
     changes = [
@@ -38,7 +38,7 @@ def take_out(args: Mapping[str, Any], release: Release, extras: Extras) -> tuple
             changes.append(Change(raw, "gone", "", value, note=f"Left out, for its value {'; '.join(reasons)}"))
 
 
-def _lacks(raw: str, args: Mapping[str, Any], release: Release) -> list[str]:
+def _lacks(raw: str, args: Values, release: Release) -> list[str]:
     """What else is wrong with an option that is left out, so that whoever writes it again knows all of it."""
     option, value = normal(raw), data(args[raw])
     if not isinstance(value, Mapping):
@@ -52,7 +52,7 @@ def _lacks(raw: str, args: Mapping[str, Any], release: Release) -> list[str]:
     ]
 
 
-def conflicts(args: Mapping[str, Any], release: Release, extras: Extras) -> list[Change]:
+def conflicts(args: Values, release: Release, extras: Extras) -> list[Change]:
     """Combinations that `release` refuses, each option by itself being good."""
     problems = Problems()
     check_relations("", read_arguments("", args, release, extras, Problems()), release, problems)
@@ -64,7 +64,7 @@ def conflicts(args: Mapping[str, Any], release: Release, extras: Extras) -> list
     ]
 
 
-def _option(key: str, args: Mapping[str, Any]) -> str:
+def _option(key: str, args: Values) -> str:
     """The option of `args` that a problem's key (`.option`, `.option.key`, `.option[0]`) is about."""
     about = key[1:]
     longest = max((raw for raw in args if about.startswith(raw)), key=len, default="")

@@ -134,7 +134,7 @@ def told(moved: Moved) -> list[str]:
     return [f"{_head(change)}: {change.note}" if change.note else _head(change) for change in moved.changes]
 
 
-def imported(entry: Mapping[str, Any], notes: Sequence[str], screen: Screen = PAPER) -> str:
+def imported(entry: Mapping[str, object], notes: Sequence[str], screen: Screen = PAPER) -> str:
     """An entry to paste into `vllm_models`, with what to know about it as comments above it."""
     width = _width(screen)
     comments = [wrapped(_ended(note), width, "# ", "#   ") for note in notes]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import numbers
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options import fates
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.extras import Extras
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.follow import Reason, Trail, Way, follow
@@ -13,9 +13,9 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.known impor
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.rules import Unmade, fitting, made
 
 
-def move(env: Mapping[str, Any], way: Way, extras: Extras) -> tuple[dict[str, Any], list[Trail]]:
+def move(env: Values, way: Way, extras: Extras) -> tuple[dict[str, object], list[Trail]]:
     """The variables that the release reads, and what became of the others; `written` of a trail are paths of options."""
-    stays: dict[str, Any] = {}
+    stays: dict[str, object] = {}
     trails: list[Trail] = []
     for name, value in env.items():
         mine = name.startswith("VLLM_") or name in fates.variables()

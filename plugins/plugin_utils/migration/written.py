@@ -13,6 +13,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import (
     normal,
     written_by,
 )
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.spelled import identify
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.change import Change
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.dotted import typed_key
@@ -35,9 +36,7 @@ class Written:
     fixed: bool = False
 
 
-def read(
-    args: Mapping[str, Any], release: Release, source: Release | None, extras: Extras
-) -> tuple[list[Written], list[Change]]:
+def read(args: Values, release: Release, source: Release | None, extras: Extras) -> tuple[list[Written], list[Change]]:
     """One entry per option, in the operator's order, and what cannot be one."""
     found: dict[str, Written] = {}
     dotted: dict[str, dict[tuple[str, ...], Any]] = {}
@@ -123,7 +122,7 @@ def _respelled(raw: str, value: Any, entry: Written) -> Change:
     return Change(raw, "renamed", "", value, {entry.option: entry.value}, note)
 
 
-def _assembled(parts: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
+def _assembled(parts: Mapping[tuple[str, ...], Any]) -> dict[str, object]:
     store = Store()
     for keys, value in parts.items():
         store.merge(keys, value)

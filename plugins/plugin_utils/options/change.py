@@ -21,5 +21,5 @@ class Change:
     kind: str
     since: str
     written: Any
-    becomes: Mapping[str, Any] = field(default_factory=dict)
+    becomes: Mapping[str, object] = field(default_factory=dict)
     note: str = ""

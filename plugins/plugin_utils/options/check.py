@@ -5,12 +5,12 @@ Everything here takes plain YAML data and a `Problems` collector; a mistake beco
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import normal
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options import load
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.dotted import typed_key
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.extras import Extras
@@ -35,9 +35,7 @@ class Arguments(dict[str, Any]):
         self.refused: set[str] = set()
 
 
-def read_arguments(
-    at: str, args: Mapping[str, Any], release: Release | None, extras: Extras, problems: Problems
-) -> Arguments:
+def read_arguments(at: str, args: Values, release: Release | None, extras: Extras, problems: Problems) -> Arguments:
     """`args` by canonical option; `x.y: 1` becomes `x: {y: 1}`, null is as if it were not written.
 
     `release` None: only what holds for every release is checked.
@@ -102,7 +100,7 @@ class _Dotted(dict[str, Any]):
     """A mapping made of `x.y` options."""
 
 
-def _set(tree: dict[str, Any], path: tuple[str, ...], value: Any) -> bool:
+def _set(tree: dict[str, object], path: tuple[str, ...], value: Any) -> bool:
     for key in path[:-1]:
         branch = tree.setdefault(key, _Dotted())
         if not isinstance(branch, _Dotted):

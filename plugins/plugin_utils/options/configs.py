@@ -52,7 +52,7 @@ def check_config(at: str, name: str, config: Config, value: Any, release: Releas
     return good
 
 
-def _is_registered(at: str, field: Field, beside: Mapping[str, Any], release: Release, problems: Problems) -> bool:
+def _is_registered(at: str, field: Field, beside: Mapping[str, object], release: Release, problems: Problems) -> bool:
     """Whether a name stands in vLLM's registry, or a module that brings it is named beside it.
 
     Source: vllm/distributed/kv_transfer/kv_connector/factory.py (get_connector_class), the same for ec_connector.

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import normal, numbers
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options import fates
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.change import Change
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.fates import Fate
@@ -16,7 +17,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.rules impor
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.sentence import capital, listed
 
 
-def changes(args: Mapping[str, Any], way: Way) -> list[Change]:
+def changes(args: Values, way: Way) -> list[Change]:
     """One change for each option or key of `args` that the release warns of, or that does nothing any more."""
     told = []
     for path, value in _leaves(args):
@@ -62,7 +63,7 @@ def _told(path: Path, value: Any, fate: Fate, first: str, way: Way) -> Change:
     return Change(".".join(path), "deprecated", first, value, {}, ". ".join(texts))
 
 
-def _leaves(args: Mapping[str, Any]) -> Iterator[tuple[Path, Any]]:
+def _leaves(args: Values) -> Iterator[tuple[Path, Any]]:
     """Every option, and every key inside of its JSON."""
     heads = set()
     for option, value in args.items():

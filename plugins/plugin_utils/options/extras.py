@@ -52,7 +52,7 @@ def declared(name: str, spec: Mapping[str, Any]) -> Option | None:
     return Option(name, arity=arity, type=kind, choices=choices, negatives=(f"no-{name}",) if arity == "flag" else ())
 
 
-def _read_options(value: Any, problems: Problems) -> dict[str, dict[str, Any]]:
+def _read_options(value: Any, problems: Problems) -> dict[str, dict[str, object]]:
     at, read = "vllm_extra_options", {}
     for name, spec in _pairs(at, value, "`my-option: {type: int}`", problems):
         spec = {} if spec is None else spec

@@ -23,7 +23,7 @@ def read_json(value: Any, shape: str = "dictionary") -> Any:
     return wrong_data(data) or data
 
 
-def as_mapping(value: Any) -> Mapping[str, Any]:
+def as_mapping(value: Any) -> Mapping[str, object]:
     """The keys of a JSON option whether it was written as text or as YAML; none where it holds none."""
     data = read_json(value)
     return data if isinstance(data, Mapping) else {}
@@ -33,7 +33,7 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is no number in JSON")
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, object]:
     read = dict(pairs)
     if len(read) < len(pairs):
         keys = [key for key, _ in pairs]

@@ -90,9 +90,9 @@ def _typed(spec: dict[str, Any]) -> dict[str, Any]:
     return typed
 
 
-def _option(name: str, spec: dict[str, Any]) -> Option:
+def _option(name: str, spec: dict[str, object]) -> Option:
     return Option(name, **_typed(spec))
 
 
-def _field(name: str, spec: dict[str, Any]) -> Field:
+def _field(name: str, spec: dict[str, object]) -> Field:
     return Field(name, **_typed(spec))

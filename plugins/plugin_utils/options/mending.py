@@ -11,6 +11,7 @@ from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import normal
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.plainness import Wrong
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options import load
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.known import Path, data, find
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.model import Config, Field, Release
@@ -42,7 +43,7 @@ def mended(path: Path, value: Any, release: Release) -> Any:
     return value if repr(found) == repr(dict(inside)) else found
 
 
-def mended_args(args: Mapping[str, Any], release: Release) -> dict[str, Any]:
+def mended_args(args: Values, release: Release) -> dict[str, object]:
     """The same for every option, under the operator's own spellings."""
     return {raw: mended(tuple(normal(raw).split(".")), value, release) for raw, value in args.items()}
 
@@ -65,7 +66,7 @@ def _field(config: Config, key: str) -> Field | None:
     return later.fields.get(key, field) if later else field
 
 
-def _mapping(config: Config, value: Mapping[str, Any], release: Release) -> dict[str, Any]:
+def _mapping(config: Config, value: Mapping[str, object], release: Release) -> dict[str, object]:
     return {key: _item(_field(config, key), item, release) for key, item in value.items()}
 
 

@@ -7,9 +7,9 @@ what is written: where a value is decided on the host (by the model, the GPU or 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.model import Release
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.rule import Given, Rule
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.rules_configs import CONFIGS
@@ -35,7 +35,7 @@ _BY_OPTION = _by_option()
 
 
 def check_relations(
-    at: str, args: Mapping[str, Any], release: Release | None, problems: Problems, *, gpus: int | None = None
+    at: str, args: Values, release: Release | None, problems: Problems, *, gpus: int | None = None
 ) -> None:
     """Refuse combinations that vLLM would refuse. `args` as `read_arguments` gives them; `gpus`: how many it may use.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import numbers
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.jsontext import as_mapping
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.model import Release
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.sizes import size
@@ -23,7 +24,7 @@ class Given:
     Raises RefusedAlready: every question about an option that is among `refused`.
     """
 
-    args: Mapping[str, Any]
+    args: Values
     release: Release
     refused: Collection[str] = ()
     gpus: int | None = None
@@ -71,7 +72,7 @@ class Given:
         number, most = self.number(option), self.number(limit)
         return number is not None and bool(most) and number > (most or 0)
 
-    def mapping(self, option: str) -> Mapping[str, Any]:
+    def mapping(self, option: str) -> Mapping[str, object]:
         """The keys of a JSON option, written as text or as YAML."""
         value = self._read(option)
         return {} if value is None else as_mapping(value)

@@ -18,8 +18,8 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.model impor
 )
 
 # A value that Ansible computes is text to an editor, whatever it becomes.
-TEMPLATE: dict[str, Any] = {"type": "string", "pattern": "\\{\\{"}
-_NUMBERS: dict[str, list[dict[str, Any]]] = {
+TEMPLATE: dict[str, object] = {"type": "string", "pattern": "\\{\\{"}
+_NUMBERS: dict[str, list[dict[str, object]]] = {
     "int": [{"type": "integer"}],
     "float": [{"type": "number"}],
     "bool": [{"type": "boolean"}],
@@ -30,7 +30,7 @@ _NUMBERS: dict[str, list[dict[str, Any]]] = {
 _BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
 
 
-def arguments(release: Release, hidden: Mapping[str, str]) -> dict[str, Any]:
+def arguments(release: Release, hidden: Mapping[str, str]) -> dict[str, object]:
     """The schema of `args`: every option with its values. `hidden` are options that the plan writes itself.
 
     Spellings with `_` and dotted keys are let through unseen: the plan reads them, an editor need not offer them.
@@ -44,26 +44,26 @@ def arguments(release: Release, hidden: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def environment(release: Release) -> dict[str, Any]:
+def environment(release: Release) -> dict[str, object]:
     """The schema of `env`: the release's own variables by name, any other name beside them."""
-    names: dict[str, Any] = {}
+    names: dict[str, object] = {}
     for variable in release.environment.values():
         names[variable.name] = {"enum": [*variable.choices]} if variable.choices else {}
     return {"type": ["object", "null"], "properties": names}
 
 
-def definitions(release: Release) -> dict[str, Any]:
+def definitions(release: Release) -> dict[str, object]:
     """The dataclasses behind JSON-valued options, by name."""
     return {name: _config(config) for name, config in release.configs.items()}
 
 
-def _option(option: Option) -> dict[str, Any]:
+def _option(option: Option) -> dict[str, object]:
     schema = _value(option.type, option.choices, option.suggestions, option.bounds, option.config)
     if option.arity == "flag":
         schema = {"type": "boolean"}
     elif option.arity in ("list", "repeated") or option.type == "csv":
         schema = {"anyOf": [{"type": "array", "items": schema}, schema]}
-    described: dict[str, Any] = {"anyOf": [schema, TEMPLATE, {"type": "null"}]}
+    described: dict[str, object] = {"anyOf": [schema, TEMPLATE, {"type": "null"}]}
     if option.default is not UNKNOWN and option.default is not None:
         described["default"] = option.default
     if option.deprecated:
@@ -72,8 +72,8 @@ def _option(option: Option) -> dict[str, Any]:
     return described
 
 
-def _config(config: Config) -> dict[str, Any]:
-    schema: dict[str, Any] = {
+def _config(config: Config) -> dict[str, object]:
+    schema: dict[str, object] = {
         "type": "object",
         "properties": {name: _field(field) for name, field in config.fields.items()},
     }
@@ -82,7 +82,7 @@ def _config(config: Config) -> dict[str, Any]:
     return schema
 
 
-def _field(field: Field) -> dict[str, Any]:
+def _field(field: Field) -> dict[str, object]:
     schema = _value(field.type, field.choices, None, field.bounds, field.config)
     if field.many:
         schema = {"type": "array", "items": schema}
@@ -95,7 +95,7 @@ def _value(
     suggestions: tuple[str, ...] | None,
     bounds: Mapping[str, float],
     config: str | None,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     if choices:
         return {"enum": [*choices]}
     if suggestions:

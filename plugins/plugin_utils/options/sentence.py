@@ -66,7 +66,7 @@ def capital(text: str) -> str:
     return text if text.startswith("vLLM") else text[:1].upper() + text[1:]
 
 
-def listed(options: Mapping[str, Any]) -> str:
+def listed(options: Mapping[str, object]) -> str:
     """`runner: pooling` and `convert: embed`, as YAML to paste."""
     pairs = [f"`{option}: {flow(value)}`" for option, value in options.items()]
     return ", ".join(pairs[:-1]) + (" and " if len(pairs) > 1 else "") + pairs[-1]

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined] # typeshed knows proxy_bypass, which on macOS asks the system
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.address import is_loopback
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.clients import curl
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.gateway import reached
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import FleetPlan
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.service import Service
 
 # Kinds that a command is shown of; a page of the plan has one for every model.
 SHOWN = 3
 
 
 def closing(
-    plan: Mapping[str, Any],
+    plan: FleetPlan,
     proved: Iterable[tuple[str, str]],
     addresses: Mapping[str, str],
     environ: Mapping[str, str],
@@ -27,27 +28,26 @@ def closing(
     environment, whose proxy a request to the fleet must not take.
     """
     passed = set(proved)
-    of_kind: dict[str, tuple[str, Mapping[str, Any]]] = {}
+    of_kind: dict[str, tuple[str, Service]] = {}
     models = set()
-    for host, planned in plan["hosts"].items():
-        for service in planned["services"]:
-            if (host, service["name"]) in passed:
-                models.add(service["name"])
-                of_kind.setdefault(service["kind"], (host, service))
+    for host, service in plan.endpoints:
+        if (host, service.name) in passed:
+            models.add(service.name)
+            of_kind.setdefault(service.kind, (host, service))
     shown = list(of_kind.values())[:SHOWN]
     lines: list[str] = []
     anywhere_keyed = False
     for host, service in shown:
-        inside = plan["gateway"] is None and is_loopback(service["address"])
-        url, keyed = reached(plan, service, service["address"] if inside else addresses[host])
+        inside = plan.gateway is None and is_loopback(service.address)
+        url, keyed = reached(plan.gateway, service, service.address if inside else addresses[host])
         anywhere_keyed |= keyed
         # RFC 6874: what names an interface is escaped in a URL.
         url = url.replace("%", "%25")
         where = f" on {host} itself, where alone it listens" if inside else ""
         command = curl(service, url, keyed=keyed, direct=not inside and _proxied(url, environ))
-        lines += ["", f"Ask {service['name']}{where}:", *command.splitlines()]
+        lines += ["", f"Ask {service.name}{where}:", *command.splitlines()]
     if anywhere_keyed:
-        key = "vllm_api_key" if plan["gateway"] is None else "a key of gateway_keys"
+        key = "vllm_api_key" if plan.gateway is None else "a key of gateway_keys"
         lines += ["", f"The key is {key} in your inventory; `read -rs VLLM_API_KEY` takes it without showing it."]
     if len(models) > len(shown):
         lines += [

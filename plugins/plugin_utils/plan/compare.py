@@ -7,6 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.options import origin
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.jsonform import json_form
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import FleetPlan
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.service import Service
 
 # What becomes of one model on one host, in the order of a summary. "rewritten": its unit file changes, no process does.
 CHANGES = ("started", "restarted", "moved", "removed", "rewritten", "unchanged")
@@ -41,21 +44,21 @@ class Difference:
 FACTS = ("release", "kind", "gpus", "address", "port", "weights")
 
 
-def compare_fleet(plan: Mapping[str, Any], found: Mapping[str, Mapping[str, Any]]) -> list[Difference]:
+def compare_fleet(plan: FleetPlan, found: Mapping[str, Mapping[str, Any]]) -> list[Difference]:
     """Differences of every host that was read, in the plan's order; a model that changes its host is one move.
 
     `found` is what host_state returned, by host; hosts that are not in it are passed over.
     """
     differences = []
-    for host, planned in plan["hosts"].items():
+    for host, planned in plan.hosts.items():
         if host in found:
-            differences += compare_host(host, planned["services"], found[host])
+            differences += compare_host(host, planned.services, found[host])
     return _pair_moves(differences)
 
 
-def compare_host(host: str, services: Sequence[Mapping[str, Any]], found: Mapping[str, Any]) -> list[Difference]:
+def compare_host(host: str, services: Sequence[Service], found: Mapping[str, Any]) -> list[Difference]:
     """Differences of one host, planned models first, then those that nobody plans any more."""
-    planned = {service["unit"]: service for service in services}
+    planned = {service.unit: service for service in services}
     differences = []
     for step in found["steps"]:
         unit, service = step["unit"], planned.get(step["unit"])
@@ -64,7 +67,7 @@ def compare_host(host: str, services: Sequence[Mapping[str, Any]], found: Mappin
         differences.append(
             Difference(
                 host=host,
-                model=service["name"] if service else unit.partition("-")[2].rpartition(".service")[0],
+                model=service.name if service else unit.partition("-")[2].rpartition(".service")[0],
                 unit=unit,
                 change=_change(step, bool(installed)),
                 why=step["why"],
@@ -91,8 +94,8 @@ def _change(step: Mapping[str, Any], installed: bool) -> str:
     return "rewritten" if step["write"] or step["enable"] else "unchanged"
 
 
-def _planned_facts(service: Mapping[str, Any]) -> dict[str, Any]:
-    return {**{key: service[key] for key in FACTS}, "weights": origin(service["weights"])}
+def _planned_facts(service: Service) -> dict[str, object]:
+    return {**{key: json_form(getattr(service, key)) for key in FACTS}, "weights": origin(service.weights)}
 
 
 def _pair_moves(differences: Sequence[Difference]) -> list[Difference]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import jinja2
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.render import Unit, render_unit
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.jsonform import json_form
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.service import Service
 
 UNIT_TEMPLATE = "etc/systemd/system/vllm-model.service.j2"
 SECRETS = "/etc/vllm/secrets/api_key.env"
@@ -20,7 +21,7 @@ FILES = {
 }
 
 
-def render_units(templates: Path, services: Sequence[Mapping[str, Any]]) -> list[Unit]:
+def render_units(templates: Path, services: Sequence[Service]) -> list[Unit]:
     """The units of planned services."""
     environment = jinja2.Environment(  # noqa: S701 (unit files are no HTML)
         loader=jinja2.FileSystemLoader(templates),
@@ -30,7 +31,7 @@ def render_units(templates: Path, services: Sequence[Mapping[str, Any]]) -> list
         lstrip_blocks=True,
     )
     template = environment.get_template(UNIT_TEMPLATE)
-    return [render_unit(template, service, SECRETS) for service in services]
+    return [render_unit(template, json_form(service), SECRETS) for service in services]
 
 
 def host_files(templates: Path) -> list[dict[str, str]]:

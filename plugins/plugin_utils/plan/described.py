@@ -26,7 +26,7 @@ _TYPES: dict[str, dict[str, Any]] = {
 
 
 @lru_cache(maxsize=1)
-def described() -> dict[str, dict[str, Any]]:
+def described() -> dict[str, dict[str, object]]:
     """The schema of each variable by its name, with its description and default."""
     return {name: variable(option) for name, option in _options().items()}
 
@@ -48,7 +48,7 @@ def prefixes() -> tuple[str, ...]:
     return ("wheelhouse_", *sorted(f"{path.name}_" for path in (ROOT / "roles").iterdir() if path.is_dir()))
 
 
-def _options() -> dict[str, dict[str, Any]]:
+def _options() -> dict[str, dict[str, object]]:
     found: dict[str, dict[str, Any]] = {}
     for path in sorted((ROOT / "roles").glob("*/meta/argument_specs.yml")):
         for entry in read_yaml(path)["argument_specs"].values():
@@ -56,7 +56,7 @@ def _options() -> dict[str, dict[str, Any]]:
     return {**found, **read_yaml(SITE)}
 
 
-def _shape(option: Mapping[str, Any]) -> dict[str, Any]:
+def _shape(option: Mapping[str, Any]) -> dict[str, object]:
     kind = option.get("type", "str")
     if kind == "list":
         elements = _shape({**option, "type": option.get("elements", "raw")})

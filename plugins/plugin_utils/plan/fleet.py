@@ -7,10 +7,8 @@ hashes pushed directories and reads the models' configurations.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.kernels import Kernels
@@ -27,11 +25,16 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.gateway import
     plan_gateway,
 )
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.headers import check_headers
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.hosts import Host, described, read_host, read_release
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.hosts import (
+    Host,
+    declared_as,
+    read_host,
+    read_release,
+)
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.kernels import attention_without, check_kernels
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.keys import check_keys
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.memory import Memory
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import Entry, read_menu
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import Entry, Menu
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.options import Options
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.placement import place
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.ports import ports
@@ -46,15 +49,23 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.service import
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.shares import share
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.variables import check_variables
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.weights import locate
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import (
+    Engine,
+    FleetPlan,
+    HostPlan,
+    Weights,
+    digest,
+)
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.service import Service
 
 
 @dataclass(frozen=True)
 class Inventory:
-    """What the operator wrote, as plain data.
+    """What the operator wrote, the menu read and the rest as plain data.
 
-    `hosts`: host name to its variables; `match`: an Ansible host pattern to host names (of the whole inventory);
-    `gateways`: name to variables of the hosts of the gateway group; `names`, `gateway_names`: by host of either group the
-    names of all its variables, ours or not;
+    `menu`: `vllm_models`; `hosts`: host name to its variables; `match`: an Ansible host pattern to host names (of the whole
+    inventory); `gateways`: name to variables of the hosts of the gateway group; `names`, `gateway_names`: by host of either
+    group the names of all its variables, ours or not;
     `digests`: pushed directory of the control node to the SHA-256 of its content, or to a sentence that says why not;
     `locks`: by host the locks on the control node that its engine may be installed from, with the kernels each holds;
     `facts`: by entry what its model's files say, or a sentence that says why nothing is known; `adapters`: by entry and
@@ -63,17 +74,17 @@ class Inventory:
     `vllm_extra_choices`, `vllm_extra_env`).
     """
 
-    models: Any
-    hosts: Mapping[str, Mapping[str, Any]]
+    menu: Menu
+    hosts: Mapping[str, Mapping[str, object]]
     match: Callable[[str], Sequence[str]]
     digests: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, ModelFacts | str] = field(default_factory=dict)
-    adapters: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+    adapters: Mapping[str, Mapping[str, Mapping[str, object]]] = field(default_factory=dict)
     locks: Mapping[str, Mapping[str, Kernels]] = field(default_factory=dict)
     keyed: bool = False
     # Only judged: it enters no plan, no message and no representation of this.
     api_key: Any = field(default=None, repr=False)
-    gateways: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    gateways: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     names: Mapping[str, Sequence[str]] = field(default_factory=dict)
     gateway_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
     # The groups of hosts as a task sees them, by variable, and what was given with -e: the headers of plays see that alone.
@@ -87,9 +98,11 @@ class Inventory:
 
 @dataclass(frozen=True)
 class Outcome:
-    """`plan`: what DESIGN calls the plan, JSON-ready (empty when refused); `digest`: its SHA-256; the rest for people."""
+    """`fleet`: the plan, of no host when refused; `plan`: its JSON form, empty when refused; `digest`: its SHA-256; the rest for
+    people."""
 
-    plan: dict[str, Any]
+    fleet: FleetPlan
+    plan: Mapping[str, object]
     digest: str
     problems: list[Problem]
     warnings: list[Problem]
@@ -97,8 +110,9 @@ class Outcome:
 
 def plan_fleet(inventory: Inventory) -> Outcome:
     """Resolve the whole fleet, or refuse with every problem there is."""
-    problems = Problems()
-    menu = read_menu(inventory.models, problems)
+    problems, menu = Problems(), inventory.menu.entries
+    for problem in inventory.menu.problems:
+        problems.add(problem.key, problem.reason, problem.remedy)
     read = [read_host(name, declared, problems) for name, declared in inventory.hosts.items()]
     hosts = [host for host in read if host is not None]
     if not inventory.hosts:
@@ -128,13 +142,14 @@ def plan_fleet(inventory: Inventory) -> Outcome:
     gateway = plan_gateway(
         inventory.gateways,
         inventory.hosts,
-        {name: part["services"] for name, part in planned.items()},
+        {name: part.services for name, part in planned.items()},
         keyed=inventory.keyed,
         problems=problems,
     )
     for name, part in planned.items():
-        part["firewall"] = firewall(gateway, inventory.hosts[name], part["services"], fleet.destinations[name])
-    plan: dict[str, Any] = {"hosts": planned, "gateway": gateway}
+        closed = firewall(gateway, inventory.hosts[name], part.services, fleet.destinations[name])
+        planned[name] = replace(part, firewall=closed)
+    plan = FleetPlan(planned, gateway)
     # A model that no readable host serves is checked all the same, so that all its mistakes are told in this run.
     readable = {host.name for host in hosts}
     for entry in menu:
@@ -150,10 +165,9 @@ def plan_fleet(inventory: Inventory) -> Outcome:
             "Set vllm_api_key from a vault",
         )
     if problems.found:
-        plan = {}
-    canonical = json.dumps(plan, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    digest = hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
-    return Outcome(plan, digest, sorted(problems.found), sorted(problems.warned))
+        plan = FleetPlan({})
+    document = {} if problems.found else plan.document()
+    return Outcome(plan, document, digest(document), sorted(problems.found), sorted(problems.warned))
 
 
 @dataclass(frozen=True)
@@ -168,15 +182,15 @@ class _Fleet:
     memory: Memory
     destinations: Mapping[str, Sequence[str] | str | None]
 
-    def host(self, host: Host, entries: Sequence[Entry]) -> dict[str, Any]:
+    def host(self, host: Host, entries: Sequence[Entry]) -> HostPlan:
         """One host's part of the plan: its engine, its weights and its services in the order of their starts."""
         known = self.releases[host.release]
         read = [(entry, self.options.read(entry, known)) for entry in entries]
         placed = place(host, read, self.problems)
         shares = share(host, read, placed, whole_share(known), self.problems)
         address = listens_on(host.name, self.inventory.hosts[host.name], keyed=self.inventory.keyed)
-        weights: dict[str, dict[str, str]] = {}
-        services: list[dict[str, Any]] = []
+        weights: dict[str, Weights] = {}
+        services: list[Service] = []
         for entry, args in read:
             at, digests, gpus = f"vllm_models.{entry.name}", self.inventory.digests, placed.get(entry.name, ())
             own = locate(at, entry.source, digests, self.problems)
@@ -184,11 +198,11 @@ class _Fleet:
                 name: locate(f"{at}.adapters.{name}", source, digests, self.problems)
                 for name, source in entry.adapters.items()
             }
-            weights.update({item["path"]: item for item in (own, *adapters.values())})
+            weights.update({item.path: item for item in (own, *adapters.values())})
             whole = derived_arguments(entry, args, adapters, shares.get(entry.name), known)
             advise(host.name, entry, args, self.destinations[host.name], self.problems)
             # Engines that profile one device at the same time fail each other; sharers wait for the earlier ones.
-            after = [s["unit"] for s in services if host.gpu_count == 0 or not set(s["gpus"]).isdisjoint(gpus)]
+            after = [s.unit for s in services if host.gpu_count == 0 or not set(s.gpus).isdisjoint(gpus)]
             services.append(
                 service(
                     host,
@@ -207,18 +221,15 @@ class _Fleet:
                     ),
                 )
             )
-        engine: dict[str, Any] = {"release": host.release, "accelerator": host.accelerator}
-        engine["path"] = engine_path(host.release)
-        if packages(services):
-            engine["packages"] = packages(services)
+        engine = Engine(host.release, host.accelerator, engine_path(host.release), tuple(packages(services)))
         declared, locks = self.inventory.hosts[host.name], self.inventory.locks.get(host.name, {})
         check_kernels(host, declared, locks, services, self.problems)
-        return {
-            "host": described(host),
-            "engine": engine if services else None,
-            "weights": list(weights.values()),
-            "services": services,
-        }
+        return HostPlan(
+            host=declared_as(host),
+            engine=engine if services else None,
+            weights=tuple(weights.values()),
+            services=tuple(services),
+        )
 
 
 def _refuse_same_names(menu: Sequence[Entry], problems: Problems) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.address import (
@@ -17,24 +16,32 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.text.address import
     with_port,
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import HOSTS, Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway import judge
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.firewall import endpoint_rules
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.keys import read_keys
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.request import HOST_KEYS, read_gateway
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.proxy import check_proxy
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import Firewall
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.gateway import (
+    GatewayPlan,
+    Replica,
+    Route,
+    Settings,
+)
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.service import Service
 
 # The variables of a gateway host that the plan reads, beside all that begin with `gateway_`.
 GATEWAY_KEYS = ("vllm_endpoint_address", "ansible_host", "vllm_proxy", "vllm_no_proxy")
 GATEWAY_PREFIX = "gateway_"
 
 
-def address_of(name: str, declared: Mapping[str, Any]) -> str:
+def address_of(name: str, declared: Values) -> str:
     """Where other hosts of the fleet reach a host: `vllm_endpoint_address`, else where Ansible does."""
     return bare(str(declared.get("vllm_endpoint_address") or declared.get("ansible_host") or name))
 
 
-def listens_on(name: str, declared: Mapping[str, Any], *, keyed: bool) -> str:
+def listens_on(name: str, declared: Values, *, keyed: bool) -> str:
     """What the engines of a host listen on: its `vllm_address`, else every address where a key guards them, loopback where none
     does. A host that others reach by an IPv6 address listens on both families; by a name, on IPv4."""
     written = declared.get("vllm_address")
@@ -45,7 +52,7 @@ def listens_on(name: str, declared: Mapping[str, Any], *, keyed: bool) -> str:
     return IPV6_ANY if is_ipv6(address_of(name, declared)) else IPV4_ANY
 
 
-def judge_listening(name: str, declared: Mapping[str, Any], problems: Problems) -> None:
+def judge_listening(name: str, declared: Values, problems: Problems) -> None:
     """An address to listen on that is of the other family than the one at which others reach the host: nobody would."""
     written, reached_at = bare(str(declared.get("vllm_address") or "")), address_of(name, declared)
     if not written or written == IPV6_ANY or is_loopback(written) or not (is_ip(written) and is_ip(reached_at)):
@@ -62,12 +69,12 @@ def judge_listening(name: str, declared: Mapping[str, Any], problems: Problems) 
 def plan_gateway(
     gateways: Mapping[str, Mapping[str, Any]],
     hosts: Mapping[str, Mapping[str, Any]],
-    services: Mapping[str, Sequence[Mapping[str, Any]]],
+    services: Mapping[str, Sequence[Service]],
     *,
     keyed: bool,
     problems: Problems,
-) -> dict[str, Any] | None:
-    """What every gateway shall route, JSON-ready; None where the inventory has no gateway.
+) -> GatewayPlan | None:
+    """What every gateway shall route; None where the inventory has no gateway.
 
     `gateways` and `hosts`: the variables of each host; `services`: the planned services of each engine host.
     """
@@ -103,10 +110,10 @@ def plan_gateway(
             )
     for host in gateways:
         for service in services.get(host, ()):
-            if settings is not None and service["port"] == settings.port:
+            if settings is not None and service.port == settings.port:
                 problems.add(
-                    f"vllm_models.{service['name']}.port",
-                    f"{service['port']} is also the port of the gateway on {HOSTS}",
+                    f"vllm_models.{service.name}.port",
+                    f"{service.port} is also the port of the gateway on {HOSTS}",
                     "Give the model another `port`, or set gateway_port",
                     host,
                 )
@@ -117,56 +124,43 @@ def plan_gateway(
         judge.judge_floating(settings.floating_address, addresses, problems)
         clients = () if settings.open else read_keys(first[1].get("gateway_keys"), Problems())
         # Whether a client was given the engines' own key is seen where that key is at hand.
-        judge.judge_clients(clients, [name for model in models for name in model["names"]], "", problems)
-    return {
-        "hosts": list(gateways),
-        "addresses": list(addresses.values()),
-        "settings": plain(asdict(settings)) if settings is not None else {},
-        "models": models,
-    }
+        judge.judge_clients(clients, [name for model in models for name in model.names], "", problems)
+    # Without settings there is a problem, and so no plan.
+    return GatewayPlan(tuple(gateways), tuple(addresses.values()), settings or Settings(), tuple(models))
 
 
-def url(gateway: Mapping[str, Any]) -> str:
+def url(gateway: GatewayPlan) -> str:
     """Where clients find the fleet: by its name, else at the floating address, else at the first gateway's own."""
-    settings = gateway["settings"]
-    scheme, usual = ("https", 443) if settings["tls"] else ("http", 80)
-    host = settings["name"] or settings["floating_address"].partition("/")[0] or gateway["addresses"][0]
-    whole = with_port(host, settings["port"])
+    settings = gateway.settings
+    scheme, usual = ("https", 443) if settings.tls else ("http", 80)
+    host = settings.name or settings.floating_address.partition("/")[0] or gateway.addresses[0]
+    whole = with_port(host, settings.port)
     return f"{scheme}://{whole.removesuffix(f':{usual}')}"
 
 
-def reached(plan: Mapping[str, Any], service: Mapping[str, Any], address: str) -> tuple[str, bool]:
+def reached(gateway: GatewayPlan | None, service: Service, address: str) -> tuple[str, bool]:
     """Where clients ask for a service, and whether they need a key: at the gateway, or on its host at `address`."""
-    gateway = plan["gateway"]
     if gateway is not None:
-        return url(gateway), not gateway["settings"]["open"]
-    return f"http://{with_port(address, service['port'])}", service["prove"]["key"]
+        return url(gateway), not gateway.settings.open
+    return f"http://{with_port(address, service.port)}", service.prove.key
 
 
-def _models(
-    hosts: Mapping[str, Mapping[str, Any]], services: Mapping[str, Sequence[Mapping[str, Any]]]
-) -> list[dict[str, Any]]:
-    """Every model with all its names (aliases and adapters route too), those of them that are `adapters`, and its
-    replicas, in the plan's order."""
-    models: dict[str, dict[str, Any]] = {}
+def _models(hosts: Mapping[str, Mapping[str, object]], services: Mapping[str, Sequence[Service]]) -> list[Route]:
+    """Every model and its replicas, in the plan's order."""
+    first: dict[str, Service] = {}
+    replicas: dict[str, list[Replica]] = {}
     for host, planned in services.items():
         for service in planned:
-            adapters = list(service["prove"]["adapters"])
-            names = [*service["served_names"], *adapters]
-            fresh = {"name": service["name"], "kind": service["kind"], "names": names, "adapters": adapters}
-            model = models.setdefault(service["name"], {**fresh, "replicas": []})
-            model["replicas"].append(
-                {
-                    "host": host,
-                    "address": address_of(host, hosts[host]),
-                    "port": service["port"],
-                    "unit": service["unit"],
-                }
-            )
-    return list(models.values())
+            first.setdefault(service.name, service)
+            replica = Replica(host, address_of(host, hosts[host]), service.port, service.unit)
+            replicas.setdefault(service.name, []).append(replica)
+    return [
+        Route(name, s.kind, (*s.served_names, *s.prove.adapters), s.prove.adapters, tuple(replicas[name]))
+        for name, s in first.items()
+    ]
 
 
-def _same(first: tuple[str, Mapping[str, Any]], other: tuple[str, Mapping[str, Any]], problems: Problems) -> None:
+def _same(first: tuple[str, Mapping[str, object]], other: tuple[str, Mapping[str, object]], problems: Problems) -> None:
     """Two gateways behind one address must answer alike."""
     for key in sorted(set(first[1]) | set(other[1])):
         shared = key.startswith(GATEWAY_PREFIX) and key not in HOST_KEYS
@@ -182,7 +176,7 @@ def _same(first: tuple[str, Mapping[str, Any]], other: tuple[str, Mapping[str, A
 def _judge_source(key: str, source: str, host: str, problems: Problems) -> None:
     """What is to be let through to the engines must be an address; the hosts' firewall resolves no names."""
     try:
-        endpoint_rules({"ports": [1], "sources": [source]})
+        endpoint_rules(Firewall((1,), sources=(source,)))
     except ValueError:
         problems.add(
             f"{HOSTS}.{key}",

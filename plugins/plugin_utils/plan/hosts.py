@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.amd.model import Wanted as Rocm
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.settings import Setting, unusable
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import HOSTS, Problems, did_you_mean
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.amd import request as rocm
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia import request
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import rocm as engine
@@ -17,6 +18,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.gpus import Gpu
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus import settings_read
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import whole
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.proxy import check_proxy
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import Declared, Kind
 
 ACCELERATORS = ("cuda", "rocm", "cpu")
 # Whether a host must have passed its acceptance test before it serves.
@@ -81,7 +83,7 @@ class Host:
         return unusable(self.settings)
 
 
-def read_host(name: str, declared: Mapping[str, Any], problems: Problems) -> Host | None:
+def read_host(name: str, declared: Values, problems: Problems) -> Host | None:
     """One host from its inventory variables; None where it cannot be planned for."""
     wrong = Problems()
     accelerator = declared.get("vllm_accelerator")
@@ -126,24 +128,21 @@ def read_host(name: str, declared: Mapping[str, Any], problems: Problems) -> Hos
     return host
 
 
-def described(host: Host) -> dict[str, Any]:
-    """What a host declares itself to be, JSON-ready: what is found there is compared with this. Memory of one GPU in bytes; a
-    host with several kinds has `gpus`, by index.
-    """
+def declared_as(host: Host) -> Declared:
+    """What a host declares itself to be: what is found there is compared with this."""
     name, memory = _told(host.gpu)
-    mixed = {"gpus": [dict(zip(("name", "memory"), _told(gpu))) for gpu in host.gpus]} if host.gpus else {}
-    return {
-        "accelerator": host.accelerator,
-        "release": host.release,
-        "gpu_count": host.gpu_count,
-        "gpu_name": name,
-        "gpu_memory": memory,
-        **mixed,
-        "driver": host.driver,
-        "cut": [setting.index for setting in host.settings if setting.mig],
-        "settings": [asdict(setting) for setting in host.settings],
-        "rocm": asdict(host.rocm) if host.rocm else None,
-    }
+    return Declared(
+        accelerator=host.accelerator,
+        release=host.release,
+        gpu_count=host.gpu_count,
+        gpu_name=name,
+        gpu_memory=memory,
+        gpus=tuple(Kind(*_told(gpu)) for gpu in host.gpus),
+        driver=host.driver,
+        cut=tuple(setting.index for setting in host.settings if setting.mig),
+        settings=host.settings,
+        rocm=host.rocm,
+    )
 
 
 def _told(gpu: Gpu | None) -> tuple[str, int | None]:
@@ -152,13 +151,13 @@ def _told(gpu: Gpu | None) -> tuple[str, int | None]:
     return gpu.name if gpu and named else "", gpu.memory if gpu and not (named and gpu.nominal) else None
 
 
-def read_release(declared: Mapping[str, Any]) -> str:
+def read_release(declared: Values) -> str:
     """The release that a host asks for; "" where it names none."""
     given = declared.get("vllm_version")
     return given if isinstance(given, str) and _RELEASE.fullmatch(given) else ""
 
 
-def _read_gpus(declared: Mapping[str, Any], count: int, problems: Problems) -> tuple[Gpu | None, ...]:
+def _read_gpus(declared: Values, count: int, problems: Problems) -> tuple[Gpu | None, ...]:
     """The model of each GPU, of one where all are alike; with the declared memory in place of the catalogued one."""
     names = _each(declared, "gpu_name", count, problems)
     sizes = _each(declared, "gpu_memory_gib", count, problems)
@@ -169,7 +168,7 @@ def _read_gpus(declared: Mapping[str, Any], count: int, problems: Problems) -> t
     return tuple(_read_gpu(name, size, problems) for name, size in zip(names, sizes))
 
 
-def _each(declared: Mapping[str, Any], key: str, count: int, problems: Problems) -> list[Any] | None:
+def _each(declared: Values, key: str, count: int, problems: Problems) -> list[Any] | None:
     """A variable of one value for all GPUs, or of a list by index; None where the list has not one for each."""
     given = declared.get(key)
     if not isinstance(given, (list, tuple)):

@@ -5,17 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine import kernels
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.kernels import Kernels
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import HOSTS, Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import sources
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.config import language_part
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.facts import ModelFacts
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.gpus import Gpu
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.jsontext import as_mapping
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.hosts import Host
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.service import Service
 
 KEY = "vllm_engine_kernels_index"
 # Of the engine's directory in a wheelhouse: 0.33.0-cuda-py3.12-x86_64.
@@ -24,9 +25,9 @@ _HOUSE = re.compile(r"-py(?P<python>\d+\.\d+)-(?P<arch>\w+)$")
 
 def check_kernels(
     host: Host,
-    declared: Mapping[str, Any],
+    declared: Values,
     locks: Mapping[str, Kernels],
-    services: Sequence[Mapping[str, Any]],
+    services: Sequence[Service],
     problems: Problems,
 ) -> None:
     """Refuse locks whose kernels do not go together; warn of what is lost where there are neither kernels nor a compiler.
@@ -49,7 +50,7 @@ def check_kernels(
             )
         lacking = kernels.lacking(held)
         # Whoever names a compiler has one; every other variable stands for itself alone (service/engine_settings.py).
-        without = [s for s in services if not any(name in s["environment"] for name in kernels.CUDA_HOME)]
+        without = [s for s in services if not any(name in s.environment for name in kernels.CUDA_HOME)]
         if lacking and without:
             problems.warn(
                 KEY,
@@ -60,7 +61,7 @@ def check_kernels(
             )
 
 
-def _anew(host: Host, path: Path, declared: Mapping[str, Any]) -> str:
+def _anew(host: Host, path: Path, declared: Values) -> str:
     """How a lock is made anew, and when that does any good."""
     index = declared.get("vllm_engine_source") == "index"
     if index:
@@ -83,9 +84,9 @@ def _anew(host: Host, path: Path, declared: Mapping[str, Any]) -> str:
     return f"{how}. Do so before {host.release} is in use, else for the next release: an engine in use is not rebuilt{refused}"
 
 
-def _loss(services: Sequence[Mapping[str, Any]]) -> str:
+def _loss(services: Sequence[Service]) -> str:
     """What these services lose; of sampling those that do not say themselves how they sample."""
-    asked = {s["name"]: s["environment"].get(kernels.SAMPLER) for s in services}
+    asked = {s.name: s.environment.get(kernels.SAMPLER) for s in services}
     told = f"{kernels.LOSS_OF_SAMPLING} {kernels.LOSS}" if None in asked.values() else f"engines {kernels.LOSS}"
     insist = sorted(name for name, value in asked.items() if value not in (None, "0"))
     if insist:
@@ -96,7 +97,7 @@ def _loss(services: Sequence[Mapping[str, Any]]) -> str:
 
 
 def attention_without(
-    gpus: Sequence[Gpu | None], args: Mapping[str, Any], facts: ModelFacts | None, release: str, accelerator: str
+    gpus: Sequence[Gpu | None], args: Values, facts: ModelFacts | None, release: str, accelerator: str
 ) -> list[str]:
     """Words for the command of an engine that has neither FlashInfer's kernels nor a compiler, which its host finds out; [] where
     none are needed, or none are known to be right.
@@ -119,7 +120,7 @@ def attention_without(
     return ["--attention-backend", "TRITON_ATTN"] if cache in ("auto", "bfloat16") or cache.startswith("fp8") else []
 
 
-def _on_blackwell(host: Host, services: Sequence[Mapping[str, Any]]) -> str:
+def _on_blackwell(host: Host, services: Sequence[Service]) -> str:
     """What else is wrong on capability 10.x, where vLLM prefers FlashInfer's attention (`_get_backend_priorities` in
     platforms/cuda.py of 0.21.0 to 0.33.0)."""
     if host.gpu is None or host.gpu.capability is None or host.gpu.capability[0] != 10:
@@ -127,13 +128,13 @@ def _on_blackwell(host: Host, services: Sequence[Mapping[str, Any]]) -> str:
     unnamed = [
         s
         for s in services
-        if not any(word.startswith(("--attention-backend", "--attention-config")) for word in s["argv"])
+        if not any(word.startswith(("--attention-backend", "--attention-config")) for word in s.argv)
     ]
     if not unnamed:
         return ""
     told = f"; on {host.gpu.name} vLLM would choose FlashInfer for attention, which then fails: "
-    given = {s["name"]: s["without_kernels"][-1] for s in unnamed if s.get("without_kernels")}
-    others = sorted(s["name"] for s in unnamed if s["name"] not in given)
+    given = {s.name: s.without_kernels[-1] for s in unnamed if s.without_kernels}
+    others = sorted(s.name for s in unnamed if s.name not in given)
     parts = []
     if given:
         names = ", ".join(f"{name} {backend}" for name, backend in sorted(given.items()))

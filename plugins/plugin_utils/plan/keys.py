@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.keys import SHORTEST, read_keys
 
 # What keys begin with that stand where a key is to be written, in these inventories and in others; letters only.
@@ -25,8 +26,8 @@ _NEW = "Make one with: openssl rand -hex 24"
 
 def check_keys(
     api_key: Any,
-    hosts: Mapping[str, Mapping[str, Any]],
-    gateways: Mapping[str, Mapping[str, Any]],
+    hosts: Mapping[str, Mapping[str, object]],
+    gateways: Mapping[str, Mapping[str, object]],
     problems: Problems,
 ) -> None:
     """Judge the engines' key (`vllm_api_key` as written, None for none) and the clients' keys of `gateways`.
@@ -72,7 +73,7 @@ def is_placeholder(key: Any) -> bool:
     return isinstance(key, str) and re.sub(r"[^a-z]", "", key.lower()).startswith(_PLACEHOLDERS)
 
 
-def _placeholders(api_key: Any, gateways: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+def _placeholders(api_key: Any, gateways: Mapping[str, Mapping[str, object]]) -> Iterator[str]:
     """The places of the inventory where one stands."""
     if is_placeholder(api_key):
         yield "vllm_api_key"
@@ -85,7 +86,7 @@ def _placeholders(api_key: Any, gateways: Mapping[str, Mapping[str, Any]]) -> It
                 yield f"gateway_keys.{client.name}, key {number}"
 
 
-def _real(name: str, declared: Mapping[str, Any]) -> bool:
+def _real(name: str, declared: Values) -> bool:
     """Whether Ansible could reach a host."""
     reached = str(declared.get("ansible_host") or name)
     try:

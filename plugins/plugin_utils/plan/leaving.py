@@ -7,20 +7,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.without import without
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import FleetPlan
 
 
 @dataclass(frozen=True)
 class Leaving:
     """`plan`: the fleet without them; `hosts`: those that something leaves, `servers`: their replicas at the gateways."""
 
-    plan: dict[str, Any]
+    plan: FleetPlan
     hosts: tuple[str, ...]
     servers: tuple[dict[str, str], ...]
     refusals: tuple[str, ...]
 
 
 def leave(
-    plan: Mapping[str, Any],
+    plan: FleetPlan,
     models: Collection[str],
     hosts: Collection[str],
     allow_gap: bool,
@@ -41,25 +42,24 @@ def leave(
             for model in last
         ]
     gone = [(m, host) for m, on in serving.items() for host in on if m in models or host in hosts]
-    touched = [name for name in plan["hosts"] if name in hosts or any(name == host for _, host in gone)]
-    routed = plan.get("gateway") is not None
+    touched = [name for name in plan.hosts if name in hosts or any(name == host for _, host in gone)]
+    routed = plan.gateway is not None
     rest = without(plan, models, hosts)
     refusals += _named_by_keys(plan, rest, allowed)
     servers = tuple({"model": model, "host": host} for model, host in gone) if routed else ()
     return Leaving(rest, tuple(touched), servers, tuple(refusals))
 
 
-def replicas(plan: Mapping[str, Any]) -> dict[str, list[str]]:
+def replicas(plan: FleetPlan) -> dict[str, list[str]]:
     """The hosts of every planned model, in the plan's order."""
     serving: dict[str, list[str]] = {}
-    for host, planned in plan["hosts"].items():
-        for service in planned["services"]:
-            serving.setdefault(service["name"], []).append(host)
+    for host, service in plan.endpoints:
+        serving.setdefault(service.name, []).append(host)
     return serving
 
 
 def _unknown(
-    plan: Mapping[str, Any], serving: Mapping[str, Any], models: Collection[str], hosts: Collection[str]
+    plan: FleetPlan, serving: Mapping[str, Collection[str]], models: Collection[str], hosts: Collection[str]
 ) -> list[str]:
     lines = [
         f"no model {name!r} is planned; planned are {', '.join(sorted(serving)) or 'none'}. A model that is gone from "
@@ -67,19 +67,13 @@ def _unknown(
         for name in models
         if name not in serving
     ]
-    known = ", ".join(plan["hosts"])
-    return lines + [
-        f"no host {name!r} is in the plan; hosts are {known}" for name in hosts if name not in plan["hosts"]
-    ]
+    known = ", ".join(plan.hosts)
+    return lines + [f"no host {name!r} is in the plan; hosts are {known}" for name in hosts if name not in plan.hosts]
 
 
-def _named_by_keys(
-    plan: Mapping[str, Any], rest: Mapping[str, Any], allowed: Mapping[str, Collection[str]]
-) -> list[str]:
+def _named_by_keys(plan: FleetPlan, rest: FleetPlan, allowed: Mapping[str, Collection[str]]) -> list[str]:
     """Keys limited to what leaves: no gateway could be configured with them any more."""
-    before, after = (
-        {name for m in (p.get("gateway") or {}).get("models", ()) for name in m["names"]} for p in (plan, rest)
-    )
+    before, after = (set(p.gateway.names if p.gateway is not None else ()) for p in (plan, rest))
     return [
         f"gateway_keys.{client}.models names {name}, which leaves: take it out there first"
         for client, names in allowed.items()
@@ -88,7 +82,7 @@ def _named_by_keys(
     ]
 
 
-def farewell(plan: Mapping[str, Any], models: Collection[str], hosts: Collection[str]) -> str:
+def farewell(plan: FleetPlan, models: Collection[str], hosts: Collection[str]) -> str:
     """What the operator has to take out of the inventory, or the next rollout.yml or site.yml brings it back."""
     serving = replicas(plan)
     lines = [f"delete vllm_models.{model}" for model in models if model in serving]

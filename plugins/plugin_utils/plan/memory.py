@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import HOSTS, Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.facts import ModelFacts
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.gpus import Gpu
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.memory import UNDECLARED, Fit, fit
@@ -17,6 +18,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.environment
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.model import Release
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.hosts import Host
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import Entry
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned import service as planned
 
 NOT_AT_HAND = "its config.json is not at hand on the control node (docs/memory.md says how to put it there)"
 
@@ -31,13 +33,13 @@ class Memory:
     def of(
         self,
         entry: Entry,
-        args: Mapping[str, Any],
+        args: Values,
         share: float | None,
         host: Host,
         release: Release | None,
         placed: Sequence[int] = (),
-    ) -> dict[str, Any]:
-        """Bytes of each GPU of one service; None stands for what is not known, `unknown` says why.
+    ) -> planned.Memory:
+        """What one service takes of each of its GPUs.
 
         `args` as `read_arguments` gives them; `share` is the part of a shared GPU that the plan gives, None where it gives
         none; `placed`: the indices of its GPUs. Refuses what cannot run on the declared GPUs and driver.
@@ -96,14 +98,13 @@ class Memory:
             )
 
 
-def _told(gpu: int | None, fit: Fit | None, unknown: list[str]) -> dict[str, Any]:
-    """`gpu`: bytes as its driver states them; `overhead` what vLLM is taken to need itself, `kv_cache` what is left to it."""
-    return {
-        "gpu": gpu,
-        "weights": fit.weights if fit else None,
-        "overhead": fit.overhead.total if fit else None,
-        "kv_cache": fit.left if fit else None,
-        "kv_per_token": fit.per_token if fit else None,
-        "longest": fit.longest if fit else None,
-        "unknown": unknown,
-    }
+def _told(gpu: int | None, fit: Fit | None, unknown: list[str]) -> planned.Memory:
+    return planned.Memory(
+        gpu=gpu,
+        weights=fit.weights if fit else None,
+        overhead=fit.overhead.total if fit else None,
+        kv_cache=fit.left if fit else None,
+        kv_per_token=fit.per_token if fit else None,
+        longest=fit.longest if fit else None,
+        unknown=tuple(unknown),
+    )

@@ -1,6 +1,6 @@
 """The operator's menu: `vllm_models`, read into typed entries.
 
-Every function here takes plain YAML data and a `Problems` collector; a mistake becomes a problem, never an exception.
+Every function here takes plain YAML data; a mistake becomes a problem, never an exception.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.kinds import KINDS
-from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems, did_you_mean
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problem, Problems, did_you_mean
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import whole
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.weights.source import Source
 
@@ -57,7 +58,7 @@ class Entry:
     port: int | None = None
     aliases: tuple[str, ...] = ()
     adapters: Mapping[str, Source] = field(default_factory=dict)
-    args: Mapping[str, Any] = field(default_factory=dict)
+    args: Values = field(default_factory=dict)
     env: Mapping[str, str | bool] = field(default_factory=dict)
     prove: Mapping[str, bool] = field(default_factory=dict)
     start_timeout: int = START_TIMEOUT
@@ -73,9 +74,23 @@ class Entry:
         return self.runner == "pooling"
 
 
-def read_menu(models: Any, problems: Problems) -> list[Entry]:
-    """The entries of `vllm_models` in the operator's order; of a faulty one all that could be read, so that the checks
-    that follow find its other mistakes in the same run."""
+@dataclass(frozen=True)
+class Menu:
+    """The entries in the operator's order, and what is wrong with them."""
+
+    entries: tuple[Entry, ...]
+    problems: tuple[Problem, ...] = ()
+
+
+def read_menu(models: Any) -> Menu:
+    """`vllm_models` as typed entries; of a faulty one all that could be read, so that the checks that follow find its
+    other mistakes in the same run."""
+    problems = Problems()
+    entries = tuple(_read_entries(models, problems))
+    return Menu(entries, problems.problems)
+
+
+def _read_entries(models: Any, problems: Problems) -> list[Entry]:
     if models is None:
         # An inventory that lost a file must not take every endpoint of the fleet with it.
         problems.add(
@@ -134,7 +149,7 @@ def _refuse_unknown(at: str, raw: Mapping[Any, Any], known: tuple[str, ...], pro
             problems.add(f"{at}.{key}", "is not a known key", did_you_mean(str(key), known))
 
 
-def _read_source(at: str, raw: Mapping[str, Any], problems: Problems) -> Source | None:
+def _read_source(at: str, raw: Values, problems: Problems) -> Source | None:
     model = _read_text(f"{at}.model", raw.get("model"), "a hub id or an absolute path on the host", problems)
     push_from = _read_text(f"{at}.push_from", raw.get("push_from"), "an absolute path on the control node", problems)
     revision = raw.get("revision")
@@ -238,7 +253,7 @@ def _read_adapters(at: str, value: Any, problems: Problems) -> dict[str, Source]
     return read
 
 
-def _read_mapping(at: str, value: Any, problems: Problems) -> dict[str, Any]:
+def _read_mapping(at: str, value: Any, problems: Problems) -> dict[str, object]:
     if value is None:
         return {}
     if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.adapters import check_adapters
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import whole
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options import check
@@ -20,20 +20,20 @@ class Options:
     """Reads and checks `args` and `env`. An entry that a thousand hosts serve is read once for each of their releases."""
 
     def __init__(
-        self, extras: Extras, adapters: Mapping[str, Mapping[str, Mapping[str, Any]]], problems: Problems
+        self, extras: Extras, adapters: Mapping[str, Mapping[str, Mapping[str, object]]], problems: Problems
     ) -> None:
         """`adapters`: by entry and adapter the `adapter_config.json` of those that are at hand."""
         self._extras, self._adapters, self._problems = extras, adapters, problems
-        self._read: dict[tuple[str, str], dict[str, Any]] = {}
+        self._read: dict[tuple[str, str], dict[str, object]] = {}
 
-    def read(self, entry: Entry, release: Release | None) -> dict[str, Any]:
+    def read(self, entry: Entry, release: Release | None) -> dict[str, object]:
         """The entry's `args` by canonical option, in the operator's order; `release` None: as written, unchecked."""
         key = (entry.name, release.version if release else "")
         if key not in self._read:
             self._read[key] = self._check(entry, release)
         return self._read[key]
 
-    def _check(self, entry: Entry, release: Release | None) -> dict[str, Any]:
+    def _check(self, entry: Entry, release: Release | None) -> dict[str, object]:
         at = f"vllm_models.{entry.name}"
         args = check.read_arguments(f"{at}.args", entry.args, release, self._extras, self._problems)
         gpus = entry.gpus if isinstance(entry.gpus, int) or entry.gpus is None else len(entry.gpus)
@@ -48,7 +48,7 @@ class Options:
         return args
 
 
-def _check_kind(at: str, entry: Entry, args: Mapping[str, Any], problems: Problems) -> None:
+def _check_kind(at: str, entry: Entry, args: Values, problems: Problems) -> None:
     """What the kind of a model asks of its options."""
     if entry.kind == "reasoning" and not args.get("reasoning-parser"):
         problems.add(
@@ -67,7 +67,7 @@ def _check_kind(at: str, entry: Entry, args: Mapping[str, Any], problems: Proble
         )
 
 
-def _check_span(at: str, args: Mapping[str, Any], problems: Problems) -> None:
+def _check_span(at: str, args: Values, problems: Problems) -> None:
     """An engine over several hosts is more than a unit on each: its members start and fall together."""
     if (whole(args.get("nnodes")) or 1) > 1:
         written = getattr(args, "written", {}).get("nnodes", "nnodes")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import HOSTS, Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import whole
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.hosts import Host
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import Entry
@@ -14,7 +14,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import En
 MANY = 2**20
 
 
-def needed_gpus(args: Mapping[str, Any], here: int) -> int:
+def needed_gpus(args: Values, here: int) -> int:
     """How many GPUs the parallel sizes ask of one host, at least 1. `here`: how many it can give.
 
     Tensor × pipeline × prefill context parallel (`world_size` of ParallelConfig, vllm/config/parallel.py of 0.33.0) for each
@@ -29,11 +29,11 @@ def needed_gpus(args: Mapping[str, Any], here: int) -> int:
     return min(needed, here) if _ray(args) else needed
 
 
-def _ray(args: Mapping[str, Any]) -> bool:
+def _ray(args: Values) -> bool:
     return "ray" in (args.get("distributed-executor-backend"), args.get("data-parallel-backend"))
 
 
-def _warn_of_ray(host: Host, entry: Entry, args: Mapping[str, Any], given: int, problems: Problems) -> None:
+def _warn_of_ray(host: Host, entry: Entry, args: Values, given: int, problems: Problems) -> None:
     """Ray waits for GPUs that nobody gives it, for as long as it is let."""
     needed = needed_gpus(args, MANY)
     if _ray(args) and needed > given > 0:
@@ -47,7 +47,7 @@ def _warn_of_ray(host: Host, entry: Entry, args: Mapping[str, Any], given: int, 
 
 
 def place(
-    host: Host, entries: Sequence[tuple[Entry, Mapping[str, Any]]], problems: Problems
+    host: Host, entries: Sequence[tuple[Entry, Mapping[str, object]]], problems: Problems
 ) -> dict[str, tuple[int, ...]]:
     """GPU indices per model name. Listed indices are taken as written (and may be shared); counts get free GPUs.
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import HOSTS, Problems
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.urls import has_password
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import names
 
 _WRITE = (
@@ -16,7 +16,7 @@ _WRITE = (
 )
 
 
-def check_proxy(declared: Mapping[str, Any], problems: Problems, host: str = "") -> None:
+def check_proxy(declared: Values, problems: Problems, host: str = "") -> None:
     """Problems of the variables that say how a host fetches from elsewhere."""
     url = declared.get("vllm_proxy") or ""
     if url and (wrong := proxy.fault(url)):

@@ -20,10 +20,14 @@ from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.address import is_loopback
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import HOSTS, Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.firewall import networks
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import whole
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.jsontext import as_mapping
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import Entry
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import Firewall
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.gateway import GatewayPlan
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.service import Service
 
 DESTINATIONS = "vllm_engine_destinations"
 ANY = "any"
@@ -59,7 +63,7 @@ _HIDDEN = {
 _PROFILES = ("torch_profiler_dir", "proton_profiler_dir")
 
 
-def spans(args: Mapping[str, Any]) -> str:
+def spans(args: Values) -> str:
     """The option that makes an engine exchange data with other hosts; "" for an engine that keeps to its own.
 
     `args`: options by canonical name, as `Options.read` has them.
@@ -80,7 +84,7 @@ def spans(args: Mapping[str, Any]) -> str:
     return next(named, "") or (_EVENTS if _publishes(args) else "")
 
 
-def moves_tensors(args: Mapping[str, Any]) -> bool:
+def moves_tensors(args: Values) -> bool:
     """Whether GPUs of an engine exchange data with other hosts' (over RDMA, over NVLink between hosts); published events of a
     KV cache are small, and take TCP."""
     return spans(args) not in ("", _EVENTS)
@@ -94,17 +98,17 @@ def _elsewhere(option: str, value: Any) -> bool:
     return whole(value) != 0 or option == "data-parallel-rank"
 
 
-def _publishes(args: Mapping[str, Any]) -> bool:
+def _publishes(args: Values) -> bool:
     events = as_mapping(args.get(_EVENTS))
     return events.get("enable_kv_cache_events") is True and events.get("publisher") != "null"
 
 
-def loopback(args: Mapping[str, Any]) -> dict[str, str]:
+def loopback(args: Values) -> dict[str, str]:
     """The environment that keeps the inner sockets of an engine on loopback; none where other hosts must reach them."""
     return {} if spans(args) else dict(LOOPBACK)
 
 
-def read_destinations(declared: Mapping[str, Any], problems: Problems, host: str) -> list[str] | str | None:
+def read_destinations(declared: Values, problems: Problems, host: str) -> list[str] | str | None:
     """`vllm_engine_destinations` of a host: addresses and networks, "any", or None where nothing was written."""
     given = declared.get(DESTINATIONS)
     if given is None or given == ANY:
@@ -127,9 +131,7 @@ def read_destinations(declared: Mapping[str, Any], problems: Problems, host: str
     return [str(item) for item in given]
 
 
-def advise(
-    host: str, entry: Entry, args: Mapping[str, Any], destinations: Sequence[str] | str | None, problems: Problems
-) -> None:
+def advise(host: str, entry: Entry, args: Values, destinations: Sequence[str] | str | None, problems: Problems) -> None:
     """Tell where an entry asks for what its unit's sandbox or its host's firewall would refuse."""
     at, option = f"vllm_models.{entry.name}", spans(args)
     _advise_profiles(at, args, entry.env, problems)
@@ -170,46 +172,47 @@ def advise(
 
 
 def firewall(
-    gateway: Mapping[str, Any] | None,
-    declared: Mapping[str, Any],
-    services: Sequence[Mapping[str, Any]],
+    gateway: GatewayPlan | None,
+    declared: Values,
+    services: Sequence[Service],
     destinations: Sequence[str] | str | None,
-) -> dict[str, Any] | None:
-    """What the host's firewall closes, as `endpoint_rules` takes it; None on a host without engines.
+) -> Firewall | None:
+    """What the host's firewall closes; None on a host without engines.
 
     The endpoints' ports are open to the gateways and to `vllm_endpoint_sources`, to everybody (`sources` None) where there
     is neither. Every other port of an engine is closed, and what it may connect to is `destinations`.
     """
     if not services:
         return None
-    named = [*(gateway or {}).get("addresses", ()), *map(str, declared.get("vllm_endpoint_sources") or ())]
-    sources = list(dict.fromkeys(named)) if gateway is not None or named else None
+    given: Any = declared.get("vllm_endpoint_sources") or ()
+    named = [*(gateway.addresses if gateway is not None else ()), *map(str, given)]
+    sources = tuple(dict.fromkeys(named)) if gateway is not None or named else None
     peers = speaks(services)
     if destinations is None:
         destinations = ANY if peers else ()
-    return {
-        "ports": sorted(service["port"] for service in services),
-        "sources": sources,
-        "destinations": None if destinations == ANY else list(destinations),
-        "peers": peers,
-    }
+    return Firewall(
+        ports=tuple(sorted(service.port for service in services)),
+        sources=sources,
+        destinations=None if destinations == ANY else tuple(destinations),
+        peers=peers,
+    )
 
 
-def packages(services: Sequence[Mapping[str, Any]]) -> list[str]:
+def packages(services: Sequence[Service]) -> list[str]:
     """System packages that options of these services call for, by the name that they have in every distribution.
 
     `numa-bind` starts an engine's processes with the program numactl, and ends without it (vllm/utils/numa_utils.py,
     _get_numactl_executable, from 0.21.0 on).
     """
-    return ["numactl"] if any("--numa-bind" in service["argv"] for service in services) else []
+    return ["numactl"] if any("--numa-bind" in service.argv for service in services) else []
 
 
-def speaks(services: Sequence[Mapping[str, Any]]) -> bool:
+def speaks(services: Sequence[Service]) -> bool:
     """Whether an engine among these exchanges data with other hosts: the kernel knows engines by their user alone."""
-    return any((service.get("prove") or {}).get("outside") for service in services)
+    return any(service.prove.outside for service in services)
 
 
-def _advise_profiles(at: str, args: Mapping[str, Any], env: Mapping[str, Any], problems: Problems) -> None:
+def _advise_profiles(at: str, args: Values, env: Values, problems: Problems) -> None:
     config = as_mapping(args.get("profiler-config"))
     named = {f"args.profiler-config.{key}": config.get(key) for key in _PROFILES}
     named["env.VLLM_TORCH_PROFILER_DIR"] = env.get("VLLM_TORCH_PROFILER_DIR")
@@ -249,7 +252,7 @@ def _is_loopback(name: str, value: str) -> bool:
     return value.lstrip("=") == "lo"
 
 
-def _urls(args: Mapping[str, Any], env: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+def _urls(args: Values, env: Values) -> Iterator[tuple[str, str, str]]:
     """Place, text and host of every URL that leads off the host."""
     for group, values in (("args", {name: args[name] for name in _CONNECTING if name in args}), ("env", env)):
         for name, value in values.items():

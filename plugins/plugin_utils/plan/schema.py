@@ -38,7 +38,7 @@ def variables(release: Release) -> dict[str, Any]:
     }
 
 
-def _own(release: Release) -> dict[str, Any]:
+def _own(release: Release) -> dict[str, object]:
     """Variables whose shape no argument specification can say."""
     texts = {"type": "array", "items": _TEXT}
     shapes: dict[str, tuple[dict[str, Any], str]] = {
@@ -71,7 +71,7 @@ def _own(release: Release) -> dict[str, Any]:
     return {name: {**shape, "description": text} for name, (shape, text) in shapes.items()}
 
 
-def _either(shape: dict[str, Any]) -> dict[str, Any]:
+def _either(shape: dict[str, Any]) -> dict[str, object]:
     return {"anyOf": [shape, schema.TEMPLATE]}
 
 

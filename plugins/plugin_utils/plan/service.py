@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import whole
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.environment import as_text
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.model import Release
@@ -13,6 +13,8 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.words impor
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.hosts import Host
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import Entry
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.sandbox import loopback, moves_tensors, spans
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import Weights
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.service import Memory, Proofs, Service
 
 ENGINES = "/opt/vllm"
 CACHE = "/var/cache/vllm"
@@ -34,16 +36,16 @@ def unit_name(model: str) -> str:
 
 def derived_arguments(
     entry: Entry,
-    args: Mapping[str, Any],
-    adapters: Mapping[str, Mapping[str, str]],
+    args: Values,
+    adapters: Mapping[str, Weights],
     share: float | None,
     release: Release | None,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """The operator's args and what follows from the rest of the entry; what is written always wins."""
     known = release.options if release is not None else {}
     derived = {"shutdown-timeout": SHUTDOWN_TIMEOUT, **args} if "shutdown-timeout" in known else dict(args)
     if adapters:
-        derived["lora-modules"] = [f"{name}={item['path']}" for name, item in adapters.items()]
+        derived["lora-modules"] = [f"{name}={item.path}" for name, item in adapters.items()]
     if share is not None:
         derived.setdefault("gpu-memory-utilization", share)
     return derived
@@ -52,53 +54,45 @@ def derived_arguments(
 def service(
     host: Host,
     entry: Entry,
-    args: Mapping[str, Any],
+    args: Values,
     release: Release | None,
     *,
-    weights: Mapping[str, str],
+    weights: Weights,
     gpus: Sequence[int],
     address: str,
     port: int,
     keyed: bool,
     after: Sequence[str],
-    memory: Mapping[str, Any] | None,
+    memory: Memory,
     without_kernels: Sequence[str] = (),
-) -> dict[str, Any]:
-    """The service as the rest of the house reads it; `args` by canonical option, derived ones included. `without_kernels`: words
-    that its host adds where the engine has neither FlashInfer's kernels nor a compiler; the key is there where there are any."""
+) -> Service:
+    """The service of one entry on one host; `args` by canonical option, derived ones included."""
     engine, names = engine_path(host.release), [entry.name, *entry.aliases]
-    command = [f"{engine}/bin/vllm", "serve", weights["path"], "--host", address, "--port", str(port)]
+    command = [f"{engine}/bin/vllm", "serve", weights.path, "--host", address, "--port", str(port)]
     command += ["--served-model-name", *names]
-    return {
-        "name": entry.name,
-        "unit": unit_name(entry.name),
-        "kind": entry.kind,
-        "accelerator": host.accelerator,
-        "release": host.release,
-        "argv": command + [word for option, value in args.items() for word in words(option, value, release)],
-        "environment": {**_environment(host, engine, gpus), **loopback(args), **as_text(entry.env, release)},
-        "address": address,
-        "port": port,
-        "gpus": list(gpus),
-        "outward": moves_tensors(args),
-        "memory": memory,
-        "after": list(after),
-        "served_names": names,
-        "weights": weights["path"],
-        "origin": origin(weights),
-        "revision": weights.get("revision") or weights.get("digest", ""),
-        "start_timeout": entry.start_timeout,
-        "stop_timeout": STOP_MARGIN + (whole(args.get("shutdown-timeout")) or 0),
-        "prove": _proofs(entry, args, keyed),
-        **({"without_kernels": list(without_kernels)} if without_kernels else {}),
-    }
-
-
-def origin(item: Mapping[str, str]) -> str:
-    """Weights as a person would name them: `Org/Name@commit`, a pushed directory and its content, or the host's path."""
-    if item["source"] == "host":
-        return item["path"]
-    return f"{item.get('repo') or item.get('from')}@{(item.get('revision') or item.get('digest', ''))[:12]}"
+    return Service(
+        name=entry.name,
+        unit=unit_name(entry.name),
+        kind=entry.kind,
+        accelerator=host.accelerator,
+        release=host.release,
+        argv=(*command, *(word for option, value in args.items() for word in words(option, value, release))),
+        environment={**_environment(host, engine, gpus), **loopback(args), **as_text(entry.env, release)},
+        address=address,
+        port=port,
+        gpus=tuple(gpus),
+        outward=moves_tensors(args),
+        memory=memory,
+        after=tuple(after),
+        served_names=tuple(names),
+        weights=weights.path,
+        origin=weights.origin,
+        revision=weights.revision or weights.digest,
+        start_timeout=entry.start_timeout,
+        stop_timeout=STOP_MARGIN + (whole(args.get("shutdown-timeout")) or 0),
+        prove=_proofs(entry, args, keyed),
+        without_kernels=tuple(without_kernels),
+    )
 
 
 def _environment(host: Host, engine: str, gpus: Sequence[int]) -> dict[str, str]:
@@ -127,7 +121,7 @@ def _environment(host: Host, engine: str, gpus: Sequence[int]) -> dict[str, str]
     }
 
 
-def _adapter_names(args: Mapping[str, Any]) -> list[str]:
+def _adapter_names(args: Values) -> list[str]:
     given = args.get("lora-modules") or []
     names = []
     for item in given if isinstance(given, (list, tuple)) else [given]:
@@ -135,17 +129,16 @@ def _adapter_names(args: Mapping[str, Any]) -> list[str]:
     return names
 
 
-def _proofs(entry: Entry, args: Mapping[str, Any], keyed: bool) -> dict[str, Any]:
-    """What endpoint_check must show of this service."""
-    return {
-        "kind": entry.kind,
-        "key": keyed,
-        "tools": args.get("enable-auto-tool-choice") is True,
-        "reasoning": bool(args.get("reasoning-parser")),
-        "adapters": _adapter_names(args),
-        "max_model_len": size(args.get("max-model-len")),
-        "meaning": entry.prove.get("meaning", True),
-        "structured": entry.prove.get("structured", True),
+def _proofs(entry: Entry, args: Values, keyed: bool) -> Proofs:
+    return Proofs(
+        kind=entry.kind,
+        key=keyed,
+        tools=args.get("enable-auto-tool-choice") is True,
+        reasoning=bool(args.get("reasoning-parser")),
+        adapters=tuple(_adapter_names(args)),
+        max_model_len=size(args.get("max-model-len")),
+        meaning=entry.prove.get("meaning", True),
+        structured=entry.prove.get("structured", True),
         # The option by which the engine's other ports are meant to be reached from elsewhere.
-        "outside": spans(args),
-    }
+        outside=spans(args),
+    )

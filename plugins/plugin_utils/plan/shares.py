@@ -27,7 +27,7 @@ _ROUNDING = 1e-9
 
 def share(
     host: Host,
-    entries: Sequence[tuple[Entry, Mapping[str, Any]]],
+    entries: Sequence[tuple[Entry, Mapping[str, object]]],
     placed: Mapping[str, Sequence[int]],
     default: float,
     problems: Problems,

@@ -8,6 +8,7 @@ from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.causes import Cause, shorten
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.compare import Difference, count
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import FleetPlan, HostPlan
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.report.hosts import said
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.report.screen import (
     ADDED,
@@ -37,7 +38,7 @@ _WEIGHTS = {"hub": "fetched", "pushed": "pushed", "host": "refused"}
 
 
 def comparison(
-    plan: Mapping[str, Any], differences: Sequence[Difference], answers: Mapping[str, Any], screen: Screen = PAPER
+    plan: FleetPlan, differences: Sequence[Difference], answers: Mapping[str, Any], screen: Screen = PAPER
 ) -> str:
     """The table, the details under it, and all of it in one line."""
     more = details(differences, answers, screen)
@@ -46,7 +47,7 @@ def comparison(
 
 
 def difference_table(
-    plan: Mapping[str, Any],
+    plan: FleetPlan,
     differences: Sequence[Difference],
     answers: Mapping[str, Any],
     screen: Screen = PAPER,
@@ -59,14 +60,14 @@ def difference_table(
     of_host: dict[str, list[Difference]] = {}
     for difference in differences:
         of_host.setdefault(difference.host, []).append(difference)
-    for host in plan["hosts"]:
+    for host in plan.hosts:
         if host not in answers:
             continue
         answer = answers[host]
         if answer["status"] != "read":
             hosts.append((host, [_row("", answer["status"], shorten(answer["why"], WIDEST))]))
             continue
-        rows = [_row(*told) for told in _host_rows(plan["hosts"][host], answer)]
+        rows = [_row(*told) for told in _host_rows(plan.hosts[host], answer)]
         rows += [_row(d.model, d.change, "" if d.why == "as planned" else d.why) for d in of_host.get(host, [])]
         if not of_host.get(host):
             rows.append(_row("(no model)", "unchanged", ""))
@@ -78,7 +79,7 @@ def _row(model: str, change: str, why: str) -> Row:
     return Row((model, change, why), TONES.get(change, ""))
 
 
-def _host_rows(planned: Mapping[str, Any], answer: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+def _host_rows(planned: HostPlan, answer: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     for refusal in answer["refusals"]:
         yield "(host)", "refused", refusal
     engine = answer["engine"]
@@ -96,12 +97,12 @@ def _host_rows(planned: Mapping[str, Any], answer: Mapping[str, Any]) -> Iterato
         yield "(file)", "rewritten", path
 
 
-def _weights(planned: Mapping[str, Any], answer: Mapping[str, Any]) -> Iterator[dict[str, str]]:
-    for item, seen in zip(planned["weights"], answer["weights"]):
-        change = {"present": "unchanged", "unknown": "unknown"}.get(seen["state"], _WEIGHTS[item["source"]])
-        name = item.get("repo") or str(item.get("from") or item["path"]).rstrip("/").rpartition("/")[2]
+def _weights(planned: HostPlan, answer: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+    for item, seen in zip(planned.weights, answer["weights"]):
+        change = {"present": "unchanged", "unknown": "unknown"}.get(seen["state"], _WEIGHTS[item.source])
+        name = item.repo or (item.pushed_from or item.path).rstrip("/").rpartition("/")[2]
         why = seen["detail"] or {"absent": "not on the host"}.get(seen["state"], "")
-        yield {"path": item["path"], "name": name, "change": change, "why": why}
+        yield {"path": item.path, "name": name, "change": change, "why": why}
 
 
 def details(differences: Sequence[Difference], answers: Mapping[str, Any], screen: Screen = PAPER) -> str:
@@ -138,32 +139,30 @@ def summary(differences: Sequence[Difference], answers: Mapping[str, Any]) -> st
     return ", ".join([*counts, *lost]) or "no model planned, none installed"
 
 
-def pending(plan: Mapping[str, Any], differences: Sequence[Difference], answers: Mapping[str, Any]) -> bool:
+def pending(plan: FleetPlan, differences: Sequence[Difference], answers: Mapping[str, Any]) -> bool:
     """Whether a deployment would change anything on a host that was read."""
     read = {host: answer for host, answer in answers.items() if answer["status"] == "read"}
-    rows = (row for host, answer in read.items() for row in _host_rows(plan["hosts"][host], answer))
+    rows = (row for host, answer in read.items() for row in _host_rows(plan.hosts[host], answer))
     return any(d.change != "unchanged" for d in differences) or any(change != "refused" for _, change, _ in rows)
 
 
 def document(
-    plan: Mapping[str, Any], digest: str, differences: Sequence[Difference] | None, answers: Mapping[str, Any]
+    plan: FleetPlan, digest: str, differences: Sequence[Difference] | None, answers: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Plan and differences as one JSON-ready document; `differences` is null where no host was asked."""
-    told: dict[str, Any] = {"schema": SCHEMA, "digest": digest, "plan": plan, "differences": None}
+    told: dict[str, Any] = {"schema": SCHEMA, "digest": digest, "plan": plan.document(), "differences": None}
     if differences is not None:
         models: dict[str, list[dict[str, Any]]] = {}
         for difference in differences:
             models.setdefault(difference.host, []).append(asdict(difference))
-        hosts = {
-            host: _host_document(plan["hosts"][host], answers.get(host), models.get(host, [])) for host in plan["hosts"]
-        }
+        hosts = {host: _host_document(plan.hosts[host], answers.get(host), models.get(host, [])) for host in plan.hosts}
         told["differences"] = {"counts": count(differences), "hosts": hosts}
     return told
 
 
 def _host_document(
-    planned: Mapping[str, Any], answer: Mapping[str, Any] | None, models: list[dict[str, Any]]
-) -> dict[str, Any]:
+    planned: HostPlan, answer: Mapping[str, Any] | None, models: list[dict[str, Any]]
+) -> dict[str, object]:
     if answer is None:
         return {"status": "not asked"}
     if answer["status"] != "read":

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.kinds import by_name
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.entry import ORDER, Maker
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.move import move_entry
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.parse import parse
@@ -62,7 +63,7 @@ def draft(recipe: Recipe, choice: Choice, command: Command, machine: Machine, wr
     return Draft({key: made[key] for key in ORDER if made.get(key) not in (None, {}, [])}, notes)
 
 
-def kind_of(recipe: Recipe, args: Mapping[str, Any]) -> tuple[str, str]:
+def kind_of(recipe: Recipe, args: Values) -> tuple[str, str]:
     """What the endpoint must prove, and a sentence where that is a guess ("" where it is none)."""
     if "embedding" in recipe.tasks:
         if named := by_name(recipe.name, "pooling"):
@@ -77,7 +78,7 @@ def kind_of(recipe: Recipe, args: Mapping[str, Any]) -> tuple[str, str]:
     return "chat", ""
 
 
-def _on_host(args: Mapping[str, Any], model: str, notes: list[str]) -> dict[str, Any]:
+def _on_host(args: Values, model: str, notes: list[str]) -> dict[str, Any]:
     """Without what the host would not have: chat templates of vLLM's repository, which no package of it holds, and further
     hub ids, for units start with HF_HUB_OFFLINE and only the entry's own model is brought."""
     kept = dict(args)

@@ -18,6 +18,8 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit
 from urllib.request import Request, build_opener
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
+
 ENDPOINT = "https://huggingface.co"
 # Seconds for one file, connection and all: this is a look-up, and no download.
 PATIENCE = 20.0
@@ -44,7 +46,7 @@ class Found:
     modified: str
     task: str
     gated: bool
-    config: Mapping[str, Any]
+    config: Values
     files: Mapping[str, int] = field(default_factory=dict)
 
     @property

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.gpus import Gpu, find
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.hosts import Host
@@ -59,7 +59,7 @@ class Machine:
         """The value for its generation, else its maker."""
         return next((values[word] for word in (self.generation, self.brand) if word in values), None)
 
-    def refused(self, support: Mapping[str, Any]) -> bool:
+    def refused(self, support: Mapping[str, object]) -> bool:
         """Whether a recipe says, by hardware, that it does not work on this machine; saying nothing is no refusal."""
         return self.of(support) == "unsupported"
 

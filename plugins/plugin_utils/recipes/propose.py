@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.kinds import KINDS
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import numbers
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems, did_you_mean
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.facts import ModelFacts
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.memory import Fit, fit
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.check import read_arguments
@@ -17,6 +18,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.extras impo
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.load import release as known_release
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.fleet import Inventory, plan_fleet
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.hosts import Host
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import read_menu
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.choose import (
     STRATEGIES,
     Choice,
@@ -175,7 +177,7 @@ def _known(key: str, name: str, known: Any) -> None:
 def judge(
     proposal: Proposal,
     host: Host,
-    declared: Mapping[str, Any],
+    declared: Values,
     facts: ModelFacts | str | None = None,
     **more: Any,
 ) -> Verdict:
@@ -193,7 +195,7 @@ def judge(
     entry.setdefault("revision", _SOME_COMMIT)
     outcome = plan_fleet(
         Inventory(
-            models={name: entry},
+            menu=read_menu({name: entry}),
             hosts={host.name: declared},
             match=lambda pattern: [host.name],
             facts={name: facts} if facts is not None else {},

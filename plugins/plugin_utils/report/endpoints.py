@@ -108,7 +108,7 @@ def document(
     }
 
 
-def _failed(endpoint: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _failed(endpoint: Mapping[str, Any]) -> list[Mapping[str, object]]:
     return [check for check in endpoint["checks"] if not check["passed"] and not check["skipped"]]
 
 

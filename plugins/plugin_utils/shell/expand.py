@@ -212,9 +212,8 @@ def _many(part: Part, state: State) -> list[Field] | None:
         if part.op in ("-", ":-") and not items:
             return [field for word in _argument_words(part) for field in fields_of(word, state)]
         if len(items) == 1 and not (variable and variable.array) and open_gaps(items[0]):
-            items = [
-                (Piece(part.source, Gap(part.source, gap.why, outside=gap.outside)),) for gap in open_gaps(items[0])
-            ][:1]
+            gap = open_gaps(items[0])[0]
+            items = [(Piece(part.source, Gap(part.source, gap.why, outside=gap.outside)),)]
     else:
         return None
     if part.op == ":" and part.index is not None:

@@ -11,7 +11,6 @@ import os
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights.manifest import (
     FileEntry,
@@ -28,7 +27,7 @@ def cache_file() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "baremetal-vllm" / "sha256.json"
 
 
-def _load(path: Path) -> dict[str, Any]:
+def _load(path: Path) -> dict[str, object]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -36,7 +35,7 @@ def _load(path: Path) -> dict[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
-def _store(path: Path, fresh: dict[str, Any]) -> None:
+def _store(path: Path, fresh: dict[str, object]) -> None:
     """Add to what the file says now (another run may have written meanwhile) and replace it in one step."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,7 +57,7 @@ def fingerprint(directory: str) -> tuple[str, Manifest]:
         raise ValueError(f"{directory} is not a directory on the control node")
     cache_path = cache_file()
     cache = _load(cache_path)
-    fresh: dict[str, Any] = {}
+    fresh: dict[str, object] = {}
 
     def entry(found: tuple[str, os.stat_result]) -> FileEntry:
         relative, state = found

@@ -24,6 +24,7 @@ HOST = (
 CONTROL = (
     {"places", "weights", "report", "shell"},
     {"options", "inventory"},
+    {"planned"},
     {"fit", "gateway"},
     {"gpus"},
     {"drivers.nvidia", "drivers.acceptance"},

@@ -6,7 +6,6 @@ import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.look_files import entries, real, text
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.look_kernels import ordered
@@ -96,7 +95,7 @@ def _loader(root: Path, run: Run) -> str:
     code, out, _ = run(["bootctl", "list", "--json=short"])
     try:
         listed = json.loads(out) if code == 0 else []
-        default: dict[str, Any] = next((each for each in listed if each.get("isDefault")), {})
+        default: dict[str, object] = next((each for each in listed if each.get("isDefault")), {})
         return release_of(root, str(default.get("linux") or "")) or str(default.get("version") or "")
     except (ValueError, AttributeError, TypeError):
         return ""

@@ -75,7 +75,7 @@ def _dpkg(root: Path, run: Run) -> Packages:
     held, broken = set(), set()
     for line in out.splitlines():
         name, version, status = [*line.split("\t"), "", ""][:3]
-        want, state, error = (status + "   ")[:3]
+        want, state, error = tuple(status + "   ")[:3]
         ours = offers.belongs(name, version) or offers.supports(name)
         # Not installed, or removed with its configuration left.
         if state in "nc " or not (ours or _AROUND.match(name)):

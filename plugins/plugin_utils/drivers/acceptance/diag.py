@@ -83,7 +83,7 @@ def read(text: str) -> Diagnosis:
     )
 
 
-def _test(data: dict[str, Any], category: str) -> Check:
+def _test(data: dict[str, object], category: str) -> Check:
     summary = _dict(data.get("test_summary"))
     results = tuple(result for entry in map(_dict, _list(data.get("results"))) for result in _results(entry))
     told = {complaint.text for result in results for complaint in result.complaints}
@@ -95,7 +95,7 @@ def _test(data: dict[str, Any], category: str) -> Check:
     return Check(str(data.get("name", "")), category, status, results)
 
 
-def _results(entry: dict[str, Any]) -> Iterator[Result]:
+def _results(entry: dict[str, object]) -> Iterator[Result]:
     status, complaints = _status(entry), _complaints(entry)
     if "entity_id" in entry:
         yield Result(f"{entry.get('entity_group', 'GPU')} {entry['entity_id']}", status, complaints)
@@ -106,7 +106,7 @@ def _results(entry: dict[str, Any]) -> Iterator[Result]:
         yield Result(name, status, complaints)
 
 
-def _complaints(entry: dict[str, Any], informed: bool = True) -> tuple[Complaint, ...]:
+def _complaints(entry: dict[str, object], informed: bool = True) -> tuple[Complaint, ...]:
     """Warnings as one text (DCGM 2, 3), as texts, or as objects (4); where there are none, `informed`, what else it says."""
     found = []
     for warning in _list(entry.get("warnings")):
@@ -120,7 +120,7 @@ def _complaints(entry: dict[str, Any], informed: bool = True) -> tuple[Complaint
     return tuple(complaint for complaint in found if complaint.text)
 
 
-def _status(entry: dict[str, Any]) -> str:
+def _status(entry: dict[str, object]) -> str:
     return " ".join(str(entry.get("status", NOT_RUN)).lower().replace("_", " ").split())
 
 
@@ -130,7 +130,7 @@ def _worst(statuses: list[str]) -> str:
     return max(statuses, key=lambda status: ranks.get(status, len(ranks)), default=NOT_RUN)
 
 
-def _json(text: str) -> dict[str, Any] | None:
+def _json(text: str) -> dict[str, object] | None:
     """The object that stands in the text; dcgmi prints plain lines around it when something is wrong."""
     try:
         data = json.loads(text[text.find("{") : text.rfind("}") + 1])
@@ -144,7 +144,7 @@ def _last_words(text: str) -> str:
     return lines[-1] if lines else ""
 
 
-def _dict(value: Any) -> dict[str, Any]:
+def _dict(value: Any) -> dict[str, object]:
     return value if isinstance(value, dict) else {}
 
 

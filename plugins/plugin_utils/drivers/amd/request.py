@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.amd.model import Wanted
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import HOSTS, Problems, did_you_mean
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.urls import has_password
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.amd import builds
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.amd.releases import releases
 
@@ -21,7 +20,7 @@ TOOLS = ("rocminfo", "amd-smi-lib")
 PACKAGES = ("rocm-hip-libraries", *TOOLS)
 
 
-def read_rocm(declared: Mapping[str, Any], problems: Problems, host: str = "") -> Wanted | None:
+def read_rocm(declared: Values, problems: Problems, host: str = "") -> Wanted | None:
     """What a host asks for; None where it asks for nothing or where something is wrong."""
     if all(declared.get(key) is None for key in KEYS):
         return None
@@ -63,7 +62,7 @@ def read_rocm(declared: Mapping[str, Any], problems: Problems, host: str = "") -
     return Wanted(version, driver, mirror.rstrip("/"), key, tuple(packages or _packages(declared)))
 
 
-def _packages(declared: Mapping[str, Any]) -> tuple[str, ...]:
+def _packages(declared: Values) -> tuple[str, ...]:
     """What a host needs where it names no packages: an engine that brings ROCm's libraries along leaves the tools."""
     urls = declared.get("vllm_engine_index_urls")
     named = [str(url) for url in urls] if isinstance(urls, (list, tuple)) else []

@@ -10,7 +10,6 @@ import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import (
     Offer,
@@ -169,7 +168,7 @@ def _sources(
     return [*lists, printed(SOURCES, {"sources": parts, "key": signed}, templates)]
 
 
-def printed(path: str, values: Mapping[str, Any], templates: Path, template: str = "") -> HostFile:
+def printed(path: str, values: Mapping[str, object], templates: Path, template: str = "") -> HostFile:
     """The file that lands at `path`, from the template of that path below `templates`, or of `template` instead."""
     # Configuration files have nothing to escape.
     environment = Environment(  # noqa: S701

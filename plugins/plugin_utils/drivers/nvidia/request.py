@@ -6,12 +6,12 @@ The GPU generations that a branch or a kind of modules leaves out: see `data/dri
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import Wanted
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import HOSTS, Problems, did_you_mean
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.urls import has_password
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia import hardware, systems
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.gpus import Gpu
 
@@ -32,7 +32,7 @@ ROLE_KEYS = (
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
-def read_wanted(at: str, declared: Mapping[str, Any], problems: Problems, host: str = "") -> Wanted:
+def read_wanted(at: str, declared: Values, problems: Problems, host: str = "") -> Wanted:
     """What is asked, with the default in place of all that is wrong; `at` is what the keys of problems begin with."""
     for name in declared:
         if name.startswith("nvidia_driver") and name not in KEYS + ROLE_KEYS:
@@ -117,7 +117,7 @@ def _version(at: str, value: Any, problems: Problems, host: str) -> str:
     return ""
 
 
-def _choice(at: str, key: str, declared: Mapping[str, Any], problems: Problems, host: str) -> str:
+def _choice(at: str, key: str, declared: Values, problems: Problems, host: str) -> str:
     known = _CHOICES[key]
     value = declared.get(key)
     if value in known or value in (None, ""):
@@ -126,7 +126,7 @@ def _choice(at: str, key: str, declared: Mapping[str, Any], problems: Problems, 
     return known[0]
 
 
-def _switch(at: str, key: str, declared: Mapping[str, Any], problems: Problems, host: str) -> bool:
+def _switch(at: str, key: str, declared: Values, problems: Problems, host: str) -> bool:
     value = declared.get(key)
     if value is None:
         return _SWITCHES[key]
@@ -137,7 +137,7 @@ def _switch(at: str, key: str, declared: Mapping[str, Any], problems: Problems, 
     return word in _TRUE
 
 
-def _mirror(at: str, source: str, declared: Mapping[str, Any], problems: Problems, host: str) -> str:
+def _mirror(at: str, source: str, declared: Values, problems: Problems, host: str) -> str:
     value, key = declared.get("nvidia_driver_mirror"), declared.get("nvidia_driver_mirror_key")
     if not value:
         if key:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.kinds import KINDS
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.canary import canary_config
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.service import Service
 from hypothesis import given
 from hypothesis import strategies as st
 from standin_vllm import KEY, MODEL, StandInVllm
@@ -268,7 +269,7 @@ def test_all_who_ask_one_request_ask_the_same() -> None:
 
 
 def test_what_it_is_told_names_the_bound_and_refuses_what_is_wrong_at_once() -> None:
-    service = {"unit": "vllm-m.service", "address": "0.0.0.0", "port": 8001, "kind": "chat", "name": "m", "argv": ["x"]}
+    service = Service("m", unit="vllm-m.service", address="0.0.0.0", port=8001, kind="chat", argv=("x",))
     told = canary_config([service], interval="15", timeout=30, failures=2, restarts=3)
     assert told["bound"] == 105
     assert json.loads(told["config"])["endpoints"] == [

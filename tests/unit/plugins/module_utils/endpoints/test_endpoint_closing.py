@@ -11,6 +11,8 @@ import pytest
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.kinds import KINDS
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.closing import closing
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.fleet import Inventory, plan_fleet
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import read_menu
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import FleetPlan
 from standin_vllm import KEY, MODEL, StandInVllm
 
 KEYED = "The key is vllm_api_key in your inventory; `read -rs VLLM_API_KEY` takes it without showing it."
@@ -23,12 +25,12 @@ def entry(kind: str = "chat", **more: Any) -> dict[str, Any]:
 
 def plan(
     models: dict[str, Any], hosts: tuple[str, ...] = ("gpu1",), *, keyed: bool = True, **gateway: Any
-) -> dict[str, Any]:
+) -> FleetPlan:
     gpus = {"vllm_accelerator": "cuda", "vllm_version": "0.33.0", "gpu_count": 8, "gpu_name": "L40S"}
     gateways = {"gw1": {"ansible_host": "10.0.0.5", **gateway}} if gateway else {}
     outcome = plan_fleet(
         Inventory(
-            models=models,
+            menu=read_menu(models),
             hosts=dict.fromkeys(hosts, gpus),
             gateways=gateways,
             match=lambda pattern: list(hosts),
@@ -36,13 +38,13 @@ def plan(
         )
     )
     assert not outcome.problems, outcome.problems
-    return dict(outcome.plan)
+    return outcome.fleet
 
 
-def told(made: dict[str, Any], *, address: str = "10.0.0.1", environ: dict[str, str] | None = None) -> list[str]:
+def told(made: FleetPlan, *, address: str = "10.0.0.1", environ: dict[str, str] | None = None) -> list[str]:
     """The closing lines where everything that is planned was proved, every host at one address."""
-    proved = [(host, service["name"]) for host, planned in made["hosts"].items() for service in planned["services"]]
-    return closing(made, proved, dict.fromkeys(made["hosts"], address), environ or {})
+    proved = [(host, service.name) for host, service in made.endpoints]
+    return closing(made, proved, dict.fromkeys(made.hosts, address), environ or {})
 
 
 def command(lines: list[str]) -> str:
@@ -118,4 +120,4 @@ def test_only_what_was_proved_is_shown() -> None:
     made = plan({"a": entry(), "b": entry()}, ("gpu1", "gpu2"))
     lines = closing(made, [("gpu2", "b")], {"gpu1": "10.0.0.1", "gpu2": "10.0.0.2"}, {})
     assert lines[1] == "Ask b:"
-    assert command(lines).startswith(f"curl http://10.0.0.2:{made['hosts']['gpu2']['services'][1]['port']}/")
+    assert command(lines).startswith(f"curl http://10.0.0.2:{made.hosts['gpu2'].services[1].port}/")

@@ -13,6 +13,8 @@ from typing import Any
 import jinja2
 import pytest
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.firewall import endpoint_rules
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.jsonform import build
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import Firewall
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,19 +37,21 @@ NETWORKS = st.one_of(
     ],
 )
 def test_sources_by_family(sources: list[str], four: list[str], six: list[str]) -> None:
-    rules = endpoint_rules({"ports": [8002, 8001, 8001], "sources": sources})
+    rules = endpoint_rules(build(Firewall, {"ports": [8002, 8001, 8001], "sources": sources}))
     assert (rules["ports"], rules["sources4"], rules["sources6"]) == ([8001, 8002], four, six)
 
 
 def test_all_that_nftables_cannot_take_is_told_at_once() -> None:
     with pytest.raises(ValueError, match=r"gw\.example\.com: .*vllm_endpoint_address.*\nfe80::1%eth0: ") as told:
-        endpoint_rules({"ports": [8001], "sources": ["gw.example.com", "10.0.0.1", "fe80::1%eth0", ""]})
+        endpoint_rules(
+            build(Firewall, {"ports": [8001], "sources": ["gw.example.com", "10.0.0.1", "fe80::1%eth0", ""]})
+        )
     assert len(str(told.value).splitlines()) == 3
 
 
 @given(st.lists(NETWORKS, max_size=8))
 def test_every_source_is_let_in_once(sources: list[str]) -> None:
-    rules = endpoint_rules({"ports": [1], "sources": sources})
+    rules = endpoint_rules(build(Firewall, {"ports": [1], "sources": sources}))
     networks = [ipaddress.ip_network(text) for text in (*rules["sources4"], *rules["sources6"])]
     for source in sources:
         asked = ipaddress.ip_network(source, strict=False)
@@ -57,12 +61,12 @@ def test_every_source_is_let_in_once(sources: list[str]) -> None:
 
 def test_the_name_of_the_chain_changes_with_its_content_alone() -> None:
     def chain(*sources: str) -> str:
-        return str(endpoint_rules({"ports": [1], "sources": sources})["chain"])
+        return str(endpoint_rules(build(Firewall, {"ports": [1], "sources": sources}))["chain"])
 
     assert chain("10.0.0.1", "10.0.0.2") == chain("10.0.0.2", "10.0.0.1")
     assert chain("10.0.0.1") != chain("10.0.0.2")
     # Where the table goes, its template is rendered all the same.
-    assert endpoint_rules(None).keys() == endpoint_rules({"ports": [1]}).keys()
+    assert endpoint_rules(None).keys() == endpoint_rules(build(Firewall, {"ports": [1]})).keys()
     assert (endpoint_rules(None)["ports"], endpoint_rules(None)["chain"]) == ([], "closed")
 
 
@@ -73,7 +77,7 @@ def table(**asked: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    rules = endpoint_rules({"ports": [8001], **asked})
+    rules = endpoint_rules(build(Firewall, {"ports": [8001], **asked}))
     return environment.get_template("etc/vllm/firewall.nft.j2").render(mark="#", rules=rules)
 
 
@@ -84,17 +88,19 @@ def test_without_a_source_only_the_host_itself_is_let_in() -> None:
 
 
 def test_destinations_are_sources_of_nobody() -> None:
-    rules = endpoint_rules({"ports": [8001], "sources": ["10.0.0.1"], "destinations": ["10.0.0.9/24", "fd00::1"]})
+    rules = endpoint_rules(
+        build(Firewall, {"ports": [8001], "sources": ["10.0.0.1"], "destinations": ["10.0.0.9/24", "fd00::1"]})
+    )
     assert (rules["sources4"], rules["destinations4"], rules["destinations6"]) == (
         ["10.0.0.1"],
         ["10.0.0.0/24"],
         ["fd00::1"],
     )
     assert (rules["everyone"], rules["anywhere"], rules["peers"]) == (False, False, False)
-    open_ = endpoint_rules({"ports": [8001]})
+    open_ = endpoint_rules(build(Firewall, {"ports": [8001]}))
     assert (open_["everyone"], open_["anywhere"]) == (True, True)
     with pytest.raises(ValueError, match=r"otel\.lan: is not an address"):
-        endpoint_rules({"ports": [8001], "destinations": ["otel.lan"]})
+        endpoint_rules(build(Firewall, {"ports": [8001], "destinations": ["otel.lan"]}))
 
 
 @pytest.mark.skipif(not shutil.which("nft") or os.geteuid() != 0, reason="nft and root try the tables")

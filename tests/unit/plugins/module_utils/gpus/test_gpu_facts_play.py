@@ -12,6 +12,7 @@ import ansible_runs
 import pytest
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.fleet import Inventory, plan_fleet
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import read_menu
 from recorded_gpus import H100, report
 
 PLAY = """
@@ -74,7 +75,7 @@ def services(**args: Any) -> list[dict[str, Any]]:
     """What a plan gives for one model on both GPUs."""
     models = {"qwen": {"model": "/m", "kind": "chat", "args": {"tensor-parallel-size": 2, **args}}}
     host = {"vllm_accelerator": "cuda", "vllm_version": "0.8.5", "gpu_count": 2}
-    outcome = plan_fleet(Inventory(models=models, hosts={"h": host}, match=lambda pattern: []))
+    outcome = plan_fleet(Inventory(menu=read_menu(models), hosts={"h": host}, match=lambda pattern: []))
     assert not outcome.problems
     planned: list[dict[str, Any]] = plain(outcome.plan["hosts"]["h"]["services"])
     return planned

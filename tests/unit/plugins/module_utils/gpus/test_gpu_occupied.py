@@ -7,6 +7,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.holders import
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.model import Facts, Gpu
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.finding import Finding
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.occupied import Demand, Unit, demands, findings
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.service import Memory, Service
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -183,16 +184,9 @@ def test_a_model_over_two_gpus_is_refused_for_the_one_that_is_taken() -> None:
     assert "of GPU 1 (0000:1a:00.0)" in found[0].message
 
 
-def service(*options: str, release: str = "0.33.0", weights: int | None = None) -> dict[str, object]:
-    argv = ["/opt/vllm/0.33.0/bin/vllm", "serve", "/m", "--port", "8100", *options]
-    return {
-        "name": "qwen",
-        "unit": QWEN,
-        "argv": argv,
-        "release": release,
-        "gpus": [0, 1],
-        "memory": {"weights": weights},
-    }
+def service(*options: str, release: str = "0.33.0", weights: int | None = None) -> Service:
+    argv = ("/opt/vllm/0.33.0/bin/vllm", "serve", "/m", "--port", "8100", *options)
+    return Service("qwen", unit=QWEN, argv=argv, release=release, gpus=(0, 1), memory=Memory(weights=weights))
 
 
 @pytest.mark.parametrize(
@@ -207,7 +201,7 @@ def service(*options: str, release: str = "0.33.0", weights: int | None = None) 
         (service("--kv-cache-memory-bytes", "8G"), 0.92, 8 * GIB),
     ],
 )
-def test_a_plans_units_ask_what_vllm_asks(planned: dict[str, object], share: float, takes: int | None) -> None:
+def test_a_plans_units_ask_what_vllm_asks(planned: Service, share: float, takes: int | None) -> None:
     assert demands([planned]) == [Demand(QWEN, "qwen", (0, 1), share, takes)]
 
 

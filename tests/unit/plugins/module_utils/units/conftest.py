@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.render import Unit
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.control import render_units
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import read_services
 
 TEMPLATES = Path(__file__).resolve().parents[5] / "templates"
 
@@ -66,4 +67,4 @@ def service() -> Callable[..., dict[str, Any]]:
 @pytest.fixture(scope="session")
 def unit() -> Callable[..., Unit]:
     """The rendered unit of `planned(...)`."""
-    return lambda *args, **changes: render_units(TEMPLATES, [planned(*args, **changes)])[0]
+    return lambda *args, **changes: render_units(TEMPLATES, read_services([planned(*args, **changes)]))[0]

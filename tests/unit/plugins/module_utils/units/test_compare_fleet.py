@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.units.causes import
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.decide import Step
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan import told
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.compare import compare_fleet, count
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import FleetPlan, Weights, read_plan
 
 PORT = Cause("option", "port", "8001", "8002")
 GPUS = Cause("gpus", "gpus", "0", "0,1")
@@ -21,19 +22,18 @@ START = Step("u", "start", "new", write=True, enable=True)
 KEEP = Step("u", "keep", "as planned")
 
 
-def plan(service: Callable[..., dict[str, Any]], **hosts: str) -> dict[str, Any]:
+def plan(service: Callable[..., dict[str, Any]], **hosts: str) -> FleetPlan:
     """`host="a b"`: the models planned on each host."""
     engine = {"release": "0.32.0", "accelerator": "cuda", "path": "/opt/vllm/0.32.0"}
-    return {
-        "hosts": {
-            host: {
-                "engine": engine if names else None,
-                "weights": [],
-                "services": [service(name=n) for n in names.split()],
-            }
-            for host, names in hosts.items()
+    hosts_of = {
+        host: {
+            "engine": engine if names else None,
+            "weights": [],
+            "services": [service(name=n) for n in names.split()],
         }
+        for host, names in hosts.items()
     }
+    return read_plan({"hosts": hosts_of})
 
 
 def answer(steps: Mapping[str, Step], **more: Any) -> dict[str, Any]:
@@ -102,10 +102,11 @@ def test_a_host_that_was_not_read_takes_part_in_nothing(service: Any) -> None:
 
 def test_the_table_has_a_line_for_everything_that_would_change(service: Any) -> None:
     hosts = plan(service, a="m", b="m", c="", d="m")
-    hosts["hosts"]["a"]["weights"] = [
-        {"source": "hub", "repo": "Org/New", "revision": "c" * 40, "path": "/w/new"},
-        {"source": "pushed", "from": "/home/me/small", "path": "/w/small", "digest": "d" * 64},
-    ]
+    weights = (
+        Weights("hub", repo="Org/New", revision="c" * 40, path="/w/new"),
+        Weights("pushed", pushed_from="/home/me/small", path="/w/small", digest="d" * 64),
+    )
+    hosts = replace(hosts, hosts={**hosts.hosts, "a": replace(hosts.hosts["a"], weights=weights)})
     restart = Step("u", "restart", "max-model-len 16k → 32k", causes=(LENGTH,))
     answers = {
         "a": answer(
@@ -145,7 +146,7 @@ def test_the_table_has_a_line_for_everything_that_would_change(service: Any) -> 
 def test_the_document_says_its_schema_and_is_null_where_no_host_was_asked(service: Any) -> None:
     hosts = plan(service, a="m", b="m", c="m")
     bare = json.loads(json.dumps(told.document(hosts, "digest", None, {})))
-    assert bare == {"schema": 1, "digest": "digest", "plan": hosts, "differences": None}
+    assert bare == {"schema": 1, "digest": "digest", "plan": hosts.document(), "differences": None}
     answers = {"a": answer({"m": START}), "b": {"status": "failed", "why": "no sudo"}}
     full = json.loads(json.dumps(told.document(hosts, "digest", compare_fleet(hosts, {"a": answers["a"]}), answers)))
     of_hosts = full["differences"]["hosts"]

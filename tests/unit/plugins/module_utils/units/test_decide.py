@@ -69,6 +69,7 @@ REASONS = [
         "max-model-len 16k → 32k, lib0.so, lib1.so, lib2.so and 2 more replaced under it",
     ),
     ("the start order", {}, "keep", "only After of its unit file changed"),
+    ("the kind's own line", {}, "keep", "only X-Kind of its unit file changed"),
     ("never enabled", {"enabled": "disabled"}, "keep", "not enabled at boot"),
 ]
 
@@ -77,6 +78,8 @@ REASONS = [
 def test_the_reason_names_the_cause(unit: Any, case: str, changes: dict[str, Any], verb: str, why: str) -> None:
     old = unit({"max-model-len": "16k"}, after=["vllm-x.service"] if case == "the start order" else [])
     new = unit({"max-model-len": "32k" if "max-model-len" in why else "16k"})
+    if case == "the kind's own line":
+        old = replace(old, text=old.text.replace("X-Kind=chat\n", ""))
     fields = {"digest": old.digest, **changes}
     digest, secrets = fields.pop("digest"), fields.pop("secrets_current", True)
     files = fields.pop("replaced", ())

@@ -12,7 +12,10 @@ from typing import Any
 import jinja2
 import pytest
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.render import DIGEST, MARK, Unit, render_unit
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.unitdiff import kind_of
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.unitfile import read_unit
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.fleet import Inventory, plan_fleet
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import read_menu
 
 TEMPLATES = Path(__file__).resolve().parents[5] / "templates"
 LOADER = jinja2.FileSystemLoader(TEMPLATES)
@@ -24,7 +27,7 @@ TEMPLATE = jinja2.Environment(
 def units(accelerator: str = "cuda", **models: dict[str, Any]) -> dict[str, Unit]:
     menu = {name.replace("_", "-"): {"model": "/srv/m", "kind": "chat", **entry} for name, entry in models.items()}
     host = {"vllm_accelerator": accelerator, "vllm_version": "0.33.0", "gpu_count": 8}
-    outcome = plan_fleet(Inventory(models=menu, hosts={"h": host}, match=lambda pattern: ["h"], keyed=True))
+    outcome = plan_fleet(Inventory(menu=read_menu(menu), hosts={"h": host}, match=lambda pattern: ["h"], keyed=True))
     assert not outcome.problems
     services = outcome.plan["hosts"]["h"]["services"]
     return {s["name"]: render_unit(TEMPLATE, s, "/etc/vllm/secrets/api_key.env") for s in services}
@@ -39,6 +42,14 @@ def test_a_unit_sees_its_own_gpus_and_no_other_device() -> None:
     assert settings(unit, "DevicePolicy") == ["closed"]
     assert [d for d in settings(unit, "DeviceAllow") if d[11].isdigit()] == ["/dev/nvidia2 rw", "/dev/nvidia5 rw"]
     assert settings(unit, "X-GPUs") == ["2,5"]
+
+
+def test_a_units_kind_is_read_from_its_line_and_where_that_is_missing_from_the_wait() -> None:
+    text = units(m={})["m"].text
+    assert text.count("X-Kind=chat\n") == 1
+    assert kind_of(read_unit(text.replace("X-Kind=chat", "X-Kind=vision"))) == "vision"
+    assert kind_of(read_unit(text.replace("X-Kind=chat\n", ""))) == "chat"
+    assert kind_of(read_unit("[Service]\nExecStart=/bin/true\n")) == ""
 
 
 def test_a_process_counts_only_the_gpus_that_it_may_open() -> None:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.drain import Server
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import FleetPlan, read_plan
 
 # What a version of a model does: see `Fleet.kinds`.
 BAD = ("no_start", "nonsense", "slow")
@@ -179,7 +180,7 @@ class Fleet:
         return {"results": results}
 
 
-def planned(wanted: Mapping[str, Mapping[str, int]], gateways: Sequence[str]) -> dict[str, Any]:
+def planned(wanted: Mapping[str, Mapping[str, int]], gateways: Sequence[str]) -> FleetPlan:
     """The parts of a plan that a rollout reads."""
     hosts = {
         host: {"services": [{"name": m, "unit": f"vllm-{m}.service", "port": 8000} for m in models]}
@@ -188,4 +189,5 @@ def planned(wanted: Mapping[str, Mapping[str, int]], gateways: Sequence[str]) ->
     names = sorted({model for models in wanted.values() for model in models})
     replicas = {name: [{"host": host} for host in wanted if name in wanted[host]] for name in names}
     routed = [{"name": name, "replicas": replicas[name]} for name in names]
-    return {"hosts": hosts, "gateway": {"hosts": list(gateways), "models": routed} if gateways else None}
+    gateway = {"hosts": list(gateways), "models": routed} if gateways else None
+    return read_plan({"hosts": hosts, "gateway": gateway})

@@ -9,6 +9,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.look import H
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.resume import Seen, need, units_seen
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.schedule import Asked, Schedule, schedule
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.sizes import SerialError, read_serial
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import FleetPlan, read_plan
 
 
 @pytest.mark.parametrize(
@@ -80,7 +81,7 @@ def test_no_sizes(value: Any) -> None:
 # --- schedules --------------------------------------------------------------------------------------------------------
 
 
-def plan(models: dict[str, list[str]], gateway: bool = True, port: int = 8000) -> dict[str, Any]:
+def plan(models: dict[str, list[str]], gateway: bool = True, port: int = 8000) -> FleetPlan:
     names = sorted({host for hosts in models.values() for host in hosts})
     hosts = {
         host: {
@@ -91,7 +92,7 @@ def plan(models: dict[str, list[str]], gateway: bool = True, port: int = 8000) -
         for host in names
     }
     routed = [{"name": m, "replicas": [{"host": host} for host in at]} for m, at in models.items()]
-    return {"hosts": hosts, "gateway": {"hosts": ["gw"], "models": routed} if gateway else None}
+    return read_plan({"hosts": hosts, "gateway": {"hosts": ["gw"], "models": routed} if gateway else None})
 
 
 def changing(*models: str, **more: Any) -> Host:

@@ -11,6 +11,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.back import m
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.look import Host, View, going_back, read_gateways
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.schedule import Asked, Schedule, schedule
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.told import document
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import read_plan
 
 
 def step(unit: str, verb: str, why: str) -> dict[str, Any]:
@@ -29,7 +30,7 @@ KEPT = {
 }
 BASE = Host(current=7, outcome="proven", previous=6)
 SERVICES = [{"name": "m", "unit": "vllm-m.service", "port": 8001}]
-PLAN = {
+PLAN: dict[str, Any] = {
     "hosts": {"h1": {"services": SERVICES}, "h2": {"services": SERVICES}},
     "gateway": {"hosts": ["gw"], "models": [{"name": "m", "replicas": [{"host": "h1"}, {"host": "h2"}]}]},
 }
@@ -41,7 +42,7 @@ def seen_by_gateway(**more: frozenset[tuple[str, str]]) -> View:
 
 
 def decided(host: Host, view: View | None = None, **asked: Any) -> Schedule:
-    return schedule(PLAN, {"h1": host, "h2": QUIET}, view or seen_by_gateway(), Asked(**asked))
+    return schedule(read_plan(PLAN), {"h1": host, "h2": QUIET}, view or seen_by_gateway(), Asked(**asked))
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,8 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.status_gather
     read_host,
 )
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.status_table import notes, status_table
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.jsonform import build
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import HostPlan
 
 NOW = datetime.datetime(2026, 11, 23, 20, 0, tzinfo=datetime.timezone.utc)
 SERVICE = {
@@ -68,7 +70,7 @@ def fleet(
     routed = read_gateways({gateway["item"]: gateway for gateway in gateways}, doors or {})
     host = read_host(
         "lab1",
-        planned,
+        build(HostPlan, planned),
         STATE if state is None else state,
         CHECKED if checked is None else checked,
         routed,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -12,7 +12,8 @@ from urllib.parse import unquote
 import pytest
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway import config, errors, files
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.keys import Client
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.request import Settings
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.jsonform import build
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.gateway import GatewayPlan, Route, Settings
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,10 +22,8 @@ KEY, ENGINE = "sk-0123456789abcdef", "engine-key-$'\\\"%#"
 CLIENTS = (Client("team", (KEY,)), Client("narrow", ("n" * 20,), 60, 4, ("alias",)))
 
 
-def model(
-    name: str = "m", kind: str = "chat", *more: str, adapters: tuple[str, ...] = (), replicas: int = 2
-) -> dict[str, Any]:
-    return {
+def model(name: str = "m", kind: str = "chat", *more: str, adapters: tuple[str, ...] = (), replicas: int = 2) -> Route:
+    document = {
         "name": name,
         "kind": kind,
         "names": [name, *more, *adapters],
@@ -34,18 +33,14 @@ def model(
             for n in range(1, replicas + 1)
         ],
     }
+    return build(Route, document)
 
 
-def plan(*models: dict[str, Any], **settings: Any) -> dict[str, Any]:
-    return {
-        "hosts": ["gw1", "gw2"],
-        "addresses": ["10.0.0.5", "10.0.0.6"],
-        "settings": asdict(Settings(**settings)),
-        "models": list(models),
-    }
+def plan(*models: Route, **settings: Any) -> GatewayPlan:
+    return GatewayPlan(("gw1", "gw2"), ("10.0.0.5", "10.0.0.6"), Settings(**settings), models)
 
 
-def rendered(planned: dict[str, Any], clients: tuple[Client, ...] = CLIENTS) -> dict[str, str]:
+def rendered(planned: GatewayPlan, clients: tuple[Client, ...] = CLIENTS) -> dict[str, str]:
     return config.public_files(TEMPLATES, planned, clients)
 
 
@@ -66,7 +61,7 @@ def test_every_replica_is_a_server_of_its_models_backend() -> None:
     assert text.count("server gpu1 10.0.0.1:8001") == 2
     assert text.count("server gpu2 10.0.0.2:8001") == 1
     addressed = model("c", replicas=1)
-    addressed["replicas"][0]["address"] = "fd00::1"
+    addressed = replace(addressed, replicas=(replace(addressed.replicas[0], address="fd00::1"),))
     assert "server gpu1 [fd00::1]:8001" in rendered(plan(addressed))[config.CONFIG]
 
 
@@ -177,7 +172,7 @@ def test_errors_have_the_shape_of_openais() -> None:
 
 def test_the_first_gateway_takes_a_floating_address_that_nobody_holds() -> None:
     asked = plan(model(), floating_address="10.0.0.9/24", floating_router_id=7)
-    first, second = (config.keepalived(TEMPLATES, asked, host, "eth0") for host in asked["hosts"])
+    first, second = (config.keepalived(TEMPLATES, asked, host, "eth0") for host in asked.hosts)
     assert "priority 200" in first
     assert "priority 199" in second
     assert "unicast_src_ip 10.0.0.6" in second
@@ -217,7 +212,7 @@ def test_a_certificate_that_somebody_else_renews_is_watched_where_it_lies(path: 
 def test_the_door_is_open_on_the_families_at_which_it_is_reached(
     addresses: list[str], settings: dict[str, Any], binds: str
 ) -> None:
-    planned = {**plan(model(), port=8000, **settings), "addresses": addresses}
+    planned = replace(plan(model(), port=8000, **settings), addresses=tuple(addresses))
     text = rendered(planned)[config.CONFIG]
     assert binds in [" ".join(line.split()) for line in text.splitlines()] or f"{binds} " in text
     assert ("v4v6" in text) == ("v4v6" in binds)

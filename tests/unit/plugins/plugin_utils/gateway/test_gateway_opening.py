@@ -12,6 +12,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems impor
 from ansible_collections.baremetal.vllm.plugins.module_utils.units import empty, opening, surroundings
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway import files
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.request import read_gateway
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.gateway import Settings
 
 TEMPLATES = Path(__file__).resolve().parents[5] / "templates"
 
@@ -28,7 +29,7 @@ TEMPLATES = Path(__file__).resolve().parents[5] / "templates"
     ],
 )
 def test_what_is_let_in(settings: dict[str, Any], ports: list[int], peers: list[str]) -> None:
-    asked = files.let_in(settings, ["10.0.0.6"], True)
+    asked = files.let_in(Settings(**settings), ["10.0.0.6"], True)
     assert (asked["ports"], asked["peers"]) == (ports, peers)
 
 

@@ -14,7 +14,8 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.judge impor
     judge_names,
 )
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.keys import Client, digest, read_keys
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.request import Settings, read_gateway
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.request import read_gateway
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.gateway import Replica, Route, Settings
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -191,17 +192,14 @@ def test_certificate_text_in_place_of_a_path_is_not_shown(pems: dict[str, str]) 
 @pytest.mark.parametrize(("count", "fits"), [(500, True), (900, False)])
 def test_more_names_than_the_gateway_can_list_are_refused(count: int, fits: bool) -> None:
     problems = Problems()
-    judge_names([{"name": "m", "names": ["m", *(f"adapter-{n}" for n in range(count))], "replicas": []}], problems)
+    judge_names([Route("m", names=("m", *(f"adapter-{n}" for n in range(count))))], problems)
     assert [problem.key for problem in problems.found] == ([] if fits else ["vllm_models"])
 
 
 def test_what_only_the_fleet_shows() -> None:
     problems = Problems()
-    replica = [{"host": "gpu 1", "address": "10.0.0.1", "port": 8000, "unit": "vllm-a.service"}]
-    judge_names(
-        [{"name": "a", "names": ["a", "x"], "replicas": replica}, {"name": "b", "names": ["b", "x"], "replicas": []}],
-        problems,
-    )
+    replica = Replica("gpu 1", "10.0.0.1", 8000, "vllm-a.service")
+    judge_names([Route("a", names=("a", "x"), replicas=(replica,)), Route("b", names=("b", "x"))], problems)
     judge_clients([Client("team", (KEY,), models=("aa",))], ["a-model", "b"], KEY, problems)
     judge_engine_key("two words", problems)
     judge_floating("10.0.0.9/24", {"gw1": "10.0.0.5", "gw2": "gw2.example.com"}, problems)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.fleet import Inventory, Outcome, plan_fleet
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import read_menu
 
 COMMIT = "495f39366efef23836d0cfae4fbe635880d2be31"
 
@@ -22,7 +23,7 @@ class Fleet:
         def match(pattern: str) -> list[str]:
             return [name for name in [*hosts, "stranger"] if name in pattern.split(",")]
 
-        return plan_fleet(Inventory(models=models, hosts=hosts, match=match, keyed=True, **more))
+        return plan_fleet(Inventory(menu=read_menu(models), hosts=hosts, match=match, keyed=True, **more))
 
     def told(self, models: Any, hosts: Any = None, **more: Any) -> list[str]:
         """Every problem as the operator reads it."""

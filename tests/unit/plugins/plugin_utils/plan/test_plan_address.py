@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.fleet import Inventory, Outcome, plan_fleet
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.gateway import address_of, reached
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import read_menu
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.table import plan_table
 
 CPU = {"vllm_accelerator": "cpu", "vllm_version": "0.32.0"}
@@ -15,7 +16,7 @@ MODEL = {"m": {"model": "/srv/model", "kind": "chat", "port": 8100}}
 
 def plan(*declared: dict[str, Any], **more: Any) -> Outcome:
     hosts = {f"h{number}": {**CPU, **one} for number, one in enumerate(declared, 1)}
-    return plan_fleet(Inventory(models=MODEL, hosts=hosts, match=lambda _: [], **{"keyed": True, **more}))
+    return plan_fleet(Inventory(menu=read_menu(MODEL), hosts=hosts, match=lambda _: [], **{"keyed": True, **more}))
 
 
 @pytest.mark.parametrize(
@@ -35,16 +36,16 @@ def plan(*declared: dict[str, Any], **more: Any) -> Outcome:
     ],
 )
 def test_engines_listen_where_others_reach_their_host(declared: dict[str, Any], listens: str, url: str) -> None:
-    planned = plan(declared).plan
-    (service,) = planned["hosts"]["h1"]["services"]
-    assert service["address"] == listens
-    assert service["argv"][service["argv"].index("--host") + 1] == listens
-    assert reached(planned, service, address_of("h1", declared)) == (url, True)
+    planned = plan(declared).fleet
+    (service,) = planned.hosts["h1"].services
+    assert service.address == listens
+    assert service.argv[service.argv.index("--host") + 1] == listens
+    assert reached(planned.gateway, service, address_of("h1", declared)) == (url, True)
 
 
 def test_each_host_has_its_own_and_the_table_says_it() -> None:
     outcome = plan({"ansible_host": "fd00::1"}, {"ansible_host": "10.0.0.2"}, {"vllm_address": "10.1.0.3"})
-    lines = plan_table(outcome.plan).splitlines()[1:4]
+    lines = plan_table(outcome.fleet).splitlines()[1:4]
     assert [line.split()[6] for line in lines] == ["[::]:8100", "0.0.0.0:8100", "10.1.0.3:8100"]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.fleet import Inventory, Outcome, plan_fleet
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import read_menu
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.table import plan_table
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.report.screen import Screen
 from hypothesis import given, settings
@@ -27,7 +28,7 @@ def plan(models: Any, hosts: Any = None, **more: Any) -> Outcome:
     def match(pattern: str) -> list[str]:
         return [name for name in [*hosts, "stranger"] if name in pattern.split(",")]
 
-    return plan_fleet(Inventory(models=models, hosts=hosts, match=match, keyed=True, **more))
+    return plan_fleet(Inventory(menu=read_menu(models), hosts=hosts, match=match, keyed=True, **more))
 
 
 def services(outcome: Outcome, host: str = "gpu1") -> dict[str, Any]:
@@ -119,13 +120,13 @@ def test_pushed_weights_and_adapters_lie_under_their_content_address() -> None:
 
 
 def test_without_a_key_endpoints_listen_on_loopback_and_the_operator_is_told() -> None:
-    outcome = plan_fleet(Inventory(models={"m": CHAT}, hosts={"gpu1": GPU_HOST}, match=lambda pattern: []))
+    outcome = plan_fleet(Inventory(menu=read_menu({"m": CHAT}), hosts={"gpu1": GPU_HOST}, match=lambda pattern: []))
     assert services(outcome)["m"]["address"] == "127.0.0.1"
     assert [warning.key for warning in outcome.warnings] == ["vllm_api_key"]
 
 
 def test_the_table_names_every_endpoint() -> None:
-    planned = plan({"m": {**CHAT, "port": 8123, "gpus": 2}}, {"gpu1": GPU_HOST}).plan
+    planned = plan({"m": {**CHAT, "port": 8123, "gpus": 2}}, {"gpu1": GPU_HOST}).fleet
     lines = plan_table(planned, Screen(200)).splitlines()
     assert lines[1].split()[:8] == ["gpu1", "m", "chat", "0,1", "?", "?", "0.0.0.0:8123", "0.33.0"]
     assert lines[2:] == [

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.fleet import Inventory, Outcome, plan_fleet
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.gateway import url
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import read_menu
 
 CPU = {"vllm_accelerator": "cpu", "vllm_version": "0.32.0"}
 MODEL = {"model": "/srv/model", "kind": "chat"}
@@ -15,7 +16,9 @@ GATEWAY = {"ansible_host": "10.0.0.9", "gateway_keys": {"alice": "sk-alice-01234
 
 def plan(models: Any, hosts: Any, gateways: Any, **more: Any) -> Outcome:
     given = {"keyed": True, **more}
-    return plan_fleet(Inventory(models=models, hosts=hosts, match=lambda p: p.split(","), gateways=gateways, **given))
+    return plan_fleet(
+        Inventory(menu=read_menu(models), hosts=hosts, match=lambda p: p.split(","), gateways=gateways, **given)
+    )
 
 
 def test_without_a_gateway_nothing_is_routed_and_endpoints_are_open_to_everybody() -> None:
@@ -147,4 +150,5 @@ def test_engines_on_the_gateway_itself_may_listen_on_loopback() -> None:
 def test_clients_are_told_where_the_fleet_is(more: dict[str, Any], expected: str) -> None:
     gateways = {"gw": {**GATEWAY, "vllm_endpoint_address": "10.0.0.5", **more}}
     found = plan({"m": MODEL}, {"h1": CPU}, gateways)
-    assert url(found.plan["gateway"]) == expected
+    assert found.fleet.gateway is not None
+    assert url(found.fleet.gateway) == expected

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from ansible_collections.baremetal.vllm.plugins.filter.rollout import closed_to
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.fleet import Inventory, Outcome, plan_fleet
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import read_menu
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.without import without
 
 CPU = {"vllm_accelerator": "cpu", "vllm_version": "0.32.0"}
@@ -19,7 +20,7 @@ INNER = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME", "VLLM_HOST_IP")
 def plan(entry: dict[str, Any], host: dict[str, Any] | None = None, **entries: Any) -> Outcome:
     models = {"m": {**MODEL, **entry}, **entries}
     hosts = {"h1": {**CUDA, **(host or {})}}
-    return plan_fleet(Inventory(models=models, hosts=hosts, match=lambda p: p.split(","), keyed=True))
+    return plan_fleet(Inventory(menu=read_menu(models), hosts=hosts, match=lambda p: p.split(","), keyed=True))
 
 
 def service(outcome: Outcome, name: str = "m") -> dict[str, Any]:
@@ -179,7 +180,7 @@ def test_weights_that_a_unit_could_not_see_are_told(path: str, directive: str) -
     # What is pushed lies elsewhere on the host.
     pushed = plan_fleet(
         Inventory(
-            models={"m": {"push_from": path, "kind": "chat"}},
+            menu=read_menu({"m": {"push_from": path, "kind": "chat"}}),
             hosts={"h1": CPU},
             match=lambda p: p.split(","),
             digests={path: "a" * 64},
@@ -200,7 +201,7 @@ def test_ports_stay_open_for_as_long_as_an_engine_needs_them() -> None:
     open_ = {"args": {"kv-transfer-config": NIXL}, "gpus": 1, "port": 8100}
     outcome = plan(open_, other={**MODEL, "gpus": 1, "port": 8200})
     assert outcome.plan["hosts"]["h1"]["firewall"]["peers"] is True
-    left = without(outcome.plan, models=["m"])["hosts"]["h1"]["firewall"]
+    left = without(outcome.fleet, models=["m"]).document()["hosts"]["h1"]["firewall"]
     assert (left["ports"], left["peers"]) == ([8200], False)
     back = closed_to(left, [service(outcome)])
     assert back is not None

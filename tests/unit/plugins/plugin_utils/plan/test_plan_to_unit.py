@@ -13,6 +13,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.load import
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import TEMPLATES
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.control import render_units
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.fleet import Inventory, plan_fleet
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import read_menu
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from thoroughness import examples
@@ -39,21 +40,21 @@ environment = st.dictionaries(st.from_regex(r"[A-Z_]{1,8}", fullmatch=True), lea
 @given(args=arguments, env=environment)
 def test_what_the_unit_hands_to_the_process_is_what_the_plan_says(args: dict[str, Any], env: dict[str, Any]) -> None:
     models = {"m": {"model": "/m", "kind": "chat", "args": args, "env": env}}
-    outcome = plan_fleet(Inventory(models=models, hosts=HOSTS, match=lambda pattern: [], keyed=True))
+    outcome = plan_fleet(Inventory(menu=read_menu(models), hosts=HOSTS, match=lambda pattern: [], keyed=True))
     event("refused" if outcome.problems else "planned")
     if outcome.problems:
         assert all(str(problem).isprintable() for problem in outcome.problems)
         return
-    planned = outcome.plan["hosts"]["gpu1"]["services"]
-    [unit] = render_units(TEMPLATES, planned)
+    [planned] = outcome.fleet.hosts["gpu1"].services
+    [unit] = render_units(TEMPLATES, [planned])
     read = read_unit(unit.text)
-    assert read.command == planned[0]["argv"]
-    assert {name: read.environment[name] for name in planned[0]["environment"]} == planned[0]["environment"]
+    assert tuple(read.command) == planned.argv
+    assert {name: read.environment[name] for name in planned.environment} == planned.environment
     for option in ("chat-template", "response-role", "tokenizer"):
         if isinstance(args.get(option), str):
-            argv = planned[0]["argv"]
+            argv = planned.argv
             flag = f"--{option}"
             assert f"{flag}={args[option]}" in argv or argv[argv.index(flag) + 1] == args[option]
     if isinstance(args.get("hf-overrides"), dict):
-        argv = planned[0]["argv"]
+        argv = planned.argv
         assert json.loads(argv[argv.index("--hf-overrides") + 1]) == args["hf-overrides"]

@@ -13,7 +13,9 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.leaving import
     served_by,
     unread,
 )
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.without import digest, without
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import read_menu
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.without import without
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import FleetPlan, digest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,7 +34,7 @@ HOSTS = ("h1", "h2", "h3")
 def planned(models: dict[str, Any], gateways: bool = True) -> Outcome:
     outcome = plan_fleet(
         Inventory(
-            models=models,
+            menu=read_menu(models),
             hosts={name: {**CPU, "ansible_host": name} for name in HOSTS},
             match=lambda pattern: pattern.split(","),
             gateways={"gw": {"ansible_host": "10.0.0.9", "gateway_keys": {"alice": "sk-alice-0123456789"}}}
@@ -45,8 +47,8 @@ def planned(models: dict[str, Any], gateways: bool = True) -> Outcome:
     return outcome
 
 
-def plan(models: dict[str, Any]) -> dict[str, Any]:
-    return planned(models).plan
+def plan(models: dict[str, Any]) -> FleetPlan:
+    return planned(models).fleet
 
 
 @settings(max_examples=40, deadline=None)
@@ -57,9 +59,9 @@ def test_what_leaves_is_gone_and_nothing_else_changes(models: set[str], hosts: s
         there = [host for host in entry["hosts"].split(",") if host not in hosts]
         if name not in models and there:
             left[name] = {**entry, "hosts": ",".join(there)}
-    after, wanted = without(planned(MENU, gateways).plan, models, hosts), planned(left, gateways)
-    assert after == wanted.plan
-    assert digest(after) == wanted.digest
+    after, wanted = without(planned(MENU, gateways).fleet, models, hosts), planned(left, gateways)
+    assert after == wanted.fleet
+    assert digest(after.document()) == wanted.digest
 
 
 @pytest.mark.parametrize(
@@ -101,12 +103,12 @@ def test_who_leaves_is_told_to_gateways_and_hosts() -> None:
     decided = leave(plan(MENU), ["rank"], ["h2"], allow_gap=False, allowed={})
     assert decided.hosts == ("h2", "h3")
     assert [(s["model"], s["host"]) for s in decided.servers] == [("chat", "h2"), ("embed", "h2"), ("rank", "h3")]
-    assert decided.plan["hosts"]["h2"]["services"] == []
+    assert decided.plan.hosts["h2"].services == ()
     # A host that serves nothing may leave too.
     idle = leave(without(plan(MENU), (), ["h1"]), [], ["h1"], allow_gap=False, allowed={})
     assert (idle.refusals, idle.hosts, idle.servers) == ((), ("h1",), ())
     # Without a gateway there is nobody to tell.
-    assert leave(planned(MENU, gateways=False).plan, [], ["h2"], allow_gap=False, allowed={}).servers == ()
+    assert leave(planned(MENU, gateways=False).fleet, [], ["h2"], allow_gap=False, allowed={}).servers == ()
 
 
 def test_the_operator_is_told_what_to_delete() -> None:

@@ -11,6 +11,7 @@ import ansible_runs
 import pytest
 import yaml
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.fleet import Inventory, plan_fleet
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import read_menu
 from recipe_models import COMMIT
 from weights_hub import Hub
 
@@ -60,7 +61,7 @@ def test_an_entry_is_chosen_pinned_and_taken_by_the_plan(run: Any) -> None:
         "args": {"enable-auto-tool-choice": True, "tool-call-parser": "hermes", "reasoning-parser": "qwen3"},
     }
     outcome = plan_fleet(
-        Inventory(models=menu["vllm_models"], hosts={"h100": HOSTS["h100"]}, match=lambda _: [], keyed=True)
+        Inventory(menu=read_menu(menu["vllm_models"]), hosts={"h100": HOSTS["h100"]}, match=lambda _: [], keyed=True)
     )
     assert outcome.problems == []
     said = flat(ended)

@@ -1,0 +1,1 @@
+"""The plan as typed values: what every room of the control node reads."""
