@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-import xml.etree.ElementTree as ElementTree
+from xml.etree import ElementTree
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any

@@ -10,9 +10,10 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.hub import 
 _TRUE = ("1", "on", "yes", "true")
 
 
-def hub_of(endpoint: str | None, token: str | None, offline: bool, environ: Mapping[str, str] = os.environ) -> Hub:
+def hub_of(endpoint: str | None, token: str | None, offline: bool, environ: Mapping[str, str] | None = None) -> Hub:
     """The hub of the fleet (`model_weights_endpoint`), else of the environment as huggingface_hub reads it (HF_ENDPOINT,
     HF_TOKEN, HF_HUB_OFFLINE). Raises HubFailure where nothing may be asked."""
+    environ = os.environ if environ is None else environ
     where = endpoint or environ.get("HF_ENDPOINT") or ENDPOINT
     if offline or environ.get("HF_HUB_OFFLINE", "").lower() in _TRUE:
         why = "offline is set" if offline else "HF_HUB_OFFLINE is set"

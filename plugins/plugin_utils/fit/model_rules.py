@@ -240,7 +240,7 @@ def _group(method: str, given: Values) -> int:
         group = integers[0].get("group_size") if len(weights) == len(integers) == 1 else None
     else:
         group = None
-    return group if type(group) is int and group > 0 else 0
+    return group if isinstance(group, int) and not isinstance(group, bool) and group > 0 else 0
 
 
 def _leaves_out_inputs(ignored: Any) -> bool:

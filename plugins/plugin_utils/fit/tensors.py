@@ -89,9 +89,13 @@ def read_headers(files: list[Path]) -> Iterator[tuple[str, str, tuple[int, ...]]
             if not isinstance(tensor, Mapping) or tensor.get("dtype") not in BITS:
                 raise Unreadable(f"{file.name}: {name!r} has no type known to safetensors")
             shape = tensor.get("shape")
-            if not isinstance(shape, list) or not all(type(n) is int and 0 <= n < 2**40 for n in shape):
+            if not isinstance(shape, list) or not all(map(_is_length, shape)):
                 raise Unreadable(f"{file.name}: {name!r} has no shape")
             yield name, tensor["dtype"], tuple(shape)
+
+
+def _is_length(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**40
 
 
 def _header(file: Path) -> dict[str, object]:

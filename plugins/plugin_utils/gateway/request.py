@@ -120,7 +120,7 @@ def _tls(declared: Values, problems: Problems) -> tuple[str, str, str]:
             text = "PEM text" if "-----BEGIN" in str(value) else repr(value)
             problems.add(name, f"{text} is not an absolute path", f"Write the path of a PEM file of {place}")
             found[name] = ""
-    certificate, key, path = found.values()
+    certificate, key, path = (found[f"gateway_tls_{part}"] for part in ("certificate", "key", "path"))
     if path and (certificate or key):
         problems.add(
             "gateway_tls_path",

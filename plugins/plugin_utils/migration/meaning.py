@@ -18,10 +18,8 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.model impor
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.sentence import capital, flow, listed
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.spans import between
 
-NO_VARIABLES: Mapping[str, object] = {}
 
-
-def changes(entries: Sequence[Written], args: Values, way: Way, env: Values = NO_VARIABLES) -> list[Change]:
+def changes(entries: Sequence[Written], args: Values, way: Way, env: Values | None = None) -> list[Change]:
     """What changes its meaning between the two releases, in the order of time; nothing where one of them is unknown.
 
     `entries`: what was written before, `args`: what is written for the release moved to; `env`: the variables of both.
@@ -31,7 +29,7 @@ def changes(entries: Sequence[Written], args: Values, way: Way, env: Values = NO
     before = {entry.option: data(entry.value) for entry in entries if entry.value is not None}
     after = {option: data(value) for option, value in args.items()}
     on_the_way = [meaning for meaning in fates.meanings() if between(meaning.since, way.came_from, way.to)]
-    found = [meaning for meaning in on_the_way if _concerns(meaning, before, after, way, env)]
+    found = [meaning for meaning in on_the_way if _concerns(meaning, before, after, way, env or {})]
     return [_change(meaning, after, way) for meaning in sorted(found, key=lambda m: numbers(m.since))]
 
 

@@ -96,7 +96,7 @@ def _bool(value: Any, release: str, word: bool) -> bool | None:
 
 
 def _size_or_auto(value: Any, release: str, word: bool) -> int | None:
-    if (isinstance(value, str) and value.strip().lower() in ("auto", "-1")) or (value == -1 and type(value) is int):
+    if (isinstance(value, str) and value.strip().lower() in ("auto", "-1")) or (value == -1 and isinstance(value, int)):
         return -1
     return size(value, release)
 

@@ -100,7 +100,7 @@ def _wrong_one(spec: Option, value: Any, further: tuple[Any, ...], release: str)
         return wrong_shape(spec, value, release)
     kind = "str" if spec.type in FOLDED else spec.type
     # Text to the parser, that vLLM makes a number of: its default is one.
-    if kind == "str" and type(spec.default) is int and type(value) is int:
+    if kind == "str" and _is_whole(spec.default) and _is_whole(value):
         kind = "int"
     read = read_scalar(kind, value, release, word=True)
     if isinstance(read, Wrong):
@@ -110,6 +110,10 @@ def _wrong_one(spec: Option, value: Any, further: tuple[Any, ...], release: str)
     if spec.choices is not None:
         return wrong_choice(read, spec.choices, release, spec.type)
     return _wrong_suggestion(spec, read, release)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _wrong_suggestion(spec: Option, value: Any, release: str) -> Wrong | None:

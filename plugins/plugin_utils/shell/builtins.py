@@ -163,7 +163,7 @@ def _read(walk: Walk, node: Simple, words: list[Field], state: State) -> Truth:
             text_of(value_of(a.value, state)) for a in node.assigns if a.name == "IFS" and isinstance(a.value, TreeWord)
         ]
         if known(field) and (whole or separators in ([], [""]) or (len(separators) == 1 and len(separators[0]) == 1)):
-            text = text_of(field).strip() if whole else text_of(field).split("\n")[0]
+            text = text_of(field).strip() if whole else text_of(field).split("\n", maxsplit=1)[0]
             between = separators[0] if separators and separators[0].strip() else None
             parts = [text] if len(names) == 1 else text.split(between, len(names) - 1)
             for name, part in zip(names, [*parts, *[""] * len(names)]):
