@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import re
-from xml.etree import ElementTree
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus import smi_values as values
