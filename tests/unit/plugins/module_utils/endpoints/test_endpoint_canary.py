@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import runpy
 import subprocess
 import sys
 import time
@@ -21,7 +20,8 @@ from standin_vllm import KEY, MODEL, StandInVllm
 
 LIBEXEC = Path(__file__).resolve().parents[5] / "templates" / "usr" / "local" / "libexec"
 SCRIPT = LIBEXEC / "vllm-canary"
-CANARY = runpy.run_path(str(SCRIPT))
+CANARY: dict[str, Any] = {"__name__": "canary"}
+exec(compile(SCRIPT.read_text(), SCRIPT, "exec"), CANARY)
 SYSTEMCTL = """#!/bin/sh
 cd "$(dirname "$0")" || exit 1
 case "$1" in

@@ -18,6 +18,9 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 import pytest
+
+pytest.importorskip("ansible.plugins", reason="ansible-test runs what lies here as on a host: without the control node")
+
 from ansible.errors import AnsibleActionFail
 from ansible_collections.baremetal.vllm.plugins.action.wheelhouse import target_of
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine import build, lock, wheels

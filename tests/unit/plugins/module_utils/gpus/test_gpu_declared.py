@@ -6,6 +6,9 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
+
+pytest.importorskip("ansible.plugins", reason="ansible-test runs what lies here as on a host: without the control node")
+
 from ansible_collections.baremetal.vllm.plugins.action.gpu_facts import judge
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.model import Facts
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.declared import Declared, Kind, compare

@@ -11,6 +11,9 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+
+pytest.importorskip("ansible.plugins", reason="ansible-test runs what lies here as on a host: without the control node")
+
 from ansible.errors import AnsibleActionFail
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import job, proxy
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems

@@ -238,7 +238,12 @@ def test_the_module_shows_no_secret_and_does_nothing_in_check_mode(tmp_path: Pat
 def ask(arguments: dict[str, Any], check: bool = False) -> dict[str, Any]:
     """The module as Ansible starts it on a host."""
     given = json.dumps({"ANSIBLE_MODULE_ARGS": {**arguments, "_ansible_check_mode": check, "_ansible_diff": True}})
-    module = Path(__file__).resolve().parents[5] / "plugins" / "modules" / "unit_files.py"
-    done = subprocess.run([sys.executable, str(module)], input=given, capture_output=True, text=True, check=False)
+    root = Path(__file__).resolve().parents[5]
+    module = root / "plugins" / "modules" / "unit_files.py"
+    # Under ansible-test the collection is found by the folders above it.
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path, str(root.parents[2])])}
+    done = subprocess.run(
+        [sys.executable, str(module)], input=given, capture_output=True, text=True, check=False, env=env
+    )
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
