@@ -20,8 +20,16 @@ from standin_vllm import KEY, MODEL, StandInVllm
 
 LIBEXEC = Path(__file__).resolve().parents[5] / "templates" / "usr" / "local" / "libexec"
 SCRIPT = LIBEXEC / "vllm-canary"
-CANARY: dict[str, Any] = {"__name__": "canary"}
-exec(compile(SCRIPT.read_text(), SCRIPT, "exec"), CANARY)
+
+
+def names_of(script: Path) -> dict[str, Any]:
+    """What a script defines. Not by runpy, which ansible-test's import hooks mislead."""
+    names: dict[str, Any] = {"__name__": "script"}
+    exec(compile(script.read_text(), script, "exec"), names)
+    return names
+
+
+CANARY = names_of(SCRIPT)
 SYSTEMCTL = """#!/bin/sh
 cd "$(dirname "$0")" || exit 1
 case "$1" in
@@ -259,7 +267,7 @@ def test_every_restart_follows_so_many_failures_and_they_are_never_too_many(
 
 
 def test_all_who_ask_one_request_ask_the_same() -> None:
-    waits = runpy.run_path(str(LIBEXEC / "vllm-wait-ready"))
+    waits = names_of(LIBEXEC / "vllm-wait-ready")
     chat = KINDS["chat"]
     requests = {kind.name: (kind.path, kind.smallest) for kind in KINDS.values() if not kind.chats}
     assert (CANARY["REQUESTS"], CANARY["CHAT"]) == (requests, (chat.path, chat.smallest))
