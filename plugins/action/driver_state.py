@@ -71,7 +71,7 @@ class ActionModule(ActionBase):
         through = {key: given[key] for key in proxy.ARGUMENTS if given.get(key)}
         deadline = time.monotonic() + SETTLES
         while True:
-            seen = self._execute_module(
+            seen: dict[str, Any] = self._execute_module(
                 module_name="baremetal.vllm.driver_state",
                 module_args={"texts": list(PATHS), "offers": boolean(given.get("offers", False)), **through},
                 task_vars=task_vars,
