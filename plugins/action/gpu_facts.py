@@ -8,7 +8,6 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.words import printable
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.declared import Declared
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.finding import Finding, as_dicts
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.judge import judge
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.occupied import NAMES
@@ -17,7 +16,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain imp
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import TEMPLATES
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.control import render_units
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.hosts import ACCELERATORS
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import read_services
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import Declared, read_services
 
 _display = Display()
 

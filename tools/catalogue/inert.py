@@ -30,10 +30,10 @@ class _Attributes(abc.ABCMeta):
     def __getitem__(cls, key: Any) -> Any:
         return cls
 
-    def __or__(cls, other: Any) -> Any:  # type: ignore[override]
+    def __or__(cls, other: Any) -> Any:
         return typing.Union[cls, other]
 
-    def __ror__(cls, other: Any) -> Any:  # type: ignore[override]
+    def __ror__(cls, other: Any) -> Any:
         return typing.Union[other, cls]
 
     def __iter__(cls) -> Iterator[Any]:

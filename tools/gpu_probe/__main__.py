@@ -128,7 +128,7 @@ class Probe:
             self.bus = [asdict(device) for device in bus]
             self.held = [asdict(holder) for holder in holders(facts)]
             self.facts = asdict(facts)
-            return record.anonymous({"facts": self.facts, "bus": self.bus, "holders": self.held})  # type: ignore[no-any-return]
+            return record.anonymous({"facts": self.facts, "bus": self.bus, "holders": self.held})
 
         self.steps.run("gpu_facts", look, 150)
 

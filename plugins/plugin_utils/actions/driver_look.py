@@ -71,7 +71,7 @@ class Look:
         through = {key: given[key] for key in proxy.ARGUMENTS if given.get(key)}
         deadline = time.monotonic() + SETTLES
         while True:
-            seen = self._action._execute_module(
+            seen: dict[str, Any] = self._action._execute_module(
                 module_name="baremetal.vllm.driver",
                 module_args={
                     "step": "look",

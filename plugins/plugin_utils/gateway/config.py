@@ -14,8 +14,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.text.address import
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.render import MARK
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway import errors
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.keys import Client, digest
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.values import ALL
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.gateway import GatewayPlan, Route, Settings
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.gateway import ALL, GatewayPlan, Route, Settings
 
 CONFIG = "/etc/haproxy/vllm.cfg"
 DIRECTORY = "/etc/haproxy/vllm"

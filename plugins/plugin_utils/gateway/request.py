@@ -10,7 +10,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import 
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway import values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.certificate import judge_pem
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.keys import read_keys
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.gateway import Settings
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.gateway import ALL, Settings
 
 # By variable: lowest, highest, default, and what it counts.
 _NUMBERS = {
@@ -51,7 +51,7 @@ def read_gateway(declared: Values, problems: Problems) -> Settings | None:
     numbers = {name[8:]: values.number(name, declared.get(name), *rule, wrong) for name, rule in _NUMBERS.items()}
     settings = Settings(
         name=values.dns_name("gateway_name", declared.get("gateway_name"), wrong),
-        address=values.address("gateway_address", declared.get("gateway_address"), values.ALL, wrong),
+        address=values.address("gateway_address", declared.get("gateway_address"), ALL, wrong),
         port=values.port("gateway_port", declared.get("gateway_port"), 443 if tls else 80, wrong),
         tls=tls,
         tls_certificate=certificate,
@@ -72,7 +72,7 @@ def read_gateway(declared: Values, problems: Problems) -> Settings | None:
             f"{settings.port} is also gateway_port",
             "Give the metrics a port of their own",
         )
-    if settings.floating_address and settings.address != values.ALL:
+    if settings.floating_address and settings.address != ALL:
         wrong.add(
             "gateway_address",
             "names one address, and a gateway can listen on gateway_floating_address only while it holds it",

@@ -9,9 +9,10 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.mode
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.holders import Holder
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.model import Facts
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus import health, occupied
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.declared import Declared, compare
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.declared import compare
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.finding import Finding
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.jsonform import build
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import Declared
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.service import Service
 
 _VENDORS = {"cuda": "10de", "rocm": "1002"}

@@ -71,7 +71,7 @@ def _differs(name: str, way: Way) -> bool:
         if isinstance(other.default, bool) or other.default is None
         else other.default
     )
-    return was != other.default
+    return bool(was != other.default)
 
 
 def _in_force(option: str, way: Way) -> bool:

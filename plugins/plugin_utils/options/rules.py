@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.fates import Fate, Rule
@@ -44,7 +44,7 @@ def _is_number(value: Any) -> bool:
     return not isinstance(value, bool) and (isinstance(value, int) or (isinstance(value, str) and value.isdigit()))
 
 
-_FORMS = {
+_FORMS: dict[str, Callable[[Any], bool]] = {
     "mapping": lambda value: isinstance(value, Mapping),
     "text": lambda value: isinstance(value, str),
     "number": _is_number,

@@ -56,7 +56,7 @@ PARALLEL = (
                 given.negative("data-parallel-rank")
                 or (given.number("data-parallel-rank") or 0) >= given.count("data-parallel-size")
             )
-        ),  # type: ignore[operator]
+        ),
         reason="is not below data-parallel-size",
         remedy="Write a rank from 0 to data-parallel-size - 1",
         source=_PARALLEL,

@@ -167,23 +167,22 @@ def _apply(operator: str, left: int, right: int) -> int:
         return quotient if operator == "/" else left - quotient * right
     if operator in ("<<", ">>") and not 0 <= right < 64:
         raise NoNumber(operator)
-    return _wrapped(
-        {
-            "||": lambda: bool(left or right),
-            "&&": lambda: bool(left and right),
-            "|": lambda: left | right,
-            "^": lambda: left ^ right,
-            "&": lambda: left & right,
-            "==": lambda: left == right,
-            "!=": lambda: left != right,
-            "<": lambda: left < right,
-            ">": lambda: left > right,
-            "<=": lambda: left <= right,
-            ">=": lambda: left >= right,
-            "<<": lambda: left << right,
-            ">>": lambda: left >> right,
-            "+": lambda: left + right,
-            "-": lambda: left - right,
-            "*": lambda: left * right,
-        }[operator]()
-    )
+    results: dict[str, Callable[[], int]] = {
+        "||": lambda: bool(left or right),
+        "&&": lambda: bool(left and right),
+        "|": lambda: left | right,
+        "^": lambda: left ^ right,
+        "&": lambda: left & right,
+        "==": lambda: left == right,
+        "!=": lambda: left != right,
+        "<": lambda: left < right,
+        ">": lambda: left > right,
+        "<=": lambda: left <= right,
+        ">=": lambda: left >= right,
+        "<<": lambda: left << right,
+        ">>": lambda: left >> right,
+        "+": lambda: left + right,
+        "-": lambda: left - right,
+        "*": lambda: left * right,
+    }
+    return _wrapped(results[operator]())

@@ -441,7 +441,7 @@ class _Parser(Reader):
                 continue
             assign = self._assign() if declares or not words else None
             if assign is not None:
-                (words if words else assigns).append(assign)  # type: ignore[attr-defined]
+                (words if words else assigns).append(assign)
                 continue
             word = self.word()
             if word is None:

@@ -80,7 +80,7 @@ def needs_imex(gpus: Iterable[Device], arch: str) -> bool:
     known, boards = systems.facts()["imex"], systems.facts()["hidden_switches"]["devices"]
     spans = [tuple(int(end, 16) for end in text.split("-")) for text in known["devices"].split()]
     own = [int(gpu.device, 16) for gpu in gpus if gpu.vendor == NVIDIA and gpu.device not in boards]
-    return arch == known["arch"] and sum(any(a <= n <= b for a, b in spans) for n in own) >= known["count"]
+    return bool(arch == known["arch"]) and sum(any(a <= n <= b for a, b in spans) for n in own) >= int(known["count"])
 
 
 @lru_cache(maxsize=1)
