@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import jinja2
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.kinds import KINDS
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.address import IPV6_ANY, is_ipv6, with_port
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.render import MARK
@@ -17,6 +16,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway import erro
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.keys import Client, digest
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.request import Settings
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.values import ALL
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.templates import environment
 
 CONFIG = "/etc/haproxy/vllm.cfg"
 DIRECTORY = "/etc/haproxy/vllm"
@@ -136,16 +136,6 @@ def _configs(
     loaded = environment(templates)
     names = {CONFIG: "etc/haproxy/vllm.cfg.j2", f"{DIRECTORY}/bodies.cfg": "etc/haproxy/vllm/bodies.cfg.j2"}
     return {path: loaded.get_template(name).render(values) for path, name in names.items()}
-
-
-def environment(templates: Path) -> jinja2.Environment:
-    return jinja2.Environment(  # noqa: S701 (configurations are no HTML)
-        loader=jinja2.FileSystemLoader(templates),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
 
 
 def _bind(settings: Settings, addresses: Sequence[str]) -> str:

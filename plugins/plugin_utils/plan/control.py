@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.render import Unit, render_unit
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.templates import environment
 
 UNIT_TEMPLATE = "etc/systemd/system/vllm-model.service.j2"
 SECRETS = "/etc/vllm/secrets/api_key.env"
@@ -22,14 +22,7 @@ FILES = {
 
 def render_units(templates: Path, services: Sequence[Mapping[str, Any]]) -> list[Unit]:
     """The units of planned services."""
-    environment = jinja2.Environment(  # noqa: S701 (unit files are no HTML)
-        loader=jinja2.FileSystemLoader(templates),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    template = environment.get_template(UNIT_TEMPLATE)
+    template = environment(templates).get_template(UNIT_TEMPLATE)
     return [render_unit(template, service, SECRETS) for service in services]
 
 
