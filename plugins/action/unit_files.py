@@ -11,6 +11,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.render import MARK
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import TEMPLATES
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.templates import environment
 
 
 class ActionModule(ActionBase):
@@ -44,11 +45,4 @@ def _with_content(file: dict[str, Any], variables: dict[str, Any]) -> dict[str, 
 
 
 def _render(source: Path, variables: dict[str, object]) -> str:
-    environment = jinja2.Environment(  # noqa: S701 (files of a host are no HTML)
-        loader=jinja2.FileSystemLoader([source.parent, TEMPLATES]),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(source.name).render(**variables)
+    return environment(source.parent, TEMPLATES).get_template(source.name).render(**variables)

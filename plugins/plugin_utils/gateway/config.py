@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
-import jinja2
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.kinds import KINDS
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.address import IPV6_ANY, is_ipv6, with_port
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.render import MARK
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway import errors
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.keys import Client, digest
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.gateway import ALL, GatewayPlan, Route, Settings
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.templates import environment
 
 CONFIG = "/etc/haproxy/vllm.cfg"
 DIRECTORY = "/etc/haproxy/vllm"
@@ -131,17 +131,6 @@ def _configs(templates: Path, settings: Settings, models: Sequence[Route], key_c
     loaded = environment(templates)
     names = {CONFIG: "etc/haproxy/vllm.cfg.j2", f"{DIRECTORY}/bodies.cfg": "etc/haproxy/vllm/bodies.cfg.j2"}
     return {path: loaded.get_template(name).render(values) for path, name in names.items()}
-
-
-def environment(templates: Path) -> jinja2.Environment:
-    """Jinja's for configurations below `templates`: a value that is missing is an error."""
-    return jinja2.Environment(  # noqa: S701 (configurations are no HTML)
-        loader=jinja2.FileSystemLoader(templates),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
 
 
 def _bind(settings: Settings, addresses: Sequence[str]) -> str:

@@ -9,8 +9,9 @@ from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.address import is_loopback
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.render import MARK
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.config import DIRECTORY, environment
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.config import DIRECTORY
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.gateway import Settings
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.templates import environment
 
 DOOR, BODIES, FLOATING = "haproxy-vllm.service", "haproxy-vllm-bodies.service", "keepalived-vllm.service"
 RENEWED, RENEWAL = "haproxy-vllm-certificate.path", "haproxy-vllm-certificate.service"

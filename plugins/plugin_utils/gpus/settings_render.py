@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import jinja2
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.settings import Setting
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.settings_unit import (
     MIG_UNIT,
@@ -13,6 +12,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.settings_unit 
     unit_commands,
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.render import FIRST, MARK
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.templates import environment
 
 TEMPLATE = "etc/systemd/system/gpu-settings.service.j2"
 # Programs that hold every GPU open, and with that keep it from changing its MIG mode.
@@ -23,14 +23,7 @@ _NO_SLICES = "ConditionPathExistsGlob=!/proc/driver/nvidia/capabilities/gpu*/mig
 
 def render_units(templates: Path, settings: Sequence[Setting]) -> dict[str, str]:
     """{unit: text} of the units that these settings need."""
-    environment = jinja2.Environment(  # noqa: S701 (unit files are no HTML)
-        loader=jinja2.FileSystemLoader(templates),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    template = environment.get_template(TEMPLATE)
+    template = environment(templates).get_template(TEMPLATE)
     drivers = [name for name in FIRST["cuda"] if name not in (MIG_UNIT, SETTINGS_UNIT)]
     described = {
         MIG_UNIT: ("Cut GPUs into slices (MIG)", drivers, [SETTINGS_UNIT, *_LATER], [_NO_SLICES]),

@@ -29,9 +29,28 @@ class Given:
     refused: Collection[str] = ()
     gpus: int | None = None
 
-    def written(self, option: str) -> bool:
-        """Whether the operator gives it, with whatever value."""
-        return self._read(option) is not None
+    def written(self, path: str) -> bool:
+        """Whether the operator gives an option or a key (`eplb-config.communicator`), with whatever value."""
+        option, dot, key = path.partition(".")
+        return (self.key(option, key) if dot else self._read(option)) is not None
+
+    def used(self, path: str) -> bool:
+        """Whether an option has a value that is neither empty nor false, or a key one that is not vLLM's default either."""
+        option, dot, key = path.partition(".")
+        if not dot:
+            return self.has(option)
+        # Of a release whose keys are not known, false stands for the default.
+        return self.changed(option, key) and (
+            self.key(option, key) is not False or self._default_key(option, key) is not None
+        )
+
+    def met(self, path: str, values: Collection[str] = ()) -> bool:
+        """Whether an option or a key is one of `values`; without any, whether it is on or has a value."""
+        option, dot, key = path.partition(".")
+        value = self.key(option, key) if dot else self._value(option)
+        if values:
+            return value in values
+        return value is True or (bool(value) if dot else self.has(option))
 
     def has(self, *options: str) -> bool:
         """Whether any of them is written with a value that is neither empty nor false."""

@@ -5,43 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.rule import Given, Rule
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.rule_forms import asks_for, excludes, needs
 
 _STRUCTURED = "config/structured_outputs.py: StructuredOutputsConfig, DecodingConfig up to 0.10.2"
 _PROFILER = "config/profiler.py: ProfilerConfig._validate_profiler_config"
 
 
-def _needs_backend(config: str, key: str, backends: tuple[str, ...]) -> Rule:
-    return Rule(
-        at=f"{config}.{key}",
-        about=(config,),
-        broken=lambda given: given.key(config, key) is True and given.key(config, "backend") not in backends,
-        reason=f"needs the backend {' or '.join(backends)}",
-        remedy=f"Write `backend: {backends[0]}` beside it",
-        source=_STRUCTURED,
-    )
+def _needs_backend(key: str, *backends: str) -> Rule:
+    config, reason = "structured-outputs-config", f"needs the backend {' or '.join(backends)}"
+    return needs(f"{config}.{key}", f"{config}.backend", *backends, reason=reason, source=_STRUCTURED)
 
 
 def _of_profiler(key: str, profiler: str, since: str) -> Rule:
-    return Rule(
-        at=f"profiler-config.{key}",
-        about=("profiler-config",),
-        broken=lambda given: (
-            given.changed("profiler-config", key) and given.key("profiler-config", "profiler") != profiler
-        ),
-        reason=f"is a setting of the {profiler} profiler alone",
-        remedy=f"Write `profiler: {profiler}` beside it",
-        source=_PROFILER,
-        since=since,
+    reason = f"is a setting of the {profiler} profiler alone"
+    return needs(
+        f"profiler-config.{key}", "profiler-config.profiler", profiler, reason=reason, source=_PROFILER, since=since
     )
 
 
 def _profiles_into(key: str, profiler: str, since: str) -> Rule:
-    return Rule(
-        at=f"profiler-config.{key}",
-        about=("profiler-config",),
-        broken=lambda given: (
-            given.key("profiler-config", "profiler") == profiler and not given.key("profiler-config", key)
-        ),
+    return asks_for(
+        "profiler-config.profiler",
+        f"profiler-config.{key}",
+        profiler,
         reason=f"is missing, and the {profiler} profiler needs it",
         remedy="Write a directory that the service may write to",
         source=_PROFILER,
@@ -50,14 +36,8 @@ def _profiles_into(key: str, profiler: str, since: str) -> Rule:
 
 
 def _needs_role(config: str, connector: str, role: str) -> Rule:
-    return Rule(
-        at=f"{config}.{role}",
-        about=(config,),
-        broken=lambda given: given.key(config, connector) is not None and given.key(config, role) is None,
-        reason=f"is missing, and {connector} needs it",
-        remedy=f"Write {role} beside it",
-        source=f"config/{config[:2]}_transfer.py, config.py in 0.8.5 to 0.10.0",
-    )
+    source = f"config/{config[:2]}_transfer.py, config.py in 0.8.5 to 0.10.0"
+    return asks_for(f"{config}.{connector}", f"{config}.{role}", remedy=f"Write {role} beside it", source=source)
 
 
 def _engram(key: str, broken: Callable[[Given], bool], reason: str, remedy: str, since: str) -> Rule:
@@ -73,8 +53,8 @@ def _engram(key: str, broken: Callable[[Given], bool], reason: str, remedy: str,
 
 
 CONFIGS = (
-    _needs_backend("structured-outputs-config", "disable_any_whitespace", ("xgrammar", "guidance")),
-    _needs_backend("structured-outputs-config", "disable_additional_properties", ("guidance",)),
+    _needs_backend("disable_any_whitespace", "xgrammar", "guidance"),
+    _needs_backend("disable_additional_properties", "guidance"),
     _needs_role("kv-transfer-config", "kv_connector", "kv_role"),
     _needs_role("ec-transfer-config", "ec_connector", "ec_role"),
     # A choice of the dataclass itself from 0.9.0 on.
@@ -106,15 +86,10 @@ CONFIGS = (
         "0.31.0",
     ),
     *(
-        Rule(
-            at=f"pooler-config.{key}",
-            about=("pooler-config",),
-            broken=lambda given, key=key: (
-                bool(given.key("pooler-config", "pooling_type"))  # type: ignore[misc]
-                and given.key("pooler-config", key) is not None
-            ),
+        excludes(
+            f"pooler-config.{key}",
+            "pooler-config.pooling_type",
             reason="stands beside pooling_type",
-            remedy="Keep one of the two",
             source="config/pooler.py: PoolerConfig.__post_init__",
             since="0.14.0",
         )

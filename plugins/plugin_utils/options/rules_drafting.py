@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.rule import Given, Rule
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.rule_forms import once
 
 _SPECULATIVE = "config/speculative.py: SpeculativeConfig, config.py in 0.8.5 to 0.10.0"
 # Methods that look tokens up in the prompt, and need no draft model.
@@ -45,12 +46,9 @@ def _draft_is_spread(given: Given) -> bool:
 
 DRAFTING = (
     *(
-        Rule(
-            at=option,
-            about=(option,),
-            broken=lambda given, key=key: given.key("speculative-config", key) is not None,  # type: ignore[misc]
-            reason=f"is also given as speculative-config.{key}",
-            remedy="Keep one of the two",
+        once(
+            option,
+            f"speculative-config.{key}",
             source="engine/arg_utils.py: create_speculative_config",
             since="0.22.0",
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.rule import Given, Rule
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.rule_forms import at_least, excludes, needs
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.rules_parallel import (
     external,
     spread,
@@ -32,15 +33,7 @@ def _small_thresholds(given: Given) -> bool:
 
 
 EXPERTS = (
-    Rule(
-        at="enable-eplb",
-        about=("enable-eplb",),
-        broken=lambda given: given.on("enable-eplb") and not given.on("enable-expert-parallel"),
-        reason="needs enable-expert-parallel",
-        remedy="Write `enable-expert-parallel: true` too",
-        source=_PARALLEL,
-        since="0.10.0",
-    ),
+    needs("enable-eplb", "enable-expert-parallel", source=_PARALLEL, since="0.10.0"),
     Rule(
         at="enable-eplb",
         about=("enable-eplb",),
@@ -50,13 +43,9 @@ EXPERTS = (
         source=_PARALLEL,
         since="0.10.0",
     ),
-    Rule(
-        at="eplb-config.num_redundant_experts",
-        about=("eplb-config",),
-        broken=lambda given: (
-            not given.on("enable-eplb") and given.key("eplb-config", "num_redundant_experts") not in (0, None)
-        ),
-        reason="needs enable-eplb",
+    needs(
+        "eplb-config.num_redundant_experts",
+        "enable-eplb",
         remedy="Write `enable-eplb: true` too, or remove it",
         source=_PARALLEL,
         since="0.10.2",
@@ -73,11 +62,9 @@ EXPERTS = (
         source="config/parallel.py: EPLBConfig._validate_eplb_config",
         since="0.24.0",
     ),
-    Rule(
-        at="num-redundant-experts",
-        about=("num-redundant-experts",),
-        broken=lambda given: not given.on("enable-eplb") and given.number("num-redundant-experts") != 0,
-        reason="needs enable-eplb",
+    needs(
+        "num-redundant-experts",
+        "enable-eplb",
         remedy="Write `enable-eplb: true` too, or remove it",
         source=_PARALLEL,
         until="0.10.1.1",
@@ -120,15 +107,7 @@ EXPERTS = (
         remedy="Raise `gpus` to the product of the parallel sizes",
         source=f"{_PARALLEL}.__post_init__",
     ),
-    Rule(
-        at="enable-elastic-ep",
-        about=("enable-elastic-ep",),
-        broken=lambda given: given.on("enable-elastic-ep") and not given.on("enable-eplb"),
-        reason="needs enable-eplb",
-        remedy="Write `enable-eplb: true` too",
-        source=_PARALLEL,
-        since="0.17.0",
-    ),
+    needs("enable-elastic-ep", "enable-eplb", source=_PARALLEL, since="0.17.0"),
     Rule(
         at="enable-elastic-ep",
         about=("enable-elastic-ep",),
@@ -138,15 +117,7 @@ EXPERTS = (
         source=_PARALLEL,
         since="0.17.0",
     ),
-    Rule(
-        at="elastic-ep-max-dp-size",
-        about=("elastic-ep-max-dp-size",),
-        broken=lambda given: given.above("data-parallel-size", "elastic-ep-max-dp-size"),
-        reason="is below data-parallel-size",
-        remedy="Write at least data-parallel-size",
-        source=_PARALLEL,
-        since="0.30.0",
-    ),
+    at_least("elastic-ep-max-dp-size", "data-parallel-size", source=_PARALLEL, since="0.30.0"),
     Rule(
         at="enable-fault-tolerance",
         about=("enable-fault-tolerance",),
@@ -156,28 +127,16 @@ EXPERTS = (
         source=_ENGINE,
         since="0.27.0",
     ),
-    Rule(
-        at="ray-workers-use-nsight",
-        about=("ray-workers-use-nsight",),
-        broken=lambda given: (
-            given.on("ray-workers-use-nsight")
-            and given.text("distributed-executor-backend") in ("mp", "uni", "external_launcher")
-        ),
+    excludes(
+        "ray-workers-use-nsight",
+        "distributed-executor-backend",
+        *("mp", "uni", "external_launcher"),
         reason="needs `distributed-executor-backend: ray`",
         remedy="Write that too, or remove it",
         source=_PARALLEL,
     ),
     *(
-        Rule(
-            at=option,
-            about=(option,),
-            broken=lambda given: not given.on("numa-bind"),
-            reason="needs numa-bind",
-            remedy="Write `numa-bind: true` too",
-            source=_PARALLEL,
-            needs=("numa-bind",),
-            since="0.20.0",
-        )
+        needs(option, "numa-bind", source=_PARALLEL, needs=("numa-bind",), since="0.20.0")
         for option in ("numa-bind-nodes", "numa-bind-cpus")
     ),
     *(

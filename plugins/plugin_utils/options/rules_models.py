@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.rule import Rule
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.rule_forms import excludes, needs
 
 _STRUCTURED = "config/structured_outputs.py: StructuredOutputsConfig, DecodingConfig up to 0.10.2"
 _MEDIA = "config/multimodal.py: MultiModalConfig._validate_multimodal_config"
 
 
-def _guided(option: str, backends: tuple[str, ...]) -> Rule:
-    return Rule(
-        at=option,
-        about=(option,),
-        broken=lambda given: given.on(option) and given.text("guided-decoding-backend") not in backends,
-        reason=f"needs the backend {' or '.join(backends)}",
-        remedy=f"Write `guided-decoding-backend: {backends[0]}` too",
-        source=_STRUCTURED,
-        since="0.9.0",
-        until="0.10.2",
-    )
+def _guided(option: str, *backends: str) -> Rule:
+    reason = f"needs the backend {' or '.join(backends)}"
+    more = {"source": _STRUCTURED, "since": "0.9.0", "until": "0.10.2"}
+    return needs(option, "guided-decoding-backend", *backends, reason=reason, **more)
 
 
 MODELS = (
-    _guided("guided-decoding-disable-any-whitespace", ("xgrammar", "guidance")),
-    _guided("guided-decoding-disable-additional-properties", ("guidance",)),
-    Rule(
-        at="collect-detailed-traces",
-        about=("collect-detailed-traces",),
-        broken=lambda given: given.has("collect-detailed-traces") and not given.has("otlp-traces-endpoint"),
-        reason="needs otlp-traces-endpoint",
+    _guided("guided-decoding-disable-any-whitespace", "xgrammar", "guidance"),
+    _guided("guided-decoding-disable-additional-properties", "guidance"),
+    needs(
+        "collect-detailed-traces",
+        "otlp-traces-endpoint",
         remedy="Write the collector's address as otlp-traces-endpoint",
         source="config/observability.py: ObservabilityConfig._validate_tracing_config",
         since="0.11.1",
@@ -46,23 +38,20 @@ MODELS = (
         since="0.11.1",
     ),
     *(
-        Rule(
-            at=option,
-            about=(option,),
-            broken=lambda given, option=option: given.has(option) and given.text("mm-encoder-attn-dtype") != "fp8",  # type: ignore[misc]
+        needs(
+            option,
+            "mm-encoder-attn-dtype",
+            "fp8",
             reason="needs an encoder that attends in fp8",
-            remedy="Write `mm-encoder-attn-dtype: fp8` too",
             source=_MEDIA,
             since="0.21.0",
         )
         for option in ("mm-encoder-fp8-scale-path", "mm-encoder-fp8-scale-save-path")
     ),
-    Rule(
-        at="mm-encoder-fp8-scale-save-path",
-        about=("mm-encoder-fp8-scale-save-path",),
-        broken=lambda given: given.has("mm-encoder-fp8-scale-path"),
+    excludes(
+        "mm-encoder-fp8-scale-save-path",
+        "mm-encoder-fp8-scale-path",
         reason="saves scales that mm-encoder-fp8-scale-path has fixed",
-        remedy="Keep one of the two",
         source=_MEDIA,
         since="0.21.0",
     ),
@@ -78,23 +67,18 @@ MODELS = (
         source="config/model.py: ModelConfig.verify_with_parallel_config",
         since="0.19.0",
     ),
-    Rule(
-        at="language-model-only",
-        about=("language-model-only",),
-        broken=lambda given: (
-            given.on("language-model-only") and given.key("compilation-config", "cudagraph_mm_encoder") is True
-        ),
-        reason="excludes compilation-config.cudagraph_mm_encoder",
+    excludes(
+        "language-model-only",
+        "compilation-config.cudagraph_mm_encoder",
         remedy="Remove one of the two",
         source="config/vllm.py: VllmConfig.__post_init__",
         since="0.29.0",
     ),
-    Rule(
-        at="return-sampling-mask",
-        about=("return-sampling-mask",),
-        broken=lambda given: given.on("return-sampling-mask") and given.text("logprobs-mode") != "processed_logprobs",
+    needs(
+        "return-sampling-mask",
+        "logprobs-mode",
+        "processed_logprobs",
         reason="needs logprobs of what was sampled from",
-        remedy="Write `logprobs-mode: processed_logprobs` too",
         source="config/vllm.py: VllmConfig._verify_sampling_replay_config",
         since="0.28.0",
     ),

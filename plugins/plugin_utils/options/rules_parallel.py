@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.rule import Given, Rule
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.rule_forms import at_most, excludes
 
 _ENGINE = "engine/arg_utils.py: create_engine_config"
 _PARALLEL = "config/parallel.py: ParallelConfig, config.py in 0.8.5 to 0.10.0"
@@ -38,15 +39,7 @@ def _rank_is_known(given: Given) -> bool:
 
 
 PARALLEL = (
-    Rule(
-        at="data-parallel-size-local",
-        about=("data-parallel-size-local",),
-        broken=lambda given: given.count("data-parallel-size-local") > given.count("data-parallel-size"),
-        reason="is above data-parallel-size",
-        remedy="Write at most data-parallel-size",
-        source=_PARALLEL,
-        since="0.9.0",
-    ),
+    at_most("data-parallel-size-local", "data-parallel-size", source=_PARALLEL, since="0.9.0"),
     Rule(
         at="data-parallel-rank",
         about=("data-parallel-rank",),
@@ -107,15 +100,7 @@ PARALLEL = (
         source=_ENGINE,
         since="0.10.0",
     ),
-    Rule(
-        at="data-parallel-hybrid-lb",
-        about=("data-parallel-hybrid-lb",),
-        broken=lambda given: given.on("data-parallel-hybrid-lb") and given.on("data-parallel-external-lb"),
-        reason="excludes data-parallel-external-lb",
-        remedy="Keep one of the two",
-        source=_ENGINE,
-        since="0.11.1",
-    ),
+    excludes("data-parallel-hybrid-lb", "data-parallel-external-lb", source=_ENGINE, since="0.11.1"),
     Rule(
         at="data-parallel-start-rank",
         about=("data-parallel-start-rank",),
@@ -125,19 +110,21 @@ PARALLEL = (
         source=_SERVE,
         since="0.22.0",
     ),
-    Rule(
-        at="nnodes",
-        about=("nnodes",),
-        broken=lambda given: spread(given) and given.text("data-parallel-backend") == "ray",
+    excludes(
+        "nnodes",
+        "data-parallel-backend",
+        "ray",
+        when=spread,
         reason="is above 1, which excludes `data-parallel-backend: ray`",
         remedy="Write `data-parallel-backend: mp`, or remove nnodes",
         source=_ENGINE,
         since="0.11.1",
     ),
-    Rule(
-        at="nnodes",
-        about=("nnodes",),
-        broken=lambda given: spread(given) and given.text("distributed-executor-backend") == "ray",
+    excludes(
+        "nnodes",
+        "distributed-executor-backend",
+        "ray",
+        when=spread,
         reason="is above 1, which excludes `distributed-executor-backend: ray`",
         remedy="Write `distributed-executor-backend: mp`, or remove nnodes",
         source=_PARALLEL,

@@ -3,23 +3,11 @@
 from __future__ import annotations
 
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.rule import Given, Rule
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.rule_forms import at_least, at_most, needs, once
 
 _SCHEDULER = "config/scheduler.py: SchedulerConfig.verify_max_model_len, config.py in 0.8.5 to 0.10.0"
 _ENGINE = "engine/arg_utils.py: create_engine_config"
 _VLLM = "config/vllm.py: VllmConfig"
-
-
-def _twice(option: str, config: str, key: str, since: str) -> Rule:
-    """An option that is also a key of a JSON option, and may be given in one of the two places only."""
-    return Rule(
-        at=option,
-        about=(option,),
-        broken=lambda given: given.written(option) and given.key(config, key) is not None,
-        reason=f"is also given as {config}.{key}",
-        remedy="Keep one of the two",
-        source=_ENGINE,
-        since=since,
-    )
 
 
 def _positive(key: str, since: str) -> Rule:
@@ -55,34 +43,21 @@ SCHEDULING = (
         remedy="Write at least max-model-len, or remove `enable-chunked-prefill: false`",
         source=_SCHEDULER,
     ),
-    Rule(
-        at="max-num-batched-tokens",
-        about=("max-num-batched-tokens",),
-        broken=lambda given: given.written("max-num-seqs") and given.above("max-num-seqs", "max-num-batched-tokens"),
+    at_least(
+        "max-num-batched-tokens",
+        "max-num-seqs",
+        lambda given: given.written("max-num-seqs"),
         reason="is below max-num-seqs, and each sequence needs a token of every batch",
-        remedy="Write at least max-num-seqs",
         source=_SCHEDULER,
     ),
-    Rule(
-        at="max-num-active-seqs",
-        about=("max-num-active-seqs",),
-        broken=lambda given: given.written("max-num-seqs") and given.above("max-num-active-seqs", "max-num-seqs"),
-        reason="is above max-num-seqs",
-        remedy="Write at most max-num-seqs",
+    at_most(
+        "max-num-active-seqs",
+        "max-num-seqs",
+        lambda given: given.written("max-num-seqs"),
         source=_SCHEDULER,
         since="0.31.0",
     ),
-    Rule(
-        at="long-prefill-token-threshold",
-        about=("long-prefill-token-threshold",),
-        broken=lambda given: (
-            (given.number("max-model-len") or 0) > 0 and given.above("long-prefill-token-threshold", "max-model-len")
-        ),
-        reason="is above max-model-len",
-        remedy="Write at most max-model-len",
-        source=_SCHEDULER,
-        since="0.27.0",
-    ),
+    at_most("long-prefill-token-threshold", "max-model-len", source=_SCHEDULER, since="0.27.0"),
     Rule(
         at="max-num-partial-prefills",
         about=("max-num-partial-prefills",),
@@ -92,15 +67,7 @@ SCHEDULING = (
         source=_SCHEDULER,
         until="0.26.9999",
     ),
-    Rule(
-        at="max-long-partial-prefills",
-        about=("max-long-partial-prefills",),
-        broken=lambda given: given.count("max-long-partial-prefills") > given.count("max-num-partial-prefills"),
-        reason="is above max-num-partial-prefills",
-        remedy="Write at most max-num-partial-prefills",
-        source=_SCHEDULER,
-        until="0.26.9999",
-    ),
+    at_most("max-long-partial-prefills", "max-num-partial-prefills", source=_SCHEDULER, until="0.26.9999"),
     Rule(
         at="num-scheduler-steps",
         about=("num-scheduler-steps",),
@@ -110,11 +77,11 @@ SCHEDULING = (
         source=_ENGINE,
         until="0.10.0",
     ),
-    _twice("cudagraph-capture-sizes", "compilation-config", "cudagraph_capture_sizes", "0.11.1"),
-    _twice("cuda-graph-sizes", "compilation-config", "cudagraph_capture_sizes", "0.11.1"),
-    _twice("max-cudagraph-capture-size", "compilation-config", "max_cudagraph_capture_size", "0.11.1"),
-    _twice("attention-backend", "attention-config", "backend", "0.13.0"),
-    _twice("enable-flashinfer-autotune", "kernel-config", "enable_flashinfer_autotune", "0.16.0"),
+    once("cudagraph-capture-sizes", "compilation-config.cudagraph_capture_sizes", source=_ENGINE, since="0.11.1"),
+    once("cuda-graph-sizes", "compilation-config.cudagraph_capture_sizes", source=_ENGINE, since="0.11.1"),
+    once("max-cudagraph-capture-size", "compilation-config.max_cudagraph_capture_size", source=_ENGINE, since="0.11.1"),
+    once("attention-backend", "attention-config.backend", source=_ENGINE, since="0.13.0"),
+    once("enable-flashinfer-autotune", "kernel-config.enable_flashinfer_autotune", source=_ENGINE, since="0.16.0"),
     Rule(
         at="max-cudagraph-capture-size",
         about=("max-cudagraph-capture-size",),
@@ -148,14 +115,11 @@ SCHEDULING = (
         source=f"{_VLLM}.validate_mamba_block_size",
         since="0.11.1",
     ),
-    Rule(
-        at="enable-mamba-cache-stochastic-rounding",
-        about=("enable-mamba-cache-stochastic-rounding",),
-        broken=lambda given: (
-            given.on("enable-mamba-cache-stochastic-rounding") and given.text("mamba-ssm-cache-dtype") != "float16"
-        ),
+    needs(
+        "enable-mamba-cache-stochastic-rounding",
+        "mamba-ssm-cache-dtype",
+        "float16",
         reason="needs an SSM cache of float16",
-        remedy="Write `mamba-ssm-cache-dtype: float16` too",
         source=f"{_VLLM}.__post_init__",
         since="0.20.0",
     ),
@@ -169,12 +133,9 @@ SCHEDULING = (
         needs=("mamba-backend",),
         since="0.27.0",
     ),
-    Rule(
-        at="offload-num-in-group",
-        about=("offload-num-in-group",),
-        broken=lambda given: given.above("offload-num-in-group", "offload-group-size"),
-        reason="is above offload-group-size",
-        remedy="Write at most offload-group-size",
+    at_most(
+        "offload-num-in-group",
+        "offload-group-size",
         source="config/offload.py: OffloadConfig.validate_offload_config",
         since="0.17.0",
     ),

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.rule import Given, Rule
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.rule_forms import (
+    asks_for,
+    at_least,
+    excludes,
+    needs,
+)
 
 _FRONTEND = "entrypoints/openai/cli_args.py, from 0.30 on entrypoints/common/cli_args.py: validate_parsed_serve_args"
 _ENGINE = "engine/arg_utils.py: create_engine_config"
 _LORA = "config/lora.py: LoRAConfig._validate_lora_config, config.py in 0.8.5 to 0.10.0"
-
-
-def _adapters_beyond_cache(given: Given) -> bool:
-    # 0 stands for "as many as max-loras".
-    return given.on("enable-lora") and given.above("max-loras", "max-cpu-loras")
 
 
 def _drafts_beyond_batch(given: Given) -> bool:
@@ -23,36 +24,24 @@ def _drafts_beyond_batch(given: Given) -> bool:
 
 
 SERVING = (
-    Rule(
-        at="tool-call-parser",
-        about=("enable-auto-tool-choice",),
-        broken=lambda given: given.on("enable-auto-tool-choice") and not given.has("tool-call-parser"),
-        reason="is missing, and enable-auto-tool-choice needs it",
+    asks_for(
+        "enable-auto-tool-choice",
+        "tool-call-parser",
         remedy="Name the parser of the model's family (hermes, llama3_json, …)",
         source=_FRONTEND,
     ),
-    Rule(
-        at="reasoning-parser",
-        about=("enable-reasoning",),
-        broken=lambda given: given.on("enable-reasoning") and not given.has("reasoning-parser"),
-        reason="is missing, and enable-reasoning needs it",
+    asks_for(
+        "enable-reasoning",
+        "reasoning-parser",
         remedy="Name the parser of the model's family (deepseek_r1, qwen3, …)",
         source=_FRONTEND,
     ),
-    Rule(
-        at="enable-log-outputs",
-        about=("enable-log-outputs",),
-        broken=lambda given: given.on("enable-log-outputs") and not given.on("enable-log-requests"),
-        reason="needs enable-log-requests",
-        remedy="Write `enable-log-requests: true` too",
-        source=_FRONTEND,
-        needs=("enable-log-requests",),
-        since="0.11.0",
+    needs(
+        "enable-log-outputs", "enable-log-requests", source=_FRONTEND, needs=("enable-log-requests",), since="0.11.0"
     ),
-    Rule(
-        at="enable-per-request-metrics",
-        about=("enable-per-request-metrics",),
-        broken=lambda given: given.on("enable-per-request-metrics") and given.on("disable-log-stats"),
+    excludes(
+        "enable-per-request-metrics",
+        "disable-log-stats",
         reason="needs the statistics that disable-log-stats switches off",
         remedy="Remove one of the two",
         source=_FRONTEND,
@@ -87,19 +76,16 @@ SERVING = (
         source="entrypoints/cli/serve.py: ServeSubcommand.cmd runs headless below 1",
         since="0.9.1",
     ),
-    Rule(
-        at="lora-modules",
-        about=("lora-modules",),
-        broken=lambda given: not given.on("enable-lora"),
-        reason="needs enable-lora",
+    needs(
+        "lora-modules",
+        "enable-lora",
         remedy="Write `enable-lora: true` too, or use the entry's `adapters`",
         source="v1/worker/lora_model_runner_mixin.py: add_lora",
     ),
     *(
-        Rule(
-            at=option,
-            about=(option,),
-            broken=lambda given, option=option: given.has(option) and not given.on("enable-lora"),  # type: ignore[misc]
+        needs(
+            option,
+            "enable-lora",
             reason="has no effect without enable-lora",
             remedy="Write `enable-lora: true` too, or remove it",
             source=f"{_ENGINE} makes no LoRAConfig without it",
@@ -116,11 +102,11 @@ SERVING = (
             "enable-tower-connector-lora",
         )
     ),
-    Rule(
-        at="max-cpu-loras",
-        about=("max-cpu-loras",),
-        broken=_adapters_beyond_cache,
-        reason="is below max-loras",
+    # 0 stands for "as many as max-loras".
+    at_least(
+        "max-cpu-loras",
+        "max-loras",
+        lambda given: given.on("enable-lora"),
         remedy="Write at least max-loras, or leave it out",
         source=_LORA,
     ),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import jinja2
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.render import Unit, render_unit
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.jsonform import json_form
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.service import Service
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.templates import environment
 
 UNIT_TEMPLATE = "etc/systemd/system/vllm-model.service.j2"
 SECRETS = "/etc/vllm/secrets/api_key.env"
@@ -23,14 +23,7 @@ FILES = {
 
 def render_units(templates: Path, services: Sequence[Service]) -> list[Unit]:
     """The units of planned services."""
-    environment = jinja2.Environment(  # noqa: S701 (unit files are no HTML)
-        loader=jinja2.FileSystemLoader(templates),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    template = environment.get_template(UNIT_TEMPLATE)
+    template = environment(templates).get_template(UNIT_TEMPLATE)
     return [render_unit(template, json_form(service), SECRETS) for service in services]
 
 

@@ -22,7 +22,7 @@ HOST = (
     {"drivers.acceptance", "drivers.amd"},
 )
 CONTROL = (
-    {"places", "weights", "report", "shell"},
+    {"places", "templates", "weights", "report", "shell"},
     {"options", "inventory"},
     {"planned"},
     {"fit", "gateway"},

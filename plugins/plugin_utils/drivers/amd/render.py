@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import jinja2
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.amd import look
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.amd.model import Wanted
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import System
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.render import MARK
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.amd import releases
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.templates import environment
 
 
 def key_path(system: System) -> str:
@@ -20,13 +20,6 @@ def key_path(system: System) -> str:
 
 def files(templates: Path, wanted: Wanted, known: releases.Release, system: System) -> dict[str, str]:
     """{path: text} for a system that the release is for."""
-    environment = jinja2.Environment(  # noqa: S701 (no HTML)
-        loader=jinja2.FileSystemLoader(templates),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     repositories = releases.repositories(known, system, wanted.driver == "dkms", wanted.mirror)
     values = {
         "mark": MARK,
@@ -37,6 +30,6 @@ def files(templates: Path, wanted: Wanted, known: releases.Release, system: Syst
         "host": urlsplit(repositories[0]["url"]).hostname or "",
     }
     paths = (look.APT, look.PIN) if releases.family(system) == "debian" else (look.DNF,)
-    texts = {path: environment.get_template(f"{path[1:]}.j2").render(values) for path in paths}
+    texts = {path: environment(templates).get_template(f"{path[1:]}.j2").render(values) for path in paths}
     plain = {path: (templates / path[1:]).read_text(encoding="utf-8") for path in (look.UDEV, look.LINKER)}
     return {**texts, **plain}

@@ -21,7 +21,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.host.hostfile impor
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia import systems
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.systems import DISTRIBUTION, Release
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import TEMPLATES
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.templates import environment
 
 MARK = "# Managed by baremetal.vllm"
 SOURCES = "/etc/apt/sources.list.d/nvidia-driver.sources"
@@ -170,13 +170,5 @@ def _sources(
 
 def printed(path: str, values: Mapping[str, object], templates: Path, template: str = "") -> HostFile:
     """The file that lands at `path`, from the template of that path below `templates`, or of `template` instead."""
-    # Configuration files have nothing to escape.
-    environment = Environment(  # noqa: S701
-        loader=FileSystemLoader(templates),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    loaded = environment.get_template(f"{template or path}.j2"[1:])
+    loaded = environment(templates).get_template(f"{template or path}.j2"[1:])
     return HostFile(path, loaded.render(mark=MARK, **values), 0o644)
