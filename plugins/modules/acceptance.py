@@ -220,6 +220,7 @@ def settle(asked: dict[str, Any]) -> dict[str, object]:
 
 
 def dcgm(asked: dict[str, Any]) -> dict[str, Any]:
+    """What of DCGM is installed and runs on the host, in `seen`; changes nothing."""
     return {"changed": False, "seen": asdict(dcgm_observe.look(Path(asked["path"]), run))}
 
 

@@ -302,6 +302,7 @@ ENVIRONMENT = {
 
 
 def look(module: AnsibleModule) -> None:
+    """What NVIDIA's driver is like on the host (`state`), what the named files hold (`texts`), how long it took in seconds."""
     proxy.enter(module)
     asked = module.params
     begun = time.monotonic()
@@ -319,10 +320,12 @@ def _patient(argv: Sequence[str]) -> command.Answer:
 
 
 def look_amd(module: AnsibleModule) -> None:
+    """What AMD's driver and ROCm are like on the host, in `state`."""
     module.exit_json(changed=False, state=asdict(amd.look(module.params["packages"])))
 
 
 def write(module: AnsibleModule) -> None:
+    """Bring package sources, pins and module settings to what is asked for; fails with the file that could not be written."""
     # Package lists are for everybody, whatever umask sudo has handed on.
     os.umask(0o022)
     proxy.enter(module)
@@ -333,6 +336,7 @@ def write(module: AnsibleModule) -> None:
 
 
 def run(module: AnsibleModule) -> None:
+    """Start a command that outlives this call, tell how far it is, or only simulate it; each by `phase`."""
     proxy.enter(module)
     asked = module.params
     if asked["phase"] == "simulate":

@@ -251,6 +251,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.text.urls import se
 
 
 def look(module: AnsibleModule) -> None:
+    """What is installed and in use, which packages and Pythons there are, how much room; changes nothing."""
     asked = module.params
     if asked["source"] not in (None, "wheelhouse", "index"):
         module.fail_json(msg=f"value of source must be one of: wheelhouse, index, got: {asked['source']}")
@@ -273,6 +274,7 @@ def look(module: AnsibleModule) -> None:
 
 
 def install(module: AnsibleModule) -> None:
+    """Build the release from the file that was sent, prove that it imports, and mark it as complete; times in seconds."""
     asked = module.params
     if module.check_mode:
         module.exit_json(changed=True, msg=f"would install vLLM {asked['release']} in {asked['path']}")
@@ -303,6 +305,7 @@ def install(module: AnsibleModule) -> None:
 
 
 def prune(module: AnsibleModule) -> None:
+    """Remove the releases that neither the task keeps nor anything on the host uses, and Pythons that lose their last."""
     path = Path(module.params["path"])
     found = installed.releases(path.parent)
     used = installed.merge(installed.usage(path.parent), installed.used_by_processes(path.parent))

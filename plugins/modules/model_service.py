@@ -315,6 +315,7 @@ def settle(module: AnsibleModule) -> dict[str, Any]:
 
 
 def list_kept(module: AnsibleModule) -> dict[str, Any]:
+    """The generations that the host keeps, oldest first, after recording the outcome that `mark` names."""
     mark = module.params["mark"]
     told = kept.mark(mark["number"], mark["outcome"], module.check_mode) if mark else {"changed": False}
     return {**told, **kept.listed()}

@@ -121,6 +121,8 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.weights import job,
 
 
 def settle(module: AnsibleModule) -> dict[str, Any]:
+    """How each model lies on the host, after taking what somebody carried there (offline), in `states`; writes the
+    token. `engine`: whether there is a Python to fetch with."""
     p = module.params
     states = [store.look(item, p["verify"]) for item in p["items"]]
     changed = False
@@ -145,6 +147,8 @@ def settle(module: AnsibleModule) -> dict[str, Any]:
 
 
 def prepare(module: AnsibleModule) -> dict[str, Any]:
+    """Make staging directories for models that are pushed. Returns by path the files that are `missing`, and the bytes
+    `needed`; fails the task where the disk lacks them."""
     p = module.params
     wholes = {path: manifest.from_data(data) for path, data in p["manifests"].items()}
     needed = sum(whole.size for whole in wholes.values())
@@ -160,6 +164,7 @@ def prepare(module: AnsibleModule) -> dict[str, Any]:
 
 
 def adopt(module: AnsibleModule) -> dict[str, Any]:
+    """Check what was pushed and put it in its place. `wrong`: by path what is wrong with it; the rest is adopted."""
     p = module.params
     wrong = {}
     for item in p["items"]:
@@ -170,6 +175,7 @@ def adopt(module: AnsibleModule) -> dict[str, Any]:
 
 
 def fetch(module: AnsibleModule) -> dict[str, Any]:
+    """Start the job that fetches from the hub, and return its first status; it outlives this call."""
     p = module.params
     order = {
         "endpoint": p["endpoint"].rstrip("/"),

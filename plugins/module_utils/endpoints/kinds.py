@@ -60,6 +60,7 @@ class Kind:
 
     @property
     def pooling(self) -> bool:
+        """Whether it is served by the pooling runner: it answers with numbers, not with text."""
         return self.runner == "pooling"
 
 

@@ -27,6 +27,10 @@ SPEC: dict[str, Any] = {
 
 
 def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+    """The entry that a start command becomes, moved to a release where one is named.
+
+    Raises AnsibleActionFail: where the command cannot be read.
+    """
     given = plain(given)
     for role in ("release", "to"):
         if given[role] and given[role] not in load.releases():

@@ -39,6 +39,8 @@ SPEC: dict[str, Any] = {
 
 
 def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+    """The menu as another release takes it, with what changes and which hosts cannot run it. Raises AnsibleActionFail: for
+    a release that the catalogue lacks."""
     given = plain(given)
     if not takes_part(action._task.tags, variables, given["gap"]):
         return {"skipped": True, "changed": False}

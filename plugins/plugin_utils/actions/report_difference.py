@@ -23,6 +23,7 @@ SPEC: dict[str, Any] = {
 
 
 def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Compare the plan with what hosts said, print and save it; `pending` says whether a deployment would change anything."""
     planned = plain(given["plan"])
     plan = read_plan(planned["plan"])
     found = registered(variables, planned_hosts(variables, plan), given["found"])

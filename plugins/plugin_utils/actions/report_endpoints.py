@@ -39,6 +39,7 @@ SPEC: dict[str, Any] = {
 
 
 def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Gather what the endpoints of hosts have proved, print the table and the closing lines, write the report."""
     hosts = given["hosts"] or [str(host) for host in variables.get("ansible_play_hosts_all", [])]
     endpoints, missing = gather(registered(variables, hosts, RESULTS))
     told = summary(endpoints, missing)

@@ -41,6 +41,7 @@ SPEC: dict[str, Any] = {
 
 
 def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Gather the state of hosts and gateways, print one row a host and what wants attention."""
     planned, hostvars = plain(given["plan"]), variables["hostvars"]
     plan = read_plan(planned["plan"])
     hosts = planned_hosts(variables, plan)

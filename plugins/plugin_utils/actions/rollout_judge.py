@@ -23,6 +23,7 @@ SPEC: dict[str, Any] = {
 
 
 def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Whether a host that was switched may serve, or has to be taken back, and why."""
     unknown = sorted(set(given["phases"]) - set(PHASES))
     if unknown:
         return {"failed": True, "msg": f"phases: {', '.join(unknown)} is none of {', '.join(PHASES)}"}

@@ -35,6 +35,7 @@ SPEC: dict[str, Any] = {
 
 
 def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Which host is switched when, from what hosts and gateways said. Raises AnsibleActionFail: where a rollout cannot begin."""
     plan = read_plan(plain(given["plan"]))
     hosts = planned_hosts(variables, plan)
     if back.mistake(given["back_to"] or back.PREVIOUS):

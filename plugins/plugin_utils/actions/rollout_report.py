@@ -26,6 +26,7 @@ SPEC: dict[str, Any] = {
 
 
 def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Print what the rollout has done so far, and write its report."""
     if len(given["drains"]) != 2:
         return {"failed": True, "msg": f"drains: {given['drains']} are not two names of variables"}
     schedule, hostvars = plain(given["schedule"]), variables["hostvars"]

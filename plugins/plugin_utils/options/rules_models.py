@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.rule import Rule
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.rule_forms import excludes, needs
 
@@ -11,7 +13,7 @@ _MEDIA = "config/multimodal.py: MultiModalConfig._validate_multimodal_config"
 
 def _guided(option: str, *backends: str) -> Rule:
     reason = f"needs the backend {' or '.join(backends)}"
-    more = {"source": _STRUCTURED, "since": "0.9.0", "until": "0.10.2"}
+    more: dict[str, Any] = {"source": _STRUCTURED, "since": "0.9.0", "until": "0.10.2"}
     return needs(option, "guided-decoding-backend", *backends, reason=reason, **more)
 
 
