@@ -24,7 +24,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.facts import Mo
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.find import locate
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.overrides import overrides_of
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan import told
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan import render
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.document import models_page
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.fleet import Inventory, plan_fleet
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.gateway import GATEWAY_KEYS, GATEWAY_PREFIX
@@ -115,7 +115,7 @@ class ActionModule(ActionBase):
             changed = write_output("vllm_plan_document", given["document"], page, check_mode=dry)["changed"]
 
         def document() -> dict[str, object]:
-            return told.document(outcome.fleet, outcome.digest, None, {})
+            return render.document(outcome.fleet, outcome.digest, None, {})
 
         if given["json"] and not self._task.check_mode:
             write_output("vllm_plan_json", given["json"], json_text(document()))

@@ -182,8 +182,8 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.host.hostfile impor
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.secrets import matching_identity
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.systemd import SystemdError
 from ansible_collections.baremetal.vllm.plugins.module_utils.units import (
-    around,
     generations,
+    host_extras,
     host_units,
     observe,
     upkeep,
@@ -219,9 +219,9 @@ def units(asked: dict[str, Any]) -> dict[str, Any]:
     return {
         "steps": [asdict(step) for step in decide_all(planned, sight.observed, list(sight.texts))],
         "units": {unit: observe.facts(unit, sight.texts.get(unit), state) for unit, state in sight.states.items()},
-        "endpoints": around.endpoints(sight.texts, kept),
-        "generation": around.generation(sight.texts, kept),
-        "canary": around.canary(),
+        "endpoints": host_extras.endpoints(sight.texts, kept),
+        "generation": host_extras.generation(sight.texts, kept),
+        "canary": host_extras.canary(),
         "upkeep": asdict(upkeep.look()),
         "files": [file.path for file in files if file.differs()] + ([asked["secrets_path"]] if written else []),
         "refusals": [f"{path} exists and was not written by this toolkit" for path in foreign],

@@ -197,14 +197,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.hostfile import HostFile
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.secrets import environment_secrets
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.systemd import SystemdError
-from ansible_collections.baremetal.vllm.plugins.module_utils.units import (
-    back,
-    generations,
-    host,
-    host_units,
-    kept,
-    observe,
-)
+from ansible_collections.baremetal.vllm.plugins.module_utils.units import generations, host, host_units, kept, observe
+from ansible_collections.baremetal.vllm.plugins.module_utils.units import restore as back
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.decide import Planned, decide_all
 
 

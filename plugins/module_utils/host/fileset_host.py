@@ -19,7 +19,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.host.fileset import
     Seen,
     Verdict,
 )
-from ansible_collections.baremetal.vllm.plugins.module_utils.host.fileset_back import (
+from ansible_collections.baremetal.vllm.plugins.module_utils.host.fileset_restore import (
     Before,
     as_it_is,
     forget,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import SECRET
-from ansible_collections.baremetal.vllm.plugins.module_utils.text.plainness import SECRET_NAME, is_secret
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.safe_values import SECRET_NAME, is_secret
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.words import few, printable
 
 # Longer values are cut in the middle of a line; the whole ones stand in the details and in the JSON.

@@ -17,11 +17,11 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.host.secrets import
     secrets_identity,
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.units import generations
-from ansible_collections.baremetal.vllm.plugins.module_utils.units.back import missing_paths
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.decide import Step
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.journal import cause, stage
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.observe import GENERATIONS, UNITS
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.render import MARK
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.restore import missing_paths
 
 
 def secrets_file(path: str, secrets: Mapping[str, str]) -> HostFile:

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.units import engine_settings, nodes, reach
+from ansible_collections.baremetal.vllm.plugins.module_utils.units import device_nodes, engine_settings, reach
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.observe import Sight
 
 
 def resolve(units: Sequence[Mapping[str, object]], sight: Sight) -> tuple[list[dict[str, Any]], list[str]]:
     """The units (unit, text, digest) with what only the host knows, and a sentence for each doubt: about their GPUs' nodes, and
     whether others reach what they listen on."""
-    resolved, doubts = nodes.resolve(units, sight.texts)
+    resolved, doubts = device_nodes.resolve(units, sight.texts)
     running = {unit for unit, state in sight.states.items() if state.running}
     return engine_settings.resolve(resolved, sight.texts, running), [*doubts, *reach.hindrances(units)]

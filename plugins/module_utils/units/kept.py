@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.units import back, generations, observe
+from ansible_collections.baremetal.vllm.plugins.module_utils.units import generations, observe, restore
 
 
 def facts(generation: generations.Generation) -> dict[str, Any]:
     """One generation as JSON; `units` by unit, each with the `service` that endpoint_check takes."""
-    services = {unit["unit"]: unit["service"] for unit in back.units_of(generation)}
+    services = {unit["unit"]: unit["service"] for unit in restore.units_of(generation)}
     units = generation.manifest["units"]
     return {
         "number": generation.number,

@@ -47,7 +47,7 @@ def devices(accelerator: str, gpus: list[int], outward: bool) -> list[str]:
     `outward`, of an engine that spans hosts or moves its KV cache to others, opens the ways there too: RDMA (/dev/infiniband) and
     on NVIDIA the channels of IMEX.
 
-    A GPU's index stands here for the number of its node; the host puts the number in its place (service/nodes.py).
+    A GPU's index stands here for the number of its node; the host puts the number in its place (device_nodes.py).
     The nodes are those of NVIDIA's driver documentation ("Device Node Verification") and of AMD's ROCm documentation
     ("Running ROCm Docker containers"); AMD numbers its render nodes from 128. Names of device classes are those of /proc/devices,
     where systemd looks for them (systemd.resource-control(5)): infiniband_verbs of Linux, drivers/infiniband/core/uverbs_main.c

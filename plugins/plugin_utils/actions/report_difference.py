@@ -11,7 +11,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.json_output
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.output import json_text, write_output
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.steps import Step
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan import told
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan import render
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.compare import compare_fleet, count
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import read_plan
 
@@ -29,12 +29,12 @@ def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any])
     found = registered(variables, planned_hosts(variables, plan), given["found"])
     answers = {host: _answer(said or {}) for host, said in found.items()}
     differences = compare_fleet(plan, {h: a for h, a in answers.items() if a["status"] == "read"})
-    document = told.document(plan, planned["digest"], differences, answers)
-    pending = told.pending(plan, differences, answers)
+    document = render.document(plan, planned["digest"], differences, answers)
+    pending = render.pending(plan, differences, answers)
     result: dict[str, Any] = {"changed": False, "counts": count(differences), "pending": pending}
     if given["path"] and not action._task.check_mode:
         result["path"] = write_output("vllm_plan_json", given["path"], json_text(document))["path"]
-    return tell(result, lambda screen: told.comparison(plan, differences, answers, screen), "plan", lambda: document)
+    return tell(result, lambda screen: render.comparison(plan, differences, answers, screen), "plan", lambda: document)
 
 
 def _answer(said: dict[str, Any]) -> dict[str, Any]:

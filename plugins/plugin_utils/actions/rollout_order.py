@@ -9,15 +9,15 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.gathered import planned_hosts, registered
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.json_output import tell
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.steps import Step
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet import back
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet import rollback
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.look import (
     View,
     going_back,
     read_gateways,
     read_host,
 )
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.render import document, schedule_lines
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.schedule import Asked, schedule
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.told import document, schedule_lines
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import FleetPlan, read_plan
 
@@ -38,13 +38,13 @@ def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any])
     """Which host is switched when, from what hosts and gateways said. Raises AnsibleActionFail: where a rollout cannot begin."""
     plan = read_plan(plain(given["plan"]))
     hosts = planned_hosts(variables, plan)
-    if back.mistake(given["back_to"] or back.PREVIOUS):
-        return {"failed": True, "msg": back.mistake(given["back_to"])}
+    if rollback.mistake(given["back_to"] or rollback.PREVIOUS):
+        return {"failed": True, "msg": rollback.mistake(given["back_to"])}
     states, kept = (registered(variables, hosts, given[name]) for name in ("states", "generations"))
     found = {host: read_host(states[host], kept[host]) for host in hosts}
     if given["back_to"]:
         read = [host for host in hosts if not found[host].trouble]
-        meant = back.meaning(given["back_to"], [kept[host] for host in read])
+        meant = rollback.meaning(given["back_to"], [kept[host] for host in read])
         found.update({host: going_back(found[host], kept[host], meant) for host in read})
     view = _view(plan, plain(variables.get(given["gateways"]) or {}))
     settings = (given["canary"], plain(given["serial"]), given["allow_gap"], given["limited"])

@@ -55,10 +55,10 @@ def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any])
     )
 
 
-def _happened(turn: Mapping[str, Any], variables: Mapping[str, Any], given: Mapping[str, Any]) -> outcome.Happened:
+def _happened(turn: Mapping[str, Any], variables: Mapping[str, Any], given: Mapping[str, Any]) -> outcome.HostResult:
     """One host from what its tasks registered."""
     drain, again, undrain = (plain(variables.get(name)) for name in (*given["drains"], given["undrain"]))
-    return outcome.Happened(
+    return outcome.HostResult(
         action=turn["action"],
         why=turn["why"],
         verdict=_verdict(plain(variables.get(given["verdict"]))),

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet import back
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet import rollback
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.resume import OURS, Seen, units_seen
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import FleetPlan
 
@@ -89,16 +89,16 @@ def read_host(state: Mapping[str, Any] | None, kept: Mapping[str, Any] | None) -
     )
 
 
-def going_back(host: Host, kept: Mapping[str, Any], meant: back.Meaning) -> Host:
+def going_back(host: Host, kept: Mapping[str, Any], meant: rollback.Meaning) -> Host:
     """A host that goes to a kept generation instead of the plan. `ports` become that one's."""
     try:
-        target = back.target(kept, meant)
-    except back.NoWayBackError as error:
+        target = rollback.target(kept, meant)
+    except rollback.NoWayBackError as error:
         return replace(host, refusals=(f"rollback_to: {error}",), steps=())
     found = next(g for g in kept["generations"] if g["number"] == target)
     ports = {unit: int(facts["service"]["port"]) for unit, facts in found["units"].items() if facts.get("service")}
-    steps = tuple(back.steps(kept, target))
-    return replace(host, target=target, aim=back.told(found), steps=steps, ports=ports, refusals=())
+    steps = tuple(rollback.steps(kept, target))
+    return replace(host, target=target, aim=rollback.told(found), steps=steps, ports=ports, refusals=())
 
 
 def _why(answer: Mapping[str, Any], otherwise: str) -> str:

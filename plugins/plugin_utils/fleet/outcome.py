@@ -16,7 +16,7 @@ AGAIN = "run the same playbook with the same options again: it begins with this 
 
 
 @dataclass(frozen=True)
-class Happened:
+class HostResult:
     """What was registered of one host: its verdict, the verdict of its way back, and whether a gateway was told to drain
     it (`drained`), to do so once more before it went back (`drained_again`), and all to undrain it (`undrained`).
     `action` and `why` are the schedule's."""
@@ -84,7 +84,7 @@ COLUMNS = (Column("HOST"), Column("WHAT HAPPENED", wraps=True))
 _GOOD = {"switch": "switched", "prove": "proven", "undrain": "undrained"}
 
 
-def ending(happened: Happened) -> Ending:
+def ending(happened: HostResult) -> Ending:
     """How one host of the schedule ended."""
     verdict, back = happened.verdict, happened.back
     if verdict is None:

@@ -38,7 +38,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Turn:
+class HostStep:
     """What one host gets. `models` are to be drained, `units` to become idle, `undrain` to be undrained at the end, of which
     `gone` have left the host by then;
     `current` is the installed generation, `target` the kept one to switch to (0: what is planned), `back` the one to go
@@ -67,7 +67,7 @@ class Schedule:
 
     order: tuple[str, ...] = ()
     sizes: tuple[int, ...] = ()
-    touched: Mapping[str, Turn] = field(default_factory=dict)
+    touched: Mapping[str, HostStep] = field(default_factory=dict)
     gaps: tuple[str, ...] = ()
     refusals: tuple[str, ...] = ()
     resumed: tuple[str, ...] = ()
@@ -160,7 +160,7 @@ def _turn(
     served: Sequence[str],
     units: Mapping[str, str],
     canary: str,
-) -> Turn:
+) -> HostStep:
     """All that one host gets. What an operator drained stays so, and its record stays the operator's."""
     own = [model for model in served if view.drained.get((model, name)) != "operator"]
     changing = {str(step["unit"]) for step in host.steps if step["verb"] in (*TAKING, "start", "wait")}
@@ -173,7 +173,7 @@ def _turn(
     left = [model for model in own if view.drained.get((model, name)) == "rollout"]
     waited = [str(s["unit"]) for s in host.steps if s["verb"] in TAKING]
     undrain = tuple(dict.fromkeys([*models, *left]))
-    return Turn(
+    return HostStep(
         needed.action,
         needed.why if needed.resumed or needed.action != "switch" else _changes(host) or needed.why,
         tuple(models),
@@ -210,7 +210,9 @@ def _way_back(needed: Need, host: Host) -> int:
     return host.current if needed.action == "switch" and sound else host.previous
 
 
-def _takes(name: str, turn: Turn, host: Host, live: Mapping[str, set[str]], units: Mapping[str, str]) -> frozenset[str]:
+def _takes(
+    name: str, turn: HostStep, host: Host, live: Mapping[str, set[str]], units: Mapping[str, str]
+) -> frozenset[str]:
     """The models whose live replica on this host goes away during its switch."""
     if turn.action not in ("switch", "take_back"):
         return frozenset()

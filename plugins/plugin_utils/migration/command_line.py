@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import normal
-from ansible_collections.baremetal.vllm.plugins.module_utils.text.plainness import SECRET_NAME, without_secrets
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.safe_values import SECRET_NAME, without_secrets
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.compose import env_file
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.config_file import with_config
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.entry import SECRET_VARIABLES, SECRETS, Maker

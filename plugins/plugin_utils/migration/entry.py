@@ -8,8 +8,8 @@ from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.kinds import by_word
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import OWNED, written_by
-from ansible_collections.baremetal.vllm.plugins.module_utils.text.plainness import is_secret
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.safe_values import is_secret
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.places import Places, visible
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.start import Start

@@ -12,7 +12,7 @@ from pathlib import Path
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import normal
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.compose import of_compose
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.manifest import of_manifest
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.spelled import identify
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.option_names import identify
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.start import Start
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.starts import of_walk
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.unitfiles import is_unit, of_unit

@@ -7,7 +7,7 @@ from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import numbers
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.written import Written
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.parsed_args import Written
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options import fates, load
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.change import Change
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.fates import Meaning

@@ -8,7 +8,7 @@ from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration import meaning, refused, variables
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.written import Written, read
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.parsed_args import Written, read
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options import deprecated, load
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.change import Change
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.check import OPENED_BY

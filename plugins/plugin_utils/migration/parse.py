@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import SECRET, normal, numbers
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.spelled import Name, identify
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.option_names import Name, identify
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.start import FURTHER
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.typed import typed
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.dotted import json_or_text

@@ -12,9 +12,9 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import n
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options import load
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.deprecation import deprecation, outdated
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.dotted import typed_key
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.extras import Extras
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.fading import fading, outdated
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.model import Option, Release
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.spelling import Unresolved, resolve
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.values import check_value, check_words
@@ -130,7 +130,7 @@ def _passes(
     good = check_value(at, spec, value, further, release, problems) and check_words(
         at, option, value, release, problems
     )
-    warning = fading(option, value, release) if good else None
+    warning = deprecation(option, value, release) if good else None
     if spec.deprecated and good:
         problems.warn(at, *outdated(option, value, spec.deprecated, release))
     elif warning:

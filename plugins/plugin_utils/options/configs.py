@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import nearest, numbers
-from ansible_collections.baremetal.vllm.plugins.module_utils.text.plainness import Wrong, shown
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.advised import on_option
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.safe_values import Wrong, shown
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.advice import on_option
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.model import Config, Field, Release
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.scalars import (
     WANTED,

@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import nearest, numbers
-from ansible_collections.baremetal.vllm.plugins.module_utils.text.plainness import (
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.safe_values import (
     NO_TEXT,
     SECRET_NAME,
     Wrong,
     is_secret,
     shown,
 )
-from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options import load
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.advised import on_variable
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.advice import on_variable
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.extras import Extras
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.model import Release, Variable
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.scalars import WANTED, read_scalar, wrong_choice

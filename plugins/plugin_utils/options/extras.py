@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import is_name, normal
-from ansible_collections.baremetal.vllm.plugins.module_utils.text.plainness import shown
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems, did_you_mean
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.safe_values import shown
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.model import Option
 
 _TYPES = ("str", "int", "float", "bool", "size", "json")

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.text.plainness import Wrong, wrong_data
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.safe_values import Wrong, wrong_data
 
 
 def read_json(value: Any, shape: str = "dictionary") -> Any:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import nearest
-from ansible_collections.baremetal.vllm.plugins.module_utils.text.plainness import Wrong, shown
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.safe_values import Wrong, shown
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.sizes import size
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,20}")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.text.plainness import Wrong, shown, wrong_data
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.safe_values import Wrong, shown, wrong_data
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.jsontext import read_json
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.model import Option
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import OWNED, SECRET, is_name, nearest
-from ansible_collections.baremetal.vllm.plugins.module_utils.text.plainness import Wrong
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.advised import on_option
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.safe_values import Wrong
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.advice import on_option
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.extras import Extras, declared
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.model import Option, Release
 

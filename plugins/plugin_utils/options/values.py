@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.text.plainness import Wrong, shown, wrong_data, wrong_word
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.advised import on_value
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.safe_values import (
+    Wrong,
+    shown,
+    wrong_data,
+    wrong_word,
+)
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.advice import on_value
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.configs import check_config
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.jsontext import as_mapping, read_json
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.model import Option, Release

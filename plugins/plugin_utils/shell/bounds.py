@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.text.plainness import MAX_WORD
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.safe_values import MAX_WORD
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.values import Field, Gap, Piece
 
 # Characters that are expanded for one script, and what a command counts among them: a few seconds together. Of 287 scripts of a

@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Sequence
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.text.plainness import MAX_WORD
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.safe_values import MAX_WORD
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.arithmetic import NoNumber, compute
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.bounds import COMMAND, MOST, size_of, too_long
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.parse import parse

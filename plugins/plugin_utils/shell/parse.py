@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.text.plainness import without_secrets
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.safe_values import without_secrets
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.tree import (
     AndOr,
     Assign,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.text.plainness import without_secrets
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.safe_values import without_secrets
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.tree import (
     AndOr,
     Assign,

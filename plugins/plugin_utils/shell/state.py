@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.text.plainness import MAX_WORD
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.safe_values import MAX_WORD
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.bounds import Work, size_of, too_long
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.tree import Function
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.values import Field, Gap, Piece, Variable, merged

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.causes import SECRETS, Cause
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.decide import Step
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan import told
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan import render
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.compare import compare_fleet, count
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import FleetPlan, Weights, read_plan
 
@@ -121,7 +121,7 @@ def test_the_table_has_a_line_for_everything_that_would_change(service: Any) -> 
     }  # fmt: skip
     differences = compare_fleet(hosts, {h: a for h, a in answers.items() if a["status"] == "read"})
     answers["d"]["units"]["vllm-m.service"]["drop_ins"] = [{"path": "/e/x.conf", "sets": ["Nice"], "newer": False}]
-    assert told.difference_table(hosts, differences, answers).splitlines() == [
+    assert render.difference_table(hosts, differences, answers).splitlines() == [
         "HOST  MODEL              CHANGE       WHY",
         "a     (engine 0.32.0)    installed    it is not installed",
         "a     (packages)         installed    g++",
@@ -134,20 +134,20 @@ def test_the_table_has_a_line_for_everything_that_would_change(service: Any) -> 
         "d     m                  unchanged",
     ]
     differences = compare_fleet(hosts, {h: a for h, a in answers.items() if a["status"] == "read"})
-    assert told.details(differences, answers).splitlines() == [
+    assert render.details(differences, answers).splitlines() == [
         "", "a  m  restarted", "  - max-model-len: 16k", "  + max-model-len: 32k",
         "", "d  m  unchanged", "  drop-in /e/x.conf sets Nice",
         "", "d was read without root: changed secrets and environments of running units stay unseen",
     ]  # fmt: skip
-    assert told.summary(differences, answers) == "1 restarted, 1 unchanged, 1 host unreachable"
+    assert render.summary(differences, answers) == "1 restarted, 1 unchanged, 1 host unreachable"
 
 
 def test_the_document_says_its_schema_and_is_null_where_no_host_was_asked(service: Any) -> None:
     hosts = plan(service, a="m", b="m", c="m")
-    bare = json.loads(json.dumps(told.document(hosts, "digest", None, {})))
+    bare = json.loads(json.dumps(render.document(hosts, "digest", None, {})))
     assert bare == {"schema": 1, "digest": "digest", "plan": hosts.document(), "differences": None}
     answers = {"a": answer({"m": START}), "b": {"status": "failed", "why": "no sudo"}}
-    full = json.loads(json.dumps(told.document(hosts, "digest", compare_fleet(hosts, {"a": answers["a"]}), answers)))
+    full = json.loads(json.dumps(render.document(hosts, "digest", compare_fleet(hosts, {"a": answers["a"]}), answers)))
     of_hosts = full["differences"]["hosts"]
     assert {host: said["status"] for host, said in of_hosts.items()} == {"a": "read", "b": "failed", "c": "not asked"}
     model = of_hosts["a"]["models"][0]
@@ -161,8 +161,8 @@ def test_every_model_of_a_thousand_hosts_is_compared_and_counted(service: Any) -
     steps = [KEEP, START, gone("m2"), Step("u", "restart", "", causes=(LENGTH, PORT))]
     answers = {f"h{i}": answer({name: steps[(i + j) % 4] for j, name in enumerate(names)}) for i in range(1000)}
     differences = compare_fleet(hosts, answers)
-    told.difference_table(hosts, differences, answers)
-    told.details(differences, answers)
-    told.document(hosts, "", differences, answers)
+    render.difference_table(hosts, differences, answers)
+    render.details(differences, answers)
+    render.document(hosts, "", differences, answers)
     assert len(differences) == 8000
     assert count(differences)["moved"] == 2000

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.baremetal.vllm.plugins.module_utils.host import fileset_back, systemd
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import fileset_host as host
+from ansible_collections.baremetal.vllm.plugins.module_utils.host import fileset_restore, systemd
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import fileset_trial as trial
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.fileset import (
     File,
@@ -77,7 +77,7 @@ FILE = {"mode": "0644", "owner": "root", "group": "root", "secret": False}
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     made = Host(tmp_path)
-    monkeypatch.setattr(fileset_back, "NOTES", tmp_path / "notes")
+    monkeypatch.setattr(fileset_restore, "NOTES", tmp_path / "notes")
     monkeypatch.setattr(host.systemd, "run", made.run)
     monkeypatch.setattr(host.systemd, "show", lambda units: dict.fromkeys(units, made.state))
     monkeypatch.setattr(host.systemd, "journal", lambda *_, **__: ["door: line 1: bad"])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import systemd
-from ansible_collections.baremetal.vllm.plugins.module_utils.units import nodes
+from ansible_collections.baremetal.vllm.plugins.module_utils.units import device_nodes
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.decide import Observed, Planned, Step, decide
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.unitdiff import compare_units
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.unitfile import edited, stated_digest
@@ -67,14 +67,14 @@ def amd(root: Path, *gpus: tuple[int, int, int]) -> Path:
     ],
 )
 def test_nodes_of_nvidia_follow_the_bus(minors: dict[str, int], expected: list[int], tmp_path: Path) -> None:
-    assert nodes.numbers(nodes.NVIDIA, nvidia(tmp_path, minors)) == expected
+    assert device_nodes.numbers(device_nodes.NVIDIA, nvidia(tmp_path, minors)) == expected
 
 
 @pytest.mark.parametrize("word", ["GPU Excluded", "Blacklisted"])
 def test_a_gpu_that_the_driver_leaves_alone_has_no_index(word: str, tmp_path: Path) -> None:
     root = nvidia(tmp_path, {"18": 0, "2a": 1, "3a": 2}, ("2a",), word)
     (root / "proc/driver/nvidia/gpus/0000:4a:00.0").mkdir()
-    assert nodes.numbers(nodes.NVIDIA, root) == [0, 2]
+    assert device_nodes.numbers(device_nodes.NVIDIA, root) == [0, 2]
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_gpu_that_the_driver_leaves_alone_has_no_index(word: str, tmp_path: Pa
     ],
 )
 def test_nodes_of_amd_follow_the_bus(gpus: list[tuple[int, int, int]], expected: list[int], tmp_path: Path) -> None:
-    assert nodes.numbers(nodes.AMD, amd(tmp_path, *gpus)) == expected
+    assert device_nodes.numbers(device_nodes.AMD, amd(tmp_path, *gpus)) == expected
 
 
 def sent(unit: Any) -> dict[str, str]:
@@ -103,7 +103,7 @@ def allowed(text: str) -> list[str]:
 
 
 def one(root: Path, unit: Any, installed: str = "") -> tuple[dict[str, str], list[str]]:
-    (resolved,), doubts = nodes.resolve([sent(unit)], {unit.unit: installed} if installed else {}, root)
+    (resolved,), doubts = device_nodes.resolve([sent(unit)], {unit.unit: installed} if installed else {}, root)
     return resolved, doubts
 
 

@@ -22,8 +22,8 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.judge import 
     worked,
 )
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.look import read_gateways, read_host
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.render import document
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.schedule import Asked, Schedule, schedule
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.told import document
 from simulated_fleet import Fleet, Gateway, Host, planned
 
 Wanted = Mapping[str, Mapping[str, int]]
@@ -308,7 +308,7 @@ class Rollout:
         for name, turn in self.schedule.touched.items():
             done = self.registered.get(name, {})
             endings[name] = outcome.ending(
-                outcome.Happened(
+                outcome.HostResult(
                     turn.action,
                     turn.why,
                     Verdict(**done["verdict"]) if "verdict" in done else None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.back import (
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.rollback import (
     NoWayBackError,
     meaning,
     mistake,

@@ -14,7 +14,7 @@ import pytest
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.judge import troubles
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.outcome import Ending, Summary
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.resume import need
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.schedule import Asked, Turn
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.schedule import Asked, HostStep
 from hypothesis import HealthCheck, currently_in_test_context, event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
@@ -558,7 +558,7 @@ DECISIONS = "ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet"
 LOCK = "ansible_collections.baremetal.vllm.plugins.module_utils.gateway.lock"
 HISTORIES = [
     ("simulated_rollout.left_without", lambda *_: [], other_replica_dies_before_the_drain),
-    (f"{DECISIONS}.schedule.Turn", lambda *given: Turn(*given[:4], (), *given[5:]), good),
+    (f"{DECISIONS}.schedule.HostStep", lambda *given: HostStep(*given[:4], (), *given[5:]), good),
     (f"{DECISIONS}.schedule._way_back", lambda _, host: host.previous, second_release_is_bad),
     (f"{DECISIONS}.schedule._way_back", lambda *_: 0, second_release_is_bad),
     (f"{DECISIONS}.schedule._way_back", lambda _, host: host.current, dies_before_the_proof_of_a_bad_release),
@@ -576,11 +576,11 @@ HISTORIES = [
     (f"{LOCK}.dead", lambda *_: False, dies_before_the_proof_of_a_bad_release),
     (f"{LOCK}.dead", lambda *_: True, two_at_once),
     (
-        f"{DECISIONS}.schedule.Turn",
-        lambda action, why, models, *others: Turn(action, why, models if action != "undrain" else (), *others),
+        f"{DECISIONS}.schedule.HostStep",
+        lambda action, why, models, *others: HostStep(action, why, models if action != "undrain" else (), *others),
         undrained_host_fails_its_soak,
     ),
-    (f"{DECISIONS}.schedule.Turn", lambda *given: Turn(*given[:2], (), *given[3:]), good),
+    (f"{DECISIONS}.schedule.HostStep", lambda *given: HostStep(*given[:2], (), *given[3:]), good),
 ]
 
 

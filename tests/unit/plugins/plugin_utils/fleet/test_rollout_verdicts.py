@@ -9,7 +9,7 @@ import pytest
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.judge import Limit, Verdict, judge
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.outcome import (
     Ending,
-    Happened,
+    HostResult,
     Summary,
     document,
     ending,
@@ -132,30 +132,30 @@ STUCK = Verdict(False, ("undrain: gw1: gone",), "undrain", True, True)
 @pytest.mark.parametrize(
     ("happened", "what", "drained", "remedy"),
     [
-        (Happened("switch"), "waiting", False, ""),
-        (Happened("switch", drained=True), "waiting", True, "again"),
-        (Happened("switch", verdict=FINE, drained=True, undrained=True), "switched", False, ""),
-        (Happened("prove", verdict=FINE), "proven", False, ""),
-        (Happened("undrain", verdict=FINE, drained=True, undrained=True), "undrained", False, ""),
-        (Happened("switch", verdict=BAD, back=FINE, drained=True, undrained=True), "back", False, ""),
-        (Happened("switch", verdict=BAD, back=FINE, drained=True), "back", True, "again"),
-        (Happened("take_back", "judged bad", verdict=FINE, drained=True, undrained=True), "back", False, ""),
-        (Happened("switch", verdict=BAD, back=BAD, drained=True), "broken", True, "rollback.yml"),
+        (HostResult("switch"), "waiting", False, ""),
+        (HostResult("switch", drained=True), "waiting", True, "again"),
+        (HostResult("switch", verdict=FINE, drained=True, undrained=True), "switched", False, ""),
+        (HostResult("prove", verdict=FINE), "proven", False, ""),
+        (HostResult("undrain", verdict=FINE, drained=True, undrained=True), "undrained", False, ""),
+        (HostResult("switch", verdict=BAD, back=FINE, drained=True, undrained=True), "back", False, ""),
+        (HostResult("switch", verdict=BAD, back=FINE, drained=True), "back", True, "again"),
+        (HostResult("take_back", "judged bad", verdict=FINE, drained=True, undrained=True), "back", False, ""),
+        (HostResult("switch", verdict=BAD, back=BAD, drained=True), "broken", True, "rollback.yml"),
         (
-            Happened("switch", verdict=BAD, back=BAD, drained=True, drained_again=True, undrained=True),
+            HostResult("switch", verdict=BAD, back=BAD, drained=True, drained_again=True, undrained=True),
             "broken",
             True,
             "rollback.yml",
         ),
-        (Happened("prove", verdict=BAD, back=FINE, drained_again=True, undrained=True), "back", False, ""),
-        (Happened("switch", verdict=BAD, drained=True), "broken", True, "rollback.yml"),
-        (Happened("switch", verdict=LOST, drained=True), "unreachable", True, "bring the host back"),
-        (Happened("switch", verdict=BAD, back=LOST, drained=True), "unreachable", True, "bring the host back"),
-        (Happened("switch", verdict=REFUSED, drained=True, undrained=True), "kept", False, ""),
-        (Happened("switch", verdict=STUCK, drained=True), "held", True, "again"),
+        (HostResult("prove", verdict=BAD, back=FINE, drained_again=True, undrained=True), "back", False, ""),
+        (HostResult("switch", verdict=BAD, drained=True), "broken", True, "rollback.yml"),
+        (HostResult("switch", verdict=LOST, drained=True), "unreachable", True, "bring the host back"),
+        (HostResult("switch", verdict=BAD, back=LOST, drained=True), "unreachable", True, "bring the host back"),
+        (HostResult("switch", verdict=REFUSED, drained=True, undrained=True), "kept", False, ""),
+        (HostResult("switch", verdict=STUCK, drained=True), "held", True, "again"),
     ],
 )
-def test_how_a_host_ended(happened: Happened, what: str, drained: bool, remedy: str) -> None:
+def test_how_a_host_ended(happened: HostResult, what: str, drained: bool, remedy: str) -> None:
     found = ending(happened)
     assert (found.what, found.drained) == (what, drained)
     assert remedy in found.remedy
@@ -164,8 +164,8 @@ def test_how_a_host_ended(happened: Happened, what: str, drained: bool, remedy: 
 
 def test_the_summary_names_what_is_left_and_what_to_do() -> None:
     ends = {
-        "h1": ending(Happened("switch", verdict=FINE, drained=True, undrained=True)),
-        "h2": ending(Happened("switch", verdict=BAD, back=BAD, drained=True)),
+        "h1": ending(HostResult("switch", verdict=FINE, drained=True, undrained=True)),
+        "h2": ending(HostResult("switch", verdict=BAD, back=BAD, drained=True)),
         "h3": Ending("waiting"),
     }
     summary = Summary(ends, {"h4": "as planned", "h5": "no route"}, ["h5"], ["vllm_models.k: no replica while h1 …"])

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from ansible_collections.baremetal.vllm.plugins.filter.rollout import closed_to
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.back import meaning
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.look import Host, View, going_back, read_gateways
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.render import document
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.rollback import meaning
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.schedule import Asked, Schedule, schedule
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.told import document
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import read_plan
 
 

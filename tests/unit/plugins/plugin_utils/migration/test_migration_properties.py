@@ -6,8 +6,8 @@ import shlex
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import OWNED, SECRET, normal
-from ansible_collections.baremetal.vllm.plugins.module_utils.text.plainness import is_secret
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.safe_values import is_secret
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.command_line import read_command
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.move import move, move_entry
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options import fates, load

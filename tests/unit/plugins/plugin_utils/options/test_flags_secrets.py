@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.baremetal.vllm.plugins.module_utils.text.plainness import is_secret, without_secrets
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.safe_values import is_secret, without_secrets
 
 KEY = "9f86d081884c7d659a2feaa0c55ad0150a08"
 

@@ -14,7 +14,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import (
     written_by,
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.spelled import identify
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.option_names import identify
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.change import Change
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.dotted import typed_key
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.extras import Extras

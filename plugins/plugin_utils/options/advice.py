@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import numbers
-from ansible_collections.baremetal.vllm.plugins.module_utils.text.plainness import Wrong
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.safe_values import Wrong
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options import fates, sentence
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.jsontext import read_json
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.known import history

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import systemd
-from ansible_collections.baremetal.vllm.plugins.module_utils.units import back, generations
+from ansible_collections.baremetal.vllm.plugins.module_utils.units import generations, restore
 
 CANARY, CANARY_TIMER = "canary-vllm.service", "canary-vllm.timer"
 # Of what the canary said last.
@@ -28,7 +28,7 @@ def endpoints(texts: Mapping[str, str], kept: Sequence[generations.Generation]) 
         name = unit.partition("-")[2].rpartition(".service")[0]
         service = next((service for service in known if service), None)
         if service is None:
-            service = back.service_of(unit, text, name)
+            service = restore.service_of(unit, text, name)
             service["prove"] = {**service["prove"], "meaning": False}
         if service["kind"] and service["port"]:
             found.append(service)

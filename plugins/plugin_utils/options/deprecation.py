@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import numbers
-from ansible_collections.baremetal.vllm.plugins.module_utils.text.plainness import Wrong
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.safe_values import Wrong
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options import deprecated, fates
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.follow import Way
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.model import Release
 
 
-def fading(option: str, value: Any, release: Release) -> Wrong | None:
+def deprecation(option: str, value: Any, release: Release) -> Wrong | None:
     """The warning for a value that is deprecated or without effect in `release` while its option is not (data/fates.yml)."""
     fate = fates.options().get(option) if isinstance(value, str) else None
     own = fate.values.get(value) if fate else None

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.units import nodes
+from ansible_collections.baremetal.vllm.plugins.module_utils.units import device_nodes
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.generations import Generation
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.options import read_command
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.render import WILDCARDS
@@ -20,7 +20,7 @@ def units_of(generation: Generation) -> list[dict[str, object]]:
     """A kept generation as `model_service` takes planned units, GPUs by index again, as a plan knows them."""
     found = []
     for unit, text in generation.texts.items():
-        planned = nodes.by_index(text)
+        planned = device_nodes.by_index(text)
         facts = generation.manifest["units"][unit]
         found.append(
             {
