@@ -44,7 +44,7 @@ def warm() -> None:
     )
     host = {"vllm_accelerator": "cuda", "vllm_version": "0.33.0", "gpu_count": 1, "gpu_name": "H100-80GB"}
     models = {"m": {"model": "a/b", "kind": "chat", "args": {"max-model-len": "8k"}}}
-    plan.plan_fleet(plan.Inventory(menu=menu.read_menu(models), hosts={"h": host}, match=lambda _: ["h"]))
+    plan.plan_fleet(plan.Inventory(menu=menu.read_menu(models), hosts={"h": host}, match=lambda __: ["h"]))
     gc.freeze()
 
 

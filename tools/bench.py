@@ -162,9 +162,9 @@ def more_models(runs: int = 3) -> tuple[str, float, float, str]:
         for count in (1, 8)
     )
     site(eight)
-    many = statistics.median(site(eight) for _ in range(runs))
+    many = statistics.median(site(eight) for __ in range(runs))
     site(one)
-    few = statistics.median(site(one) for _ in range(runs))
+    few = statistics.median(site(one) for __ in range(runs))
     return ("nothing to do with 8 models per host, against 1", many, few, "at most 1.2")
 
 
@@ -229,8 +229,8 @@ def run_play(playbook: Path | str, inventory: Path) -> None:
 
 def pairs(this: Callable[[], float], against: Callable[[], float], runs: int) -> tuple[float, float]:
     """Medians of both, taken in turn so that a machine that drifts drifts for both."""
-    taken = [(this(), against()) for _ in range(runs)]
-    return statistics.median(a for a, _ in taken), statistics.median(b for _, b in taken)
+    taken = [(this(), against()) for __ in range(runs)]
+    return statistics.median(a for a, __ in taken), statistics.median(b for __, b in taken)
 
 
 def timed(action: Callable[[], Any]) -> float:

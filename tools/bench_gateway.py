@@ -60,9 +60,9 @@ def first_token(direct: Door, through: Door, runs: int = 300) -> tuple[float, fl
         for connection in (door, engine):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection.settimeout(_PATIENCE)
-        for _ in range(runs):
+        for __ in range(runs):
             taken.append((_one(door, through.request(1)), _one(engine, direct.request(1))))
-    return statistics.median(a for a, _ in taken), statistics.median(b for _, b in taken)
+    return statistics.median(a for a, __ in taken), statistics.median(b for __, b in taken)
 
 
 def _one(connection: socket.socket, request: bytes) -> float:
@@ -103,7 +103,7 @@ class Carried:
 
 def many_streams(door: Door, count: int = 2000, tokens: int = 20, opened_in: float = 5.0) -> Carried:
     """Open streams evenly over some seconds, which must last longer than that, and read every one to its end."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    __, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     return asyncio.run(_many_streams(door, count, tokens, opened_in))
 
@@ -154,7 +154,7 @@ def count_tokens(raw: bytes) -> int:
     Raises:
         ValueError: where it is no stream, or ended without a finish_reason and [DONE].
     """
-    head, _, rest = raw.partition(b"\r\n\r\n")
+    head, __, rest = raw.partition(b"\r\n\r\n")
     if b" 200 " not in head.split(b"\r\n", 1)[0]:
         raise ValueError(f"not a stream: {raw[:300]!r}")
     # A gateway may cut the chunks of the transfer elsewhere than the engine did.

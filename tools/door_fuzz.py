@@ -110,7 +110,7 @@ def converse(connection: socket.socket, case: Case) -> tuple[list[int], str]:
     end = "closed"
     while True:
         found = list(responses(data))
-        done = len(found) >= case.answers and all(whole for _, whole in found)
+        done = len(found) >= case.answers and all(whole for __, whole in found)
         connection.settimeout(GRACE if done else PATIENCE if found else TIMEOUT)
         try:
             piece = connection.recv(65536)
@@ -122,7 +122,7 @@ def converse(connection: socket.socket, case: Case) -> tuple[list[int], str]:
         if not piece:
             break
         data += piece
-    return [status for status, _ in responses(data)], end
+    return [status for status, __ in responses(data)], end
 
 
 def play(door: Door, case: Case) -> Outcome:
@@ -193,7 +193,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     options = arguments()
-    host, _, port = options.address.rpartition(":")
+    host, __, port = options.address.rpartition(":")
     tls = None if options.tls == "off" else ssl.create_default_context()
     if tls and options.tls == "unverified":
         tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE

@@ -504,7 +504,7 @@ def slow(make: Maker) -> Case:
     """Heads and bodies that drip and never end."""
     head = make.request().partition(CRLF)[0] + b"\r\nX-Fuzz: " + make.marker.encode()
     raw = make.request(length=b"5000") if make.rng.random() < 0.7 else head
-    return Case("slow", make.marker, [raw, *(piece for _ in range(20) for piece in (0.8, b"a"))])
+    return Case("slow", make.marker, [raw, *(piece for __ in range(20) for piece in (0.8, b"a"))])
 
 
 def large(make: Maker) -> Case:
@@ -544,6 +544,6 @@ def cases(target: Target, count: int, seed: int) -> Iterator[Case]:
     """`count` cases, the same for the same seed and target. Without a key, there is none to be wrong about."""
     rng = random.Random(seed)
     shares = [(maker, share) for maker, share in _SHARES if target.key or maker is not keys]
-    makers = rng.choices([maker for maker, _ in shares], [share for _, share in shares], k=count)
+    makers = rng.choices([maker for maker, __ in shares], [share for __, share in shares], k=count)
     for number, maker in enumerate(makers):
         yield maker(Maker(target, f"fz{seed}x{number:05d}z", rng))

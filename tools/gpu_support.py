@@ -238,7 +238,7 @@ def attention(sources: Sources) -> dict[str, list[int] | None]:
             if not isinstance(item, ast.Assign) or not isinstance(item.value, ast.Constant) or not item.value.value:
                 continue
             target, path = item.targets[0], str(item.value.value)
-            module, _, owner = path.rpartition(".")
+            module, __, owner = path.rpartition(".")
             function = method_of(sources, module, owner, "supports_compute_capability")
             said = ask(function)
             if isinstance(target, ast.Name) and said is not None and len(said) < len(ASKED):

@@ -65,7 +65,7 @@ counts = Counts()
 
 
 @events.test_start.add_listener
-def begin(**_: Any) -> None:
+def begin(**__: Any) -> None:
     def often() -> None:
         while True:
             counts.stopped = Path(os.environ["LOAD_RESULT"] + ".stop").exists()

@@ -90,8 +90,8 @@ def publish_apt(directory: Path) -> None:
 
 
 def build_rpm(package: Package, to: Path) -> None:
-    version, _, release = package.version.rpartition("-")
-    epoch, _, version = version.rpartition(":")
+    version, __, release = package.version.rpartition("-")
+    epoch, __, version = version.rpartition(":")
     paths = [path for path in package.tree.rglob("*") if path.is_symlink() or not path.is_dir()]
     files = [f"/{path.relative_to(package.tree)}" for path in paths]
     relations = [f"{name}: {value}" for name, value in package.relations.items()]

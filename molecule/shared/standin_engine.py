@@ -68,7 +68,7 @@ def release_settings() -> dict[str, object]:
 
 def parse_faults(named: list[str]) -> dict[str, float]:
     """Each fault with the second after the start at which it begins."""
-    faults = {name: float(after or 0) for name, _, after in (fault.partition(":") for fault in named)}
+    faults = {name: float(after or 0) for name, __, after in (fault.partition(":") for fault in named)}
     unknown = set(faults) - FAULTS
     return faults if not unknown else sys.exit(f"stand-in: no such fault: {', '.join(sorted(unknown))}")
 
@@ -99,7 +99,7 @@ def try_sandbox() -> list[socket.socket]:
         library.syscall(CALLS[platform.machine()][name], 0, 0, 0, 0, 0)
         print(f"tried: {name} {errno.errorcode.get(ctypes.get_errno(), 'OK')}", file=sys.stderr, flush=True)
     for target in words("--stand-in-connect"):
-        host, _, port = target.rpartition(":")
+        host, __, port = target.rpartition(":")
         started = time.monotonic()
         try:
             socket.create_connection((host, int(port)), 10).close()

@@ -67,7 +67,7 @@ def _choose(plan: FleetPlan, model: str | None) -> tuple[str, Service]:
     for host, service in talking:
         if model in (None, "", *service.served_names):
             return host, service
-    names = ", ".join(sorted({service.name for _, service in talking})) or "none"
+    names = ", ".join(sorted({service.name for __, service in talking})) or "none"
     raise AnsibleActionFail(f"No planned model {model or 'that answers questions'}. Models that do: {names}.")
 
 

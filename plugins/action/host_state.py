@@ -82,7 +82,7 @@ class ActionModule(ActionBase):
         try:
             check_systemd(found.get("systemd"))
             check_place(planned["path"], found)
-            _, locks = prepare.acceptable({**asked, **planned}, found["arch"])
+            __, locks = prepare.acceptable({**asked, **planned}, found["arch"])
             present = release in found["installed"]
             marker, users = found["installed"].get(release, {}), found["used"].get(release, [])
             verdict = decide(release, planned["accelerator"], marker, present, locks, users)

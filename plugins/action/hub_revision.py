@@ -22,7 +22,7 @@ class ActionModule(ActionBase):
     @told_once
     def run(self, tmp: str | None = None, task_vars: dict[str, object] | None = None) -> dict[str, object]:
         super().run(tmp, task_vars)
-        _, given = self.validate_argument_spec(
+        __, given = self.validate_argument_spec(
             argument_spec={
                 "model": {"type": "str", "required": True},
                 "revision": {"type": "str", "default": "main"},

@@ -45,7 +45,7 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, object]:
         super().run(tmp, task_vars)
         variables = task_vars or {}
-        _, given = self.validate_argument_spec(
+        __, given = self.validate_argument_spec(
             argument_spec={
                 "models": {"type": "raw"},
                 "group": {"type": "str", "default": "gpu_hosts"},

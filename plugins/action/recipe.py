@@ -57,7 +57,7 @@ class ActionModule(ActionBase):
     @told_once
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, object]:
         super().run(tmp, task_vars)
-        _, given = self.validate_argument_spec(
+        __, given = self.validate_argument_spec(
             argument_spec={
                 "model": {"type": "str"},
                 "host": {"type": "str"},

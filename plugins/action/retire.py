@@ -26,7 +26,7 @@ class ActionModule(ActionBase):
             asked = {**self._task.args, "step": "empty"}
             return {**result, **self._execute_module(module_args=asked, task_vars=task_vars)}
         names = {"type": "list", "elements": "str", "default": []}
-        _, given = self.validate_argument_spec(
+        __, given = self.validate_argument_spec(
             {
                 "step": {"type": "str", "choices": ["decide", "empty"], "default": "decide"},
                 "plan": {"type": "dict", "required": True},

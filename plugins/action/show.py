@@ -23,7 +23,7 @@ class ActionModule(ActionBase):
     @told_once
     def run(self, tmp: str | None = None, task_vars: dict[str, object] | None = None) -> dict[str, object]:
         super().run(tmp, task_vars)
-        _, given = self.validate_argument_spec(SPEC)
+        __, given = self.validate_argument_spec(SPEC)
         # A module of its own before, which meta/runtime.yml sends here.
         if not given["refuse"] and str(self._task.action).rpartition(".")[2] != "refuse":
             Display().display(given["text"])

@@ -100,7 +100,7 @@ class ActionModule(ActionBase):
         lacking = [f"  - {name}" for key, name in _REQUIRED.items() if not self._task.args.get(key)]
         if lacking:
             raise AnsibleActionFail("\n".join(["Nothing was fetched.", *lacking]))
-        _, asked = self.validate_argument_spec(ARGUMENTS)
+        __, asked = self.validate_argument_spec(ARGUMENTS)
         wrong = index_error(asked["kernels_index"])
         if wrong:
             raise AnsibleActionFail(f"wheelhouse_kernels_index: {wrong}. Write {INDEX}, a mirror of it, or {NONE}")

@@ -123,7 +123,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    bus, _ = devices(Path("/"))
+    bus, __ = devices(Path("/"))
     asked = module.params["accelerator"]
     of_amd = asked == "rocm" or (asked == "auto" and bool(bus) and all(device.vendor == AMD for device in bus))
     tool = amd if of_amd else smi

@@ -301,7 +301,7 @@ def _try(module: AnsibleModule, request: Request, verdict: Verdict) -> None:
     command = module.params["validate"]
     if not command:
         return
-    _, lacking = trial.covers([file.path for file in request.files])
+    __, lacking = trial.covers([file.path for file in request.files])
     if lacking:
         # Only where nothing is done.
         module.warn(

@@ -108,7 +108,7 @@ def fields(kind: type) -> Iterator[tuple[str, Any, Any]]:
 
 def hint_of(kind: type, name: str) -> Any:
     """The type hint of one field; None where there is none."""
-    return next((found for field, found, _ in fields(kind) if field == name), None)
+    return next((found for field, found, __ in fields(kind) if field == name), None)
 
 
 def _default(info: FieldInfo) -> Any:
@@ -126,7 +126,7 @@ def _made(factory: Any) -> Any:
 
 def extra(kind: type, read: Callable[[str], Any] | None) -> str:
     """What becomes of an unknown key: "refused", "ignored" or "allowed"."""
-    keys = {name: "x" for name, _, default in fields(kind) if default is dataclasses.MISSING}
+    keys = {name: "x" for name, __, default in fields(kind) if default is dataclasses.MISSING}
     try:
         (read or TypeAdapter(kind).validate_json)(json.dumps(keys))
     except Exception:

@@ -62,7 +62,7 @@ def describe(source: Path) -> dict[str, Any]:
 
 
 def _names(place: str) -> list[str]:
-    module, _, attribute = place.partition(":")
+    module, __, attribute = place.partition(":")
     try:
         registry = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError):

@@ -123,7 +123,7 @@ class Probe:
 
     def _facts(self) -> None:
         def look(seconds: float) -> dict[str, Any]:
-            bus, _ = devices(Path("/"))
+            bus, __ = devices(Path("/"))
             facts = (amd if self.given.accelerator == "rocm" else smi).read(run)
             self.bus = [asdict(device) for device in bus]
             self.held = [asdict(holder) for holder in holders(facts)]
@@ -263,5 +263,5 @@ def compared(figures: dict[str, list[float]], estimate: dict[str, Any] | None) -
 
 if __name__ == "__main__":
     # timeout(1) and a machine that is taken away end it so; the engine goes with it.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGTERM, lambda *__: sys.exit(143))
     raise SystemExit(Probe(options(None)).run())

@@ -183,7 +183,7 @@ def deb822_entries(text: str) -> list[tuple[str, list[str], list[str]]]:
             if line[:1].isspace():
                 fields[key] = f"{fields.get(key, '')} {line.strip()}"
             elif ":" in line:
-                key, _, value = line.partition(":")
+                key, __, value = line.partition(":")
                 key = key.lower()
                 fields[key] = value.strip()
         if "deb" in fields.get("types", "").split() and fields.get("enabled", "yes").lower() not in ("no", "false"):

@@ -91,7 +91,7 @@ def system_ids(path: str = "/etc/os-release") -> tuple[str, ...]:
     try:
         with open(path, encoding="utf-8") as file:
             for line in file:
-                key, _, value = line.strip().partition("=")
+                key, __, value = line.strip().partition("=")
                 found[key] = value.strip("\"'")
     except OSError:
         return ()

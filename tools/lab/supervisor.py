@@ -26,8 +26,8 @@ def cgroup_mounts(mountinfo: str) -> list[Path]:
     """Mount points of the hierarchies that systemd keeps its tree in: the unified one and name=systemd."""
     found = []
     for line in mountinfo.splitlines():
-        before, _, after = line.partition(" - ")
-        kind, _, options = after.split(" ", 2)
+        before, __, after = line.partition(" - ")
+        kind, __, options = after.split(" ", 2)
         if kind == "cgroup2" or (kind == "cgroup" and "name=systemd" in options.split(",")):
             found.append(Path(before.split()[4]))
     return found
@@ -50,7 +50,7 @@ def make_cgroups(groups: list[Path]) -> None:
 
 def remove_cgroups(groups: list[Path]) -> None:
     for group in groups:
-        for directory, _, _ in os.walk(group, topdown=False):
+        for directory, __, __ in os.walk(group, topdown=False):
             with contextlib.suppress(OSError):
                 os.rmdir(directory)
         with contextlib.suppress(OSError):
@@ -78,7 +78,7 @@ def main(configuration: str) -> int:
     wanted_off = False
     running: list[subprocess.Popen[bytes]] = []
 
-    def cut_power(*_: object) -> None:
+    def cut_power(*__: object) -> None:
         nonlocal wanted_off
         wanted_off = True
         for nspawn in running:

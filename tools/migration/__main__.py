@@ -45,7 +45,7 @@ def main(words: list[str]) -> int:
         return 2
     failed = False
     for word in words:
-        release, _, directory = word.partition("=")
+        release, __, directory = word.partition("=")
         wrong = prove(release, Path(directory) if directory else sources.fetch(release))
         for line in wrong:
             print(f"  {line}")

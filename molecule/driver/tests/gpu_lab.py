@@ -68,7 +68,7 @@ ls -d /sys/module/nouveau
 
 def see(name: str) -> Seen:
     loaded, kind, library, smi, nouveau = host(name).run(LOOK).stdout.split("--\n")
-    listed, _, status = smi.rpartition("status ")
+    listed, __, status = smi.rpartition("status ")
     return Seen(
         loaded=loaded.strip(),
         opened="Open Kernel Module" in kind,

@@ -28,7 +28,7 @@ def processes(target: Any, unit: str) -> dict[str, str]:
 
 
 def test_endpoints_return_after_the_death_of_any_of_their_processes() -> None:
-    before = {unit: show(host(name), unit, "MainPID", "NRestarts") for unit, (name, _) in VICTIMS.items()}
+    before = {unit: show(host(name), unit, "MainPID", "NRestarts") for unit, (name, __) in VICTIMS.items()}
     for unit, (name, victim) in VICTIMS.items():
         host(name).check_output("kill -9 %s", processes(host(name), unit)[victim])
 
@@ -38,7 +38,7 @@ def test_endpoints_return_after_the_death_of_any_of_their_processes() -> None:
 
     for unit, (name, victim) in VICTIMS.items():
         wait_until(partial(back, unit, name), 240, f"{unit} is active again after the death of {victim}")
-    for unit, (name, _) in VICTIMS.items():
+    for unit, (name, __) in VICTIMS.items():
         assert int(show(host(name), unit, "NRestarts")["NRestarts"]) == int(before[unit]["NRestarts"]) + 1
 
 

@@ -156,7 +156,7 @@ class Load:
         self.where, self.key = where, key
         self.good, self.bad = 0, list[str]()
         self.over = threading.Event()
-        self.threads = [threading.Thread(target=self._ask) for _ in range(threads)]
+        self.threads = [threading.Thread(target=self._ask) for __ in range(threads)]
 
     def _ask(self) -> None:
         body = json.dumps(
@@ -183,7 +183,7 @@ class Load:
             thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *__: object) -> None:
         self.over.set()
         for thread in self.threads:
             thread.join()
@@ -192,7 +192,7 @@ class Load:
 def at_once(count: int, work: Callable[[], Any]) -> Callable[[], list[Any]]:
     """Begin `count` of them in threads; what is returned waits for their results."""
     results: list[Any] = []
-    threads = [threading.Thread(target=lambda: results.append(work())) for _ in range(count)]
+    threads = [threading.Thread(target=lambda: results.append(work())) for __ in range(count)]
     for thread in threads:
         thread.start()
 

@@ -221,13 +221,13 @@ def test_a_key_that_is_held_to_an_adapter_gets_neither_its_model_nor_others(wher
 
 
 def test_limits_of_a_key(where: str) -> None:
-    streams = [begin_stream(where, 60, LIMITED) for _ in range(2)]
+    streams = [begin_stream(where, 60, LIMITED) for __ in range(2)]
     answer = chat(where, key=LIMITED)
     assert (answer.status, answer.code) == (429, "rate_limit_exceeded")
     assert "under way" in answer.json["error"]["message"]
     assert int(answer.headers["retry-after"]) > 0
     assert [tokens_in(begun.read()) for begun in streams] == [60, 60]
-    answers = [chat(where, key=LIMITED) for _ in range(3)]
+    answers = [chat(where, key=LIMITED) for __ in range(3)]
     assert answers[-1].status == 429
     assert "per minute" in answers[-1].json["error"]["message"]
     assert chat(where).status == 200, "others have limits of their own"
@@ -239,7 +239,7 @@ def test_the_gateway_tells_of_itself_and_of_no_secret(where: str) -> None:
     text = target.check_output("python3 -c %s", metrics)
     assert 'haproxy_server_status{proxy="model.chatty",server="lab48",state="UP"} 1' in text
     since = time.time()
-    assert [chat(where).status for _ in range(6)] == [200] * 6
+    assert [chat(where).status for __ in range(6)] == [200] * 6
     ask(where, "/" + "%22x" * 4000)
     log = target.check_output("journalctl -q -o cat -u haproxy-vllm --since=@%s", str(int(since)))
     lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
@@ -271,11 +271,11 @@ def test_five_hundred_hostile_requests_at_each_gateway_reach_no_engine(tmp_path:
         for where in GATEWAYS
     ]  # fmt: skip
     for fuzzer in running:
-        said, _ = fuzzer.communicate()
+        said, __ = fuzzer.communicate()
         assert fuzzer.returncode == 0, said
     lines = [line.split() for name in ("lab47", "lab48") for line in received(name, "engine-chatty", since)]
-    assert {path for _, path, *_ in lines} <= {CHAT, "/health"}
-    assert {model for _, path, model, *_ in lines if path == CHAT} == {"model=chatty"}
+    assert {path for __, path, *__ in lines} <= {CHAT, "/health"}
+    assert {model for __, path, model, *__ in lines if path == CHAT} == {"model=chatty"}
     for where in GATEWAYS:
         restarts = host(where).check_output("systemctl show -P NRestarts haproxy-vllm haproxy-vllm-bodies")
         assert restarts.split() == ["0", "0"]

@@ -24,7 +24,7 @@ def test_of_two_replicas_one_dies_and_new_requests_go_on(where: str) -> None:
         "pid=$(systemctl show -P MainPID engine-chatty); kill -9 $pid; while test -e /proc/$pid; do sleep 0.01; done"
     )
     try:
-        answers = [chat(where).status for _ in range(50)]
+        answers = [chat(where).status for __ in range(50)]
         assert answers == [200] * 50
         done = streams()
         assert done.count(60) >= 3, "those of the other replica go on"

@@ -37,7 +37,7 @@ def test_keys_are_rotated_and_the_gateway_reloads_without_a_lost_token(steady: N
     with loaded() as old:
         assert play("gateway", gateway_keys=both).rc == 0
         with loaded(NEXT) as new:
-            for _ in range(3):
+            for __ in range(3):
                 ssh(GATEWAY, "systemctl reload haproxy-vllm")
                 new.wait_for(8)
             old.wait_for(8)

@@ -41,7 +41,7 @@ def words() -> list[str]:
     """The nasty ones and three hundred random ones; the seed is fixed so that a failure can be seen again."""
     dice = random.Random(20)
     alphabet = "ab \\\"'%$;#{}[]()<>|&*?~`!=:,.\n\t\r\x01\x1f\x7fé漢😀"
-    return NASTY + ["".join(dice.choices(alphabet, k=dice.randint(1, 30))) for _ in range(300)]
+    return NASTY + ["".join(dice.choices(alphabet, k=dice.randint(1, 30))) for __ in range(300)]
 
 
 @pytest.mark.parametrize("name", [NAME])

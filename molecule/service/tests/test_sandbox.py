@@ -31,7 +31,7 @@ def tried() -> dict[str, str]:
     invocation = show(host(NAME), UNIT, "InvocationID")["InvocationID"]
     lines = host(NAME).check_output("journalctl -q -o cat _SYSTEMD_INVOCATION_ID=%s", invocation).splitlines()
     words = [line.split(" ", 2) for line in lines if line.startswith("tried: ")]
-    return {name: how for _, name, how in words}
+    return {name: how for __, name, how in words}
 
 
 def answers(port: int) -> bool:

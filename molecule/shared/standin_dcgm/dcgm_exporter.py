@@ -18,5 +18,5 @@ class Metrics(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    host, _, port = os.environ.get("DCGM_EXPORTER_LISTEN", ":9400").rpartition(":")
+    host, __, port = os.environ.get("DCGM_EXPORTER_LISTEN", ":9400").rpartition(":")
     HTTPServer((host, int(port)), Metrics).serve_forever()

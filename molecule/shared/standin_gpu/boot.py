@@ -47,7 +47,7 @@ def early_nouveau(release: str) -> bool:
 def load_modules() -> None:
     if early_nouveau(machine.kernel()):
         subprocess.run(["modprobe", "nouveau"], check=False)
-    for _, number, kind in machine.devices(machine.read()):
+    for __, number, kind in machine.devices(machine.read()):
         subprocess.run(["modprobe", "-b", "-q", machine.modalias(number, kind)], capture_output=True, check=False)
     for place in ("/usr/lib/modules-load.d", "/etc/modules-load.d"):
         for path in sorted(Path(place).glob("*.conf")):

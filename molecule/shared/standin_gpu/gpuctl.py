@@ -23,7 +23,7 @@ def main() -> None:
         return
     here = machine.read()
     for word in sys.argv[1:]:
-        name, _, value = word.partition("=")
+        name, __, value = word.partition("=")
         setattr(here, name, json.loads(value))
     machine.write(here)
     machine.appear(here)

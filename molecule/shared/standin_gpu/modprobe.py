@@ -47,7 +47,7 @@ def load(name: str, options: list[str]) -> int:
         print(done.stderr.rstrip() or f"modprobe: FATAL: Module {name} not found", file=sys.stderr)
         return 1
     for line in done.stdout.splitlines():
-        verb, _, rest = line.partition(" ")
+        verb, __, rest = line.partition(" ")
         if verb == "install":
             status = subprocess.run(["sh", "-c", rest], check=False).returncode
             if status:

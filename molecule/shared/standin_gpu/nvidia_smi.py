@@ -134,7 +134,7 @@ def occupy(gpu: Element, index: int) -> None:
             told = {"pid": str(pid), "type": "C", "process_name": name_of(pid), "used_memory": f"{mib} MiB"}
             for tag, text in told.items():
                 ElementTree.SubElement(listed, tag).text = text
-    held = sum(mib for on, _, mib in HERE.processes if on == index)
+    held = sum(mib for on, __, mib in HERE.processes if on == index)
     if held:
         put(gpu, "fb_memory_usage/used", f"{held + 500} MiB")
 
@@ -215,7 +215,7 @@ def topology() -> str:
 
 def links() -> str:
     lines = []
-    for index, _, number in gpus():
+    for index, __, number in gpus():
         lines.append(f"GPU {index}: {MODELS[number][0]} (UUID: {uuid(index)})")
         lines += [f"\t Link {link}: 26.562 GB/s" for link in range(18)]
     return "\n".join(lines)
@@ -234,7 +234,7 @@ def main() -> None:
     elif arguments[:2] == ["nvlink", "-s"]:
         print(links())
     elif arguments == ["-L"]:
-        print("\n".join(f"GPU {index}: {MODELS[number][0]} (UUID: {uuid(index)})" for index, _, number in gpus()))
+        print("\n".join(f"GPU {index}: {MODELS[number][0]} (UUID: {uuid(index)})" for index, __, number in gpus()))
     elif arguments[:1] == ["-i"]:
         set_gpus(arguments)
     elif arguments:

@@ -42,20 +42,20 @@ def rerank(client: Client, service: Service) -> Iterator[Check]:
     Raises Unexpected: for an answer of another shape.
     """
     ranked = _ranked(client, service)
-    scores = [score for _, score, _ in ranked]
+    scores = [score for __, score, __ in ranked]
     falling = all(math.isfinite(score) for score in scores) and scores == sorted(scores, reverse=True)
     yield expect("order", falling and bool(scores), f"scores {_told(scores)}", "falling scores")
 
-    indices = [index for index, _, _ in ranked]
+    indices = [index for index, __, __ in ranked]
     whole = sorted(indices) == list(range(len(DOCUMENTS)))
-    wrong = [index for index, _, text in ranked if text is not None and whole and text != DOCUMENTS[index]]
+    wrong = [index for index, __, text in ranked if text is not None and whole and text != DOCUMENTS[index]]
     yield expect(
         "every_document",
         whole and not wrong,
         f"documents {indices}" + (f", with another text under {wrong}" if wrong else ""),
         f"each of 0 to {len(DOCUMENTS) - 1} once, with its own text",
     )
-    best = [score for _, score, _ in _ranked(client, service, top_n=TOP)]
+    best = [score for __, score, __ in _ranked(client, service, top_n=TOP)]
     top = sorted(scores, reverse=True)[:TOP]
     yield expect(
         "top_n",
@@ -94,11 +94,11 @@ def score(client: Client, service: Service) -> Iterator[Check]:
     )
     if not whole:
         return
-    ranked = sorted((index, value) for index, value, _ in _ranked(client, service))
-    if [index for index, _ in ranked] != indices:
+    ranked = sorted((index, value) for index, value, __ in _ranked(client, service))
+    if [index for index, __ in ranked] != indices:
         yield skip("score_agrees", f"{RERANK} does not judge each document once")
         return
-    judged = [value for _, value in ranked]
+    judged = [value for __, value in ranked]
     yield expect(
         "score_agrees",
         all(abs(one - other) <= TOLERANCE for one, other in zip(scores, judged)),

@@ -111,7 +111,7 @@ def _table(folder: str) -> dict[str, tuple[str, str, int]]:
         for line in lines:
             fields = line.split()
             if fields[3] == state:
-                address, _, port = fields[1].partition(":")
+                address, __, port = fields[1].partition(":")
                 found[fields[9]] = (protocol[:3], address_of(address), int(port, 16))
     return found
 

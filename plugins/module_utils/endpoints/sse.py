@@ -46,7 +46,7 @@ class EventParser:
                 events.append("\n".join(self._data))
                 self._data = []
             return
-        field, _, value = line.partition(b":")
+        field, __, value = line.partition(b":")
         if field == b"data":
             self._data.append(
                 value[1:].decode("utf-8", "replace") if value[:1] == b" " else value.decode("utf-8", "replace")

@@ -108,7 +108,7 @@ def _gpus(text: str) -> dict[int, Any]:
     """{index: entry}; what is written before the JSON text (missing groups, deprecations) is passed over."""
     for start in re.finditer(r"^[\[{]", text, re.MULTILINE):
         try:
-            read, _ = json.JSONDecoder().raw_decode(text, start.start())
+            read, __ = json.JSONDecoder().raw_decode(text, start.start())
         except ValueError:
             continue
         entries = read.get("gpu_data") if isinstance(read, dict) else read

@@ -132,7 +132,7 @@ def _named(found: list[Holder], ask: Run) -> list[Holder]:
 def _inspect(program: str, ids: Iterable[str], ask: Run) -> dict[str, tuple[str, str]]:
     asked = [program, "inspect", "--format", "{{.Id}} {{.Name}} {{.HostConfig.RestartPolicy.Name}}", *ids]
     # A container that has just gone makes the status 1, and the others are told all the same.
-    _, out, _ = ask(asked)
+    out = ask(asked)[1]
     rows = [line.split() for line in out.splitlines()]
     return {row[0]: (row[1].lstrip("/"), row[2] if row[2:] and row[2] != "no" else "") for row in rows if len(row) > 1}
 

@@ -112,8 +112,8 @@ def carry_out(step: Step) -> None:
 def _settle(step: Step) -> None:
     """Reset a GPU that takes on its MIG mode only then (A100, A30)."""
     query = [unit.SMI, "-i", str(step.mode), "--query-gpu=mig.mode.current,mig.mode.pending", "--format=csv,noheader"]
-    _, out, _ = command.run(query)
-    current, _, pending = (word.strip() for word in out.strip().partition(","))
+    out = command.run(query)[1]
+    current, pending = (word.strip() for word in out.strip().partition(",")[::2])
     if current == pending:
         return
     status, out, err = command.run(list(unit.reset(step.mode)), timeout=_PATIENCE)

@@ -63,7 +63,7 @@ def unit_commands(settings: Sequence[Setting]) -> dict[str, list[Argv]]:
     """The commands of each unit that is needed; GPUs of the same value share one."""
     layouts = _alike(settings, lambda setting: setting.mig or None)
     found = {
-        MIG_UNIT: ([mig_mode([gpu for _, gpus in layouts for gpu in gpus], True)] if layouts else [])
+        MIG_UNIT: ([mig_mode([gpu for __, gpus in layouts for gpu in gpus], True)] if layouts else [])
         + [cut(gpus, layout) for layout, gpus in layouts],
         SETTINGS_UNIT: [power_limit(gpus, watts) for watts, gpus in _alike(settings, lambda s: s.power_limit)]
         + [clocks(gpus, *pair) for pair, gpus in _alike(settings, lambda s: s.clocks)]

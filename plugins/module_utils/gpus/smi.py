@@ -65,7 +65,7 @@ def _indexed(gpus: tuple[Gpu, ...], run: Run) -> tuple[Gpu, ...]:
 
 def _query(run: Run, names: str) -> dict[str, list[str]]:
     """{address: [index, …]} of a CSV query; lines of plain words (a field that this release does not know) are left out."""
-    _, out, _ = run([TOOL, f"--query-gpu={names}", "--format=csv,noheader,nounits"])
+    out = run([TOOL, f"--query-gpu={names}", "--format=csv,noheader,nounits"])[1]
     rows = [[cell.strip() for cell in line.split(",")] for line in out.splitlines()]
     wanted = names.count(",") + 1
     return {smi_xml.address(row[1]): [row[0], *row[2:]] for row in rows if len(row) == wanted and row[0].isdigit()}
@@ -73,7 +73,7 @@ def _query(run: Run, names: str) -> dict[str, list[str]]:
 
 def _with_mig(gpus: tuple[Gpu, ...], run: Run) -> tuple[Gpu, ...]:
     """Names and UUIDs of the slices: most releases leave them out of the XML report."""
-    _, out, _ = run([TOOL, "-L"])
+    out = run([TOOL, "-L"])[1]
     known: dict[tuple[int, int], tuple[str, str]] = {}
     index = -1
     for line in out.splitlines():
@@ -90,7 +90,7 @@ def _with_mig(gpus: tuple[Gpu, ...], run: Run) -> tuple[Gpu, ...]:
 
 
 def _with_links(gpus: tuple[Gpu, ...], run: Run) -> tuple[Gpu, ...]:
-    _, out, _ = run([TOOL, "nvlink", "-s"])
+    out = run([TOOL, "nvlink", "-s"])[1]
     found = topology.links(out)
     return tuple(
         replace(gpu, links=found[gpu.index][0], links_down=found[gpu.index][1]) if gpu.index in found else gpu

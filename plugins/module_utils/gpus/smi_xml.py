@@ -61,7 +61,7 @@ def _elements(body: str) -> Iterator[Element]:
     # Names of processes have been printed as they are.
     with contextlib.suppress(ElementTree.ParseError):
         parser.feed(_BAD.sub("?", body))
-        for _, element in parser.read_events():
+        for __, element in parser.read_events():
             yield element
 
 
@@ -106,7 +106,7 @@ def _gpu(gpu: Element, index: int) -> Gpu:
 
 def address(text: str) -> str:
     """A PCI address as the kernel writes it: "00000000:1B:00.0" is "0000:1b:00.0"."""
-    domain, _, rest = text.strip().lower().partition(":")
+    domain, __, rest = text.strip().lower().partition(":")
     return f"{domain[-4:].rjust(4, '0')}:{rest}" if rest else text.strip().lower()
 
 

@@ -54,7 +54,7 @@ def extra(request: Request) -> list[str]:
     found = []
     for directory in request.directories:
         if directory.only:
-            for base, _, names in os.walk(directory.path):
+            for base, __, names in os.walk(directory.path):
                 found += [os.path.join(base, name) for name in names]
     return sorted(set(found) - wanted)
 
@@ -154,7 +154,9 @@ def remove(request: Request, paths: Sequence[str]) -> None:
     for path in paths:
         Path(path).unlink(missing_ok=True)
     for directory in sorted(request.directories, key=lambda each: each.path, reverse=True):
-        below = [base for base, _, _ in os.walk(directory.path, topdown=False)] if directory.only else [directory.path]
+        below = (
+            [base for base, __, __ in os.walk(directory.path, topdown=False)] if directory.only else [directory.path]
+        )
         for base in below:
             if os.path.isdir(base) and not os.listdir(base):
                 os.rmdir(base)

@@ -36,7 +36,7 @@ def covers(paths: Iterable[str]) -> tuple[list[Path], list[Path]]:
 
 def run(argv: Sequence[str], files: Sequence[HostFile], remove: Sequence[str], scratch: str = "/run") -> None:
     """Raises TrialError where the command does not end with status 0. All directories of `files` are there."""
-    over, _ = covers([file.path for file in files])
+    over, __ = covers([file.path for file in files])
     stage = Path(tempfile.mkdtemp(prefix="vllm-trial-", dir=scratch))
     try:
         pairs = []

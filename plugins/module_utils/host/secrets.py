@@ -40,6 +40,6 @@ def matching_identity(text: str | None, digest: str) -> str:
     if text is None:
         return "" if digest == secrets_digest("") else "none yet"
     identity = secrets_identity(text)
-    first, _, lines = text.partition("\n")[2].partition("\n")
+    first, __, lines = text.partition("\n")[2].partition("\n")
     held = first == f'{IDENTITY}="{identity}"' and secrets_digest(lines) == digest
     return identity if held else "others"

@@ -147,7 +147,7 @@ def process_environment(pid: int) -> dict[str, str] | None:
     except OSError:
         return {}
     pairs = (item.partition(b"=") for item in raw.split(b"\0") if b"=" in item)
-    return {key.decode(errors="replace"): value.decode(errors="replace") for key, _, value in pairs}
+    return {key.decode(errors="replace"): value.decode(errors="replace") for key, __, value in pairs}
 
 
 def process_argv(pid: int) -> tuple[str, ...]:

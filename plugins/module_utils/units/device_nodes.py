@@ -38,7 +38,7 @@ def numbers(kind: str, root: Path = Path("/")) -> list[int]:
     """Numbers of the nodes by index of the GPU: [2, 3, 0, 1] where GPU 0 is `/dev/nvidia2`. Empty without a driver."""
     read = _nvidia if kind == NVIDIA else _amd
     found = sorted(filter(None, (read(path) for path in (root / GPUS[kind]).glob("*"))))
-    return [number for _, number in found]
+    return [number for __, number in found]
 
 
 def _nvidia(path: Path) -> tuple[tuple[int, ...], int] | None:
@@ -85,7 +85,7 @@ def resolve(
         kind = planned[0][0]
         if kind not in known:
             known[kind] = numbers(kind, root)
-        indices = [int(number) - FIRST[kind] for _, number in planned]
+        indices = [int(number) - FIRST[kind] for __, number in planned]
         nodes = _kept(kind, unit["text"], installed.get(unit["unit"], ""))
         if max(indices) < len(known[kind]):
             nodes = [known[kind][index] for index in indices]
@@ -107,12 +107,12 @@ def by_index(text: str) -> str:
     indices = sorted(int(index) for index in gpus_of(read_unit(text)).split(",") if index.isdecimal())
     if len(allowed) != len(indices):
         return text
-    planned = [FIRST[kind] + index for (kind, _), index in zip(allowed, indices)]
+    planned = [FIRST[kind] + index for (kind, __), index in zip(allowed, indices)]
     return str(_with_nodes({"text": text}, planned)["text"])
 
 
 def _with_nodes(unit: Mapping[str, Any], nodes: Sequence[int]) -> dict[str, object]:
-    if {int(number) for _, number in _ALLOWED.findall(unit["text"])} == set(nodes):
+    if {int(number) for __, number in _ALLOWED.findall(unit["text"])} == set(nodes):
         return dict(unit)
     # In the order of their numbers: a unit that has all GPUs of a host has the same text whatever order they are in.
     left = iter(sorted(nodes))

@@ -34,14 +34,14 @@ def firewalld(port: int, zones: str, policies: str, default: str = "") -> bool:
     }:
         return True
     return any(_zone_open(head, body, default) for head, body in _blocks(zones)) or any(
-        _open(body) for _, body in _blocks(policies) if {"HOST", "ANY"} & set(_value(body, "egress-zones").split())
+        _open(body) for __, body in _blocks(policies) if {"HOST", "ANY"} & set(_value(body, "egress-zones").split())
     )
 
 
 def _blocks(listing: str) -> Iterator[tuple[str, str]]:
     """Each zone or policy as its head, such as "public (default, active)", and the indented lines below it."""
     for block in re.split(r"(?m)^(?=\S)", listing):
-        head, _, body = block.partition("\n")
+        head, __, body = block.partition("\n")
         if head.strip():
             yield head.strip(), body
 
@@ -88,4 +88,4 @@ def _ufw_rule(port: int, line: str) -> bool:
     if last["protocol"] not in (None, "tcp"):
         return False
     spans = [span.partition(":") for span in last["ports"].split(",")]
-    return any(int(first) <= port <= int(end or first) for first, _, end in spans)
+    return any(int(first) <= port <= int(end or first) for first, __, end in spans)

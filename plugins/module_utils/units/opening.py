@@ -262,7 +262,7 @@ def _ufw(name: str, opening: Opening | None) -> Change:
         return Change()
     extra, lacking, unknown = _ufw_differs(name, opening)
     steps = [f"ufw: close {_words(rule)}" for rule in extra] + [f"ufw: open {_words(rule)}" for rule in lacking]
-    whom = " and ".join(source for source, _ in unknown)
+    whom = " and ".join(source for source, __ in unknown)
     remedy = "let it in in /etc/ufw/before.rules, or both gateways will hold the floating address"
     return Change(
         tuple(steps), warning=f"This host's ufw is on and knows no VRRP: from {whom} {remedy}" if whom else ""
@@ -288,7 +288,7 @@ def _ufw_differs(name: str, opening: Opening | None) -> tuple[_Rules, _Rules, _R
 
 
 def _set_ufw(name: str, opening: Opening | None) -> None:
-    extra, lacking, _ = _ufw_differs(name, opening)
+    extra, lacking, __ = _ufw_differs(name, opening)
     for rule in lacking:
         _ufw_do(["ufw", "allow", *ufw_rule(*rule), "comment", COMMENT + name])
     for rule in extra:

@@ -70,7 +70,7 @@ def driver_ahead(paths: Iterable[str], loaded: str) -> list[str]:
     """
     found = []
     for path in paths:
-        folder, _, name = path.rpartition("/")
+        folder, __, name = path.rpartition("/")
         library = _DRIVER.fullmatch(name)
         if library and _COMPAT not in path and not (loaded and os.path.exists(f"{folder}/{library[1]}.{loaded}")):
             found.append(path)

@@ -23,7 +23,7 @@ def steps_of(units: Sequence[Mapping[str, Any]] | None) -> dict[str, dict[str, s
         return {}
     verbs: dict[str, str] = {}
     if units is not None:
-        resolved, _ = host_units.resolve(units, sight)
+        resolved, __ = host_units.resolve(units, sight)
         planned = [Planned(unit["unit"], unit["text"], unit["digest"]) for unit in resolved]
         verbs = {step.unit: step.verb for step in decide_all(planned, sight.observed, list(sight.texts))}
     return {unit: {"verb": verbs.get(unit, ""), "active": state.active} for unit, state in sight.states.items()}

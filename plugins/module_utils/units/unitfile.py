@@ -39,7 +39,7 @@ class UnitFile:
             for line in self.section("Service").get("Environment", ())
             for word in quoting.words(line)
         )
-        return {name: value for name, _, value in pairs if name != DIGEST}
+        return {name: value for name, __, value in pairs if name != DIGEST}
 
 
 def read_unit(text: str) -> UnitFile:

@@ -35,7 +35,7 @@ def refusal(text: str) -> Refusal:
     first of several lines. It has everything where another callback than Ansible's own prints, or a document is printed
     (`json_output`).
     """
-    first, _, more = text.partition("\n")
+    first, __, more = text.partition("\n")
     if as_json() or constants.config.get_config_value("DEFAULT_STDOUT_CALLBACK") not in _DEFAULT:
         return Refusal(text)
     # On the stream on which Ansible tells of failed tasks.

@@ -48,7 +48,7 @@ def run_step(
     Raises AnsibleActionFail for an option that this step does not have, and a step that is none.
     """
     name = step_of(action, option, {step.former: name for name, step in steps.items() if step.former}, default)
-    chosen = steps.get(name, Step({}, lambda *_: {}))
+    chosen = steps.get(name, Step({}, lambda *__: {}))
     spec = {option: {"type": "str", "choices": list(steps)}, **chosen.spec}
-    _, given = action.validate_argument_spec(argument_spec=spec, **chosen.rules)
+    __, given = action.validate_argument_spec(argument_spec=spec, **chosen.rules)
     return chosen.run(action, given, variables or {})

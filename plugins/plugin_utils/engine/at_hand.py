@@ -85,7 +85,7 @@ def _source(
     try:
         houses = [house for arch in ARCHES for house in acceptable(asked, arch)[0]]
     except (lock.LockError, OSError, UnicodeDecodeError) as error:
-        reason, _, remedy = str(error).removeprefix("vllm_engine_lock: ").partition(". ")
+        reason, __, remedy = str(error).removeprefix("vllm_engine_lock: ").partition(". ")
         what = f"{lock_path}: " if index and lock_path not in reason else ""
         return f"{what}{reason}", remedy or "Name another lock, or a file that is not there yet, and one is made", ""
     if houses or index:

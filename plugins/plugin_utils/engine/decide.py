@@ -29,7 +29,7 @@ def check_place(path: str, survey: Mapping[str, Any]) -> None:
 
     Root builds engines and runs their Python, so nobody else may own them or the way to them.
     """
-    root, _, release = path.rpartition("/")
+    root, __, release = path.rpartition("/")
     if survey.get("unsafe"):
         raise RefusalError(
             f"engines lie in {root}, and {'; '.join(survey['unsafe'])}: whoever may exchange what lies there has root run what"

@@ -434,7 +434,7 @@ class Preparation:
         exact = tuple(lock.Pin(pin.name, pin.version, (files[pin.name][1],)) for pin in pins)
         text = lock.render_lock(exact)
         (self.directory / LOCK).write_text(text, encoding="utf-8")
-        listed = [path for path, _ in files.values()] + [self.tools / uv]
+        listed = [path for path, __ in files.values()] + [self.tools / uv]
         listed += [self.directory / "python" / archive] if archive else []
         for other in self.tools.iterdir():
             if other.name != uv:
@@ -451,7 +451,7 @@ class Preparation:
             "uv": f"tools/{uv}",
             "python_archive": f"python/{archive}" if archive else "",
             "files": {str(path.relative_to(self.directory)): path.stat().st_size for path in sorted(listed)},
-            "unpacked_bytes": sum(wheels.unpacked_size(path) for path, _ in files.values()),
+            "unpacked_bytes": sum(wheels.unpacked_size(path) for path, __ in files.values()),
             "finished_at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         }
         partial = self.directory / f".{MANIFEST}.partial"

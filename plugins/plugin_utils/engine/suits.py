@@ -27,7 +27,7 @@ def unsuited(pins: Sequence[Pin], release: str, accelerator: str, build: str = "
     """
     versions = {pin.name: pin.version for pin in pins}
     engine = versions.get(_ENGINE[accelerator], "")
-    public, _, local = engine.partition("+")
+    public, __, local = engine.partition("+")
     wrong = []
     if engine and public != release:
         wrong.append(f"it holds {_ENGINE[accelerator]} {engine} instead of {release}")

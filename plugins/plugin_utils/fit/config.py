@@ -60,7 +60,7 @@ def types(group: str) -> frozenset[str]:
 def language_part(config: Values) -> dict[str, Any]:
     """What describes the language model, with its class's values where it says nothing; `model_type` is text in it."""
     part: Values = config
-    for _ in range(3):
+    for __ in range(3):
         nested = [inner for name in _NESTED if isinstance(inner := part.get(name), Mapping) and inner]
         if not nested:
             break

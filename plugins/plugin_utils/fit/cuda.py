@@ -32,7 +32,7 @@ def read() -> Cuda:
 
 def pair(text: str) -> tuple[int, int]:
     """ "12.8" or "9.0a" as two numbers."""
-    major, _, minor = str(text).partition(".")
+    major, __, minor = str(text).partition(".")
     return int(major), int(minor.rstrip("af") or 0)
 
 

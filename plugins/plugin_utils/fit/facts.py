@@ -148,7 +148,7 @@ def _weights(directory: Path, config: Values, facts: ModelFacts) -> tensors.Weig
     itemsize = 4 if facts.dtype == "float32" else 2
     found = tensors.read_index(directory)
     if found is not None:
-        index, _ = found
+        index, __ = found
         shards = sorted({directory / str(name) for name in index["weight_map"].values()})
         if all(shard.suffix == ".safetensors" and shard.is_file() for shard in shards):
             return tensors.weights_of(tensors.read_headers(shards), layers, quantised)

@@ -68,10 +68,10 @@ def find(name: str) -> Gpu | None:
 def candidates(name: str) -> tuple[Gpu, ...]:
     """All GPUs that the name may mean: one, several ("A100" comes with 40 and with 80 GB), or none."""
     whole, words = _squashed(name), _words(name)
-    exact = [gpu for gpu, spellings, _ in _table() if whole in spellings]
+    exact = [gpu for gpu, spellings, __ in _table() if whole in spellings]
     if exact or not words:
         return tuple(exact)
-    return tuple(gpu for gpu, _, known in _table() if words <= known)
+    return tuple(gpu for gpu, __, known in _table() if words <= known)
 
 
 def read_gpu(at: str, name: Any, problems: Problems) -> Gpu | None:
@@ -86,7 +86,7 @@ def read_gpu(at: str, name: Any, problems: Problems) -> Gpu | None:
             f"Write which: {', '.join(gpu.name for gpu in found)}",
         )
     else:
-        known = {_squashed(gpu.name): gpu.name for gpu, _, _ in _table()}
+        known = {_squashed(gpu.name): gpu.name for gpu, __, __ in _table()}
         near = difflib.get_close_matches(_squashed(str(name)), known, n=1, cutoff=0.6)
         guess = f'Did you mean "{known[near[0]]}"' if near else "The known ones are in data/gpus.yml"
         problems.add(

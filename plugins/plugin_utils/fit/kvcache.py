@@ -40,8 +40,8 @@ def cache_needed(facts: ModelFacts, setting: Setting, length: int) -> int:
         return _with_state(facts, facts.state, setting, length)
     keep_all = not setting.hybrid and not _alike(facts)
     caches = [(max(stages(cache.layers, setting.pipeline)), _page(cache, setting), cache) for cache in facts.caches]
-    counts = [layers for layers, _, _ in caches]
-    widest = max(page for _, page, _ in caches)
+    counts = [layers for layers, *__ in caches]
+    widest = max(cache[1] for cache in caches)
     group = max(counts) if max(counts) < min(counts) * 1.5 else min(counts)
     bits = 0
     for layers, page, cache in caches:
@@ -68,7 +68,7 @@ def _with_state(facts: ModelFacts, state: State, setting: Setting, length: int) 
         for cache in facts.caches
     ]
     kinds.append((max(stages(state.layers, setting.pipeline)), setting.states))
-    counts = [layers for layers, _ in kinds]
+    counts = [layers for layers, __ in kinds]
     group = max(counts) if max(counts) < min(counts) * 1.5 else min(counts)
     return sum(-(-layers // group) * blocks for layers, blocks in kinds) * group * block * page // 8
 

@@ -115,7 +115,7 @@ def check_model(
         _eagle3,
     ):
         for broken in rule(asked):
-            place, _, option = broken.key.partition(".")
+            place, __, option = broken.key.partition(".")
             key = written.get(option, option) if place == "args" else option
             problems.add(f"{at}.{place}.{key}", broken.reason, broken.remedy, host)
 

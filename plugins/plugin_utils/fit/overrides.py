@@ -23,7 +23,7 @@ def overrides_of(args: Values) -> Any:
     whole: Any = None
     laid: dict[str, object] = {}
     for raw, value in args.items():
-        option, _, path = normal(str(raw)).partition(".")
+        option, __, path = normal(str(raw)).partition(".")
         # An empty rope-scaling is as good as none to vLLM.
         if (
             value is None

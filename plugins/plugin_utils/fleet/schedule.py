@@ -99,7 +99,7 @@ def schedule(plan: FleetPlan, hosts: Mapping[str, Host], view: View, asked: Aske
     for model, planned in replicas.items():
         for name in planned:
             own.setdefault(name, []).append(model)
-    units = {service.name: service.unit for _, service in plan.endpoints}
+    units = {service.name: service.unit for __, service in plan.endpoints}
     needs = {name: need(seen(host, view.drain_of(name, own[name]))) for name, host in hosts.items()}
     needs = {name: n for name, n in needs.items() if not hosts[name].trouble and n.action not in ("nothing", "leave")}
     live = live_replicas(replicas, hosts, view, units)

@@ -22,7 +22,7 @@ def canary_config(
     with all settings that are wrong, a line each, named as the role's inputs.
     """
     given = {"interval": (interval, 1), "timeout": (timeout, 4), "failures": (failures, 1), "restarts": (restarts, 0)}
-    read = {name: whole(value) for name, (value, _) in given.items()}
+    read = {name: whole(value) for name, (value, __) in given.items()}
     wrong = [
         f"canary_{name}: {value!r} is not a whole number, {least} or more"
         for name, (value, least) in given.items()

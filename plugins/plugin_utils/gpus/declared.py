@@ -103,7 +103,7 @@ def _model(declared: Declared, facts: Facts) -> Iterable[Finding]:
         names = ", ".join(f'"{_to_write(gpu)}"' for gpu in facts.gpus)
         yield Finding("other-gpu", told, f"Write gpu_name: [{names}], in the order of nvidia-smi")
     elif others:
-        told = "; ".join(f"{gpu_label(gpu)} is a {gpu.name}" for _, gpu in others)
+        told = "; ".join(f"{gpu_label(gpu)} is a {gpu.name}" for __, gpu in others)
         remedy = (
             f'Write gpu_name: "{_to_write(others[0][1])}": what fits and what runs is computed for the declared one'
         )
@@ -132,9 +132,9 @@ def _is(wanted: catalogue.Gpu, gpu: Gpu) -> bool:
 def _memory(declared: Declared, facts: Facts) -> Iterable[Finding]:
     small = [(gpu, want) for gpu in facts.gpus for want in [_short(declared.kind(gpu.index), gpu)] if want]
     if small:
-        told = "; ".join(f"{gpu_label(gpu)} has {(gpu.memory or 0) / 2**30:.1f} GiB" for gpu, _ in small)
-        ecc = " (ECC is on, which takes 6 %)" if any(gpu.ecc == "enabled" for gpu, _ in small) else ""
-        expected = ", ".join(f"{want / 2**30:.1f}" for want in dict.fromkeys(want for _, want in small))
+        told = "; ".join(f"{gpu_label(gpu)} has {(gpu.memory or 0) / 2**30:.1f} GiB" for gpu, __ in small)
+        ecc = " (ECC is on, which takes 6 %)" if any(gpu.ecc == "enabled" for gpu, __ in small) else ""
+        expected = ", ".join(f"{want / 2**30:.1f}" for want in dict.fromkeys(want for __, want in small))
         yield Finding(
             "less-memory",
             f"{told}{ecc}, expected {expected} GiB",
@@ -145,7 +145,7 @@ def _memory(declared: Declared, facts: Facts) -> Iterable[Finding]:
 def _there(declared: Declared, facts: Facts, small: list[tuple[Gpu, int]]) -> str:
     """What to declare instead: of a host with several kinds a list, by index."""
     if not declared.gpus:
-        return _written(min(gpu.memory or 0 for gpu, _ in small))
+        return _written(min(gpu.memory or 0 for gpu, __ in small))
     seen = {gpu.index: gpu.memory or 0 for gpu in facts.gpus}
     known = [catalogue.find(kind.name) if kind.name else None for kind in declared.gpus]
     stated = [kind.memory or (gpu.memory if gpu else 0) for kind, gpu in zip(declared.gpus, known, strict=True)]

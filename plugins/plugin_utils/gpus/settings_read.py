@@ -65,7 +65,7 @@ def read_settings(declared: Values, problems: Problems, host: str = "") -> tuple
 
 
 def _same(reader: _Reader) -> Callable[[int], _Reader]:
-    return lambda _: reader
+    return lambda __: reader
 
 
 def _mig_readers(names: Any) -> Callable[[int], _Reader]:

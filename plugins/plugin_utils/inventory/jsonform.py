@@ -23,7 +23,7 @@ def build(form: type[T], data: Any) -> T:
     # mypy takes a class of an unknown type for unhashable.
     known: Any = form
     hints = _hints(known)
-    return form(**{name: _value(hints[name], data[key]) for name, key, _ in _fields(known) if key in data})
+    return form(**{name: _value(hints[name], data[key]) for name, key, __ in _fields(known) if key in data})
 
 
 def json_form(value: Any) -> Any:

@@ -54,7 +54,7 @@ class _Parser:
         while self.at < len(self.words):
             word = self._next()
             if word.text == "--":
-                self.parsed.positional += [self._next().text for _ in range(self.at, len(self.words))]
+                self.parsed.positional += [self._next().text for __ in range(self.at, len(self.words))]
             elif not _is_option(word.text):
                 self._positional(word)
             else:
@@ -91,7 +91,7 @@ class _Parser:
             self._set(*self._optimization(level[1] if level else self._next().text if self._follows() else ""))
             return
         head, sign, value = text.partition("=")
-        name, _, keys = normal(head).partition(".")
+        name, __, keys = normal(head).partition(".")
         found = self._identify(head, name)
         if found is None and not head.startswith("--") and len(head) > 2:
             # One letter may have its value joined to it: -qawq.
@@ -123,7 +123,7 @@ class _Parser:
         """The option in the release that was named, else in the newest that has it."""
         if self.release is not None and (spec := find(self.release, option)) is not None:
             return spec
-        specs = [spec for _, release in every() if (spec := find(release, option)) is not None]
+        specs = [spec for __, release in every() if (spec := find(release, option)) is not None]
         return specs[-1] if specs else Option(option)
 
     def _optimization(self, level: str) -> tuple[str, Any]:

@@ -42,7 +42,7 @@ def read(args: Values, release: Release, source: Release | None, extras: Extras)
     dotted: dict[str, dict[tuple[str, ...], Any]] = {}
     changes: list[Change] = []
     for raw, value in args.items():
-        head, _, tail = normal(str(raw)).partition(".")
+        head, __, tail = normal(str(raw)).partition(".")
         named = _named(str(raw), head, value, release, source, extras)
         if isinstance(named, Change):
             changes.append(named)
@@ -106,7 +106,7 @@ def _named(
 
 
 def _unknown(head: str) -> str:
-    near = nearest(head, tuple(sorted({spelling for _, release in every() for spelling in release.spellings})))
+    near = nearest(head, tuple(sorted({spelling for __, release in every() for spelling in release.spellings})))
     hint = f'. Did you mean "{near}"' if near else ""
     return f"No known release of vLLM takes this{hint}"
 

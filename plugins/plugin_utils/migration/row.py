@@ -88,7 +88,7 @@ def _rule(rule: Rule) -> Iterator[str]:
     ends = [(tuple(path.split(".")), _shown(value)) for path, value in rule.write.items()]
     new = listed(gathered(ends)) if ends else "nothing"
     subject = _when(rule.when)
-    first, _, last = rule.into.partition("..")
+    first, __, last = rule.into.partition("..")
     reach = f" ({first} to {last})" if first and last else f" (to {last})" if last else ""
     note = "".join(f"; {text}" for text in (rule.note, *_later(rule)) if text)
     judgement = " *Judgement*" if rule.judgement else ""

@@ -409,7 +409,7 @@ def _binds(words: Sequence[Word]) -> list[Mount]:
         if name in ("-B", "--bind"):
             text = value if sign else words[index + 1].text if index + 1 < len(words) else ""
             for part in text.split(","):
-                source, _, rest = part.partition(":")
+                source, __, rest = part.partition(":")
                 found.append(Mount(source, rest.partition(":")[0] or source))
     return found
 

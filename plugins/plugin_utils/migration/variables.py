@@ -54,5 +54,5 @@ def _since(name: str, way: Way) -> str:
     if fate is not None and fate.gone and numbers(fate.gone) <= numbers(way.to):
         return fate.gone
     if before:
-        return next(version for version, _ in every() if numbers(version) > numbers(before[-1]))
+        return next(version for version, __ in every() if numbers(version) > numbers(before[-1]))
     return reading[0] if reading else ""

@@ -10,7 +10,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.options import load
 
 def within(release: str, span: str) -> bool:
     """Whether a release lies in "A..B", "A..", "..B" or ".."; both ends belong to the span."""
-    first, _, last = span.partition("..")
+    first, __, last = span.partition("..")
     at = numbers(release)
     return (not first or numbers(first) <= at) and (not last or at <= numbers(last))
 

@@ -42,7 +42,7 @@ def leave(
             for model in last
         ]
     gone = [(m, host) for m, on in serving.items() for host in on if m in models or host in hosts]
-    touched = [name for name in plan.hosts if name in hosts or any(name == host for _, host in gone)]
+    touched = [name for name in plan.hosts if name in hosts or any(name == host for __, host in gone)]
     routed = plan.gateway is not None
     rest = without(plan, models, hosts)
     refusals += _named_by_keys(plan, rest, allowed)

@@ -54,7 +54,7 @@ def place(
     `entries` are the host's models in menu order, each with its normalised args.
     """
     if host.gpu_count == 0:
-        for entry, _ in entries:
+        for entry, __ in entries:
             if entry.gpus is not None and host.accelerator == "cpu":
                 problems.add(
                     f"vllm_models.{entry.name}.gpus",
@@ -62,9 +62,9 @@ def place(
                     "Leave `gpus` out, or choose other `hosts`",
                     host.name,
                 )
-        return {entry.name: () for entry, _ in entries}
+        return {entry.name: () for entry, __ in entries}
     placed: dict[str, tuple[int, ...]] = {}
-    for entry, _ in entries:
+    for entry, __ in entries:
         if isinstance(entry.gpus, tuple):
             placed[entry.name] = entry.gpus
             beyond = [str(i) for i in entry.gpus if i >= host.gpu_count]

@@ -143,7 +143,7 @@ def pending(plan: FleetPlan, differences: Sequence[Difference], answers: Mapping
     """Whether a deployment would change anything on a host that was read."""
     read = {host: answer for host, answer in answers.items() if answer["status"] == "read"}
     rows = (row for host, answer in read.items() for row in _host_rows(plan.hosts[host], answer))
-    return any(d.change != "unchanged" for d in differences) or any(change != "refused" for _, change, _ in rows)
+    return any(d.change != "unchanged" for d in differences) or any(change != "refused" for __, change, __ in rows)
 
 
 def document(

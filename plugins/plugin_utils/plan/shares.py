@@ -41,7 +41,7 @@ def share(
     spelled = {e.name: getattr(args, "written", {}).get(SHARE, SHARE) for e, args in entries}
     lean = {e.name for e, args in entries if e.pooling or args.get(_CACHE) is not None}
     on_gpu: dict[int, list[str]] = {}
-    for entry, _ in entries:
+    for entry, __ in entries:
         for gpu in placed.get(entry.name, ()):
             on_gpu.setdefault(gpu, []).append(entry.name)
     derived: dict[str, float] = {}
@@ -91,7 +91,7 @@ def _check_sum(
 ) -> None:
     """What the written shares of one GPU add up to. `lean`: models that hold less than their share once they run."""
     total, filled = sum(given.values()), sum(value for name, value in given.items() if name not in lean)
-    usual, _ = _room(host, gpu, engines)
+    usual, __ = _room(host, gpu, engines)
     if total <= usual + _ROUNDING:
         return
     last = list(given)[-1]

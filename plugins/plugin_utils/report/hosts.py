@@ -46,7 +46,7 @@ def _words(names: Iterable[str]) -> Iterator[str]:
         place = min(order[name] for name in free.values())
         words[place] = [f"{before}[{part}]{after}" for part in _parts(free)]
     words.update({order[name]: [name] for name in left})
-    for _, found in sorted(words.items()):
+    for __, found in sorted(words.items()):
         yield from found
 
 

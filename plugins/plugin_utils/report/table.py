@@ -81,7 +81,7 @@ def fleet_table(
     """
     groups: dict[tuple[Any, ...], _Group] = {}
     for number, (host, rows) in enumerate(hosts):
-        group = groups.setdefault(tuple(_same(row) for row in rows), _Group(rows=[[] for _ in rows]))
+        group = groups.setdefault(tuple(_same(row) for row in rows), _Group(rows=[[] for __ in rows]))
         group.places.append(number)
         group.hosts.append(host)
         for place, row in enumerate(rows):

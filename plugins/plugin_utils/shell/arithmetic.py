@@ -152,7 +152,7 @@ def _wrapped(value: int) -> int:
 
 def _number(token: str) -> int:
     if "#" in token:
-        base, _, digits = token.partition("#")
+        base, __, digits = token.partition("#")
         return int(digits, int(base))
     if token[:2] in ("0x", "0X"):
         return int(token, 16)

@@ -72,7 +72,7 @@ def _printed_settings(walk: Walk, item: TreeWord, node: Simple, state: State) ->
     found = re.findall(r"^\s*(?:export\s+)?([A-Za-z_]\w*)=(.*?)\s*$", text, re.M)
     for name, value in found:
         state.set_text(name, value.strip("\"'"), node.line)
-    return [name for name, _ in found]
+    return [name for name, __ in found]
 
 
 def _set(walk: Walk, node: Simple, words: list[Field], state: State) -> Truth:

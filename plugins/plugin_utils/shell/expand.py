@@ -217,7 +217,7 @@ def _many(part: Part, state: State) -> list[Field] | None:
     else:
         return None
     if part.op == ":" and part.index is not None:
-        start, _, length = part.arg.partition(":")
+        start, __, length = part.arg.partition(":")
         if _INDEX.fullmatch(start.strip()) and (not length or _INDEX.fullmatch(length.strip())):
             items = items[int(start) :][: int(length) if length else None]
     if not part.quoted:
@@ -428,7 +428,7 @@ def _changed(text: str, op: str, argument: str, state: State) -> str | None:
                 return text[end:] if op[0] == "#" else text[:end]
         return text
     if op in ("/", "//"):
-        old, _, new = argument.partition("/")
+        old, __, new = argument.partition("/")
         if any(char in old for char in "*?["):
             return None
         if not old:
@@ -441,7 +441,7 @@ def _changed(text: str, op: str, argument: str, state: State) -> str | None:
     if op in (",", ",,"):
         return text.lower() if op == ",," else text[:1].lower() + text[1:]
     if op == ":":
-        start, _, length = argument.partition(":")
+        start, __, length = argument.partition(":")
         try:
             first = number_of(start, state, [])
             last = number_of(length, state, []) if length.strip() else None

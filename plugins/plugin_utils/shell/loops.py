@@ -57,7 +57,7 @@ def follow_while(walk: Walk, node: While, state: State) -> Truth:
     if endless:
         _round(walk, node.body, state, node.line)
         return UNKNOWN
-    for _ in range(ROUNDS):
+    for __ in range(ROUNDS):
         truth = walk.nodes(node.condition, state)
         truth = truth.negated() if node.until else truth
         if presumed(node.condition[-1:]):
@@ -157,7 +157,7 @@ def follow_for(walk: Walk, node: For, state: State) -> Truth:
 def follow_counted(walk: Walk, node: CountedFor, state: State) -> Truth:
     """Go through a `for ((…))` as long as its condition is known to hold, ROUNDS times at most."""
     conditions.counting(node.start, state)
-    for _ in range(ROUNDS):
+    for __ in range(ROUNDS):
         truth = conditions.counting(node.condition, state) if node.condition.strip() else Truth(True)
         if truth.holds is False:
             return UNKNOWN

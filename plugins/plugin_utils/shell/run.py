@@ -258,7 +258,7 @@ class Walk:
         """
         gone: list[tuple[State, str]] = []
         begins: list[int] = []
-        for go, when, _ in ways:
+        for go, when, __ in ways:
             way = state.copy()
             way.conditions = (*state.conditions, when)
             begins.append(len(self.found))
@@ -269,7 +269,7 @@ class Walk:
         if (
             taken is not None
             and gone[taken][0].dead
-            and any(not way.dead for way, _ in gone)
+            and any(not way.dead for way, __ in gone)
             and not any(map(_may_start, self.found[begins[taken] : begins[taken + 1]]))
         ):
             # A check that ends the script: it is not what a start is made for.
@@ -306,7 +306,7 @@ class Walk:
         items = [([value_of(pattern, state) for pattern in patterns], patterns, body) for patterns, body in node.items]
         decided = [
             index
-            for index, (patterns, _, _) in enumerate(items)
+            for index, (patterns, *__) in enumerate(items)
             if known(subject) and any(conditions.matches(subject, pattern) for pattern in patterns)
         ]
         if known(subject) and not gaps_of(subject):
@@ -315,7 +315,7 @@ class Walk:
             return UNKNOWN
         ways: list[tuple[Callable[[State], object], str, str]] = []
         belief = f"`{node.subject.source}` is taken to be {text_of(subject)!r}" if known(subject) else ""
-        for _, patterns, body in items:
+        for __, patterns, body in items:
             said = "|".join(pattern.source for pattern in patterns)
             ways.append(
                 (
@@ -324,7 +324,7 @@ class Walk:
                     belief,
                 )
             )
-        if not any(pattern.source == "*" for _, patterns, _ in items for pattern in patterns):
+        if not any(pattern.source == "*" for item in items for pattern in item[1]):
             ways.append((lambda way: None, f"if {node.subject.source} is nothing of that (line {node.line})", belief))
             decided = decided or ([len(ways) - 1] if known(subject) else [])
         if ways:

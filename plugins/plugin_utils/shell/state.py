@@ -109,15 +109,15 @@ def join(state: State, ways: Sequence[tuple[State, str]], taken: int | None) -> 
     if not alive:
         state.dead = True
         return
-    index = next((i for i, (way, _) in enumerate(alive) if way is believed), None)
+    index = next((i for i, (way, __) in enumerate(alive) if way is believed), None)
     result = alive[index or 0][0].copy()
-    for name in dict.fromkeys(name for way, _ in alive for name in way.variables):
+    for name in dict.fromkeys(name for way, __ in alive for name in way.variables):
         state.work.spend(len(alive))
         values = [(way.get(name), when) for way, when in alive]
         result.variables[name] = merged(name, values, index)
-    result.exported = set().union(*(way.exported for way, _ in alive))
-    result.functions = {name: body for way, _ in alive for name, body in way.functions.items()}
-    if any(way.directory != alive[0][0].directory for way, _ in alive):
+    result.exported = set().union(*(way.exported for way, __ in alive))
+    result.functions = {name: body for way, __ in alive for name, body in way.functions.items()}
+    if any(way.directory != alive[0][0].directory for way, __ in alive):
         result.directory = None
     result.conditions, result.dead = state.conditions, False
     state.become(result)

@@ -131,7 +131,7 @@ def merged(name: str, ways: Sequence[tuple[Variable | None, str]], taken: int | 
 
     What all have in common at the beginning stays; the rest is a gap that says each value.
     """
-    values = [value for value, _ in ways]
+    values = [value for value, __ in ways]
     first = values[0]
     if all(_same(value, first) for value in values):
         return first
@@ -142,7 +142,7 @@ def merged(name: str, ways: Sequence[tuple[Variable | None, str]], taken: int | 
     common = _common(fields)
     written = f"${{{name}[@]}}" if array else f"${name}"
     # Each once and not without end: what was said before is said again after every further branch.
-    said = dict.fromkeys(_alternative(items[common:], when, written) for items, (_, when) in zip(fields, ways))
+    said = dict.fromkeys(_alternative(items[common:], when, written) for items, (__, when) in zip(fields, ways))
     alternatives = _cut("; ".join(said), _SAID)
     gap = Gap(written, alternatives, taken is not None)
     if taken is not None:

@@ -97,7 +97,7 @@ HERE = [one for one in FOUND if one[3] and one[1] not in CONTROL | NOWHERE]
 
 
 def test_the_tasks_are_found() -> None:
-    actions = {action for _, action, *_ in ON_HOSTS}
+    actions = {action for __, action, *__ in ON_HOSTS}
     assert {
         "engine",
         "model_weights",
@@ -110,12 +110,12 @@ def test_the_tasks_are_found() -> None:
     assert len(HERE) > 3
 
 
-@pytest.mark.parametrize(("place", "become"), [(place, become) for place, _, become, *_ in ON_HOSTS])
+@pytest.mark.parametrize(("place", "become"), [(place, become) for place, __, become, *__ in ON_HOSTS])
 def test_what_runs_on_hosts_becomes_root(place: str, become: str) -> None:
     assert become not in ("None", "False"), place
 
 
-@pytest.mark.parametrize(("place", "variable"), [(place, variable) for place, *_, variable in HERE])
+@pytest.mark.parametrize(("place", "variable"), [(place, variable) for place, *__, variable in HERE])
 def test_what_runs_here_does_not(place: str, variable: object) -> None:
     # A keyword would not do: `ansible_become` of an inventory, and of group_vars/all in particular, wins over `become`.
     assert variable is False, place

@@ -108,11 +108,11 @@ def commands() -> Iterator[tuple[str, list[str]]]:
 
 def test_every_command_names_a_playbook_an_inventory_and_variables_that_exist() -> None:
     found = list(commands())
-    assert {page for page, _ in found} == set(PAGES)
+    assert {page for page, __ in found} == set(PAGES)
     # What a reader calls their own: the word for it, and the copy that the page has made.
     copies = re.findall(r"cp -r baremetal\.vllm/(\S+) (\S+)", (ROOT / "docs" / "first-model.md").read_text())
-    assert [(ROOT / source).is_dir() for source, _ in copies] == [True]
-    inventories = {"INVENTORY", *(copy for _, copy in copies)}
+    assert [(ROOT / source).is_dir() for source, __ in copies] == [True]
+    inventories = {"INVENTORY", *(copy for __, copy in copies)}
     for page, words in found:
         playbook = words[1]
         name = (
@@ -148,7 +148,7 @@ def test_the_first_model_takes_at_most_six_commands_and_the_page_leads_on() -> N
         if line[:1] == "#"
     ]
     for target in re.findall(r"\]\(([^)]+)\)", page):
-        path, _, anchor = target.partition("#")
+        path, __, anchor = target.partition("#")
         if not target.startswith("https://"):
             assert not path or (ROOT / "docs" / path).exists(), target
             assert path or anchor in anchors, target

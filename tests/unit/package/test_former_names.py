@@ -73,16 +73,16 @@ CALLS: list[tuple[str, dict[str, Any], str]] = [
 
 
 def test_every_former_name_is_called() -> None:
-    assert {name for name, *_ in CALLS} == set(FORMER)
+    assert {name for name, *__ in CALLS} == set(FORMER)
 
 
 def test_tasks_with_former_names_do_what_they_did(tmp_path: Path) -> None:
     tasks: list[dict[str, Any]] = []
-    for name, asked, _ in CALLS:
+    for name, asked, __ in CALLS:
         tasks.append(
             {f"baremetal.vllm.{name}": asked, "register": f"of_{name}", "ignore_errors": True, "check_mode": True}
         )
-    registered = ", ".join(f"'{name}': of_{name}" for name, *_ in CALLS)
+    registered = ", ".join(f"'{name}': of_{name}" for name, *__ in CALLS)
     said = "{{ {" + registered + "} | to_json }}"
     tasks.append({"ansible.builtin.copy": {"content": said, "dest": str(tmp_path / "said.json")}, "check_mode": False})
     play = {"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": tasks}
@@ -94,7 +94,7 @@ def test_tasks_with_former_names_do_what_they_did(tmp_path: Path) -> None:
     )
     assert (tmp_path / "said.json").is_file(), done.stdout + done.stderr
     answers = json.loads((tmp_path / "said.json").read_text())
-    for name, _, key in CALLS:
+    for name, __, key in CALLS:
         assert key in answers[name], (name, answers[name])
         assert f"baremetal.vllm.{name} has been deprecated" in " ".join((done.stdout + done.stderr).split()), name
         # A step that is not known, or options of another one, would be told in these words.

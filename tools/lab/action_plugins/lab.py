@@ -38,7 +38,7 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result = super().run(tmp, task_vars)
         variables = task_vars or {}
-        _, arguments = self.validate_argument_spec(
+        __, arguments = self.validate_argument_spec(
             argument_spec={
                 "state": {"type": "str", "choices": ["present", "absent", "killed"], "default": "present"},
                 "machines": {"type": "list", "elements": "dict"},

@@ -25,10 +25,10 @@ def look(drop_in: Path, run: Run, root: Path = Path("/")) -> Seen:
 
 def _packages(run: Run) -> tuple[str, dict[str, str]]:
     """debian or rhel by whose tool is there, and the installed packages."""
-    status, out, _ = run(["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Package} ${Version}\\n", _GLOB])
+    status, out, __ = run(["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Package} ${Version}\\n", _GLOB])
     family = "debian"
     if status == MISSING:
-        status, out, _ = run(
+        status, out, __ = run(
             ["rpm", "--query", "--all", "--queryformat=installed %{NAME} %{VERSION}-%{RELEASE}\\n", _GLOB]
         )
         family = "" if status == MISSING else "rhel"
@@ -37,7 +37,7 @@ def _packages(run: Run) -> tuple[str, dict[str, str]]:
 
 
 def _units(run: Run) -> dict[str, Unit]:
-    _, out, _ = run(["systemctl", "show", "--property=Id,LoadState,ActiveState,UnitFileState", ENGINE, EXPORTER])
+    out = run(["systemctl", "show", "--property=Id,LoadState,ActiveState,UnitFileState", ENGINE, EXPORTER])[1]
     units = {}
     for block in out.strip().split("\n\n"):
         shown = dict(line.partition("=")[::2] for line in block.splitlines())

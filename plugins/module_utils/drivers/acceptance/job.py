@@ -31,7 +31,7 @@ def state(command: Command, root: Path = Path("/")) -> Run:
     note = _note(root)
     if not note:
         return Run()
-    _, out, _ = command(
+    out = command(
         [
             "systemctl",
             "show",
@@ -39,7 +39,7 @@ def state(command: Command, root: Path = Path("/")) -> Run:
             "--property=ActiveState,SubState,ExecMainStatus,ExecMainCode,Result,ExecMainStartTimestampMonotonic,"
             "ExecMainExitTimestampMonotonic",
         ]
-    )
+    )[1]
     shown = dict(line.partition("=")[::2] for line in out.splitlines())
     running = shown.get("ActiveState") in ("active", "activating", "deactivating") and shown.get("SubState") != "exited"
     begun, ended = _micro(shown, "ExecMainStartTimestampMonotonic"), _micro(shown, "ExecMainExitTimestampMonotonic")
@@ -132,7 +132,7 @@ def save(path: Path, text: str) -> bool:
 def busy(command: Command) -> dict[str, float]:
     """What the GPUs do right now: how many, mean utilisation (%), highest temperature (°C), power of all (W); {} if unknown."""
     fields = "utilization.gpu,temperature.gpu,power.draw"
-    status, out, _ = command(["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader,nounits"])
+    status, out, __ = command(["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader,nounits"])
     rows = [[cell.strip() for cell in line.split(",")] for line in out.splitlines() if line.count(",") == 2]
     if status or not rows:
         return {}

@@ -40,7 +40,7 @@ def read_facts(accelerator: str, run: Run) -> Facts:
 
 def dcgm_version(run: Run) -> str:
     """ "4.5.2", as `dcgmi --version` prints it ("dcgmi  version: 4.5.2"); "" where it is not installed."""
-    returncode, out, _ = run(["dcgmi", "--version"])
+    returncode, out, __ = run(["dcgmi", "--version"])
     found = _VERSION.search(out)
     return found[1] if returncode == 0 and found else ""
 
@@ -48,7 +48,7 @@ def dcgm_version(run: Run) -> str:
 def model_units(run: Run) -> tuple[str, ...]:
     """vllm-*.service that run, start or stop."""
     states = "active,activating,reloading,deactivating"
-    _, out, _ = run(["systemctl", "list-units", "--no-legend", "--plain", f"--state={states}", "vllm-*.service"])
+    out = run(["systemctl", "list-units", "--no-legend", "--plain", f"--state={states}", "vllm-*.service"])[1]
     return tuple(sorted(line.split()[0] for line in out.splitlines() if line.split()))
 
 

@@ -37,7 +37,7 @@ def look(
     """See everything; `packages` are names of interest beside ROCm's own. Never raises for what it finds, or does not find."""
     module = root / "sys/module/amdgpu"
     current = look_kernels.running(root)
-    gpus, _ = look_system.devices(root)
+    gpus, __ = look_system.devices(root)
     keys = (text(root / path[1:]).encode() for path in (APT_KEY, DNF_KEY))
     groups = re.findall(r"^(video|render):", text(root / "etc/group"), re.MULTILINE)
     return State(
@@ -67,7 +67,7 @@ def _kernel(root: Path, run: command.Run, release: str) -> Kernel:
 
 def _module(root: Path, run: command.Run, release: str, built: str) -> Module | None:
     path = str(root / "lib/modules" / release / built)
-    status, out, _ = run(["modinfo", path])
+    status, out, __ = run(["modinfo", path])
     return look_kernels.modinfo(out, path) if status == 0 else None
 
 

@@ -36,11 +36,11 @@ _SHOWN = 6
 def read(run: Run, since: str = "boot") -> list[str]:
     """The kernel's log since the boot, or since a time within it as `journalctl --since` takes it; [] where none can be read."""
     later = [] if since == "boot" else ["--since", since]
-    code, out, _ = run(["journalctl", "-k", "-b", "-q", "--no-pager", "-o", "cat", *later])
+    code, out, __ = run(["journalctl", "-k", "-b", "-q", "--no-pager", "-o", "cat", *later])
     if code == 0 and out.strip():
         return out.splitlines()
     # Without a journal the kernel's own buffer has at least the newest part.
-    _, out, _ = run(["dmesg"]) if since == "boot" else (0, "", "")
+    out = run(["dmesg"])[1] if since == "boot" else ""
     return out.splitlines()
 
 

@@ -31,7 +31,7 @@ class Entry:
 
 def next_kernel(root: Path, run: Run) -> str:
     """The release of the kernel that boots next; "" where nothing on the host tells."""
-    code, out, _ = run(["grubby", "--default-kernel"])
+    code, out, __ = run(["grubby", "--default-kernel"])
     found = release_of(root, out.strip()) if code == 0 else ""
     return found or _grub(root) or _loader(root, run) or _newest(root)
 
@@ -92,7 +92,7 @@ def _loader(root: Path, run: Run) -> str:
     """systemd-boot, bootctl(1)."""
     if not any((root / name).is_dir() for name in _LOADER):
         return ""
-    code, out, _ = run(["bootctl", "list", "--json=short"])
+    code, out, __ = run(["bootctl", "list", "--json=short"])
     try:
         listed = json.loads(out) if code == 0 else []
         default: dict[str, object] = next((each for each in listed if each.get("isDefault")), {})

@@ -21,8 +21,8 @@ def pinned(root: Path, installed: Mapping[str, str]) -> set[str]:
     held = set()
     for record in re.split(r"\n\s*\n", "\n\n".join(map(text, files))):
         lines = [line for line in record.splitlines() if not line.startswith("#")]
-        fields = {key.strip().lower(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
-        kind, _, version = fields.get("pin", "").partition(" ")
+        fields = {key.strip().lower(): value.strip() for key, __, value in (line.partition(":") for line in lines)}
+        kind, __, version = fields.get("pin", "").partition(" ")
         priority = fields.get("pin-priority", "")
         if kind == "version" and priority.isdecimal() and int(priority) >= _HOLDS:
             patterns = fields.get("package", "").split()

@@ -61,7 +61,7 @@ def headers(root: Path, release: str) -> bool:
 
 def modprobe_rule(root: Path) -> str:
     """The module that modprobe's configuration names for nvidia (`install nvidia modprobe -i nvidia-current …`), "" for none."""
-    for words, _ in modprobe_lines(root):
+    for words, __ in modprobe_lines(root):
         if words[:2] == ["alias", "nvidia"] and len(words) == 3:
             return words[2]
         if words[:2] == ["install", "nvidia"] and "-i" in words[:-1]:
@@ -81,7 +81,7 @@ def module(root: Path, run: Run, release: str, ruled: str = "") -> Module | None
     if not named:
         return None
     path = root / "lib/modules" / release / named[0][2]
-    code, out, _ = run(["modinfo", str(path)])
+    code, out, __ = run(["modinfo", str(path)])
     return modinfo(out, str(path)) if code == 0 else None
 
 
@@ -114,9 +114,9 @@ def nouveau_in_image(root: Path, run: Run, release: str, blocked_since: float | 
     image = next((root / name.format(release) for name in _IMAGES if (root / name.format(release)).exists()), None)
     if image is None or (blocked_since is not None and image.stat().st_mtime >= blocked_since):
         return False
-    code, out, _ = run(["lsinitramfs", str(image)])
+    code, out, __ = run(["lsinitramfs", str(image)])
     if code == MISSING:
-        _, out, _ = run(["lsinitrd", str(image)])
+        out = run(["lsinitrd", str(image)])[1]
     return re.search(r"/nouveau\.ko(\.\w+)?$", out, re.MULTILINE) is not None
 
 

@@ -103,4 +103,4 @@ def _nothing(command: list[str]) -> bool:
 
 def _on_command_line(line: str) -> bool:
     options = [word.partition("=") for word in line.split()]
-    return any(key in _BLACKLISTS and "nouveau" in value.split(",") for key, _, value in options)
+    return any(key in _BLACKLISTS and "nouveau" in value.split(",") for key, __, value in options)

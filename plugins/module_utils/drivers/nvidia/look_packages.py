@@ -51,7 +51,7 @@ def archives(root: Path, run: Run) -> dict[str, str]:
     """The URI of each suite that apt's sources name ("bookworm"), as apt itself tells (apt-get(8), indextargets); empty
     where there is no apt. A list of mirrors (apt-transport-mirror(1)) stands for its first; our own source is none."""
     command = ["apt-get", "indextargets", "--format", "$(CODENAME)|$(RELEASE)|$(REPO_URI)"]
-    _, out, _ = run([*command, "Identifier: Packages", "Component: main"])
+    out = run([*command, "Identifier: Packages", "Component: main"])[1]
     found: dict[str, str] = {}
     for line in out.splitlines():
         codename, release, uri = [*line.split("|"), "", ""][:3]
@@ -70,7 +70,7 @@ def _first_mirror(root: Path, uri: str) -> str:
 
 
 def _dpkg(root: Path, run: Run) -> Packages:
-    _, out, _ = run(["dpkg-query", "-W", "-f", "${Package}\\t${Version}\\t${db:Status-Abbrev}\\n"])
+    out = run(["dpkg-query", "-W", "-f", "${Package}\\t${Version}\\t${db:Status-Abbrev}\\n"])[1]
     installed: dict[str, str] = {}
     held, broken = set(), set()
     for line in out.splitlines():
@@ -90,7 +90,7 @@ def _dpkg(root: Path, run: Run) -> Packages:
 
 
 def _rpm(root: Path, run: Run) -> Packages:
-    code, out, _ = run(["rpm", "-qa", "--qf", _RPM])
+    code, out, __ = run(["rpm", "-qa", "--qf", _RPM])
     installed: dict[str, str] = {}
     broken = set()
     for name, full, arch in sorted([*line.split("\t"), "", ""][:3] for line in out.splitlines() if code == 0):
@@ -109,7 +109,7 @@ def dkms(root: Path, run: Run) -> tuple[Dkms, ...]:
     """What DKMS knows of the driver's modules, by kernel ("" for one that is built for none yet)."""
     if not (root / "var/lib/dkms").is_dir():
         return ()
-    _, out, _ = run(["dkms", "status"])
+    out = run(["dkms", "status"])[1]
     matches = filter(None, map(_DKMS.match, out.splitlines()))
     return tuple(
         Dkms(name, version, kernel or "", state)

@@ -103,20 +103,20 @@ def _flag(variable: Path) -> bool | None:
 def trusted_keys(root: Path, run: Run) -> tuple[str, ...]:
     """Names of the keys that the kernel trusts (/proc/keys), and of those enrolled with shim that it may load."""
     names = re.findall(r" asymmetri (.+?): [0-9a-f]{8,}: X509", text(root / "proc/keys"))
-    _, out, _ = run(["mokutil", "--list-enrolled"])
+    out = run(["mokutil", "--list-enrolled"])[1]
     names += re.findall(r"^\s*Subject:.*?\bCN ?= ?([^,/\n]+)", out, re.MULTILINE)
     return tuple(dict.fromkeys(name.strip() for name in names))
 
 
 def virtual(run: Run) -> str:
     """What the host runs in ("kvm", "docker"), "" on hardware. systemd-detect-virt(1)."""
-    _, out, _ = run(["systemd-detect-virt"])
+    out = run(["systemd-detect-virt"])[1]
     return "" if out.strip() == "none" else out.strip()
 
 
 def units(run: Run, names: Sequence[str] = UNITS) -> dict[str, Unit]:
     """The driver's services by full name; a failed one has its last words as `status`."""
-    _, out, _ = run(["systemctl", "show", "--property", _PROPERTIES, *names])
+    out = run(["systemctl", "show", "--property", _PROPERTIES, *names])[1]
     found = {name: Unit("", False) for name in names}
     for block in out.strip().split("\n\n"):
         fields = dict(line.partition("=")[::2] for line in block.splitlines())

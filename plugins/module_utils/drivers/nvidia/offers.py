@@ -79,7 +79,7 @@ def devel(kernel: str, package: str = "kernel-devel") -> str:
     >>> devel("5.14.0-687.54.1.el9_8.aarch64+64k"), devel("5.14.0-687.54.1.el9_8.x86_64", "kernel-devel-matched")
     ('kernel-64k-devel-5.14.0-687.54.1.el9_8.aarch64', 'kernel-devel-matched-5.14.0-687.54.1.el9_8.x86_64')
     """
-    release, _, variant = kernel.partition("+")
+    release, __, variant = kernel.partition("+")
     return f"{variants(package, variant)}-{release}"
 
 
@@ -139,7 +139,7 @@ def carried(text: str) -> dict[tuple[str, str], str]:
 
 
 def _apt(kernels: list[str], run: Run) -> tuple[Offer, ...]:
-    status, text, _ = run(["apt-cache", "pkgnames"])
+    status, text, __ = run(["apt-cache", "pkgnames"])
     if status != 0:
         return ()
     names = sorted(name for name in text.split() if _ASKED.fullmatch(name) or _for_kernels(name, kernels))
@@ -171,7 +171,7 @@ def _dnf(kernels: list[str], run: Run) -> tuple[Offer, ...]:
     form = "%{name} %{epoch}:%{version}-%{release} %{repoid}\n"
     # Streams that are not enabled are on offer too: choosing one is part of the resolution.
     argv = ["dnf", "-q", "repoquery", "--available", "--disable-modular-filtering", "--qf", form, *_RPM_ASKED]
-    status, text, _ = run(argv)
+    status, text, __ = run(argv)
     if status != 0:
         return ()
     # NVIDIA prebuilds thousands of modules: those of the installed kernels count ("5.14.0-687.54.1" of …el9_8.x86_64).

@@ -59,7 +59,7 @@ def newest(family: str, versions: list[str]) -> str:
 
 
 def _epoch(version: str) -> str:
-    head, colon, _ = version.partition(":")
+    head, colon, __ = version.partition(":")
     return head if colon and head.isdigit() else "0"
 
 

@@ -111,7 +111,7 @@ def needed(state: State) -> tuple[str, ...]:
 
 def common(way: Way, state: State, release: Release, on: Shelf) -> set[str]:
     """The versions of the branch that all parts come in."""
-    required, _ = _parts(way, state, release, needed(state))
+    required, __ = _parts(way, state, release, needed(state))
     stream = way.packages.stream(way.kind, way.build).format(branch=way.branch)
     if on.streams and stream and stream not in on.streams:
         return set()

@@ -107,7 +107,7 @@ def other_version(case: Case) -> Iterator[Finding]:
             if kernel.module and kernel.module.version != libraries and (kernel in case.next) is fatal
         ]
         if wrong:
-            built = all("/updates/" in module.path or "/extra/" in module.path for _, module in wrong)
+            built = all("/updates/" in module.path or "/extra/" in module.path for __, module in wrong)
             yield Finding(
                 "module-other-version-for-kernel",
                 f"the libraries are {libraries}, and the module of "

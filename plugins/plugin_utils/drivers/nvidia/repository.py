@@ -113,7 +113,7 @@ def _crc24(content: bytes) -> int:
     crc = 0xB704CE
     for byte in content:
         crc ^= byte << 16
-        for _ in range(8):
+        for __ in range(8):
             crc <<= 1
             if crc & 0x1000000:
                 crc ^= 0x1864CFB

@@ -101,7 +101,7 @@ def test_what_stand_ins_hide_is_said(tree: Path, tmp_path: Path) -> None:
     source = copy(tree, tmp_path)
     (source / "vllm" / "config" / "__init__.py").write_text(hidden)
     (source / "vllm" / "reasoning" / "__init__.py").write_text("")
-    _, doubts = generate.facts(source)
+    __, doubts = generate.facts(source)
     assert doubts == [
         "EngineConfig.level is typed by vllm.broken.Level, which could not be imported",
         "--reasoning-parser: its names are in none of vllm.reasoning:ReasoningParserManager",

@@ -42,7 +42,7 @@ class StandInVllm:
             def do_POST(self) -> None:
                 Exchange(standin, self).post()
 
-            def log_message(self, *_: Any) -> None:
+            def log_message(self, *__: Any) -> None:
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -53,7 +53,7 @@ class StandInVllm:
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *__: object) -> None:
         self.released.set()
         self.server.shutdown()
         self.server.server_close()

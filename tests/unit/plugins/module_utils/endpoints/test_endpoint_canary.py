@@ -70,7 +70,7 @@ class Host:
         (self.directory / "canary.json").write_text(json.dumps({**limits, "endpoints": self.endpoints}))
         environment = {"PATH": f"{self.directory}:{os.environ['PATH']}", "RUNTIME_DIRECTORY": str(self.directory)}
         said, status = "", 0
-        for _ in range(times):
+        for __ in range(times):
             done = subprocess.run(
                 [sys.executable, "-I", str(SCRIPT), str(self.directory / "canary.json")],
                 env={**environment, "VLLM_API_KEY": self.key},
@@ -160,7 +160,7 @@ def test_a_first_look_that_comes_too_late_neither_counts_nor_forgets(
 ) -> None:
     monkeypatch.setenv("VLLM_API_KEY", KEY)
     looks = iter([None, ["vllm:generation_tokens_total 1"]])
-    monkeypatch.setitem(CANARY["probe"].__globals__, "work", lambda *_: next(looks))
+    monkeypatch.setitem(CANARY["probe"].__globals__, "work", lambda *__: next(looks))
     with StandInVllm("chat", "answer_hangs") as standin:
         machine.serves(standin)
         verdict, said = CANARY["probe"](machine.endpoints[0], machine.timeout)
@@ -262,8 +262,8 @@ def test_every_restart_follows_so_many_failures_and_they_are_never_too_many(
             orders.append((number * 600.0, number))
         if verdict in ("well", "busy", "refused", "unsure"):
             assert action == ""
-    for at, _ in orders:
-        assert len([order for order, _ in orders if at - 3600 < order <= at]) <= restarts
+    for at, __ in orders:
+        assert len([order for order, __ in orders if at - 3600 < order <= at]) <= restarts
 
 
 def test_all_who_ask_one_request_ask_the_same() -> None:

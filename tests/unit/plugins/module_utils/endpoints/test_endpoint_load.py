@@ -32,7 +32,7 @@ def test_each_metric_is_summed_over_whatever_labels_it_has(
 ) -> None:
     lines = ["# HELP a b", "# TYPE a counter", *(written(*sample) for sample in samples), ""]
     sums: dict[str, float] = {}
-    for name, _, value, _ in samples:
+    for name, __, value, __ in samples:
         if math.isfinite(value):
             sums[name] = sums.get(name, 0.0) + value
     assert parse_metrics("\n".join(lines)) == sums

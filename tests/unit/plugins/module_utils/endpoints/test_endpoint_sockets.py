@@ -150,7 +150,7 @@ def test_the_check_looks_or_says_why_not(proc: Proc, monkeypatch: pytest.MonkeyP
         (Service("m", "chat", 8001, prove=Prove(outside="")), "no unit is named"),
         (Service("m", "chat", 8002, unit="vllm-m.service", prove=Prove(outside="")), "port 8002 is not a process's of"),
     ):
-        passed, skipped, _ = proved(service)
+        passed, skipped, __ = proved(service)
         assert (passed, skipped.startswith(why)) == (False, True), skipped
 
 

@@ -87,7 +87,7 @@ def test_a_named_lock_that_does_not_suit_is_refused(tmp_path: Path, text: str | 
 
 def test_a_wheelhouse_for_another_release_than_its_name_says_is_refused(cache: Path) -> None:
     wheelhouse(cache, "0.33.0-cuda-py3.12-x86_64", "0.32.0")
-    ((line,), _) = judged(CUDA)
+    ((line,), __) = judged(CUDA)
     assert line.startswith("h1.vllm_engine_wheelhouse: the wheelhouse ")
     assert "it holds vllm 0.32.0 instead of 0.33.0" in line
     assert "-e wheelhouse_update=true" in line

@@ -71,7 +71,7 @@ def test_options_become_variables_in_their_order() -> None:
 
 def test_pip_is_told_in_a_variable_beside_what_it_is_configured_with(tool: Tool, tmp_path: Path) -> None:
     tools.pip_download(TARGET, tmp_path, ["--index-url", DEFAULT, "torch"], "fetching")
-    assert PASSWORD not in json.dumps([words for words, _ in tool.calls()])
+    assert PASSWORD not in json.dumps([words for words, __ in tool.calls()])
     words, variables = tool.calls()[-1]
     assert "download" in words
     assert variables["PIP_INDEX_URL"] == DEFAULT
@@ -132,8 +132,8 @@ def test_uv_of_a_host_is_told_in_variables(tmp_path: Path) -> None:
     (job.staging / "requirements.lock").write_text(lock.render_lock(kernels))
     with pytest.raises(FileNotFoundError):  # The stand-in makes no environment whose Python could be asked.
         build.install(job, tool.path)
-    assert PASSWORD not in json.dumps([words for words, _ in tool.calls()])
-    _, sync, own = tool.calls()
+    assert PASSWORD not in json.dumps([words for words, __ in tool.calls()])
+    __, sync, own = tool.calls()
     assert (sync[1]["UV_DEFAULT_INDEX"], sync[1]["UV_INDEX"].split()) == (DEFAULT, [FIRST, SECOND])
     assert own[1]["UV_DEFAULT_INDEX"] == f"https://reader:{PASSWORD}@kernels.example/whl/cu130"
 

@@ -132,7 +132,7 @@ def test_torch_that_is_nowhere_is_told_once_and_after_the_remedy(
 ) -> None:
     words = iter((OWN, second))
 
-    def pip(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+    def pip(command: list[str], **__: Any) -> subprocess.CompletedProcess[str]:
         if "--version" in command:
             return subprocess.CompletedProcess(command, 0, "", "")
         return subprocess.CompletedProcess(command, 1, "", next(words))

@@ -26,7 +26,7 @@ class Box:
         self.persistence = persistence
         self.busy: dict[int, list[tuple[int, str]]] = {}
         self.log: list[list[str]] = []
-        self.gpus: list[dict[str, Any]] = [{} for _ in kinds]
+        self.gpus: list[dict[str, Any]] = [{} for __ in kinds]
         for index in range(len(kinds)):
             self.fresh(index, mig=False)
 
@@ -114,7 +114,7 @@ class Box:
             mode = (_on(gpu["mig"]), _on(gpu["pending"])) if kind["mig"] else ("N/A", "N/A")
             slices = "".join(
                 f"<mig_device><index>{n}</index><gpu_instance_id>{n + 1}</gpu_instance_id><compute_instance_id>0</compute_instance_id></mig_device>"
-                for n, _ in enumerate(gpu["slices"])
+                for n, __ in enumerate(gpu["slices"])
             )
             running = "".join(
                 f"<process_info><pid>{pid}</pid><type>C</type><process_name>{name}</process_name><used_memory>512 MiB</used_memory></process_info>"

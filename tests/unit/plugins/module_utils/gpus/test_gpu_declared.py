@@ -134,7 +134,7 @@ def test_a_name_that_is_not_known_yet_passes_by_its_capability() -> None:
         return facts(text, f"0, 00000000:18:00.0, {capability}\n1, 00000000:2A:00.0, {capability}\n")
 
     assert told(RIGHT, named("9.0")) == []
-    assert next(name for name, _ in told(RIGHT, named("10.0"))) == "other-gpu"
+    assert next(name for name, __ in told(RIGHT, named("10.0"))) == "other-gpu"
 
 
 NONE = Facts("nvidia-smi", "nvidia-smi is not installed", None)
@@ -180,7 +180,7 @@ KINDS = (Kind("L4"), Kind("H100-80GB"))
 
 def test_kinds_that_are_declared_by_index_are_no_fault() -> None:
     declared = replace(RIGHT, gpu_name="", gpus=KINDS)
-    assert [name for name, _ in told(declared, MIX)] == []
+    assert [name for name, __ in told(declared, MIX)] == []
     answer = {"facts": asdict(MIX), "bus": []}
     assert "mixed-gpus" not in {finding.name for finding in judge(answer, declared, "gpu1")}
     assert "mixed-gpus" in {finding.name for finding in judge(answer, Declared("cuda"), "gpu1")}

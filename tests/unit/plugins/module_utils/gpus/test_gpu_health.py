@@ -84,7 +84,7 @@ def test_a_fault_of_several_gpus_is_one_finding_that_names_them() -> None:
 
 def test_all_faults_are_told_at_once_and_the_worst_first() -> None:
     text = report(H100, current_link_width="8x", dram_uncorrectable="1", remapped_row_pending="Yes")
-    assert [name for name, _, _ in found(text)] == ["ecc-uncorrectable", "row-remap-pending", "pcie-narrow"]
+    assert [name for name, __, __ in found(text)] == ["ecc-uncorrectable", "row-remap-pending", "pcie-narrow"]
 
 
 @pytest.mark.parametrize(

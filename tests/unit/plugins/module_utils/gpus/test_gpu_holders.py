@@ -77,7 +77,7 @@ def proc(root: Path, pid: int, *, name: str, uid: int, cgroup: str, ticks: int =
 
 
 def on(*processes: tuple[int, Process]) -> Facts:
-    gpus = {index: [p for at, p in processes if at == index] for index, _ in processes}
+    gpus = {index: [p for at, p in processes if at == index] for index, __ in processes}
     return Facts(
         "nvidia-smi",
         returncode=0,

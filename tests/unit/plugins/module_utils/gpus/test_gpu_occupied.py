@@ -166,13 +166,13 @@ def test_the_server_of_mps_is_named_with_its_own_way_to_end() -> None:
 
 
 def test_what_would_fit_does_fit() -> None:
-    [refused, _] = findings(facts(gpu(38 * GIB)), [docker()], {QWEN: NEW}, [demand()])
+    [refused, __] = findings(facts(gpu(38 * GIB)), [docker()], {QWEN: NEW}, [demand()])
     share = float(refused.remedy.partition("gpu-memory-utilization to ")[2].split()[0])
     assert named(findings(facts(gpu(38 * GIB)), [docker()], {QWEN: NEW}, [demand(share)])) == ["gpu-occupied"]
 
 
 def test_a_full_gpu_has_no_share_to_offer() -> None:
-    [refused, _] = findings(facts(gpu(79 * GIB)), [docker(79 * GIB)], {QWEN: NEW}, [demand()])
+    [refused, __] = findings(facts(gpu(79 * GIB)), [docker(79 * GIB)], {QWEN: NEW}, [demand()])
     assert "lower" not in refused.remedy
 
 

@@ -88,7 +88,7 @@ def begun(here: Path, tools: Path, *arguments: str) -> subprocess.Popen[str]:
 def probe(here: Path, tools: Path, *arguments: str) -> tuple[int, dict[str, Any], str]:
     """Exit status, document and output."""
     process = begun(here, tools, *arguments)
-    said, _ = process.communicate(timeout=120)
+    said, __ = process.communicate(timeout=120)
     return process.returncode, json.loads((here / "out.json").read_text()), said
 
 
@@ -109,7 +109,7 @@ def probed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int, dict[st
 
 
 def test_every_step_is_in_the_document(probed: tuple[Path, int, dict[str, Any]]) -> None:
-    _, status, told = probed
+    __, status, told = probed
     left_out = [name for name, step in steps(told).items() if step["status"] != "ok"]
     assert left_out == ["record amd-smi-static", "record amd-smi-metric", "record amd-smi-process"]
     assert (status, told["schema"], told["limit_seconds"]) == (0, 1, 600)
@@ -117,7 +117,7 @@ def test_every_step_is_in_the_document(probed: tuple[Path, int, dict[str, Any]])
 
 
 def test_what_the_tool_said_is_kept_without_what_names_the_cards(probed: tuple[Path, int, dict[str, Any]]) -> None:
-    _, _, told = probed
+    __, __, told = probed
     xml = steps(told)["record nvidia-smi-xml"]["result"]["stdout"]
     assert "<product_name>NVIDIA H100 80GB HBM3</product_name>" in xml
     assert steps(told)["record nvidia-smi-topo"]["result"]["returncode"] == 2
@@ -136,7 +136,7 @@ def test_the_plan_and_gpu_facts_judge_what_was_seen(probed: tuple[Path, int, dic
 
 
 def test_the_engine_runs_as_its_unit_would_and_is_proved(probed: tuple[Path, int, dict[str, Any]]) -> None:
-    here, _, told = probed
+    here, __, told = probed
     unit, first = steps(told)["unit"]["result"], steps(told)["start 1"]["result"]
     given = dict(line.partition("=")[::2] for line in (here / "environment").read_text().splitlines())
     assert set(given) - {"PWD", "SHLVL", "_", "OLDPWD"} == {*unit["environment"], "VLLM_API_KEY"}
@@ -171,7 +171,7 @@ def test_figures_stand_beside_the_plans_and_caches_before_and_after(probed: tupl
 )
 def test_a_start_that_fails_is_data(tmp_path: Path, more: str, limit: str, words: str) -> None:
     tools = machine(tmp_path, more)
-    status, told, _ = probe(tmp_path, tools, "--engine", str(tmp_path / "engine"), "--limit-s", limit)
+    status, told, __ = probe(tmp_path, tools, "--engine", str(tmp_path / "engine"), "--limit-s", limit)
     seen = steps(told)["start 1"]["result"]
     assert (status, seen["ready"], "start 2" in steps(told)) == (1, False, False)
     assert words in seen["cause"]
@@ -195,7 +195,7 @@ def test_a_probe_that_is_cut_off_takes_its_engine_along_and_leaves_what_it_had(t
 
 
 def test_a_machine_without_anything_is_told(tmp_path: Path) -> None:
-    status, told, _ = probe(tmp_path, tmp_path)
+    status, told, __ = probe(tmp_path, tmp_path)
     assert status == 0
     assert steps(told)["record nvidia-smi-xml"]["why"] == "nvidia-smi is not installed"
     assert steps(told)["checks"]["status"] == steps(told)["engine"]["status"] == "skipped"

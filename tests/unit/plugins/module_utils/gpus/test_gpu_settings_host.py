@@ -97,7 +97,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     monkeypatch.setattr(host.command, "run", lambda argv, timeout=30: made.box.run(argv, timeout))
     monkeypatch.setattr(host.systemd, "run", made.systemctl)
     monkeypatch.setattr(host.systemd, "show", made.show)
-    monkeypatch.setattr(host.systemd, "journal", lambda *_, **__: [])
+    monkeypatch.setattr(host.systemd, "journal", lambda *_args, **_kwargs: [])
     return made
 
 
@@ -108,7 +108,7 @@ SEVENTH = Setting(1, mig=("1g.10gb",))
 
 
 def test_nothing_asked_and_nothing_set_asks_no_gpu(machine: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host.smi, "read", lambda *_: pytest.fail("nvidia-smi was called"))
+    monkeypatch.setattr(host.smi, "read", lambda *__: pytest.fail("nvidia-smi was called"))
     assert machine.set() == []
 
 
@@ -199,7 +199,7 @@ def test_refused_with_what_the_gpu_allows(machine: Host, setting: Setting, words
 
 def test_all_refusals_at_once(machine: Host) -> None:
     machine.box.busy = {1: [(42, "VLLM::EngineCore")]}
-    assert len(machine.refused(*(setting for setting, _ in REFUSED if setting.index != 1), SEVENTH).splitlines()) == 4
+    assert len(machine.refused(*(setting for setting, __ in REFUSED if setting.index != 1), SEVENTH).splitlines()) == 4
 
 
 def test_power_limits_want_persistence_mode(machine: Host) -> None:

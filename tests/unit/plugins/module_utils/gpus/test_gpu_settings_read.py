@@ -95,7 +95,7 @@ def test_all_mistakes_at_once() -> None:
 
 
 def test_gpus_that_no_model_can_have_whole() -> None:
-    settings, _ = read(
+    settings, __ = read(
         gpu_count=4, gpu_mig={0: ["3g.40gb"], 1: "off"}, gpu_compute_mode={2: "prohibited", 3: "default"}
     )
     assert unusable(settings) == {

@@ -29,7 +29,7 @@ RELEASES: list[tuple[str, Any]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "expected"), RELEASES, ids=[name for name, _ in RELEASES])
+@pytest.mark.parametrize(("name", "expected"), RELEASES, ids=[name for name, __ in RELEASES])
 def test_each_generation_of_reports_is_understood(name: str, expected: Any) -> None:
     read = facts(report(name))
     gpu = read.gpus[0]
@@ -49,7 +49,7 @@ def test_each_generation_of_reports_is_understood(name: str, expected: Any) -> N
 
 
 def test_every_recording_is_in_the_table() -> None:
-    assert sorted(name for name, _ in RELEASES) == REPORTS
+    assert sorted(name for name, __ in RELEASES) == REPORTS
 
 
 @pytest.mark.parametrize("name", REPORTS)

@@ -56,7 +56,7 @@ class StandInProxy:
 
             do_HEAD = do_GET
 
-            def log_message(self, *_: Any) -> None:
+            def log_message(self, *__: Any) -> None:
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -67,7 +67,7 @@ class StandInProxy:
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *__: object) -> None:
         self.server.shutdown()
         self.server.server_close()
 

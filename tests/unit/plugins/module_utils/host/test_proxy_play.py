@@ -155,7 +155,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[StandInProxy
 
 
 def test_each_went_through_the_proxy_with_its_password(ran: tuple[StandInProxy, Path, str]) -> None:
-    between, top, _ = ran
+    between, top, __ = ran
     asked = " ".join(between.asked)
     for part in (
         f"http://{MIRROR}/key.asc",
@@ -185,7 +185,7 @@ def test_the_password_is_told_nowhere(ran: tuple[StandInProxy, Path, str]) -> No
 
 
 def test_apt_reads_its_lists_where_they_lack_a_package(ran: tuple[StandInProxy, Path, str]) -> None:
-    _, top, output = ran
+    __, top, output = ran
     verbs = [
         word
         for line in (top / "apt").read_text().splitlines()

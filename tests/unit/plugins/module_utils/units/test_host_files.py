@@ -44,5 +44,5 @@ def test_every_secret_reads_back_as_itself(secrets: dict[str, str]) -> None:
     """Shell's double quotes are what systemd's environment files follow, but for `$`, which those leave alone."""
     text = host.secrets_file("/nonexistent/x", secrets).content
     lines = [line.partition("=") for line in text.splitlines() if not line.startswith("#")]
-    read = {name: "".join(shlex.split(value)) for name, _, value in lines}
+    read = {name: "".join(shlex.split(value)) for name, __, value in lines}
     assert {name: read[name] for name in secrets} == secrets

@@ -18,7 +18,7 @@ LABEL = LabelError(["restorecon", "-R", "/etc/x"], "Operation not supported")
 
 
 def raises(error: OSError) -> Any:
-    def refuse(*_: Any) -> None:
+    def refuse(*__: Any) -> None:
         raise error
 
     return refuse

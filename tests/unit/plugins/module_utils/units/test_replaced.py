@@ -34,7 +34,7 @@ LINES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("line", "path"), LINES, ids=[line.split(" ", 5)[-1] for line, _ in LINES])
+@pytest.mark.parametrize(("line", "path"), LINES, ids=[line.split(" ", 5)[-1] for line, __ in LINES])
 def test_a_mapped_file_that_is_gone_counts_where_packages_put_it(line: str, path: str) -> None:
     assert replaced.replaced_in(f"{line}\n") == ({path} if path else set())
 

@@ -37,7 +37,7 @@ def test_gpus_are_found_as_they_lie_now(unit: Any, tmp_path: Path, monkeypatch: 
     planned = as_dict(unit(gpus=(0, 2)))
     order = [3, 2, 1, 0]
     monkeypatch.setattr(device_nodes, "numbers", lambda kind, root: order)
-    then, _ = device_nodes.resolve([planned], {})
+    then, __ = device_nodes.resolve([planned], {})
     assert "DeviceAllow=/dev/nvidia3 rw" in then[0]["text"]
     generation = kept(tmp_path, then[0])
     assert restore.units_of(generation) == [planned]

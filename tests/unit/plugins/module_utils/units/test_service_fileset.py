@@ -80,7 +80,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     monkeypatch.setattr(fileset_restore, "NOTES", tmp_path / "notes")
     monkeypatch.setattr(host.systemd, "run", made.run)
     monkeypatch.setattr(host.systemd, "show", lambda units: dict.fromkeys(units, made.state))
-    monkeypatch.setattr(host.systemd, "journal", lambda *_, **__: ["door: line 1: bad"])
+    monkeypatch.setattr(host.systemd, "journal", lambda *_args, **_kwargs: ["door: line 1: bad"])
     return made
 
 

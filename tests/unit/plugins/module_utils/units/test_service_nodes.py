@@ -166,7 +166,7 @@ def test_without_a_driver_nobody_can_tell(
 
 
 def test_a_gpu_beyond_those_of_the_driver_is_named(unit: Any, tmp_path: Path) -> None:
-    _, (doubt,) = one(nvidia(tmp_path, {"18": 1, "2a": 0}), unit(gpus=(1, 2)))
+    __, (doubt,) = one(nvidia(tmp_path, {"18": 1, "2a": 0}), unit(gpus=(1, 2)))
     assert "GPU 1, 2" in doubt
     assert "2 GPUs (0 to 1)" in doubt
     assert "gpu_count" in doubt
@@ -174,7 +174,7 @@ def test_a_gpu_beyond_those_of_the_driver_is_named(unit: Any, tmp_path: Path) ->
 
 def test_without_a_driver_a_unit_keeps_what_was_known_of_the_same_gpus(unit: Any, tmp_path: Path) -> None:
     planned, other = unit({"max-model-len": "16k"}, gpus=(0,)), unit(gpus=(1,))
-    known, _ = one(nvidia(tmp_path / "up", A100), planned)
+    known, __ = one(nvidia(tmp_path / "up", A100), planned)
     assert one(tmp_path / "down", planned, known["text"]) == (known, [])
     assert allowed(one(tmp_path / "down", unit(gpus=(0,)), known["text"])[0]["text"]) == ["/dev/nvidia2"]
     # Another GPU, or a file that somebody edited, tells nothing.
@@ -193,7 +193,7 @@ def step(planned: Mapping[str, str], text: str) -> Step:
 
 def test_numbers_that_changed_restart_a_unit_and_are_the_cause(unit: Any, tmp_path: Path) -> None:
     planned = unit(gpus=(0,))
-    resolved, _ = one(nvidia(tmp_path, A100), planned)
+    resolved, __ = one(nvidia(tmp_path, A100), planned)
     assert (step(resolved, resolved["text"]).verb, step(resolved, resolved["text"]).changes) == ("keep", False)
     found = step(resolved, planned.text)
     assert (found.verb, found.why) == ("restart", "DeviceAllow /dev/nvidia0 → /dev/nvidia2")

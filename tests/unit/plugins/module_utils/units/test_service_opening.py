@@ -185,7 +185,7 @@ def test_a_source_that_ufw_writes_in_another_way_is_opened_once_and_stays(
     asked = Opening("engines", (8001,), sources)
     opening.apply("engines", asked)
     kept = (tools / "ufw.rules").read_text()
-    for _ in range(2):
+    for __ in range(2):
         assert steps(asked) == []
         opening.apply("engines", asked)
         assert (tools / "ufw.rules").read_text() == kept

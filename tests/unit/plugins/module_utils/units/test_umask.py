@@ -126,7 +126,7 @@ def test_a_start_whose_helper_cannot_be_read_says_so_and_why(tmp_path: Path, mon
     folders.make(tmp_path / "libexec", 0o700)
     said = f"/opt/vllm/1.0/bin/python: can't open file '{tmp_path}/libexec/wait': [Errno 13] Permission denied"
     lines = ["Application startup complete.", said, "vllm-m.service: Main process exited, code=killed, status=15/TERM"]
-    monkeypatch.setattr(systemd, "journal", lambda *_, **__: lines)
+    monkeypatch.setattr(systemd, "journal", lambda *_args, **_kwargs: lines)
     state: Any = SimpleNamespace(
         since=0, restarts=1, job="", active="failed", sub="failed", running=False, asserted=True, invocation="i",
         result="exit-code", exit_status="15",

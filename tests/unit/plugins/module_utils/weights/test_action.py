@@ -110,26 +110,26 @@ def test_from_a_bare_host_to_nothing_to_do(hub: Hub, host: Host, play: Play, tmp
 
 def test_a_token_is_never_shown(hub: Hub, host: Host, play: Play) -> None:
     hub.token = "hf_secret_of_the_test"
-    denied, _ = play(items=[host.item()])
+    denied, __ = play(items=[host.item()])
     assert "no token is set in vllm_hf_token" in denied["msg"]
     result, said = play("-vvvv", items=[host.item()], hf_token="hf_secret_of_the_test")
     assert result["failed"] is False
     assert "hf_secret" not in said + json.dumps(result)
     assert host.token_file.stat().st_mode & 0o777 == 0o600
-    again, _ = play(items=[host.item()], hf_token="hf_secret_of_the_test")
+    again, __ = play(items=[host.item()], hf_token="hf_secret_of_the_test")
     assert again["changed"] is False
 
 
 def test_offline_names_the_place_and_takes_what_is_put_there(hub: Hub, host: Host, play: Play) -> None:
     item = host.item()
-    refused, _ = play(items=[item], offline=True)
+    refused, __ = play(items=[item], offline=True)
     assert refused["failed"]
     for part in (REPO, item["path"], "model_weights_offline"):
         assert part in refused["msg"]
     for name in ("config.json", "model.safetensors"):
         Path(item["path"]).mkdir(parents=True, exist_ok=True)
         Path(item["path"], name).write_bytes(hub.repos[REPO][COMMIT][name])
-    taken, _ = play(items=[item], offline=True)
+    taken, __ = play(items=[item], offline=True)
     assert [w["state"] for w in taken["weights"]] == ["adopted"]
     assert play(items=[item], offline=True)[0]["changed"] is False
     assert hub.tokens == set()
@@ -152,7 +152,7 @@ def test_offline_names_the_place_and_takes_what_is_put_there(hub: Hub, host: Hos
 def test_what_cannot_work_is_said_before_anything_happens(
     play: Play, items: list[dict[str, Any]], says: list[str]
 ) -> None:
-    result, _ = play(items=items, engine_python="/nowhere/python")
+    result, __ = play(items=items, engine_python="/nowhere/python")
     assert result["failed"]
     for part in says:
         assert part in result["msg"]
@@ -161,5 +161,5 @@ def test_what_cannot_work_is_said_before_anything_happens(
 def test_a_source_that_changed_since_the_plan_is_refused(host: Host, play: Play, tmp_path: Path) -> None:
     item = pushed(host, tmp_path / "mine")
     (tmp_path / "mine" / "config.json").write_text("{ }")
-    result, _ = play(items=[item])
+    result, __ = play(items=[item])
     assert "has changed since the plan was made" in result["msg"]

@@ -118,7 +118,7 @@ def test_damage_is_seen_and_repaired(pushed: Any, damage: Any, verify: bool, wan
     damage(Path(item["path"]))
     assert store.look(item, verify).state == wanted
     if wanted != "present":
-        for _ in range(2):
+        for __ in range(2):
             staging, names = store.prepare(item, whole, -1)
             send(item, names, staging)
             if not store.adopt_pushed(item, whole):
@@ -186,9 +186,9 @@ def test_what_an_engine_needs_of_a_repository(there: str, wanted: str) -> None:
 
 
 def test_space_needed_and_free_are_named() -> None:
-    assert shortage("/srv", 10**9, free=lambda _: 10**12) is None
-    assert shortage("/srv", 0, free=lambda _: 0) is None
-    text = str(shortage("/srv", 145 * 10**9, free=lambda _: 80 * 10**9))
+    assert shortage("/srv", 10**9, free=lambda __: 10**12) is None
+    assert shortage("/srv", 0, free=lambda __: 0) is None
+    text = str(shortage("/srv", 145 * 10**9, free=lambda __: 80 * 10**9))
     for part in ("145.0 GB", "/srv", "80.0 GB", "model_weights_store"):
         assert part in text
 

@@ -54,7 +54,7 @@ class Hub:
         self.thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *__: object) -> None:
         self.server.shutdown()
         self.server.server_close()
 
@@ -66,7 +66,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     world: Hub
 
-    def log_message(self, *_: Any) -> None:
+    def log_message(self, *__: Any) -> None:
         """Say nothing."""
 
     def do_HEAD(self) -> None:

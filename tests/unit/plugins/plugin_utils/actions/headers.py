@@ -52,7 +52,7 @@ def headers(plays: dict[str, list[Play]], source: str, options: dict[str, Any]) 
     inventory.subset(options.get("subset"))
     variables = VariableManager(loader, inventory)
     told: dict[str, Any] = {}
-    for playbook, (first, *_) in plays.items():
+    for playbook, (first, *__) in plays.items():
         play = first.copy()
         try:
             play.post_validate(TemplateEngine(loader=loader, variables=variables.get_vars(play=play)))

@@ -188,7 +188,7 @@ def test_what_does_not_go_together_is_refused(case: dict[str, Any], message: str
 
 
 def test_everything_wrong_with_a_host_is_told_at_once() -> None:
-    refused, _ = told(gpu="B200", driver="550", dtype="half")
+    refused, __ = told(gpu="B200", driver="550", dtype="half")
     assert len(refused) == 2
     assert all(message.startswith("gpu1.nvidia_driver_version") for message in refused)
 

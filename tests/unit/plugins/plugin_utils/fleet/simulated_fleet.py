@@ -140,7 +140,7 @@ class Fleet:
         return {
             host
             for gateway in self.gateways.values()
-            for (_, host), why in gateway.drained.items()
+            for (__, host), why in gateway.drained.items()
             if why.startswith("rollout ")
         }
 

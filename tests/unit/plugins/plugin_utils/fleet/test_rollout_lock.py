@@ -55,7 +55,7 @@ def test_a_record_that_nobody_can_read_is_held(tmp_path: Path, text: str) -> Non
 
 def race(path: str, gate: Any, won: Any, number: int) -> None:
     gate.wait()
-    taken, _ = lock.hold(Path(path), record(f"r{number}"), take_over="old")
+    taken, __ = lock.hold(Path(path), record(f"r{number}"), take_over="old")
     if taken:
         won.append(number)
 
@@ -129,7 +129,9 @@ for _ in range(2):
 
 
 def test_every_worker_of_a_run_is_the_same_run() -> None:
-    ran = [subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True) for _ in range(2)]
+    ran = [
+        subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True) for __ in range(2)
+    ]
     lines = [set(done.stdout.splitlines()) for done in ran]
     assert [len(found) for found in lines] == [1, 1]
     assert lines[0] != lines[1]

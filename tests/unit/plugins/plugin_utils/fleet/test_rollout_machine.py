@@ -57,8 +57,8 @@ class Found:
 
     def sound(self, kinds: Mapping[int, str]) -> bool:
         """Whether all that it could go back to was proven, and is good."""
-        good = [{kinds.get(v, "good") for v in units.values()} == {"good"} for units, _ in self.before]
-        return bool(good) and all(good) and all(outcome == "proven" for _, outcome in self.before)
+        good = [{kinds.get(v, "good") for v in units.values()} == {"good"} for units, __ in self.before]
+        return bool(good) and all(good) and all(outcome == "proven" for __, outcome in self.before)
 
     def outcome_of(self, host: Host) -> str:
         return next((str(g["outcome"]) for g in host.generations if g["number"] == self.number), "")
@@ -156,7 +156,7 @@ class Rollouts(RuleBasedStateMachine):
 
     def go_on(self, node: str, count: int) -> None:
         run, steps = self.running[node]
-        for _ in range(count):
+        for __ in range(count):
             if not self.step(run, steps, node):
                 del self.running[node]
                 return
@@ -165,7 +165,7 @@ class Rollouts(RuleBasedStateMachine):
     def control_node_dies(self, node: str) -> None:
         if node in self.running and not self.calm:
             self.faults += 1
-            run, _ = self.running.pop(node)
+            run, __ = self.running.pop(node)
             run.alive = False
             happened("control node died")
 
@@ -432,7 +432,7 @@ class Rollouts(RuleBasedStateMachine):
             door.drained = {key: why for key, why in door.drained.items() if why != "maintenance"}
         self.calm = False
         wanted = self.plan(self.goal, set(self.models))
-        for _ in range(6):
+        for __ in range(6):
             run = self.play(wanted)
             if run.summary and run.summary.whole:
                 break
@@ -557,11 +557,11 @@ def undrained_host_fails_its_soak() -> None:
 DECISIONS = "ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet"
 LOCK = "ansible_collections.baremetal.vllm.plugins.module_utils.gateway.lock"
 HISTORIES = [
-    ("simulated_rollout.left_without", lambda *_: [], other_replica_dies_before_the_drain),
+    ("simulated_rollout.left_without", lambda *__: [], other_replica_dies_before_the_drain),
     (f"{DECISIONS}.schedule.HostStep", lambda *given: HostStep(*given[:4], (), *given[5:]), good),
-    (f"{DECISIONS}.schedule._way_back", lambda _, host: host.previous, second_release_is_bad),
-    (f"{DECISIONS}.schedule._way_back", lambda *_: 0, second_release_is_bad),
-    (f"{DECISIONS}.schedule._way_back", lambda _, host: host.current, dies_before_the_proof_of_a_bad_release),
+    (f"{DECISIONS}.schedule._way_back", lambda __, host: host.previous, second_release_is_bad),
+    (f"{DECISIONS}.schedule._way_back", lambda *__: 0, second_release_is_bad),
+    (f"{DECISIONS}.schedule._way_back", lambda __, host: host.current, dies_before_the_proof_of_a_bad_release),
     (f"{DECISIONS}.judge.Verdict.take_back", False, second_release_is_bad),
     (
         f"{DECISIONS}.schedule.need",
@@ -573,8 +573,8 @@ HISTORIES = [
         lambda seen: need(replace(seen, drained="")),
         dies_between_drain_and_switch,
     ),
-    (f"{LOCK}.dead", lambda *_: False, dies_before_the_proof_of_a_bad_release),
-    (f"{LOCK}.dead", lambda *_: True, two_at_once),
+    (f"{LOCK}.dead", lambda *__: False, dies_before_the_proof_of_a_bad_release),
+    (f"{LOCK}.dead", lambda *__: True, two_at_once),
     (
         f"{DECISIONS}.schedule.HostStep",
         lambda action, why, models, *others: HostStep(action, why, models if action != "undrain" else (), *others),

@@ -165,9 +165,9 @@ def test_the_door_never_sees_another_model_than_the_engine(door: Door, body: byt
         return
     if name is not None:
         assert read["model"] == name
-        assert [key for key, _ in json.loads(body, object_pairs_hook=list)].count("model") == 1
+        assert [key for key, __ in json.loads(body, object_pairs_hook=list)].count("model") == 1
     elif isinstance(read, dict):
-        keys = [key for key, _ in json.loads(body, object_pairs_hook=list)]
+        keys = [key for key, __ in json.loads(body, object_pairs_hook=list)]
         expected = (
             {"two_models"} if keys.count("model") > 1 else {"no_model"} if "model" not in read else {"model_not_text"}
         )

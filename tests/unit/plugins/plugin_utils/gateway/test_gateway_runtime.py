@@ -47,9 +47,9 @@ class HAProxy(socketserver.ThreadingUnixStreamServer):
                 self.reloads, self.pid = self.reloads - 1, self.pid + 1
                 self.state = patch_state(self.state, PORTS, False, PORTS)
             return text + "\n"
-        verb, _, name, _, admin = command.split()
+        verb, __, name, __, admin = command.split()
         assert verb == "set"
-        model, _, host = name.partition("/")
+        model, __, host = name.partition("/")
         if not self.refusal:
             self.state = patch_state(self.state, [(model[len("model.") :], host)], admin == "drain", PORTS)
         return self.refusal + "\n"
@@ -155,7 +155,7 @@ def call(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> Any:
                 "servers": [{"model": model, "host": host} for model, host in pairs],
             }  # fmt: skip
 
-            def __init__(self, **_: Any) -> None: ...
+            def __init__(self, **__: Any) -> None: ...
 
             def exit_json(self, **result: Any) -> None:
                 raise Ended(result)

@@ -165,7 +165,7 @@ NAMES: list[tuple[str, str, list[str] | None]] = [
 
 @pytest.mark.parametrize(("text", "name", "aliases"), NAMES)
 def test_clients_can_go_on_asking_for_the_name_they_know(text: str, name: str, aliases: list[str] | None) -> None:
-    entry, _ = read_command(text)
+    entry, __ = read_command(text)
     assert (entry["name"], entry.get("aliases")) == (name, aliases)
 
 
@@ -217,7 +217,7 @@ DOCKER = """docker run --runtime nvidia --gpus '"device=0,1"' -v /srv/hub:/hub \
 
 
 def test_a_shell_script_is_read_with_the_variables_it_sets() -> None:
-    entry, _ = read_command(SCRIPT, "0.9.2")
+    entry, __ = read_command(SCRIPT, "0.9.2")
     assert entry["model"] == "Qwen/Qwen2.5-7B"
     assert entry["gpus"] == [2]
     assert entry["env"] == {"VLLM_LOGGING_LEVEL": "DEBUG"}

@@ -179,7 +179,7 @@ def test_every_default_that_changed_is_told_or_said_to_be_the_same() -> None:
     told = {meaning.option: meaning.since for meaning in fates.meanings()}
     untold = {}
     for name, states in defaults().items():
-        changes = [v for (v, new), (_, old) in zip(states[1:], states) if new != old and UNKNOWN not in (new, old)]
+        changes = [v for (v, new), (__, old) in zip(states[1:], states) if new != old and UNKNOWN not in (new, old)]
         if changes and name not in fates.same_defaults() and told.get(name) not in changes:
             untold[name] = changes
     assert not untold
@@ -217,7 +217,7 @@ def test_a_meaning_begins_with_the_release_in_which_the_default_changed() -> Non
         states = defaults().get(meaning.option, [])
         if meaning.when == "given" or not states:
             continue
-        changes = [v for (v, new), (_, old) in zip(states[1:], states) if new != old]
+        changes = [v for (v, new), (__, old) in zip(states[1:], states) if new != old]
         # Or the option itself came then, or before a release whose default it is.
         assert not changes or meaning.since in changes or meaning.since == states[0][0], meaning
 
@@ -227,7 +227,7 @@ def test_the_file_has_no_key_twice() -> None:
         pass
 
     def mapping(loader: Any, node: Any) -> dict[Any, Any]:
-        names = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+        names = [key.value for key, __ in node.value if key.tag != "tag:yaml.org,2002:merge"]
         assert len(names) == len(set(names)), names
         loader.flatten_mapping(node)
         return dict(loader.construct_pairs(node, deep=True))

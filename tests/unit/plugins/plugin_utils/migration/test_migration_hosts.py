@@ -30,7 +30,7 @@ def judged(to: str, **declared: Any) -> tuple[list[str], list[str]]:
     ],
 )
 def test_hosts_are_refused_once_with_what_to_write(to: str, declared: dict[str, Any], said: str) -> None:
-    refused, _ = judged(to, **declared)
+    refused, __ = judged(to, **declared)
     (told,) = [one for one in refused if said in one]
     assert told.startswith("a and b.")
 
@@ -51,5 +51,5 @@ def test_hosts_that_run_it_or_say_too_little_are_not(to: str, declared: dict[str
 
 
 def test_an_older_driver_of_the_same_major_is_told_as_a_restriction() -> None:
-    _, (told,) = judged("0.12.0", nvidia_driver_version="550")
+    __, (told,) = judged("0.12.0", nvidia_driver_version="550")
     assert "older than the one CUDA 12.9 came with (575)" in told

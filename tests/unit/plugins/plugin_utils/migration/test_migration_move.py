@@ -263,7 +263,7 @@ SINCE: list[tuple[dict[str, Any], str, str, str]] = [
 
 @pytest.mark.parametrize(("args", "to", "since", "kind"), SINCE)
 def test_a_change_says_since_when(args: dict[str, Any], to: str, since: str, kind: str) -> None:
-    _, changes = move(args, to)
+    __, changes = move(args, to)
     assert (changes[0].since, changes[0].kind) == (since, kind)
     assert changes[0].written == next(iter(args.values())) or "." in changes[0].option
 
@@ -413,13 +413,13 @@ def test_a_parser_stays_where_a_plug_in_file_provides_it(option: str) -> None:
 
 @pytest.mark.parametrize("value", [["a"], {"a": 1}, None])
 def test_what_cannot_be_a_parser_s_name_is_no_reason_to_stop(value: Any) -> None:
-    moved, _ = move({"reasoning-parser-plugin": "x.py", "reasoning-parser": value, "seed": 1}, "0.33.0")
+    moved, __ = move({"reasoning-parser-plugin": "x.py", "reasoning-parser": value, "seed": 1}, "0.33.0")
     assert (moved["seed"], moved.get("reasoning-parser")) == (1, None)
 
 
 @pytest.mark.parametrize(("option", "said"), [("headless", "It has no place here"), ("host", "from `vllm_address`")])
 def test_what_the_plan_decides_is_told_with_what_decides_it(option: str, said: str) -> None:
-    _, (change,) = move({option: "x"}, "0.33.0")
+    __, (change,) = move({option: "x"}, "0.33.0")
     assert said in change.note
     assert "nothing" not in change.note
 

@@ -127,7 +127,7 @@ def test_what_is_moved_is_valid_and_nothing_is_lost(entry: Any, to: str) -> None
 @given(entry=entries(), to=st.sampled_from(VERSIONS))
 def test_moving_again_changes_nothing_more(entry: Any, to: str) -> None:
     version, args = entry
-    moved, _ = move(args, to, version)
+    moved, __ = move(args, to, version)
     again, changes = move(moved, to, to)
     assert again == moved
     assert {change.kind for change in changes} <= {"deprecated", "conflict"}
@@ -177,7 +177,7 @@ def test_an_entry_written_as_a_command_is_read_back(entry: Any, gpus: Any, port:
     command += [word for option, value in args.items() for word in words(option, value, known(version))]
     variables = {**env, **({"CUDA_VISIBLE_DEVICES": ",".join(map(str, gpus))} if gpus else {})}
     text = " ".join([*(f"{name}={shlex.quote(value)}" for name, value in variables.items()), shlex.join(command)])
-    read, _ = read_command(text, version)
+    read, __ = read_command(text, version)
     expected: dict[str, Any] = {"name": "my-model", "model": "Org/Model", "revision": commit, "kind": read["kind"]}
     expected |= {name: value for name, value in (("gpus", gpus), ("port", port), ("aliases", aliases)) if value}
     expected |= {name: value for name, value in (("args", args), ("env", env)) if value}

@@ -228,7 +228,7 @@ def test_data_that_yaml_folds_into_itself_is_refused(tell: Any) -> None:
     endless["a"] = endless
     assert "levels deep" in tell("0.33.0", {"hf-overrides": endless}).problems[0]
     wide: list[Any] = ["x"]
-    for _ in range(20):
+    for __ in range(20):
         wide = [wide] * 20
     assert "more items than an argument can carry" in tell("0.33.0", {"hf-overrides": {"a": wide}}).problems[0]
     assert "is not JSON" in tell("0.33.0", {"hf-overrides": '{"a":' * 100_000}).problems[0]

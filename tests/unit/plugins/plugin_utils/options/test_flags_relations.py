@@ -757,7 +757,7 @@ def test_a_broken_rule_is_told_and_its_remedy_mends_it(
 
 def test_no_rule_is_without_a_case(tell: Any) -> None:
     broken = set()
-    for version, args, _, _ in BROKEN:
+    for version, args, __, __ in BROKEN:
         told = tell(version, args)
         assert told.release is not None
         given = Given(told.read, told.release, gpus=GPUS)
@@ -767,7 +767,7 @@ def test_no_rule_is_without_a_case(tell: Any) -> None:
 
 def test_every_release_can_be_asked_every_rule(tell: Any) -> None:
     for version in releases():
-        for _, args, _, change in BROKEN:
+        for __, args, __, change in BROKEN:
             mended = {option: value for option, value in {**args, **change}.items() if value is not None}
             assert isinstance(tell(version, args, gpus=GPUS).problems + tell(version, mended).problems, list)
 

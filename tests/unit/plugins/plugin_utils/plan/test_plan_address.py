@@ -16,7 +16,7 @@ MODEL = {"m": {"model": "/srv/model", "kind": "chat", "port": 8100}}
 
 def plan(*declared: dict[str, Any], **more: Any) -> Outcome:
     hosts = {f"h{number}": {**CPU, **one} for number, one in enumerate(declared, 1)}
-    return plan_fleet(Inventory(menu=read_menu(MODEL), hosts=hosts, match=lambda _: [], **{"keyed": True, **more}))
+    return plan_fleet(Inventory(menu=read_menu(MODEL), hosts=hosts, match=lambda __: [], **{"keyed": True, **more}))
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 def chosen(menu: Mapping[str, tuple[int | None, Sequence[str]]]) -> tuple[dict[str, int], list[str]]:
     """`menu`: model to (written port, its hosts)."""
     problems = Problems()
-    entries = [Entry(name, Source("/m"), "chat", port=port) for name, (port, _) in menu.items()]
-    found = ports(entries, {name: hosts for name, (_, hosts) in menu.items()}, problems)
+    entries = [Entry(name, Source("/m"), "chat", port=port) for name, (port, __) in menu.items()]
+    found = ports(entries, {name: hosts for name, (__, hosts) in menu.items()}, problems)
     return found, sorted(str(p) for p in problems.found)
 
 
@@ -26,7 +26,7 @@ def test_models_of_different_hosts_may_have_one_port() -> None:
 
 
 def test_a_host_with_more_models_than_ports_is_told() -> None:
-    _, problems = chosen({f"m{i}": (None, ["h"]) for i in range(PORTS + 1)})
+    __, problems = chosen({f"m{i}": (None, ["h"]) for i in range(PORTS + 1)})
     assert [p.split(":")[0] for p in problems] == [f"vllm_models.m{PORTS}.port"]
 
 

@@ -23,9 +23,9 @@ def shares(models: dict[str, tuple[list[int], Any]], default: float = 0.92) -> t
     problems = Problems()
     entries = [
         (Entry(name, Source("/m"), "chat"), {} if written is None else {SHARE: written})
-        for name, (_, written) in models.items()
+        for name, (__, written) in models.items()
     ]
-    placed = {name: gpus for name, (gpus, _) in models.items()}
+    placed = {name: gpus for name, (gpus, __) in models.items()}
     return share(host(), entries, placed, default, problems), sorted(str(p) for p in problems.found)
 
 
@@ -44,7 +44,7 @@ def told(written: list[Any], gpu: str = "", kind: str = "chat", **first: Any) ->
         )
         for name, value in zip("abc", written)
     ]
-    share(host(gpu), entries, {entry.name: [0] for entry, _ in entries}, 0.92, problems)
+    share(host(gpu), entries, {entry.name: [0] for entry, __ in entries}, 0.92, problems)
     return sorted(map(str, problems.found)), sorted(map(str, problems.warned))
 
 
@@ -159,7 +159,7 @@ def test_the_shares_of_a_gpu_never_exceed_it_unless_refused(models: dict[str, An
         return
     assert all(value >= LEAST_SHARE for value in derived.values())
     for gpu in range(4):
-        on = [name for name, (gpus, _) in models.items() if gpu in gpus]
+        on = [name for name, (gpus, __) in models.items() if gpu in gpus]
         if len(on) > 1:
             written = [models[n][1] for n in on if isinstance(models[n][1], float) or models[n][1] == "0.3"]
             assert sum(derived.get(n, 0) for n in on) + sum(map(float, written)) <= 1 + 1e-6

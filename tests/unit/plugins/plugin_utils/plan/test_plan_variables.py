@@ -158,7 +158,7 @@ def of_groups(groups: Any) -> Iterator[str]:
 
 def test_nothing_in_our_own_inventories_is_warned_about() -> None:
     found = list(inventory_variables())
-    assert len({path for path, _ in found}) >= 6
+    assert len({path for path, __ in found}) >= 6
     strange = [(path, name) for path, name in found if name not in known_variables()]
     assert [(path, name) for path, name in strange if name.startswith(OURS) or nearest(name)] == []
 

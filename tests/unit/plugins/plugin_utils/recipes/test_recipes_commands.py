@@ -32,7 +32,7 @@ def refused(name: str) -> list[str]:
     recipe, release = RECIPES.recipes[name], catalogue.release(RECIPES.release)
     assert release is not None
     command = compose(recipe, Choice(recipe.variants["default"], "single_node_tp", 8, True), LARGE)
-    entry, _ = read_command("vllm serve " + " ".join(map(quoted, command.words)), RECIPES.release)
+    entry, __ = read_command("vllm serve " + " ".join(map(quoted, command.words)), RECIPES.release)
     problems = Problems()
     args = read_arguments("", mended_args(entry.get("args", {}), release), release, NO_EXTRAS, problems)
     check_relations("", args, release, problems)
@@ -117,7 +117,7 @@ def test_an_older_release_gets_its_own_spelling_or_a_sentence() -> None:
 
 
 def test_a_stale_name_is_left_out_and_told() -> None:
-    host, _ = host_of("b200")
+    host, __ = host_of("b200")
     made = propose(Wish(RECIPES.recipes["inclusionAI/Ring-1T-FP8"], RECIPES.release), host).made
     assert "use_inductor" not in str(made.entry.get("args"))
     assert any("use_inductor" in note for note in made.notes)

@@ -102,7 +102,7 @@ def answering() -> Iterator[Callable[[bytes], str]]:
                 self.end_headers()
                 self.wfile.write(body)
 
-            def log_message(self, *_: object) -> None: ...
+            def log_message(self, *__: object) -> None: ...
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()

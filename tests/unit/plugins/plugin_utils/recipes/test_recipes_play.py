@@ -61,7 +61,7 @@ def test_an_entry_is_chosen_pinned_and_taken_by_the_plan(run: Any) -> None:
         "args": {"enable-auto-tool-choice": True, "tool-call-parser": "hermes", "reasoning-parser": "qwen3"},
     }
     outcome = plan_fleet(
-        Inventory(menu=read_menu(menu["vllm_models"]), hosts={"h100": HOSTS["h100"]}, match=lambda _: [], keyed=True)
+        Inventory(menu=read_menu(menu["vllm_models"]), hosts={"h100": HOSTS["h100"]}, match=lambda __: [], keyed=True)
     )
     assert outcome.problems == []
     said = flat(ended)

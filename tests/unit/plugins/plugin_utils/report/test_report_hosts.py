@@ -20,7 +20,7 @@ def expanded(text: str) -> list[str]:
             names.append(word)
             continue
         for span in parts[2].split(","):
-            first, _, last = span.partition("-")
+            first, __, last = span.partition("-")
             numbers = range(int(first), int(last or first) + 1)
             names += [f"{parts[1]}{str(number).zfill(len(first))}{parts[3]}" for number in numbers]
     return names

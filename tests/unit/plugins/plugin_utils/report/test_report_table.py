@@ -147,7 +147,7 @@ def test_no_line_is_wider_than_the_terminal_unless_one_word_is(hosts: list[Any],
 @given(HOSTS, st.integers(20, 120))
 def test_no_word_of_a_row_is_lost(hosts: list[Any], columns: int) -> None:
     shown = re.split(r"\s+", " ".join(fleet_table(COLUMNS, hosts, Screen(columns))))
-    for _, rows in hosts:
+    for __, rows in hosts:
         for one in rows:
             for text in (*one.values, *one.below):
                 # A cell that holds nothing but a dash is left out where it has no column.

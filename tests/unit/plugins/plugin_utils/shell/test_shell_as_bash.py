@@ -141,9 +141,9 @@ def test_bash_hands_over_the_same_words(script: str, tmp_path: Path) -> None:
             calls[-1][1][item[0]] = item[2:]
     assert calls
     read = [ran for ran in commands(script).found if ran.words[0].text == "vllm"]
-    assert [[word.text for word in ran.words[1:]] for ran in read] == [words for words, _ in calls]
+    assert [[word.text for word in ran.words[1:]] for ran in read] == [words for words, __ in calls]
     assert [{name: word.text for name, word in ran.env.items() if name in "XY"} for ran in read] == [
-        env for _, env in calls
+        env for __, env in calls
     ]
 
 

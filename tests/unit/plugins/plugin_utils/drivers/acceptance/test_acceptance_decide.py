@@ -127,7 +127,7 @@ def test_a_run_that_passed_leaves_a_record_that_stands() -> None:
 
 def test_a_run_that_failed_keeps_its_words_for_whoever_asks_next() -> None:
     facts = replace(FACTS, gpus=tuple(gpu(i) for i in range(4)))
-    record, _ = conclude(ended("written-dcgm4-level3-fail.json", status=205), facts, "4.4.2", NOW)
+    record, __ = conclude(ended("written-dcgm4-level3-fail.json", status=205), facts, "4.4.2", NOW)
     assert not record.passed
     assert "A DBE was detected on GPU 3" in records.why_not(records.read(records.write(record)), facts, 3, "hardware")
     assert any("PCIe replays" in text for text in record.told)
@@ -141,13 +141,13 @@ def test_gpus_that_the_test_broke_fail_it() -> None:
 
 
 def test_a_test_that_did_not_end_in_time_is_told_as_such() -> None:
-    _, findings = conclude(replace(ended("written-no-host-engine.txt"), result="timeout"), FACTS, "4.4.2", NOW)
+    __, findings = conclude(replace(ended("written-no-host-engine.txt"), result="timeout"), FACTS, "4.4.2", NOW)
     assert [f.name for f in findings] == ["diagnostic-timeout"]
     assert "within 120 min" in findings[0].message
 
 
 def test_level_0_is_gpu_health_alone() -> None:
-    record, _ = conclude_health(FACTS, NOW)
+    record, __ = conclude_health(FACTS, NOW)
     assert (record.passed, record.level, record.dcgm, record.tests) == (True, 0, "", {})
     assert not conclude_health(SICK, NOW)[0].passed
 

@@ -204,7 +204,7 @@ class Host:
         if self.loaded is None or "nvidia_uvm" not in self.sisters:
             return ()
         channel = (look_modules.IMEX_CHANNEL,) if self.channel else ()
-        return (*(f"nvidia{n}" for n, _ in enumerate(self.gpus)), "nvidiactl", "nvidia-uvm", *channel)
+        return (*(f"nvidia{n}" for n, __ in enumerate(self.gpus)), "nvidiactl", "nvidia-uvm", *channel)
 
     def make_nodes(self) -> None:
         """/usr/local/libexec/nvidia-device-nodes, where it has been written."""

@@ -41,7 +41,7 @@ MODELS = ("vllm-chat.service", "vllm-embed.service")
 @cache
 def offers(name: str, headers: tuple[str, ...]) -> tuple[Offer, ...]:
     """The recorded list, with what Debian's libraries want besides, and with headers of these kernels only."""
-    _, family, listed, kernels = SYSTEMS[name]
+    __, family, listed, kernels = SYSTEMS[name]
     known = [o for o in read(listed, family, [kernels[-1]]) if part(o.name) != "headers" and o.name != "kernel-devel"]
     known += [Offer(STRICT[o.name], o.version, o.origin) for o in known if family == "debian" and o.name in STRICT]
     for kernel in headers:
@@ -54,7 +54,7 @@ def offers(name: str, headers: tuple[str, ...]) -> tuple[Offer, ...]:
 
 def bare(name: str, gpus: tuple[Device, ...] = (H100, H100), kernels: int = 1, headers: bool = True) -> Host:
     """A host as its system's installer leaves it, with nouveau out of the way and the newest of its kernels running."""
-    system, family, _, known = SYSTEMS[name]
+    system, family, __, known = SYSTEMS[name]
     # A fabric manager needs addresses of their own.
     gpus = tuple(Device(f"0000:{n + 1:02x}:00.0", gpu.vendor, gpu.device, gpu.kind) for n, gpu in enumerate(gpus))
     there = known[-kernels:]

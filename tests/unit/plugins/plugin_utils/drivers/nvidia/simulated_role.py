@@ -182,7 +182,7 @@ class Run:
         return {"look": self._look, "run": self._job, "files": self._repository}[arguments["step"]](arguments)
 
     def _look(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        def module(module_args: dict[str, Any], **_: Any) -> dict[str, Any]:
+        def module(module_args: dict[str, Any], **__: Any) -> dict[str, Any]:
             self.looks += 1
             texts = {path: self.host.texts[path] for path in module_args["texts"] if path in self.host.texts}
             return {"state": asdict(self.host.look(module_args["offers"])), "texts": texts}
@@ -192,7 +192,7 @@ class Run:
     def _job(self, arguments: dict[str, Any]) -> dict[str, Any]:
         ended: dict[str, Any] = {}
 
-        def module(module_args: dict[str, Any], **_: Any) -> dict[str, Any]:
+        def module(module_args: dict[str, Any], **__: Any) -> dict[str, Any]:
             if module_args["phase"] == "start":
                 ended.update(done=True, rc=0, lines=[], offset=0)
                 try:

@@ -228,7 +228,7 @@ def _in_stream(host: Host, offer: Offer) -> bool:
         # No module has it.
         return True
     stream = host.stream.partition(":")[2]
-    branch, _, kind = stream.partition("-")
+    branch, __, kind = stream.partition("-")
     if versions.branch(versions.driver(offer.version)) != branch:
         return False
     what = part(offer.name)

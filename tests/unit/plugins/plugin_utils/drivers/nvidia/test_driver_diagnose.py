@@ -452,7 +452,7 @@ def test_faults(name: str, fatal: bool, heal: str, words: str, broken: dict[str,
 def test_faults_have_names_messages_and_remedies_of_their_own() -> None:
     found = [
         finding
-        for _, _, _, _, broken in FAULTS
+        for __, __, __, __, broken in FAULTS
         for finding in diagnose(replace(HEALTHY, **broken), Wanted(version="580"), RESOLVED, 2)
     ]
     assert len({finding.name for finding in found}) >= 40

@@ -43,7 +43,7 @@ CELLS = [
 def test_every_cell_is_there() -> None:
     wanted = set(itertools.product(HOSTS, ("vendor", "distribution"), ("open", "proprietary")))
     assert len(CELLS) == 64
-    assert {(system, source, modules) for system, source, modules, _, _ in CELLS} == wanted
+    assert {(system, source, modules) for system, source, modules, __, __ in CELLS} == wanted
 
 
 @pytest.mark.parametrize(("system", "source", "modules", "asked", "expected"), CELLS)

@@ -334,7 +334,7 @@ def removed(host: LookedAt, *paths: str, package: str = "") -> None:
     if paths[0].startswith("sys/module"):
         (host.root / paths[0]).parent.rmdir()
     if package:
-        code, listed, _ = host.commands["dpkg-query -W"]
+        code, listed, __ = host.commands["dpkg-query -W"]
         left = [line for line in listed.splitlines() if line.partition("\t")[0] != package]
         host.commands["dpkg-query -W"] = (code, "\n".join(left), "")
 

@@ -61,7 +61,7 @@ def test_read(declared: dict[str, Any], expected: Wanted) -> None:
     ],
 )
 def test_refused(declared: dict[str, Any], words: list[str]) -> None:
-    _, told = wanted(**declared)
+    __, told = wanted(**declared)
     assert "hush" not in "".join(told)
     assert len(told) == 1
     for word in words:
@@ -69,7 +69,7 @@ def test_refused(declared: dict[str, Any], words: list[str]) -> None:
 
 
 def test_all_at_once() -> None:
-    _, told = wanted(version="x", source="x", modules="x", build="x", upgrade="x", persistence="x", mirror="x", typo=1)
+    __, told = wanted(version="x", source="x", modules="x", build="x", upgrade="x", persistence="x", mirror="x", typo=1)
     assert len(told) == 8
 
 
