@@ -23,6 +23,7 @@ from typing import Any
 import testinfra
 
 ROOT = Path(__file__).resolve().parents[2]
+LAB = ROOT / "tools" / "lab" / "lab.yml"
 sys.path.insert(0, str(ROOT / "tests"))
 from ansible_runs import environment, run
 
@@ -54,8 +55,8 @@ class Run:
 
 
 def command(name: str, *arguments: str, inventories: Sequence[Path] = (), **variables: Any) -> list[str]:
-    """The ansible-playbook of a playbook of the collection on the lab's inventory and, after it, on others."""
-    words = ["ansible-playbook", f"baremetal.vllm.{name}"]
+    """The ansible-playbook of a playbook of the collection, or of the lab's own, on the lab's inventory and, after it, on others."""
+    words = ["ansible-playbook", str(LAB) if name == "lab" else f"baremetal.vllm.{name}"]
     for inventory in (ROOT / "inventories" / "lab", *inventories):
         words += ["-i", str(inventory)]
     # No catalogue knows the stand-in's release.
