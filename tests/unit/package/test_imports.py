@@ -119,6 +119,15 @@ def test_every_room_has_a_floor_and_every_floor_has_rooms() -> None:
         assert {room(name) for name in sources(folder)} == set().union(*floors)
 
 
+def test_the_readme_names_every_room() -> None:
+    told = (PLUGINS.parent / "README.md").read_text(encoding="utf-8").partition("## The code")[2].partition("\n## ")[0]
+    sides = dict(zip(("module_utils", "plugin_utils"), told.split("`plugins/plugin_utils` stays")))
+    for folder, side in sides.items():
+        rooms = {room(name) for name in sources(folder) if "." in name}
+        named = {part for name in rooms for part in name.split(".")}
+        assert [name for name in sorted(named) if f"`{name}`" not in side] == [], folder
+
+
 def test_what_runs_on_hosts_needs_nothing_but_the_standard_library() -> None:
     allowed = (_BROUGHT, f"{NAME}.module_utils")
     for folder in ("module_utils", "modules"):
