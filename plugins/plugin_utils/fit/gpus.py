@@ -49,11 +49,6 @@ class Gpu:
             return self.memory * 95 // 100
         return self.memory if self.arch else max(0, self.memory - _KEPT - self.memory // 500)
 
-    @property
-    def memory_gib(self) -> float:
-        """Its memory in GiB, as nvidia-smi states it, for messages."""
-        return self.memory / 2**30
-
 
 def find(name: str) -> Gpu | None:
     """The GPU of that name however it is spelled; None where no entry, or more than one, answers to it.

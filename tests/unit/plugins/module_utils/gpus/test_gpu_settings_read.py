@@ -116,4 +116,4 @@ def test_gpus_that_can_be_cut_are_known_by_the_same_name_and_fit_their_own_profi
         assert mig.misfit(name, (profile,) * (slices.most + 1)) != ""
         # A profile's memory is its share of the GPU's, as the driver rounds it.
         size = int(profile.partition(".")[2].partition("gb")[0])
-        assert size == pytest.approx(gpu.memory_gib * slices.memory / known.memory, rel=0.25)
+        assert size == pytest.approx(gpu.memory / 2**30 * slices.memory / known.memory, rel=0.25)
