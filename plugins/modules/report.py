@@ -97,7 +97,7 @@ options:
     default: []
   lock:
     description:
-      - The name of the variable in which hosts have the results of a loop of M(baremetal.vllm.rollout_lock).
+      - The name of the variable in which hosts have the results of a loop of M(baremetal.vllm.fleet_lock).
       - For O(subject=fleet), which needs it.
     type: str
 attributes:

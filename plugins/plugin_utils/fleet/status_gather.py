@@ -97,7 +97,7 @@ def answer(registered: Mapping[str, Any] | None, key: str) -> dict[str, Any]:
 
 
 def held(registered: Iterable[Mapping[str, Any] | None]) -> dict[str, Any] | None:
-    """The record of who holds the fleet, from the loops of module rollout_lock (query) of several hosts."""
+    """The record of who holds the fleet, from the loops of module fleet_lock (query) of several hosts."""
     for looped in registered:
         for said in (looped or {}).get("results", []):
             if said.get("holder"):

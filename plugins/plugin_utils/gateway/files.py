@@ -18,7 +18,7 @@ RENEWED, RENEWAL = "haproxy-vllm-certificate.path", "haproxy-vllm-certificate.se
 STATE, RUN = "/var/lib/haproxy-vllm", "/run/haproxy-vllm"
 # By what the host's firewall knows the door.
 OPENING = "gateway"
-# Of module rollout_lock; empty on a host that has no engine and that nobody holds.
+# Of module fleet_lock; empty on a host that has no engine and that nobody holds.
 LOCKS = "/var/lib/vllm"
 KEEPALIVED = "/etc/keepalived/vllm.conf"
 _UNITS = "/etc/systemd/system"

@@ -1,4 +1,4 @@
-"""Modules that became a step of another one: tasks with a former name and its options do what they did, and are warned."""
+"""Modules that have another name, or became a step of another one: tasks with a former name and its options do what they did, and are warned."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ CALLS: list[tuple[str, dict[str, Any], str]] = [
         },
         "told",
     ),
+    ("rollout_lock", {"what": "x", "path": "/nonexistent/rollout.lock"}, "own"),
     ("generations", {}, "generations"),
     ("dcgm_state", {"path": "/nonexistent/x", "cuda": 13}, "todo"),
     ("host_empty", {}, "removed"),

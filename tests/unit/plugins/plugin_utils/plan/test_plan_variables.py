@@ -23,7 +23,7 @@ NO_VARIABLES = {
         "gpu_facts",
         "gpu_settings",
         "gpu_check",
-        "rollout_lock",
+        "fleet_lock",
         "vllm_engine",
         "model_weights",
         "model_service",

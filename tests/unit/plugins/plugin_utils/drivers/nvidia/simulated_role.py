@@ -147,7 +147,7 @@ class Run:
             "ansible.builtin.reboot": self._reboot,
             "baremetal.vllm.gateway_server": self._gateway,
             "baremetal.vllm.engine_idle": self._idle,
-            "baremetal.vllm.rollout_lock": self._lock,
+            "baremetal.vllm.fleet_lock": self._lock,
         }
         name = next(key for key in task if "." in key)
         arguments = {key: self._value(value, given) for key, value in task[name].items()}

@@ -1,4 +1,4 @@
-"""Says which run asks for the lock, and succeeds a dead one; documented in plugins/modules/rollout_lock.py."""
+"""Says which run asks for the lock, and succeeds a dead one; documented in plugins/modules/fleet_lock.py."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class ActionModule(ActionBase):
 
     def _ask(self, arguments: dict[str, object]) -> dict[str, Any]:
         result: dict[str, Any] = self._execute_module(
-            module_name="baremetal.vllm.rollout_lock", module_args=arguments, task_vars=self._variables
+            module_name="baremetal.vllm.fleet_lock", module_args=arguments, task_vars=self._variables
         )
         result.pop("invocation", None)
         return result

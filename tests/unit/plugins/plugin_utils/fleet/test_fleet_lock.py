@@ -1,4 +1,4 @@
-"""The lock of a rollout: one of many wins, its own alone gives it back, and the dead are told from the living."""
+"""The lock of a fleet: one of many wins, its own alone gives it back, and the dead are told from the living."""
 
 from __future__ import annotations
 

@@ -1,16 +1,16 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: Apache-2.0
 # It may be combined with ansible-core, which is under the GNU General Public License, version 3.
-"""Host side of baremetal.vllm.rollout_lock; the action plugin of the same name says who asks, and judges the holder."""
+"""Host side of baremetal.vllm.fleet_lock; the action plugin of the same name says who asks, and judges the holder."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
-module: rollout_lock
-short_description: Let one rollout at a time work on a fleet
+module: fleet_lock
+short_description: Let one run at a time change a fleet
 description:
-  - Keeps a record on a host of who works on the fleet, from which control node, since when and for what. Another rollout
+  - Keeps a record on a host of who changes the fleet, from which control node, since when and for what. Another run
     is refused with these.
   - The holder is one run of C(ansible-playbook). Every task of the same run holds the same lock.
   - A holder whose process has ended is succeeded at once, where it ran on the same control node. Of another control node
@@ -54,13 +54,13 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: Let nobody else roll out meanwhile
-  baremetal.vllm.rollout_lock:
+- name: Let nobody else change the fleet meanwhile
+  baremetal.vllm.fleet_lock:
     what: vLLM 0.33.0
-    take_over: "{{ rollout_take_over }}"
+    take_over: "{{ rollout_take_over | default(omit) }}"
   become: true
   throttle: 1
-  register: __rollout_lock
+  register: __fleet_lock
 """
 
 RETURN = r"""
