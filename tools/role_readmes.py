@@ -36,20 +36,19 @@ def markdown(text: str) -> str:
     return text
 
 
-def readme(role: str, specification: Mapping[str, Any], users: list[str]) -> str:
-    """The page of a role. `specification` is its entry point `main`; `users` are the files that use it, from the root."""
+def readme(
+    role: str, specification: Mapping[str, Any], users: list[str], others: Mapping[str, Mapping[str, Any]] | None = None
+) -> str:
+    """The page of a role. `specification` is its entry point `main`; `users` are the files that use it, from the root; `others`
+    are its further entry points by name, used with `tasks_from`."""
     lines = [
         "<!-- Made by tools/role_readmes.py from meta/argument_specs.yml: edit that, then run `make docs`. -->",
         f"# baremetal.vllm.{role}",
         "",
         f"{markdown(specification['short_description'])}.",
         "",
-        *(f"- {markdown(line)}" for line in _texts(specification.get("description"))),
-        "",
-        "| variable | type | default | what it says |",
-        "| --- | --- | --- | --- |",
-        *(_row(name, option) for name, option in specification.get("options", {}).items()),
-        "",
+        *_entry(specification),
+        *(line for name, other in (others or {}).items() for line in _section(name, other)),
         f"The reference: `ansible-doc -t role baremetal.vllm.{role}`."
         + (f" Used by {', '.join(f'[{user}](../../{user})' for user in users)}." if users else ""),
     ]
@@ -60,7 +59,8 @@ def readmes() -> Iterator[tuple[str, str]]:
     """(role, text of its README) of every role."""
     for directory in sorted(path for path in ROLES.iterdir() if path.is_dir()):
         specifications = yaml.safe_load((directory / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))
-        yield directory.name, readme(directory.name, specifications["argument_specs"]["main"], users(directory.name))
+        others = dict(specifications["argument_specs"])
+        yield directory.name, readme(directory.name, others.pop("main"), users(directory.name), others)
 
 
 def users(role: str) -> list[str]:
@@ -72,6 +72,28 @@ def users(role: str) -> list[str]:
         for file in files
         if file.parts[-3] != role and named.search(file.read_text(encoding="utf-8"))
     )
+
+
+def _section(name: str, specification: Mapping[str, Any]) -> list[str]:
+    return [
+        f"## `tasks_from: {name}.yml`",
+        "",
+        f"{markdown(specification['short_description'])}.",
+        "",
+        *_entry(specification),
+    ]
+
+
+def _entry(specification: Mapping[str, Any]) -> list[str]:
+    """What an entry point does, and its variables."""
+    return [
+        *(f"- {markdown(line)}" for line in _texts(specification.get("description"))),
+        "",
+        "| variable | type | default | what it says |",
+        "| --- | --- | --- | --- |",
+        *(_row(name, option) for name, option in specification.get("options", {}).items()),
+        "",
+    ]
 
 
 def _row(name: str, option: Mapping[str, Any]) -> str:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import datetime
-import getpass
-import socket
 from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.gateway import lock
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.process import start_of, this_run
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.process import start_of, this_run, this_user
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
 
 
@@ -52,7 +50,7 @@ def _record(what: str) -> dict[str, Any]:
     run = this_run()
     return {
         "id": run.identity,
-        "who": f"{getpass.getuser()}@{socket.gethostname()}",
+        "who": this_user(),
         "what": what,
         "since": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "pid": run.pid,

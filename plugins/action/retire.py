@@ -10,6 +10,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems impor
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.json_output import tell
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.refusal import told_once
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.steps import step_of
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.process import this_user
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.keys import read_keys
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.leaving import farewell, leave
@@ -46,7 +47,7 @@ class ActionModule(ActionBase):
             "farewell": farewell(plan, models, hosts),
         }
         rest = decided.plan.document()
-        result.update(changed=False, plan=rest, digest=digest(rest), **leaving)
+        result.update(changed=False, plan=rest, digest=digest(rest), who=this_user(), **leaving)
         # The role shows each part when it comes to it.
         return tell(result, lambda screen: "", "retire", lambda: leaving)
 

@@ -91,6 +91,10 @@ digest:
   description: Its SHA-256; that of the inventory's own plan once they are deleted there.
   returned: step decide
   type: str
+who:
+  description: Who this run is, as user@control-node; on record with what it drains.
+  returned: step decide
+  type: str
 hosts:
   description: Hosts that something leaves.
   returned: step decide

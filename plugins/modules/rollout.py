@@ -232,6 +232,7 @@ hosts:
       for none; C(canary); C(resumed); C(drained), whether an earlier rollout left it so.
   returned: step order
   type: dict
+who: {description: "Who this run is, as user@control-node: on record with what it drains.", returned: step order, type: str}
 resumed: {description: Hosts that an earlier rollout left half done., returned: step order, type: list, elements: str}
 left: {description: Hosts that are left alone and why., returned: step order, type: dict}
 lost: {description: Those of them that did not answer., returned: step order, type: list, elements: str}

@@ -16,6 +16,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.look import (
     read_gateways,
     read_host,
 )
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.process import this_user
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.render import document, schedule_lines
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.schedule import Asked, schedule
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
@@ -49,7 +50,7 @@ def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any])
     view = _view(plan, plain(variables.get(given["gateways"]) or {}))
     settings = (given["canary"], plain(given["serial"]), given["allow_gap"], given["limited"])
     decided = schedule(plan, found, view, Asked(*settings))
-    result: dict[str, Any] = {"changed": False, **document(decided)}
+    result: dict[str, Any] = {"changed": False, "who": this_user(), **document(decided)}
     if decided.refusals:
         result = {"failed": True, "msg": "\n".join(decided.refusals)}
     return tell(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import hashlib
 import os
 import socket
@@ -41,6 +42,11 @@ def this_run(proc: Path = PROC, machine: Path = MACHINE) -> Run:
     node = _node(proc, machine)
     parts = f"{socket.gethostname()} {node} {boot} {pid} {started}"
     return Run(hashlib.sha256(parts.encode()).hexdigest()[:12], node, boot, pid, started)
+
+
+def this_user() -> str:
+    """Who runs ansible-playbook, as `user@control-node`: for people, in locks and on record at gateways."""
+    return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
 def start_of(pid: int, proc: Path = PROC) -> str | None:

@@ -50,6 +50,18 @@ def test_a_table_keeps_its_columns_and_says_choices_keys_and_what_is_required() 
     ]
 
 
+def test_further_entry_points_have_their_own_part() -> None:
+    main = {"short_description": "Do it", "options": {}}
+    undo = {"short_description": "Undo it", "options": {"r_host": {"required": True, "description": "It."}}}
+    text = readme("r", main, [], {"undo": undo})
+    assert (
+        text.index("Do it.")
+        < text.index("## `tasks_from: undo.yml`")
+        < text.index("Undo it.")
+        < text.index("| `r_host` |")
+    )
+
+
 def test_users_of_a_role_are_playbooks_and_other_roles() -> None:
     assert "playbooks/site.yml" in users("vllm_engine")
     assert "roles/rollout/tasks/stage.yml" in users("vllm_engine")

@@ -18,7 +18,9 @@ def load(role: str, part: str) -> Any:
 
 @pytest.mark.parametrize("role", ROLES)
 def test_defaults_and_specification_agree(role: str) -> None:
-    options = load(role, "meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+    entries = load(role, "meta/argument_specs.yml")["argument_specs"].values()
+    options = {name: option for entry in entries for name, option in entry["options"].items()}
+    assert all(entry["options"].items() <= options.items() for entry in entries), "one option, told in two ways"
     defaults = load(role, "defaults/main.yml")
     stated = {name: option["default"] for name, option in options.items() if "default" in option}
     assert stated == {name: value for name, value in defaults.items() if name in stated}

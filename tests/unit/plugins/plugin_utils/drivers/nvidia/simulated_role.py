@@ -18,7 +18,9 @@ from jinja2.nativetypes import NativeEnvironment
 from simulated_host import Failed, Host
 from simulated_tools import execute
 
-ROLE = Path(__file__).parents[6] / "roles" / "nvidia_driver"
+ROLES = Path(__file__).parents[6] / "roles"
+NAME = "nvidia_driver"
+ROLE = ROLES / NAME
 _OMIT = object()
 
 
@@ -34,9 +36,18 @@ _ENVIRONMENT = _environment()
 
 
 @cache
-def _tasks(name: str) -> list[dict[str, Any]]:
-    loaded: list[dict[str, Any]] = yaml.safe_load((ROLE / "tasks" / name).read_text(encoding="utf-8"))
+def _tasks(role: str, name: str) -> list[dict[str, Any]]:
+    loaded: list[dict[str, Any]] = yaml.safe_load((ROLES / role / "tasks" / name).read_text(encoding="utf-8"))
     return loaded
+
+
+@cache
+def _variables(role: str) -> dict[str, Any]:
+    """What a role brings along: its defaults and its vars."""
+    read = [
+        yaml.safe_load((ROLES / role / part / "main.yml").read_text(encoding="utf-8")) for part in ("defaults", "vars")
+    ]
+    return {**read[0], **read[1]}
 
 
 @cache
@@ -52,8 +63,8 @@ class Ended(Exception):
         self.result = result
 
 
-# A gateway that does not answer.
-LOST = "lost"
+# A gateway that does not answer, and one whose lock another run holds.
+LOST, HELD = "lost", "held"
 
 
 @dataclass
@@ -81,16 +92,21 @@ class Run:
             ]
         }
         try:
-            self._file("main.yml", {}, [])
+            self._file(NAME, "main.yml", {}, [])
         except Ended as end:
             self.failure = str(end) or "failed"
         return self
 
-    def _file(self, name: str, given: dict[str, Any], conditions: list[str]) -> None:
-        for task in _tasks(name):
-            self._task(task, given, conditions)
+    def _file(self, role: str, name: str, given: dict[str, Any], conditions: list[str]) -> None:
+        for task in _tasks(role, name):
+            self._task(role, task, given, conditions)
 
-    def _task(self, task: dict[str, Any], given: dict[str, Any], inherited: list[str]) -> None:
+    def _other(self, asked: dict[str, Any], given: dict[str, Any], conditions: list[str]) -> None:
+        """A role that this one uses."""
+        role = asked["name"].removeprefix("baremetal.vllm.")
+        self._file(role, asked.get("tasks_from", "main.yml"), {**_variables(role), **given}, conditions)
+
+    def _task(self, role: str, task: dict[str, Any], given: dict[str, Any], inherited: list[str]) -> None:
         own = task.get("when", [])
         conditions = [*inherited, *(own if isinstance(own, list) else [own])]
         given = {**given, **task.get("vars", {})}
@@ -98,19 +114,19 @@ class Run:
             # Every task in it judges the block's conditions anew, those of included files too.
             try:
                 for inner in task["block"]:
-                    self._task(inner, given, conditions)
+                    self._task(role, inner, given, conditions)
             except Ended as end:
                 if "rescue" not in task:
                     raise
                 self._facts["ansible_failed_result"] = dict(end.result)
                 for inner in task["rescue"]:
-                    self._task(inner, given, conditions)
+                    self._task(role, inner, given, conditions)
             finally:
                 for inner in task.get("always", ()):
-                    self._task(inner, given, conditions)
+                    self._task(role, inner, given, conditions)
             return
         if "ansible.builtin.import_tasks" in task:
-            self._file(task["ansible.builtin.import_tasks"], given, conditions)
+            self._file(role, task["ansible.builtin.import_tasks"], given, conditions)
             return
         if "loop" not in task and not self._all(conditions, given):
             if "register" in task:
@@ -118,7 +134,13 @@ class Run:
             return
         if "ansible.builtin.include_tasks" in task:
             # The condition of an include is not one of what it includes; that of a block around it is.
-            self._file(task["ansible.builtin.include_tasks"], given, inherited)
+            self._file(role, task["ansible.builtin.include_tasks"], given, inherited)
+            return
+        if "ansible.builtin.include_role" in task:
+            self._other(task["ansible.builtin.include_role"], given, inherited)
+            return
+        if "ansible.builtin.set_fact" in task:
+            self._facts |= {key: self._value(value, given) for key, value in task["ansible.builtin.set_fact"].items()}
             return
         if "loop" in task:
             items = [{**given, "item": item} for item in self._value(task["loop"], given)]
@@ -139,8 +161,11 @@ class Run:
     def _result(self, task: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
         if "baremetal.vllm.show" in task:
             return {}
-        if self._value(task.get("delegate_to", ""), given) == LOST:
+        place = self._value(task.get("delegate_to", ""), given)
+        if place == LOST:
             return {"unreachable": True}
+        if place == HELD and "baremetal.vllm.fleet_lock" in task:
+            return {"own": False, "msg": "ann@desk holds it"}
         known = {
             "baremetal.vllm.driver": self._driver,
             "ansible.builtin.fail": lambda given: {"failed": True, **given},
@@ -164,7 +189,7 @@ class Run:
         known = {**self._facts, "omit": _OMIT}
         for name, text in given.items():
             if name in value:
-                known[name] = self._value(text, {})
+                known[name] = self._value(text, {one: said for one, said in given.items() if one != name})
         whole = value.strip()
         if whole.startswith("{{") and whole.endswith("}}") and whole.count("{{") == 1:
             return _expression(whole[2:-2].strip())(known)
@@ -228,7 +253,7 @@ class Run:
     def _lock(self, arguments: dict[str, Any]) -> dict[str, Any]:
         if not self.check:
             self.host.commands.append(f"gateway: {arguments['state']}")
-        return {"changed": False}
+        return {"changed": False, "own": True}
 
     def _idle(self, arguments: dict[str, Any]) -> dict[str, Any]:
         self.host.commands.append("gateway: idle")

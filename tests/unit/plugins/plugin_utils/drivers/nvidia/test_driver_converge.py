@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from simulated_host import FABRIC, IMEX, PERSISTENCE, STRICT, Disk, Host, part
 from simulated_hosts import A100, B200, GB200, H100, SYSTEMS, V100, bare, full, kept, with_driver
-from simulated_role import LOST, Run
+from simulated_role import HELD, LOST, Run
 from thoroughness import examples
 
 # Nothing is fetched over the network in a test, a key neither.
@@ -685,6 +685,18 @@ def test_a_gateway_that_does_not_answer_keeps_the_driver_as_it_is() -> None:
         "gateway: ready gpu1",
         "gateway: released",
     ]
+    assert not any("stop vllm" in command for command in said)
+
+
+def test_a_fleet_that_another_run_changes_keeps_its_drains_and_the_driver_as_it_is() -> None:
+    host = managed("debian 12")
+    loaded = host.loaded
+    done = run(host, gateways=["door", HELD], version="570")
+    assert "ann@desk holds it" in done.failure
+    assert host.loaded == loaded
+    # That run may have drained this very host.
+    said = at_the_gateways(done)
+    assert [command for command in said if command.startswith("gateway")] == ["gateway: held"]
     assert not any("stop vllm" in command for command in said)
 
 
