@@ -25,7 +25,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.schema import 
 ROOT = Path(__file__).resolve().parents[1]
 FILE = ROOT / "data" / "variables.json"
 # What Ansible itself brings: its magic variables, and the functions of its templates.
-_ANSIBLES = {
+ANSIBLES = {
     *("groups", "group_names", "hostvars", "inventory_hostname", "playbook_dir", "role_path", "vars"),
     *("item", "lookup", "omit", "query"),
 }
@@ -40,7 +40,7 @@ def variables() -> list[str]:
     for path in [*(ROOT / "playbooks").glob("*.yml"), *(ROOT / "roles").glob("*/*/*.yml")]:
         if path.parent.name not in ("meta", "vars"):
             found.update(expressions(yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)))
-    return sorted(name for name in found if not name.startswith(("_", "ansible_")) and name not in _ANSIBLES)
+    return sorted(name for name in found if not name.startswith(("_", "ansible_")) and name not in ANSIBLES)
 
 
 def expressions(part: Any, whole: bool = False) -> Iterator[str]:

@@ -28,7 +28,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet impor
 
 # What the host needs of the task's arguments; the rest stays here.
 SENT = ("engine", "weights", "keep", "packages", "restart_replaced")
-# What is not given is as the role vllm_engine has it.
+# What is not given is as the host's variables have it for the role vllm_engine, or as that role has it.
 ROLE = ROOT / "roles" / "vllm_engine" / "defaults" / "main.yml"
 OF_ROLE = ("keep", "prune", "source", "wheelhouse", "lock", "rocm", "packages")
 
@@ -41,8 +41,7 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, object]:
         super().run(tmp, task_vars)
-        role = self._loader.load_from_file(str(ROLE))
-        asked = plain({**{key: role[f"vllm_engine_{key}"] for key in OF_ROLE}, **self._task.args})
+        asked = plain({**self._engine_settings(task_vars or {}), **self._task.args})
         secrets = environment_secrets(asked.get("api_key"), asked.get("secret_env"))
         arguments = {
             **{key: asked[key] for key in SENT if asked.get(key)},
@@ -55,6 +54,12 @@ class ActionModule(ActionBase):
         if answer.get("engine"):
             answer["engine"] = self._judge(asked, answer)
         return answer
+
+    def _engine_settings(self, variables: dict[str, Any]) -> dict[str, object]:
+        """By option what the role vllm_engine would be given on this host."""
+        role = self._loader.load_from_file(str(ROLE))
+        names = {key: f"vllm_engine_{key}" for key in OF_ROLE}
+        return {key: self._templar.template({**role, **variables}[name]) for key, name in names.items()}
 
     def _ask(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
         """What the host answers. One that does not is a finding like any other: it has its line in the table."""

@@ -40,8 +40,10 @@ options:
     type: dict
     default: {}
   keep:
-    description: Releases that are kept although nobody uses them. This and the next five are by default as in the role
-      P(baremetal.vllm.vllm_engine#role).
+    description:
+      - Releases that are kept although nobody uses them.
+      - What is not given of this, O(prune), O(packages), O(source), O(wheelhouse), O(lock) and O(rocm) is as the host has it
+        for the role P(baremetal.vllm.vllm_engine#role), such as C(vllm_engine_keep), or as that role has it.
     type: list
     elements: str
   prune:
