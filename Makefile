@@ -24,6 +24,8 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 # Nothing of a developer's home directory may stand in for the checkout.
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.ansible/collections
 export MOLECULE_GLOB := molecule/*/molecule.yml
+# Images of containers like to set it. Each process of the tests would compile all of them, and Ansible all of the collection, anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help venv system lab demo test check lint unit exhaustive molecule bench catalogue docs clean lab-absent dist \
   gates changelog packages site site-look sanity
@@ -70,7 +72,7 @@ lint: venv
 	@ruff format --check . && ruff check .
 	@mypy plugins tools
 	@yamllint --strict .
-	@ansible-lint
+	@python tools/lint.py
 	@python tools/sanity.py --quick
 
 sanity: venv ## All of ansible-test's checks with both ends of ansible-core: make sanity SANITY='--skip-test pylint'

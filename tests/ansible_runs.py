@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import subprocess
@@ -18,7 +19,7 @@ SERVER = Path(__file__).with_name("ansible_server.py")
 ABOVE = [ROOT.parents[2]] if ROOT.parts[-3:] == ("ansible_collections", "baremetal", "vllm") else []
 
 
-def environment(**more: str) -> dict[str, str]:
+def environment(**more: str | None) -> dict[str, str]:
     """The environment that `make` gives Ansible: the checkout's own configuration and collection, and nothing of a developer's.
 
     molecule tells the Ansible it runs (and so this one) to print in colour, and where its own scenario lies.
@@ -33,20 +34,29 @@ def environment(**more: str) -> dict[str, str]:
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "MOLECULE_", "PY_COLORS"))
     }
-    return {**kept, **own, **more}
+    return {name: value for name, value in {**kept, **own, **more}.items() if value is not None}
 
 
 @cache
 def _server(settings: frozenset[tuple[str, str]], thread: int) -> subprocess.Popen[str]:
     """The server for a thread's runs with these settings, which Ansible reads once in a process; it ends with this process."""
     kept = {name: value for name, value in os.environ.items() if not _is_setting(name)}
-    return subprocess.Popen(
+    server = subprocess.Popen(
         [sys.executable, str(SERVER)],
+        # Where nothing is found that no run asked for: without ANSIBLE_CONFIG Ansible takes ansible.cfg from here.
+        cwd="/",
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         env={**kept, **dict(settings)},
     )
+    atexit.register(_end, server)
+    return server
+
+
+def _end(server: subprocess.Popen[str]) -> None:
+    with server:
+        """Its input ends, and so does it."""
 
 
 def _is_setting(name: str) -> bool:
@@ -57,13 +67,13 @@ def run(
     program: str,
     *arguments: str | Path,
     cwd: Path = ROOT,
-    env: Mapping[str, str] | None = None,
+    env: Mapping[str, str | None] | None = None,
     text: str = "",
     timeout: int = 120,
 ) -> subprocess.CompletedProcess[str]:
     """Run `ansible-playbook` or another program of Ansible to its end, as an operator with this checkout does.
 
-    `env`: beside `environment()`; `text`: its input; `timeout`: seconds until it is killed, 0 for none.
+    `env`: beside `environment()`, None for what is not to be set; `text`: its input; `timeout`: seconds until it is killed, 0 for none.
     """
     whole = environment(**(env or {}))
     settings = frozenset((name, value) for name, value in whole.items() if _is_setting(name))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import ansible_runs
 import pytest
 import yaml
 from ansible_collections.baremetal.vllm.plugins.filter.fleet import fleet_gap
@@ -65,15 +65,9 @@ def test_of_many_groups_a_few_are_named() -> None:
 
 def play(playbook: str, inventory: Path | str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Outside the checkout, without its ansible.cfg."""
-    inherited = {key: value for key, value in os.environ.items() if key != "ANSIBLE_CONFIG"}
-    return subprocess.run(
-        [Path(sys.executable).parent / "ansible-playbook", f"baremetal.vllm.{playbook}", "-i", inventory, *arguments],
-        cwd="/",
-        env={**inherited, "ANSIBLE_NOCOLOR": "1", **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    env = {"ANSIBLE_CONFIG": None, "ANSIBLE_NOCOLOR": "1", **environment}
+    words = ("ansible-playbook", f"baremetal.vllm.{playbook}", "-i", inventory, *arguments)
+    return ansible_runs.run(*words, cwd=Path("/"), env=env)
 
 
 def test_a_run_that_would_be_partial_fails_and_says_why_once(tmp_path: Path) -> None:
