@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import read_yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 ROLES = ROOT / "roles"
@@ -58,7 +58,7 @@ def readme(
 def readmes() -> Iterator[tuple[str, str]]:
     """(role, text of its README) of every role."""
     for directory in sorted(path for path in ROLES.iterdir() if path.is_dir()):
-        specifications = yaml.safe_load((directory / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))
+        specifications = read_yaml(directory / "meta" / "argument_specs.yml")
         others = dict(specifications["argument_specs"])
         yield directory.name, readme(directory.name, others.pop("main"), users(directory.name), others)
 

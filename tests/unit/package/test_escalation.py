@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import read_yaml
 
 ROOT = Path(__file__).resolve().parents[3]
 OURS, BUILTIN = "baremetal.vllm.", "ansible.builtin."
@@ -38,12 +39,16 @@ class Found:
     variables: Mapping[str, Any]
 
 
+# Read once: tasks are met on several ways.
+read = cache(read_yaml)
+
+
 def action_of(task: Mapping[str, Any]) -> str:
     return next((key for key in task if key == LAB or key.startswith((OURS, BUILTIN))), "")
 
 
 def tasks_in(path: Path, become: Any, local: bool, variables: Mapping[str, Any]) -> Iterator[Found]:
-    yield from walk(yaml.safe_load(path.read_text()), path, become, local, variables)
+    yield from walk(read(path), path, become, local, variables)
 
 
 def walk(tasks: Any, path: Path, become: Any, local: bool, variables: Mapping[str, Any]) -> Iterator[Found]:
@@ -74,7 +79,7 @@ def walk(tasks: Any, path: Path, become: Any, local: bool, variables: Mapping[st
 
 def everything() -> Iterator[Found]:
     for book in sorted([*(ROOT / "playbooks").glob("*.yml"), *(ROOT / "tools" / "lab").glob("*.yml")]):
-        for play in yaml.safe_load(book.read_text()):
+        for play in read(book):
             if f"{BUILTIN}import_playbook" in play:
                 continue
             become, local, variables = play.get("become"), play.get("connection") == "local", play.get("vars", {})

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import read_yaml
 
 ROOT = Path(__file__).resolve().parents[3]
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir())
 
 
 def load(role: str, part: str) -> Any:
-    return yaml.safe_load((ROOT / "roles" / role / part).read_text())
+    return read_yaml(ROOT / "roles" / role / part)
 
 
 @pytest.mark.parametrize("role", ROLES)

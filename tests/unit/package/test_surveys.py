@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import read_yaml
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.variables import known_variables
 from ansible_collections.baremetal.vllm.tools.variables import expressions
 
@@ -36,7 +37,7 @@ def read_by(playbook: str) -> tuple[set[str], dict[str, dict[str, Any]]]:
     while todo:
         role = todo.pop()
         done.add(role)
-        specification = yaml.safe_load((ROOT / "roles" / role / "meta" / "argument_specs.yml").read_text())
+        specification = read_yaml(ROOT / "roles" / role / "meta" / "argument_specs.yml")
         specified |= specification["argument_specs"]["main"]["options"]
         for tasks in (ROOT / "roles" / role / "tasks").glob("*.yml"):
             todo |= set(ROLE.findall(tasks.read_text())) - done

@@ -8,8 +8,8 @@ from typing import Any
 
 import jsonschema
 import pytest
-import yaml
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.load import release, releases
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import read_yaml
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.schema import variables
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.variables import known_variables
 
@@ -33,8 +33,8 @@ def entry(**more: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("inventory", ["example", "one-host", "lab"])
 def test_our_own_inventories_pass(inventory: str) -> None:
     files = sorted((ROOT / "inventories" / inventory / "group_vars" / "all").glob("*.yml"))
-    contents = [yaml.safe_load(path.read_text()) for path in files]
-    hosts = yaml.safe_load((ROOT / "inventories" / inventory / "hosts.yml").read_text())
+    contents = [read_yaml(path) for path in files]
+    hosts = read_yaml(ROOT / "inventories" / inventory / "hosts.yml")
     contents += variables_in(hosts)
     version = next(content["vllm_version"] for content in contents if "vllm_version" in content)
     judge = validator(version)
@@ -68,9 +68,7 @@ def test_it_knows_every_variable_of_ours_with_its_meaning() -> None:
         "rocm_",
         "lab_",
     )
-    internal = {
-        name for path in (ROOT / "roles").glob("*/vars/*.yml") for name in yaml.safe_load(path.read_text()) or {}
-    }
+    internal = {name for path in (ROOT / "roles").glob("*/vars/*.yml") for name in read_yaml(path) or {}}
     meant = [name for name in sorted(known_variables()) if name.startswith(begins) and name not in internal]
     assert [name for name in meant if not properties.get(name, {}).get("description")] == []
     assert len(meant) > 150

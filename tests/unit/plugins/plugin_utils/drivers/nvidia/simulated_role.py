@@ -10,9 +10,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import yaml
 from ansible_collections.baremetal.vllm.plugins.action import driver
 from ansible_collections.baremetal.vllm.plugins.filter.driver import went_back
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import read_yaml
 from jinja2 import StrictUndefined
 from jinja2.nativetypes import NativeEnvironment
 from simulated_host import Failed, Host
@@ -37,7 +37,13 @@ _ENVIRONMENT = _environment()
 
 @cache
 def _tasks(role: str, name: str) -> list[dict[str, Any]]:
-    loaded: list[dict[str, Any]] = yaml.safe_load((ROLES / role / "tasks" / name).read_text(encoding="utf-8"))
+    loaded: list[dict[str, Any]] = read_yaml(ROLES / role / "tasks" / name)
+    return loaded
+
+
+@cache
+def _variables(folder: str) -> Mapping[str, Any]:
+    loaded: dict[str, Any] = read_yaml(ROLE / folder / "main.yml")
     return loaded
 
 
@@ -80,16 +86,13 @@ class Run:
 
     def play(self) -> Run:
         self._facts: dict[str, Any] = {
-            **yaml.safe_load((ROLE / "defaults" / "main.yml").read_text(encoding="utf-8")),
+            **_variables("defaults"),
             **self.variables,
             "ansible_check_mode": self.check,
             "inventory_hostname": "gpu1",
         }
         self._facts["__nvidia_driver_wanted"] = {
-            key: self._facts[key]
-            for key in yaml.safe_load((ROLE / "vars" / "main.yml").read_text(encoding="utf-8"))[
-                "__nvidia_driver_wanted"
-            ]
+            key: self._facts[key] for key in _variables("vars")["__nvidia_driver_wanted"]
         }
         try:
             self._file(NAME, "main.yml", {}, [])
