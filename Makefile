@@ -80,10 +80,10 @@ sanity: venv ## All of ansible-test's checks with both ends of ansible-core: mak
 
 unit: venv
 	@# One more than the cores that are asked for: some tests wait.
-	@pytest --numprocesses 3 --dist worksteal
+	@pytest --numprocesses 3 --dist loadgroup
 
 exhaustive: venv ## Every property with all its examples, thousands of drawn hosts through the driver's role: HISTORIES=5000
-	@EXHAUSTIVE=1 pytest --numprocesses 3 --dist worksteal
+	@EXHAUSTIVE=1 pytest --numprocesses 3 --dist loadgroup
 	@HISTORIES=$${HISTORIES:-5000} pytest tests/unit/plugins/plugin_utils/drivers/nvidia/test_driver_converge.py -k 'ends_well or absent' --numprocesses 2
 
 molecule: venv system

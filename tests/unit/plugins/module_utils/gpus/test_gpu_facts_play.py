@@ -18,6 +18,8 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.fleet import I
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import read_menu
 from recorded_gpus import H100, report
 
+# Its one run is not made by several workers.
+pytestmark = pytest.mark.xdist_group("gpu_facts_play")
 PLAY = """
 - name: Look
   hosts: sick, crowded

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+# Its one run is not made by several workers.
+pytestmark = pytest.mark.xdist_group("headers")
 HERE = Path(__file__).resolve()
 ROOT = HERE.parents[5]
 # Parts of others; they come after a plan.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,31 @@ NEWEST = releases()[-1]
 
 
 @functools.cache
+def check(schema: str) -> None:
+    jsonschema.Draft7Validator.check_schema(json.loads(schema))
+
+
+def taken_apart(value: Any, parts: list[Any]) -> Any:
+    """A schema without those of its properties, which are added to `parts`: most are the same in all releases, and checked once."""
+    if isinstance(value, list):
+        return [taken_apart(each, parts) for each in value]
+    if not isinstance(value, dict):
+        return value
+    rest = {key: taken_apart(each, parts) for key, each in value.items()}
+    if isinstance(properties := rest.get("properties"), dict):
+        parts += properties.values()
+        rest["properties"] = dict.fromkeys(properties, True)
+    return rest
+
+
+@functools.cache
 def validator(version: str) -> Any:
     known = release(version)
     assert known is not None
     schema = variables(known)
-    jsonschema.Draft7Validator.check_schema(schema)
+    parts: list[Any] = []
+    for part in [taken_apart(schema, parts), *parts]:
+        check(json.dumps(part))
     return jsonschema.Draft7Validator(schema)
 
 
