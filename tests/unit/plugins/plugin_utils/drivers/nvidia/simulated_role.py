@@ -50,9 +50,7 @@ def _variables(folder: str) -> Mapping[str, Any]:
 @cache
 def _variables(role: str) -> dict[str, Any]:
     """What a role brings along: its defaults and its vars."""
-    read = [
-        yaml.safe_load((ROLES / role / part / "main.yml").read_text(encoding="utf-8")) for part in ("defaults", "vars")
-    ]
+    read = [read_yaml(ROLES / role / part / "main.yml") for part in ("defaults", "vars")]
     return {**read[0], **read[1]}
 
 
