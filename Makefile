@@ -57,6 +57,7 @@ lab: venv system ## Boot the lab: real systemd machines on this computer
 	@$(PLAYBOOK) tools/lab/lab.yml
 
 demo: lab ## A lab with a real chat and a real embedding model, deployed and proven
+	@$(PLAYBOOK) tools/lab/wheels.yml
 	@$(PLAYBOOK) playbooks/wheelhouse.yml
 	@$(PLAYBOOK) tools/lab/models.yml -e '{"lab_models_names": ["smollm2-135m-instruct", "all-minilm-l6-v2"]}'
 	@$(PLAYBOOK) site.yml

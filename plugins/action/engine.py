@@ -12,7 +12,6 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.lock import LockError
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine.wheels import WheelError
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.urls import without_users
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.control import behind_proxy
@@ -23,6 +22,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.decide impor
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.judge import judge
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.pack import indexes, pack
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.tools import ToolError
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.wheels import WheelError
 
 display = Display()
 

@@ -10,8 +10,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.kernels import INDEX, NONE, index_error
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine.lock import LockError
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine.wheels import WheelError
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.lock import LockError, Pin
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.urls import without_users
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.control import behind_proxy
@@ -35,6 +34,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.sources impo
     oldest_glibc,
 )
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.tools import ToolError
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.wheels import WheelError, pin_of
 
 display = Display()
 
@@ -51,7 +51,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "rocm": {"type": "str"},
     "kernels_index": {"type": "str", "default": ""},
     "torch_cpu_index": {"type": "str", "default": "https://download.pytorch.org/whl/cpu"},
-    "lab_torchvision": {"type": "bool", "default": False},
+    "wheels": {"type": "list", "elements": "path", "default": []},
     "lock": {"type": "path"},
     "update": {"type": "bool", "default": False},
     "python": {"type": "bool", "default": False},
@@ -81,10 +81,20 @@ def target_of(asked: dict[str, Any]) -> Target:
         exclude=tuple(sorted(exclude)),
         extra=tuple(asked["extra_requirements"]),
         indexes=indexes_for(asked["release"], accelerator, asked["index_urls"], wanted),
-        torchvision_lab=asked["lab_torchvision"] and accelerator == "cpu",
         build=build.name if build else "",
         kernels_index=asked["kernels_index"],
+        own=_own(asked["wheels"]),
     )
+
+
+def _own(paths: list[str]) -> tuple[Pin, ...]:
+    """The wheels that an operator names. Raises AnsibleActionFail where one is none, or cannot be read."""
+    try:
+        return tuple(pin_of(Path(path)) for path in paths)
+    except WheelError as error:
+        raise AnsibleActionFail(f"wheelhouse_wheels: {error}") from None
+    except OSError as error:
+        raise AnsibleActionFail(f"wheelhouse_wheels: {error.filename} cannot be read: {error.strerror}") from None
 
 
 class ActionModule(ActionBase):
@@ -107,6 +117,7 @@ class ActionModule(ActionBase):
         target = target_of(asked)
         options = Options(
             lock=asked["lock"] or "",
+            wheels=tuple(asked["wheels"]),
             update=asked["update"],
             torch_cpu_index=asked["torch_cpu_index"],
             python=asked["python"],

@@ -79,12 +79,13 @@ options:
     description: Where torch for CPU comes from when the control node's own pip does not find it.
     type: str
     default: https://download.pytorch.org/whl/cpu
-  lab_torchvision:
+  wheels:
     description:
-      - For labs only, V(cpu) only. Adds the package index's torchvision with the two modules emptied that need its
-        compiled part, which is built for CUDA, under the version suffix C(+cpu.lab). Image models then load without it.
-    type: bool
-    default: false
+      - Wheels of your own, files of the control node. Each is part of the engine at its version, whatever indexes have, and also
+        where O(exclude) leaves its distribution out.
+    type: list
+    elements: path
+    default: []
   lock:
     description: A requirements file with hashes to obey instead of resolving versions.
     type: path

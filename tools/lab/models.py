@@ -97,8 +97,9 @@ def build_environment(root: Path, torch_index: str, say: Callable[[str], None]) 
     _run([sys.executable, "-m", "venv", str(place)], "making a virtual environment (is python3-venv installed?)")
     pip = [str(python), "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
     say(f"build environment: install torch {TORCH}")
-    index = ["--index-url", torch_index] if torch_index else []
-    if subprocess.run([*pip, *index, f"torch=={TORCH}+cpu"], capture_output=True, check=False).returncode != 0:
+    # Of this index, which may hold a password, nobody else on this computer reads more than pip's own variable.
+    index = {**os.environ, "PIP_INDEX_URL": torch_index} if torch_index else None
+    if subprocess.run([*pip, f"torch=={TORCH}+cpu"], capture_output=True, check=False, env=index).returncode != 0:
         say("build environment: no CPU build of torch there, install the ordinary one (several GB)")
         _run([*pip, f"torch=={TORCH}"], "installing torch")
     say("build environment: install transformers and its companions")
@@ -150,7 +151,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"default: all of {', '.join(RECIPES)}")
     parser.add_argument("--missing", action="store_true", help="only print which of them are not there, as JSON")
     parser.add_argument("--environment-only", action="store_true", help="make the build environment and no model")
-    parser.add_argument("--torch-index", default=os.environ.get("LAB_TORCH_INDEX", ""), help="index for torch alone")
     options = parser.parse_args(arguments)
     unknown = sorted(set(options.names) - set(RECIPES))
     if unknown:
@@ -166,10 +166,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     say = Progress()
     root.mkdir(parents=True, exist_ok=True)
     if options.environment_only:
-        build_environment(root, options.torch_index, say)
+        build_environment(root, os.environ.get("LAB_TORCH_INDEX", ""), say)
         return 0
     if missing:
-        python = build_environment(root, options.torch_index, say)
+        python = build_environment(root, os.environ.get("LAB_TORCH_INDEX", ""), say)
         for name in missing:
             if name in PACKAGES:
                 fetch_package(root, python, PACKAGES[name], say)

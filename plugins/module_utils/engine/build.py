@@ -29,7 +29,6 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.engine.installed im
     is_whole,
     read_marker,
 )
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine.wheels import sha256_of
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import folders, labels
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.urls import without_users
 
@@ -217,7 +216,7 @@ def bundled_python(job: Job) -> Path:
         raise BuildError("the wheelhouse has no Python of its own")
     # By content, so that another archive of the same name never changes a Python that engines lead to.
     stem = re.sub(r"\.(tar(\.\w+)?|tgz)$", "", archive.name)
-    home = job.root / "python" / f"{stem}-{sha256_of(archive)[:12]}"
+    home = job.root / "python" / f"{stem}-{lock.sha256_of(archive)[:12]}"
     if not home.is_dir():
         partial = home.with_name(f".{home.name}")
         shutil.rmtree(partial, ignore_errors=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 _PIN = re.compile(r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?\s*==\s*(?P<version>[^\s;]+)")
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})(?=\s|$)")
@@ -68,3 +69,12 @@ def digest(text: str) -> str:
     Raises LockError: as `parse_lock` does.
     """
     return hashlib.sha256(render_lock(parse_lock(text)).encode()).hexdigest()
+
+
+def sha256_of(path: Path) -> str:
+    """Return a file's SHA-256 in hexadecimal."""
+    value = hashlib.sha256()
+    with path.open("rb") as stream:
+        for block in iter(lambda: stream.read(1 << 20), b""):
+            value.update(block)
+    return value.hexdigest()

@@ -25,7 +25,6 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.host import folders
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.hostfile import named
 
 KEPT = 3
-OUTCOMES = ("pending", "active", "proven", "failed")
 SERVED = ("active", "proven")
 # Of a planned service: what its endpoint is proved by.
 PROVED_BY = ("name", "unit", "kind", "address", "port", "served_names", "prove")

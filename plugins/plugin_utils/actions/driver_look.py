@@ -42,7 +42,7 @@ class Look:
         self._action, self._variables = action, variables
         self._host = variables.get("inventory_hostname", "host")
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, object]:
+    def run(self) -> dict[str, object]:
         """Return the steps for this host; failed where something stands in their way that nobody can heal from here."""
         given = plain(self._action._task.args)
         before = given.get("before") or {}

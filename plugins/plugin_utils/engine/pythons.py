@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from packaging.version import Version
+
 
 class NoPythonError(ValueError):
     """No Python on the host or in the source suits the release; the text names what there is and what to do."""
@@ -46,10 +48,6 @@ def _listed(pythons: Iterable[HostPython]) -> str:
     return ", ".join(f"{python.version} ({python.path})" for python in pythons) or "none"
 
 
-def _order(minor: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in minor.split(".") if part.isdigit())
-
-
 def choose_offline(wanted: str, found: Sequence[HostPython], offers: Sequence[Offer]) -> Choice:
     """Match a host's Pythons with wheelhouses; a host's own Python is preferred, and the newest of several.
 
@@ -60,12 +58,12 @@ def choose_offline(wanted: str, found: Sequence[HostPython], offers: Sequence[Of
         raise NoPythonError("no wheelhouse to choose from")
     asked = [offer for offer in offers if wanted in ("auto", "wheelhouse", offer.python) or wanted.startswith("/")]
     own = [python for python in found if wanted in ("auto", python.path, python.minor)]
-    for offer in sorted(asked, key=lambda offer: _order(offer.python), reverse=True):
+    for offer in sorted(asked, key=lambda offer: Version(offer.python), reverse=True):
         for python in own:
             if python.minor == offer.python:
                 return Choice(python.path, offer.python, offer.directory)
     if not wanted.startswith("/"):
-        for offer in sorted(asked, key=lambda offer: _order(offer.python), reverse=True):
+        for offer in sorted(asked, key=lambda offer: Version(offer.python), reverse=True):
             if offer.archive:
                 return Choice("", offer.python, offer.directory)
     have = " and ".join(sorted({offer.python for offer in offers}))

@@ -12,9 +12,9 @@ import sys
 import zipfile
 from pathlib import Path
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine import wheels
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.urls import bare
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.amd.builds import Build
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import wheels
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.sources import Target
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.tools import netrc, run_pip, uv_compile
 
@@ -66,10 +66,9 @@ def settle(source: Path, directory: Path) -> Path:
 
     Raises WheelError where it is not for any Python and machine.
     """
-    name = wheels.parse_wheel_name(source.name)
-    if (name.pythons, name.abis, name.platforms) != (("py3",), ("none",), ("any",)):
+    stem = source.name.removesuffix("-py3-none-any.whl")
+    if stem == source.name:
         raise wheels.WheelError(f"{source.name} is not for any machine, so no other one could use it")
-    stem = "-".join(source.name.split("-")[:2])
     info = f"{stem}.dist-info/"
     said = wheels.metadata_of(source)
     with zipfile.ZipFile(source) as archive:

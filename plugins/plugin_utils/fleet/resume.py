@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 # How the reasons begin that the toolkit gives for its drains; any other reason is an operator's.
 OURS = ("rollout ", "rollback ", "retire ", "driver ")
-ACTIONS = ("nothing", "leave", "unreachable", "undrain", "prove", "switch", "take_back")
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,10 @@ class Seen:
 
 @dataclass(frozen=True)
 class Need:
-    """`action` is one of ACTIONS; `why` for the terminal. A host that is `resumed` comes before all others."""
+    """`action` is nothing, leave, unreachable, undrain, prove, switch or take_back; `why` for the terminal.
+
+    A host that is `resumed` comes before all others.
+    """
 
     action: str
     why: str

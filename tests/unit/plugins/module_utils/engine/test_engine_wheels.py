@@ -8,16 +8,14 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine.wheels import (
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.lock import LockError, Pin, sha256_of
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.wheels import (
     WheelError,
-    adapt_wheel,
     metadata_of,
-    parse_wheel_name,
-    runs_on,
-    sha256_of,
-    unpacked_size,
+    named,
+    pin_of,
+    pinned,
     write_alias,
-    write_wheel,
 )
 
 
@@ -32,8 +30,8 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.engine.wheels impor
     ],
 )
 def test_names_of_wheels(filename: str, name: str, version: str) -> None:
-    wheel = parse_wheel_name(filename)
-    assert (wheel.name, wheel.version) == (name, version)
+    found = named(filename)
+    assert (found[0], str(found[1])) == (name, version)
 
 
 @pytest.mark.parametrize(
@@ -41,25 +39,13 @@ def test_names_of_wheels(filename: str, name: str, version: str) -> None:
 )
 def test_what_is_no_wheel(filename: str) -> None:
     with pytest.raises(WheelError):
-        parse_wheel_name(filename)
+        named(filename)
 
 
-@pytest.mark.parametrize(
-    ("tags", "fits"),
-    [
-        ("py3-none-any", {9, 11, 13}),
-        ("py2.py3-none-manylinux1_x86_64", {9, 11, 13}),
-        ("cp311-cp311-manylinux_2_28_x86_64", {11}),
-        ("cp38-abi3-manylinux_2_28_x86_64", {9, 11, 13}),
-        ("cp312-abi3-manylinux_2_28_x86_64", {13}),
-        ("cp311-none-any", {11}),
-        ("cp313-cp313t-manylinux_2_28_x86_64", set()),
-        ("pp310-pypy310_pp73-manylinux_2_28_x86_64", set()),
-    ],
-)
-def test_which_python_a_wheel_is_for(tags: str, fits: set[int]) -> None:
-    wheel = parse_wheel_name(f"name-1.0-{tags}.whl")
-    assert {minor for minor in (9, 11, 13) if runs_on(wheel, (3, minor))} == fits
+def test_a_pin_allows_a_wheel_however_its_version_is_written() -> None:
+    assert pinned(Pin("numba", "0.65", ())) == named("numba-0.65.0-py3-none-any.whl")
+    with pytest.raises(LockError, match="numba==new: that is no version"):
+        pinned(Pin("numba", "new", ()))
 
 
 def record_holds(path: Path) -> None:
@@ -78,7 +64,7 @@ def record_holds(path: Path) -> None:
 def test_the_alias_is_a_wheel_that_pip_installs_and_metadata_finds(tmp_path: Path) -> None:
     path = write_alias(tmp_path, "0.32.0")
     record_holds(path)
-    assert (parse_wheel_name(path.name).name, parse_wheel_name(path.name).version) == ("vllm", "0.32.0+cpu")
+    assert pin_of(path) == Pin("vllm", "0.32.0+cpu", (sha256_of(path),))
     assert metadata_of(path)["name"] == ["vllm"]
     site = tmp_path / "site"
     pip = [
@@ -105,31 +91,3 @@ def test_the_alias_is_a_wheel_that_pip_installs_and_metadata_finds(tmp_path: Pat
 def test_the_alias_has_the_same_hash_wherever_it_is_made(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     assert sha256_of(write_alias(tmp_path, "0.32.0")) == sha256_of(write_alias(tmp_path / "other", "0.32.0"))
-
-
-def original(directory: Path) -> Path:
-    files = {
-        "thing/__init__.py": b"value = 1\n",
-        "thing/_meta.py": b"import cuda\n",
-        "thing-1.0.dist-info/METADATA": b"Metadata-Version: 2.1\nName: thing\nVersion: 1.0\nRequires-Dist: torch (==2)\n\nVersion: text\n",
-        "thing-1.0.dist-info/WHEEL": b"Wheel-Version: 1.0\n",
-    }
-    return write_wheel(directory, "thing-1.0", "cp311-cp311-manylinux_2_28_x86_64", files, zipfile.ZIP_DEFLATED)
-
-
-def test_an_adapted_wheel_is_named_apart_and_whole(tmp_path: Path) -> None:
-    source = original(tmp_path)
-    path = adapt_wheel(source, tmp_path, "cpu.lab", ("thing/_meta.py",))
-    assert path.name == "thing-1.0+cpu.lab-cp311-cp311-manylinux_2_28_x86_64.whl"
-    record_holds(path)
-    assert metadata_of(path)["version"] == ["1.0+cpu.lab"]
-    assert metadata_of(path)["requires-dist"] == ["torch (==2)"]
-    with zipfile.ZipFile(path) as archive:
-        assert archive.read("thing/_meta.py") == b""
-        assert archive.read("thing/__init__.py") == b"value = 1\n"
-    assert unpacked_size(path) > 0
-
-
-def test_adapting_what_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(WheelError, match=r"thing/_other\.py"):
-        adapt_wheel(original(tmp_path), tmp_path, "cpu.lab", ("thing/_other.py",))

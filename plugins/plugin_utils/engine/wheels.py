@@ -1,4 +1,4 @@
-"""Wheel files: their names, what they run on, and making or adapting small ones."""
+"""Wheel files: their names, what is in them, and making small ones. Control node only."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import base64
 import hashlib
 import re
 import zipfile
-from dataclasses import dataclass
 from email.parser import HeaderParser
 from pathlib import Path
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine.lock import normalise
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.lock import LockError, Pin, sha256_of
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+from packaging.version import InvalidVersion, Version
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -19,48 +20,30 @@ class WheelError(ValueError):
     """A file that is no wheel, or not the wheel that was expected."""
 
 
-@dataclass(frozen=True)
-class WheelName:
-    """The parts of a wheel's file name (PEP 427); tag sets as tuples."""
+def named(filename: str) -> tuple[str, Version]:
+    """Return the distribution, as indexes compare its name, and the version of a wheel's file name.
 
-    name: str
-    version: str
-    pythons: tuple[str, ...]
-    abis: tuple[str, ...]
-    platforms: tuple[str, ...]
-
-
-def parse_wheel_name(filename: str) -> WheelName:
-    """Split a wheel's file name; raises WheelError when it is none."""
-    parts = filename[: -len(".whl")].split("-") if filename.endswith(".whl") else []
-    if len(parts) not in (5, 6) or not all(parts) or (len(parts) == 6 and not parts[2][0].isdigit()):
-        raise WheelError(f"not the name of a wheel: {filename}")
-    pythons, abis, platforms = (tuple(part.split(".")) for part in parts[-3:])
-    # Escaped in file names: the version's local part is joined with "_" where the version itself says ".".
-    return WheelName(normalise(parts[0]), parts[1].replace("_", "."), pythons, abis, platforms)
+    Raises WheelError: where it is the name of none.
+    """
+    try:
+        name, version = parse_wheel_filename(filename)[:2]
+    except InvalidWheelFilename:
+        raise WheelError(f"not the name of a wheel: {filename}") from None
+    return name, version
 
 
-def runs_on(wheel: WheelName, python: tuple[int, int]) -> bool:
-    """Tell whether CPython `python` (3, minor) can load a wheel, its platform aside."""
-    exact = f"cp{python[0]}{python[1]}"
-    for tag in wheel.pythons:
-        if tag in ("py3", f"py{python[0]}{python[1]}") and "none" in wheel.abis:
-            return True
-        if tag == exact and (exact in wheel.abis or "none" in wheel.abis or "abi3" in wheel.abis):
-            return True
-        built_for = re.fullmatch(rf"cp{python[0]}(\d+)", tag)
-        if built_for and "abi3" in wheel.abis and int(built_for[1]) <= python[1]:
-            return True
-    return False
+def pinned(pin: Pin) -> tuple[str, Version]:
+    """Return what `named` says of the wheels that a pin allows. Raises LockError: where its version is none of PEP 440."""
+    try:
+        return pin.name, Version(pin.version)
+    except InvalidVersion:
+        raise LockError(f"{pin.name}=={pin.version}: that is no version") from None
 
 
-def sha256_of(path: Path) -> str:
-    """Return a file's SHA-256 in hexadecimal."""
-    value = hashlib.sha256()
-    with path.open("rb") as stream:
-        for block in iter(lambda: stream.read(1 << 20), b""):
-            value.update(block)
-    return value.hexdigest()
+def pin_of(path: Path) -> Pin:
+    """Return the pin that allows this wheel alone. Raises WheelError and OSError."""
+    name, version = named(path.name)
+    return Pin(name, str(version), (sha256_of(path),))
 
 
 def metadata_of(path: Path) -> dict[str, list[str]]:
@@ -127,25 +110,3 @@ def write_alias(directory: Path, release: str) -> Path:
     wheel = "Wheel-Version: 1.0\nGenerator: baremetal.vllm\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
     files = {f"{stem}.dist-info/METADATA": metadata.encode(), f"{stem}.dist-info/WHEEL": wheel.encode()}
     return write_wheel(directory, stem, "py3-none-any", files, zipfile.ZIP_STORED)
-
-
-def adapt_wheel(source: Path, directory: Path, local: str, emptied: tuple[str, ...]) -> Path:
-    """Repack a wheel with some modules emptied, as local version `+<local>`: nobody shall take it for the original.
-
-    Raises WheelError when a module to empty is not in it.
-    """
-    name, version, *rest = source.name[: -len(".whl")].split("-")
-    old, new = f"{name}-{version}.dist-info/", f"{name}-{version}+{local}.dist-info/"
-    with zipfile.ZipFile(source) as archive:
-        files = {entry: archive.read(entry) for entry in archive.namelist() if not entry.endswith("/")}
-    missing = [module for module in emptied if module not in files]
-    if missing:
-        raise WheelError(f"{source.name} has no {', '.join(missing)}: this release of {name} needs no such adaptation")
-    for module in emptied:
-        files[module] = b""
-    moved = {new + entry[len(old) :] if entry.startswith(old) else entry: data for entry, data in files.items()}
-    headers = moved[f"{new}METADATA"].decode()
-    headers = re.sub(r"(?m)^Version: .*$", f"Version: {version}+{local}", headers, count=1)
-    moved[f"{new}METADATA"] = headers.encode()
-    moved.pop(f"{new}RECORD", None)
-    return write_wheel(directory, f"{name}-{version}+{local}", "-".join(rest), moved, zipfile.ZIP_DEFLATED)
