@@ -175,6 +175,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance import dcgm_observe, job, observe
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance.record import OUTPUT_PATH, PATH
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.command import run
+from ansible_collections.baremetal.vllm.plugins.module_utils.host.job import JobError
 
 # Model units finish the streams that they serve before they stop.
 patient = partial(run, timeout=900)
@@ -252,7 +253,7 @@ def main() -> None:
     )
     try:
         module.exit_json(**PHASES[module.params["phase"]](module.params))
-    except job.JobError as error:
+    except JobError as error:
         module.fail_json(msg=str(error))
     except OSError as error:
         module.fail_json(msg=f"{error.filename or 'a file of this host'}: {error.strerror}")

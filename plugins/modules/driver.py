@@ -299,6 +299,7 @@ ENVIRONMENT = {
     "LC_ALL": "C",
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 }
+JOBS = job.Logged(job.Job("vllm-driver-job.service"), Path("/var/log/vllm-driver.log"))
 
 
 def look(module: AnsibleModule) -> None:
@@ -343,19 +344,16 @@ def run(module: AnsibleModule) -> None:
         rc, out, err = module.run_command(asked["argv"], environ_update=ENVIRONMENT)
         module.exit_json(changed=False, rc=rc, lines=(out + err).splitlines())
     if asked["phase"] == "start":
-        started = job.start(
-            asked["title"], asked["argv"], ENVIRONMENT, proxy.environment(asked["proxy"], asked["no_proxy"])
-        )
-        if started.get("error"):
-            module.fail_json(msg=f"{asked['title']}: {started['error']}")
+        secret = proxy.environment(asked["proxy"], asked["no_proxy"])
+        started = JOBS.start(asked["title"], asked["argv"], ENVIRONMENT, secret)
         module.exit_json(changed=not started["busy"], **started)
-    seen = job.watch(asked["offset"], patience=15.0)
+    seen = JOBS.watch(asked["offset"], patience=15.0)
     # DKMS names its log in a line that an earlier call may have fetched.
-    log = causes.build_log(job.words(asked["begin"])) if seen["rc"] else ""
+    log = causes.build_log(JOBS.words(asked["begin"])) if seen["rc"] else ""
     if log:
         seen["lines"] += Path(log).read_text(errors="replace").splitlines()[-400:] if Path(log).is_file() else []
     if seen["done"]:
-        job.forget()
+        JOBS.job.forget()
     module.exit_json(changed=False, **seen)
 
 
@@ -392,7 +390,10 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    STEPS[module.params["step"]](module)
+    try:
+        STEPS[module.params["step"]](module)
+    except job.JobError as error:
+        module.fail_json(msg=str(error))
 
 
 if __name__ == "__main__":

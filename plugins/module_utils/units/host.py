@@ -16,6 +16,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.host.secrets import
     secret_lines,
     secrets_identity,
 )
+from ansible_collections.baremetal.vllm.plugins.module_utils.host.until import until
 from ansible_collections.baremetal.vllm.plugins.module_utils.units import generations
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.decide import Step
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.journal import cause, stage
@@ -152,14 +153,13 @@ def watch(pending: Mapping[str, int], seen: Mapping[str, str], wait: float) -> l
 
     `pending` maps units to their restart counts from before.
     """
-    end = time.monotonic() + wait
-    while True:
+
+    def look() -> list[Progress]:
         states = systemd.show(pending)
-        now = [progress(unit, states[unit], restarts) for unit, restarts in pending.items()]
-        if any(seen.get(p.unit) != f"{p.state} {p.stage}" for p in now) or time.monotonic() >= end:
-            return now
-        # Each look costs two processes, on cores that the starting engine needs.
-        time.sleep(1.5)
+        return [progress(unit, states[unit], restarts) for unit, restarts in pending.items()]
+
+    # Each look costs two processes, on cores that the starting engine needs.
+    return until(look, lambda now: any(seen.get(p.unit) != f"{p.state} {p.stage}" for p in now), wait, pause=1.5)
 
 
 def _put_back(unit: str, text: str) -> bool:

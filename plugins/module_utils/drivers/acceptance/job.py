@@ -15,6 +15,8 @@ from typing import Any
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance.model import Run
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import folders
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.command import Run as Command
+from ansible_collections.baremetal.vllm.plugins.module_utils.host.job import Job, JobError
+from ansible_collections.baremetal.vllm.plugins.module_utils.host.until import until
 
 UNIT = "gpu-acceptance.service"
 _DIRECTORY = "run/gpu-acceptance"
@@ -22,41 +24,22 @@ _DIRECTORY = "run/gpu-acceptance"
 _MOST = 4 * 1024 * 1024
 
 
-class JobError(Exception):
-    """systemd refused; the text has its words."""
-
-
 def state(command: Command, root: Path = Path("/")) -> Run:
-    """The diagnostic that runs or has ended and was not settled."""
+    """The diagnostic that runs or has ended and was not settled. Raises JobError."""
     note = _note(root)
     if not note:
         return Run()
-    out = command(
-        [
-            "systemctl",
-            "show",
-            UNIT,
-            "--property=ActiveState,SubState,ExecMainStatus,ExecMainCode,Result,ExecMainStartTimestampMonotonic,"
-            "ExecMainExitTimestampMonotonic",
-        ]
-    )[1]
-    shown = dict(line.partition("=")[::2] for line in out.splitlines())
-    running = shown.get("ActiveState") in ("active", "activating", "deactivating") and shown.get("SubState") != "exited"
-    begun, ended = _micro(shown, "ExecMainStartTimestampMonotonic"), _micro(shown, "ExecMainExitTimestampMonotonic")
-    until = time.clock_gettime(time.CLOCK_MONOTONIC) * 1e6 if running or not ended else ended
-    status = int(shown.get("ExecMainStatus") or 0)
-    # CLD_KILLED and CLD_DUMPED: the status is a signal then, told as a shell does.
-    status += 128 if shown.get("ExecMainCode") in ("2", "3") else 0
+    found = Job(UNIT, command).state()
     return Run(
-        state="running" if running else "ended",
+        state="running" if found.running else "ended",
         level=int(note.get("level", 0)),
         parameters=str(note.get("parameters", "")),
         started=float(note.get("started", 0)),
-        seconds=int((until - begun) / 1e6) if begun else 0,
-        status=status,
-        result=shown.get("Result", ""),
+        seconds=found.seconds,
+        status=found.status,
+        result=found.result,
         stopped=tuple(note.get("stopped", ())),
-        output="" if running else _output(root),
+        output="" if found.running else _output(root),
     )
 
 
@@ -78,28 +61,20 @@ def start(
         except JobError:
             settle(command, units, root)
             raise
-    _forget(command)
     diagnostic = ["dcgmi", "diag", "--run", str(level), "--json"]
     if parameters:
         diagnostic += ["--parameters", parameters]
-    flags = [f"--unit={UNIT}", "--quiet", "--description=Acceptance test of this host's GPUs", "--setenv=LC_ALL=C"]
-    properties = ["RemainAfterExit=yes", f"RuntimeMaxSec={limit}"]
-    # A shell opens the file: systemd-run of systemd 239 (RHEL 8) has no option that empties it.
-    words = ["/bin/sh", "-c", 'exec "$@" >"$0" 2>&1', str(place / "output"), *diagnostic]
-    status, out, err = command(["systemd-run", *flags, *(f"--property={item}" for item in properties), "--", *words])
-    if status:
+    title, properties = "Acceptance test of this host's GPUs", [f"RuntimeMaxSec={limit}"]
+    try:
+        Job(UNIT, command).start(title, diagnostic, place / "output", {"LC_ALL": "C"}, properties=properties)
+    except JobError:
         settle(command, units, root)
-        raise JobError(f"systemd-run refused the diagnostic: {(err or out).strip()}")
+        raise
 
 
 def wait(command: Command, patience: float, root: Path = Path("/")) -> Run:
-    """Wait up to `patience` seconds for the end."""
-    deadline = time.monotonic() + patience
-    while True:
-        found = state(command, root)
-        if found.state != "running" or time.monotonic() > deadline:
-            return found
-        time.sleep(1)
+    """Wait up to `patience` seconds for the end. Raises JobError."""
+    return until(lambda: state(command, root), lambda found: found.state != "running", patience, pause=1)
 
 
 def settle(command: Command, units: Iterable[str], root: Path = Path("/")) -> None:
@@ -107,7 +82,7 @@ def settle(command: Command, units: Iterable[str], root: Path = Path("/")) -> No
 
     Raises JobError: where systemd does not take the start.
     """
-    _forget(command)
+    Job(UNIT, command).forget()
     for name in ("note.json", "output"):
         (root / _DIRECTORY / name).unlink(missing_ok=True)
     if (root / _DIRECTORY).is_dir():
@@ -146,12 +121,6 @@ def busy(command: Command) -> dict[str, float]:
     }
 
 
-def _forget(command: Command) -> None:
-    # Both fail where systemd knows no such unit, which is as well.
-    command(["systemctl", "stop", UNIT])
-    command(["systemctl", "reset-failed", UNIT])
-
-
 def _systemctl(command: Command, *words: str) -> None:
     status, out, err = command(["systemctl", *words])
     if status:
@@ -172,8 +141,3 @@ def _output(root: Path) -> str:
             return stream.read(_MOST)
     except OSError:
         return ""
-
-
-def _micro(shown: dict[str, str], name: str) -> int:
-    value = shown.get(name, "")
-    return int(value) if value.isdigit() else 0

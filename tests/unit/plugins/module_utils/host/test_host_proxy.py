@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -111,29 +110,27 @@ def test_what_the_operator_sets_for_the_engine_counts_in_both_spellings(monkeypa
     assert {"pa%40ss", "pa@ss"} <= module.no_log_values
 
 
-def test_a_driver_job_has_it_from_a_file_that_only_root_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_driver_job_has_it_from_a_file_that_only_root_reads(tmp_path: Path) -> None:
     """systemd shows everybody the variables of --setenv, in the command line and in the unit's properties."""
     ran: list[list[str]] = []
     secret = tmp_path / "job.env"
     held: list[tuple[str, int]] = []
 
-    def run(argv: list[str]) -> subprocess.CompletedProcess[str]:
+    def run(argv: list[str]) -> tuple[int, str, str]:
         ran.append(argv)
         if argv[0] == "systemd-run":
             held.append((secret.read_text(), stat.S_IMODE(secret.stat().st_mode)))
-        return subprocess.CompletedProcess(argv, 0, "", "")
+        return 0, "", ""
 
-    monkeypatch.setattr(job, "LOG", tmp_path / "log")
-    monkeypatch.setattr(job, "SECRET", secret)
-    monkeypatch.setattr(job, "_run", run)
     # What a run that was cut off left behind, open to all.
     secret.write_text("old")
     secret.chmod(0o644)
-    job.start("install", ["apt-get", "install", "x"], {"LC_ALL": "C"}, proxy.environment(SECRET))
+    one = job.Job("job.service", run, tmp_path)
+    one.start("install", ["apt-get", "install", "x"], tmp_path / "log", {"LC_ALL": "C"}, proxy.environment(SECRET))
     assert "pa%40ss" not in str(ran)
     assert f"--property=EnvironmentFile={secret}" in next(argv for argv in ran if argv[0] == "systemd-run")
     ((text, mode),) = held
     assert f'https_proxy="{SECRET}"\n' in text
     assert mode == 0o600
-    job.forget()
+    one.forget()
     assert not secret.exists()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance import job, observe
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.model import Facts, Gpu, Process
+from ansible_collections.baremetal.vllm.plugins.module_utils.host.job import JobError
 
 DEVICES = tuple(
     Gpu(
@@ -112,7 +113,7 @@ def test_how_a_run_ended(tmp_path: Path, unit: dict[str, Answer], status: int, r
 
 def test_a_refusal_of_systemd_starts_again_what_was_stopped(tmp_path: Path) -> None:
     host = Host({**shown("inactive", "dead"), "systemd-run": (1, "", "Failed to start transient service unit")})
-    with pytest.raises(job.JobError, match="Failed to start transient"):
+    with pytest.raises(JobError, match="Failed to start transient"):
         start(host, tmp_path)
     assert host.calls[-1] == "systemctl start --no-block vllm-a.service"
     assert not (tmp_path / "run/gpu-acceptance").exists()
@@ -121,7 +122,7 @@ def test_a_refusal_of_systemd_starts_again_what_was_stopped(tmp_path: Path) -> N
 def test_a_running_diagnostic_is_never_replaced(tmp_path: Path) -> None:
     start(Host({}), tmp_path)
     host = Host(shown("active", "running"))
-    with pytest.raises(job.JobError, match="run again to follow it"):
+    with pytest.raises(JobError, match="run again to follow it"):
         start(host, tmp_path)
     assert not any("stop" in call or "systemd-run" in call for call in host.calls)
 
