@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from typing import Any
@@ -10,19 +10,15 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance import record
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance.model import Run, Sight, Wanted
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.model import Facts
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.words import printable
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.follow import follow, say
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.steps import step_of
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.acceptance import dcgm, decide
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.finding import Finding, as_dicts
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.jsonform import build
-
-# Seconds between two lines of progress; a diagnostic of level 3 takes a quarter of an hour.
-EVERY = 30.0
-display = Display()
 
 
 class ActionModule(ActionBase):
@@ -35,7 +31,7 @@ class ActionModule(ActionBase):
         """Return accepted, reason, findings and the record; failed where the host is not accepted and has to be."""
         super().run(tmp, task_vars)
         self._variables = task_vars or {}
-        self._host = self._variables.get("inventory_hostname", "host")
+        self._host = str(self._variables.get("inventory_hostname", "host"))
         asked = self._task.args
         if step_of(self, "phase", {"dcgm_state": "dcgm"}, "look") == "dcgm":
             seen = self._host_module(**{**asked, "phase": "dcgm"})
@@ -104,15 +100,8 @@ class ActionModule(ActionBase):
 
     def _follow(self, reason: str) -> dict[str, Any]:
         """Watch the test until it ends, judge it, keep the record."""
-        shown = time.monotonic()
-        while True:
-            watched = self._must(phase="watch", accelerator=self._accelerator)
-            run = build(Run, watched["run"])
-            if run.state != "running":
-                break
-            if time.monotonic() - shown >= EVERY:
-                self._say(f"level {run.level} for {_minutes(run.seconds)}{_busy(watched['busy'])}")
-                shown = time.monotonic()
+        watched = follow(self._looks(), self._show)
+        run = build(Run, watched["run"])
         if not run.state:
             raise AnsibleActionFail(
                 "The test has vanished: the host was rebooted, or somebody else settled it. Run again."
@@ -120,6 +109,20 @@ class ActionModule(ActionBase):
         made, findings = decide.conclude(run, build(Facts, watched["facts"]), watched["dcgm"], _now())
         self._say(f"level {run.level} {'passed' if made.passed else 'FAILED'} after {_minutes(run.seconds)}")
         return self._settle(made, findings, reason, run.stopped)
+
+    def _looks(self) -> Iterator[dict[str, Any]]:
+        state = "running"
+        while state == "running":
+            watched = self._must(phase="watch", accelerator=self._accelerator)
+            state = watched["run"]["state"]
+            yield watched
+
+    def _show(self, watched: dict[str, Any], quiet: bool) -> bool:
+        run = build(Run, watched["run"])
+        told = quiet and run.state == "running"
+        if told:
+            self._say(f"level {run.level} for {_minutes(run.seconds)}{_busy(watched['busy'])}")
+        return told
 
     def _settle(
         self, made: record.Record, findings: tuple[Finding, ...], reason: str, stopped: tuple[str, ...]
@@ -143,7 +146,7 @@ class ActionModule(ActionBase):
         return {"changed": changed, "accepted": accepted, "reason": reason, "findings": as_dicts(findings)}
 
     def _say(self, text: str) -> None:
-        display.display(printable(f"{self._host:<12} {text}"))
+        say(self._host, text)
 
 
 def _wanted(asked: dict[str, Any], accelerator: str) -> Wanted:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
@@ -15,6 +12,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.engine.lock import 
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.urls import without_users
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.control import behind_proxy
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.follow import ticking
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.steps import step_of
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.amd.builds import NoBuildError
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import pythons
@@ -26,28 +24,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.wheels impor
 
 display = Display()
 
-_EVERY = 15  # seconds between two lines of progress
 FORMER = {"engine_state": "look", "engine_install": "install", "engine_prune": "prune"}
-
-
-@contextmanager
-def progress(line: str) -> Iterator[None]:
-    """Say at once what begins, and again from time to time how long it has taken."""
-    display.display(line)
-    over = threading.Event()
-    started = time.monotonic()
-
-    def repeat() -> None:
-        while not over.wait(_EVERY):
-            display.display(f"{line} ({time.monotonic() - started:.0f} s so far)")
-
-    ticker = threading.Thread(target=repeat, daemon=True)
-    ticker.start()
-    try:
-        yield
-    finally:
-        over.set()
-        ticker.join()
 
 
 class ActionModule(ActionBase):
@@ -89,18 +66,18 @@ class ActionModule(ActionBase):
             return {"changed": True, "msg": f"would install vLLM {asked['release']} in {asked['path']}"}
         title = f"{self._variables.get('inventory_hostname', 'host')}: vLLM {asked['release']}"
         try:
-            with progress(f"{title}: 1 of 3, pack the files on the control node"), behind_proxy(asked):
+            with ticking(f"{title}: 1 of 3, pack the files on the control node"), behind_proxy(asked):
                 packed, digest = pack(asked, display.warning)
         except (ToolError, LockError, WheelError, NoBuildError, OSError) as error:
             told = without_users(proxy.without_secrets(str(error), asked.get("proxy") or ""))
             raise AnsibleActionFail(f"vLLM {asked['release']} for {asked['accelerator']}: {told}") from None
         size = packed.stat().st_size
         started = time.monotonic()
-        with progress(f"{title}: 2 of 3, send {size / 1e9:.2f} GB"):
+        with ticking(f"{title}: 2 of 3, send {size / 1e9:.2f} GB"):
             remote = self._connection._shell.join_path(self._make_tmp_path(), packed.name)
             self._transfer_file(str(packed), remote)
         sent = time.monotonic() - started
-        with progress(f"{title}: 3 of 3, build, compile and import it"):
+        with ticking(f"{title}: 3 of 3, build, compile and import it"):
             arguments = {**asked, "bundle": remote, "lock_sha256": digest, "index_urls": list(indexes(asked))}
             answer = self._module(arguments)
         answer.setdefault("seconds", {})["send"] = round(sent, 1)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.follow import follow, say
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
-
-# A line at least this often: silence looks like a hang.
-HEARTBEAT = 30.0
-display = Display()
 
 
 class ActionModule(ActionBase):
@@ -25,27 +22,35 @@ class ActionModule(ActionBase):
             bound = float(given.get("timeout", 300))
         except (TypeError, ValueError):
             return {"failed": True, "msg": f"timeout: {given['timeout']!r} is not a number of seconds"}
-        began = shown = time.monotonic()
-        since: dict[str, float] = {}
-        while True:
-            waited = time.monotonic() - began
-            answer = self._look(given, max(0.0, bound - waited))
-            if answer.get("failed") or answer.get("unreachable"):
-                return answer
-            for unit, seen in answer["units"].items():
-                # Idle again counts anew; one that is not has been waited for until now.
-                now = round(waited + seen["seconds"], 1)
-                seen["seconds"] = since.setdefault(unit, now) if seen["idle"] else now
-                if not seen["idle"]:
-                    since.pop(unit, None)
-            over = self._task.check_mode or time.monotonic() - began >= bound
-            if answer["idle"] or over:
-                if not answer["idle"]:
-                    self._show(answer["units"], time.monotonic() - began)
-                return answer
-            if time.monotonic() - shown >= HEARTBEAT:
+        began = time.monotonic()
+
+        def over(answer: dict[str, Any]) -> bool:
+            return answer.get("idle", True) or self._task.check_mode or time.monotonic() - began >= bound
+
+        def looks() -> Iterator[dict[str, Any]]:
+            since: dict[str, float] = {}
+            answer: dict[str, Any] = {"idle": False}
+            waited = 0.0
+            while True:
+                answer = self._look(given, max(0.0, bound - waited))
+                for unit, seen in answer.get("units", {}).items():
+                    # Idle again counts anew; one that is not has been waited for until now.
+                    now = round(waited + seen["seconds"], 1)
+                    seen["seconds"] = since.setdefault(unit, now) if seen["idle"] else now
+                    if not seen["idle"]:
+                        since.pop(unit, None)
+                yield answer
+                if over(answer):
+                    return
+                waited = time.monotonic() - began
+
+        def show(answer: dict[str, Any], quiet: bool) -> bool:
+            told = not answer.get("idle", True) and (quiet or over(answer))
+            if told:
                 self._show(answer["units"], time.monotonic() - began)
-                shown = time.monotonic()
+            return told
+
+        return follow(looks(), show)
 
     def _look(self, given: dict[str, object], left: float) -> dict[str, Any]:
         answer: dict[str, Any] = self._execute_module(
@@ -54,9 +59,8 @@ class ActionModule(ActionBase):
         answer.pop("invocation", None)
         return answer
 
-    def _show(self, units: dict[str, dict[str, object]], seconds: float) -> None:
+    def _show(self, units: dict[str, dict[str, Any]], seconds: float) -> None:
         for unit, seen in units.items():
             if not seen["idle"]:
                 what = seen["told"] or f"{seen['running']} running and {seen['waiting']} waiting requests"
-                name = unit.removeprefix("vllm-").removesuffix(".service")
-                display.display(f"{self._variables['inventory_hostname']:<12} {name:<28} {seconds:4.0f} s  {what}")
+                say(str(self._variables["inventory_hostname"]), what, seconds, unit)

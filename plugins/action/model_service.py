@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.render import as_dict
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.follow import follow, say
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.steps import step_of
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.control import SECRETS, host_files, render_units
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import read_services
-
-# A line at least this often, even where nothing new happens: silence looks like a hang.
-HEARTBEAT = 30.0
-display = Display()
 
 
 class ActionModule(ActionBase):
@@ -75,34 +71,41 @@ class ActionModule(ActionBase):
         """Show every start until it answers or failed; the causes of those that failed."""
         failed: dict[str, str] = {}
         seen: dict[str, str] = {}
-        shown = time.monotonic()
         pending = dict(pending)
-        while pending:
-            watched = self._host_module(phase="watch", pending=pending, seen=seen)
-            if "progress" not in watched:
-                raise AnsibleActionFail(f"Lost sight of the starting units: {watched.get('msg', watched)}")
-            quiet = time.monotonic() - shown > HEARTBEAT
-            for step in watched["progress"]:
-                key = f"{step['state']} {step['stage']}"
-                if seen.get(step["unit"]) != key or quiet:
-                    self._show(step)
-                    shown = time.monotonic()
-                seen[step["unit"]] = key
+
+        def looks() -> Iterator[list[dict[str, Any]]]:
+            while pending:
+                watched = self._host_module(phase="watch", pending=pending, seen=seen)
+                if "progress" not in watched:
+                    raise AnsibleActionFail(f"Lost sight of the starting units: {watched.get('msg', watched)}")
+                yield watched["progress"]
+
+        def show(progress: list[dict[str, Any]], quiet: bool) -> bool:
+            keys = {step["unit"]: f"{step['state']} {step['stage']}" for step in progress}
+            news = [step for step in progress if quiet or seen.get(step["unit"]) != keys[step["unit"]]]
+            for step in news:
+                self._show(step)
+            seen.update(keys)
+            for step in progress:
                 if step["state"] != "starting":
                     del pending[step["unit"]]
                 if step["state"] == "failed":
                     failed[step["unit"]] = step["cause"]
+            return bool(news)
+
+        if pending:
+            follow(looks(), show)
         return failed
 
     def _tell(self, steps: list[dict[str, Any]]) -> None:
         """What is done to each unit and why; a diff says it where one is asked for."""
         for step in steps:
             if step["verb"] in ("start", "restart", "remove") or step["write"] or step["enable"]:
-                display.display(f"{self._host:<12} {_name(step['unit']):<28} {step['verb']} ({step['why']})")
+                say(self._host, f"{step['verb']} ({step['why']})", unit=step["unit"])
 
     def _show(self, step: dict[str, Any]) -> None:
         text = {"active": "answers", "failed": f"failed: {step['cause']}"}.get(step["state"], step["stage"])
-        display.display(f"{self._host:<12} {_name(step['unit']):<28} {step['seconds']:4.0f} s  {text}")
+        say(self._host, text, step["seconds"], step["unit"])
 
     def _recover(self, generation: int, failed: dict[str, str]) -> str:
         """Bring back what served before; the message for the operator."""
@@ -110,7 +113,7 @@ class ActionModule(ActionBase):
         self._host_module(phase="settle", generation=generation, outcome="failed")
         restored = {unit: 0 for unit, how in done.get("restored", {}).items() if how == "restored"}
         if restored:
-            display.display(f"{self._host:<12} going back to the units that served before")
+            say(self._host, "going back to the units that served before")
         still = self._watch(restored)
         lines = []
         for unit, cause in failed.items():
@@ -123,10 +126,6 @@ class ActionModule(ActionBase):
                 )
             lines.append(f"{unit} did not start: {cause} ({after}; journalctl -u {unit} has the whole log)")
         return "\n".join(lines)
-
-
-def _name(unit: str) -> str:
-    return unit.removeprefix("vllm-").removesuffix(".service")
 
 
 def _refuse_line_breaks(secrets: dict[str, Any]) -> None:

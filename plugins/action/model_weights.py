@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
@@ -13,6 +14,7 @@ from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights import manifest as mf
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights.selection import in_units
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights.store import label
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.follow import follow
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.weights.fingerprint import fingerprint
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.weights.progress import Meter, clock
 
@@ -123,16 +125,15 @@ class ActionModule(ActionBase):
     def _fetch(self, common: dict[str, Any], items: list[Any]) -> None:
         """Have the host fetch all `items`, showing how far it is. Ends when they are there or cannot be had."""
         meter = Meter(self._host)
+
+        def show(status: dict[str, Any], quiet: bool) -> bool:
+            line = meter.line(status, time.monotonic(), time.monotonic() - self._started, quiet)
+            if line:
+                Display().display(line)
+            return bool(line)
+
         while True:
-            status = self._host_step("fetch", common, items)["status"]
-            wait = POLL_FIRST
-            while status["state"] == "running":
-                time.sleep(wait)
-                wait = min(wait * 1.5, POLL_MOST)
-                status = self._host_step("poll", common, [])["status"]
-                line = meter.line(status, time.monotonic(), time.monotonic() - self._started)
-                if line:
-                    Display().display(line)
+            status = follow(self._statuses(common, items), show)
             if status["state"] == "killed":
                 raise AnsibleActionFail(
                     f"the download process ended before it was done ({status['log'] or 'without a word'}); "
@@ -150,6 +151,17 @@ class ActionModule(ActionBase):
                     self._say(f"{done['repo']}: {in_units(done['total'])} fetched and checked")
             if not items:
                 return
+
+    def _statuses(self, common: dict[str, Any], items: list[Any]) -> Iterator[dict[str, Any]]:
+        """What the download process says of itself, from its start to its end."""
+        status = self._host_step("fetch", common, items)["status"]
+        yield status
+        wait = POLL_FIRST
+        while status["state"] == "running":
+            time.sleep(wait)
+            wait = min(wait * 1.5, POLL_MOST)
+            status = self._host_step("poll", common, [])["status"]
+            yield status
 
     def _manifest(self, item: dict[str, Any]) -> mf.Manifest:
         try:

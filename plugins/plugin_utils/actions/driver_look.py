@@ -10,11 +10,11 @@ from typing import Any
 
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import Resolution, State
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.words import printable
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.follow import say
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia import commands, repository
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.decide import Policy
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.judge import PATHS, Request, Verdict, judge
@@ -32,7 +32,6 @@ SETTLING = {"fabric-not-completed", "module-not-loaded", "device-nodes-missing",
 STARTING = {"fabric-manager-not-running", "persistence-off", "not-settled"}
 SETTLES = 120.0
 PAUSE = 5
-display = Display()
 
 
 class Look:
@@ -120,7 +119,7 @@ class Look:
             self._show(line)
 
     def _show(self, text: str) -> None:
-        display.display(printable(f"{self._host:<12} {text}"))
+        say(self._host, text)
 
 
 def _stop(verdict: Verdict, request: Request, prove: bool) -> list[Finding]:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections import deque
+from collections.abc import Iterator
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.causes import cause, stage
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.follow import follow, say
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
 
-# A line at least this often, even where nothing new happens: silence looks like a hang.
-HEARTBEAT = 30.0
 # Lines of a failed command that are shown beside its cause.
 SHOWN = 12
-display = Display()
 
 
 class Run:
@@ -74,27 +73,31 @@ class Run:
             return {
                 "msg": f"{title}: another run is at work on this host ({started['busy']}). Run again when it has ended"
             }
-        lines: list[str] = []
-        shown, offset = time.monotonic(), started["offset"]
-        while True:
-            seen = self._module(phase="watch", offset=offset, begin=started["offset"])
-            if "done" not in seen:
-                return {"msg": f"{title}: lost sight of it ({seen.get('msg', seen)}). Run again: it goes on by itself"}
-            offset = seen["offset"]
-            lines = [*lines, *seen["lines"]][-2000:]
-            news = [text for text in map(stage, seen["lines"]) if text]
-            if news or time.monotonic() - shown > HEARTBEAT:
+        lines: deque[str] = deque(maxlen=2000)
+
+        def show(seen: dict[str, Any], quiet: bool) -> bool:
+            new = seen.get("lines", [])
+            lines.extend(new)
+            news = [text for text in map(stage, new) if text]
+            if news or quiet:
                 self._show(news[-1] if news else title, begun)
-                shown = time.monotonic()
-            if seen["done"]:
-                break
+            return bool(news or quiet)
+
+        seen = follow(self._looks(started["offset"]), show)
+        if "done" not in seen:
+            return {"msg": f"{title}: lost sight of it ({seen.get('msg', seen)}). Run again: it goes on by itself"}
         if not seen["rc"]:
             return {}
-        last = "\n".join(f"    {line}" for line in lines[-SHOWN:])
-        text = (
-            f"{title} failed (status {seen['rc']}): {cause(lines)}. The whole log is /var/log/vllm-driver.log; its end:"
-        )
+        last = "\n".join(f"    {line}" for line in [*lines][-SHOWN:])
+        text = f"{title} failed (status {seen['rc']}): {cause([*lines])}. The whole log is /var/log/vllm-driver.log; its end:"
         return {"msg": f"{text}\n{last}", "rc": seen["rc"]}
 
+    def _looks(self, begin: int) -> Iterator[dict[str, Any]]:
+        """What is seen of the command until it has ended, or cannot be seen any more: no `done` then."""
+        seen: dict[str, Any] = {"offset": begin, "done": False}
+        while not seen.get("done", True):
+            seen = self._module(phase="watch", offset=seen["offset"], begin=begin)
+            yield seen
+
     def _show(self, text: str, begun: float) -> None:
-        display.display(f"{self._host:<12} {time.monotonic() - begun:4.0f} s  {text}")
+        say(self._host, text, time.monotonic() - begun)

@@ -15,15 +15,18 @@ def clock(seconds: float) -> str:
 
 
 class Meter:
-    """Turns successive statuses of the download process into lines; says nothing where nothing moved."""
+    """Turns successive statuses of the download process into lines; says nothing where nothing moved, unless asked."""
 
     def __init__(self, host: str) -> None:
         self.host = host
         self.last = ""
         self.before: dict[str, tuple[float, int]] = {}
 
-    def line(self, status: dict[str, Any], now: float, elapsed: float) -> str:
-        """One line on the model that is at work, or an empty string. `now` in seconds, of any clock that only grows."""
+    def line(self, status: dict[str, Any], now: float, elapsed: float, always: bool = False) -> str:
+        """One line on the model that is at work, or an empty string: where nothing moved, and not `always`.
+
+        `now` in seconds, of any clock that only grows.
+        """
         items = status.get("items", [])
         at_work = [item for item in items if item["state"] in ("listing", "fetching", "checking", "interrupted")]
         if not at_work:
@@ -36,7 +39,7 @@ class Meter:
         what = f"{item['state']} {in_units(item['done'])} of {in_units(item['total'])}"
         if item["state"] == "listing":
             what = "listing its files"
-        if what == self.last:
+        if what == self.last and not always:
             return ""
         self.last = what
         rate = f", {in_units(speed)}/s" if speed > 0 and item["state"] == "fetching" else ""

@@ -224,3 +224,7 @@ def test_progress_tells_speed_and_stays_silent_when_nothing_moves() -> None:
         "gpu1 | Org/Tiny (2 of 2): fetching 300.0 MB of 1.0 GB, 100.0 MB/s, 0:02"
     )
     assert meter.line(status(3 * 10**8), 4.0, 4) == ""
+    assert (
+        meter.line(status(3 * 10**8), 34.0, 34, always=True)
+        == "gpu1 | Org/Tiny (2 of 2): fetching 300.0 MB of 1.0 GB, 0:34"
+    )

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia import versions
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import Unit
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions import driver_look, driver_run
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions import driver_look, follow
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia import hardware, rules
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.judge import PATHS
 from hypothesis import HealthCheck, event, given, settings
@@ -41,8 +41,7 @@ class Quiet:
 @pytest.fixture(autouse=True, scope="module")
 def quiet() -> Any:
     patch = pytest.MonkeyPatch()
-    patch.setattr(driver_run, "display", Quiet())
-    patch.setattr(driver_look, "display", Quiet())
+    patch.setattr(follow, "display", Quiet())
     # Nobody waits here for the links of NVSwitches.
     patch.setattr(driver_look, "SETTLES", 0.0)
     yield
