@@ -1,19 +1,24 @@
-"""Renders the planned units, asks a host once, judges its engine; documented in plugins/modules/host_state.py."""
+"""Renders what is planned, asks a host once, judges its engine; documented in plugins/modules/host_state.py."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from ansible.errors import AnsibleConnectionFailure
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.lock import LockError
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.secrets import (
     environment_secrets,
     secret_lines,
     secrets_digest,
 )
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.words import printable
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.render import as_dict
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions import gpu_look
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.inputs import role_inputs, site_input
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import prepare
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.decide import (
     RefusalError,
@@ -21,16 +26,20 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.decide impor
     check_systemd,
     decide,
 )
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.contents import with_contents
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.engine_files import canary_files, firewall_files
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.jsonform import build, json_form
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import ROOT, TEMPLATES
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import TEMPLATES
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.control import SECRETS, host_files, render_units
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import read_services
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import HostPlan, read_services
 
 # What the host needs of the task's arguments; the rest stays here.
-SENT = ("engine", "weights", "keep", "packages", "restart_replaced")
-# What is not given is as the host's variables have it for the role vllm_engine, or as that role has it.
-ROLE = ROOT / "roles" / "vllm_engine" / "defaults" / "main.yml"
-OF_ROLE = ("keep", "prune", "source", "wheelhouse", "lock", "rocm", "packages")
+SENT = ("ask", "proof_age", "engine", "weights", "keep", "packages", "restart_replaced", "timeout", "concurrency")
+# What is not given is as the role vllm_engine has it on this host.
+OF_ENGINE = ("keep", "prune", "source", "wheelhouse", "lock", "rocm", "packages")
+_display = Display()
+CANARY = ("interval", "timeout", "failures", "restarts")
 
 
 class ActionModule(ActionBase):
@@ -41,41 +50,107 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, object]:
         super().run(tmp, task_vars)
-        asked = plain({**self._engine_settings(task_vars or {}), **self._task.args})
+        self._variables = task_vars or {}
+        engine = role_inputs(self, "vllm_engine", self._variables)
+        asked = {**{key: engine[key] for key in OF_ENGINE}, **plain(self._task.args)}
+        planned = self._planned(asked)
         secrets = environment_secrets(asked.get("api_key"), asked.get("secret_env"))
         arguments = {
             **{key: asked[key] for key in SENT if asked.get(key)},
-            "units": [as_dict(unit) for unit in render_units(TEMPLATES, read_services(asked.get("services", [])))],
+            "units": [as_dict(unit) for unit in render_units(TEMPLATES, planned.services)],
             "files": host_files(TEMPLATES),
             "secrets_path": SECRETS,
             "secrets_digest": secrets_digest(secret_lines(secrets)),
+            **(self._surroundings(planned) if asked.get("plan") else {}),
         }
-        answer = self._ask(arguments, task_vars)
+        declared = planned.host
+        if boolean(asked.get("gpus", False)) and declared is not None and declared.accelerator != "cpu":
+            arguments["gpu_look"] = gpu_look.asked_of(declared)
+        answer = self._ask(arguments, asked.get("lost") == "unreachable")
         if answer.get("engine"):
             answer["engine"] = self._judge(asked, answer)
+        if answer.get("gpus"):
+            answer["gpus"] = self._judge_gpus(planned, answer["gpus"])
         return answer
 
-    def _engine_settings(self, variables: dict[str, Any]) -> dict[str, object]:
-        """By option what the role vllm_engine would be given on this host."""
-        role = self._loader.load_from_file(str(ROLE))
-        names = {key: f"vllm_engine_{key}" for key in OF_ROLE}
-        return {key: self._templar.template({**role, **variables}[name]) for key, name in names.items()}
+    def _planned(self, asked: dict[str, Any]) -> HostPlan:
+        """The host's part of the plan; `asked` gets its engine and weights, and the site's secrets."""
+        if not asked.get("plan"):
+            return HostPlan(services=tuple(read_services(asked.get("services", []))))
+        host, plan = self._variables["inventory_hostname"], self._variables.get(asked["plan"]) or {}
+        try:
+            planned = build(HostPlan, plain(plan["plan"]["hosts"][host]))
+        except (KeyError, TypeError):
+            raise AnsibleActionFail(f"plan: {asked['plan']} holds no plan for {host}") from None
+        asked["engine"] = json_form(planned.engine) or {}
+        asked["weights"] = json_form(planned.weights)
+        asked["api_key"] = site_input(self, "vllm_api_key", self._variables, "")
+        asked["secret_env"] = site_input(self, "vllm_secret_env", self._variables, {})
+        return planned
 
-    def _ask(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
-        """What the host answers. One that does not is a finding like any other: it has its line in the table."""
+    def _surroundings(self, planned: HostPlan) -> dict[str, object]:
+        """What stands around the units of a host, as the roles of site.yml would have it there."""
+        firewall, canary, weights, proof = (
+            role_inputs(self, role, self._variables)
+            for role in ("endpoint_firewall", "canary", "model_weights", "endpoint_check")
+        )
+        try:
+            sets = {
+                "firewall": firewall_files(planned.firewall, TEMPLATES, (), boolean(firewall["host"])),
+                "canary": canary_files(
+                    planned.services, TEMPLATES, canary["state"] == "present", {key: canary[key] for key in CANARY}
+                ),
+            }
+            filesets = [{"name": name, **with_contents(fileset)} for name, fileset in sets.items()]
+        except ValueError as error:
+            raise AnsibleActionFail(str(error)) from error
+        token = str(site_input(self, "vllm_hf_token", self._variables, "")).strip()
+        return {
+            "filesets": filesets,
+            "weights_store": weights["store"],
+            "token_file": weights["token_file"],
+            "token_digest": secrets_digest(token) if token else "",
+            **{key: proof[key] for key in ("api_key_file", "timeout", "concurrency")},
+        }
+
+    def _ask(self, arguments: dict[str, Any], lost: bool) -> dict[str, Any]:
+        """What the host answers. One that does not is a finding like any other, with its line in the table; where it is to be
+        `lost` to the run, it is that."""
         try:
             answer: dict[str, Any] = self._execute_module(
-                module_name="baremetal.vllm.host_state", module_args=arguments, task_vars=task_vars
+                module_name="baremetal.vllm.host_state", module_args=arguments, task_vars=self._variables
             )
         except AnsibleConnectionFailure as error:
+            if lost:
+                raise
             return {"status": "unreachable", "why": _one_line(str(error))}
         if answer.get("failed") or "steps" not in answer:
             said = f"{answer.get('msg', 'the module gave no answer')} {answer.get('module_stderr', '')}"
-            return {"status": "failed", "why": _full(_one_line(said))}
+            return {
+                "status": "failed",
+                "why": _full(_one_line(said)),
+                **({"failed": True, "msg": said} if lost else {}),
+            }
         answer.pop("invocation", None)
-        return {**answer, "status": "read"}
+        return {**answer, "host": self._variables.get("inventory_hostname", ""), "status": "read"}
 
-    def _judge(self, asked: dict[str, Any], answer: dict[str, Any]) -> dict[str, object]:
+    def _judge_gpus(self, planned: HostPlan, seen: Mapping[str, Any]) -> dict[str, str]:
+        """By topic why a role has something to do about the GPUs; what they are only told of is told here."""
+        host = str(self._variables["inventory_hostname"])
+        inputs = {role: role_inputs(self, role, self._variables) for role in gpu_look.ROLES}
+        managed = boolean(site_input(self, "nvidia_driver_manage", self._variables, True))
+        required = site_input(self, "vllm_acceptance", self._variables, "optional") == "required"
+        try:
+            judged = gpu_look.judge(host, planned, seen, inputs, managed, required)
+        except ValueError as error:
+            raise AnsibleActionFail(str(error)) from error
+        for line in judged.lines:
+            _display.display(printable(f"{host:<12} {line}"))
+        for warning in judged.warnings:
+            _display.warning(printable(f"{host}: {warning}"))
+        return judged.differs
+
+    def _judge(self, asked: Mapping[str, Any], answer: dict[str, Any]) -> dict[str, object]:
         """What vllm_engine would do; a refusal joins the host's others."""
         planned, found = asked["engine"], answer["engine"]
         release = planned["release"]

@@ -17,6 +17,8 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.run import 
 )
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.report.table import by_reason
 
+# The pattern of a play that has nothing to do.
+NOBODY = ["!all"]
 # The exit status of `plan --diff` that says so.
 CHANGES = 3
 
@@ -106,6 +108,36 @@ def without_engine(gaps: Mapping[str, str], variables: Mapping[str, Any], looks:
     return [f"{some(names)}: {gap}" for gap, names in without.items()]
 
 
+def hosts_with_gpus(
+    planned: Mapping[str, Any], group: str, difference: Mapping[str, Any] | None = None, topics: Sequence[str] = ()
+) -> str | list[str]:
+    """The hosts that have GPUs, as the pattern of a play; the whole `group` where nothing was planned (a run that only lists).
+
+    `planned` is what module plan returned, {} before it ran; `difference` what module report (subject difference) returned, where
+    somebody looked: then those alone that differ in one of these `topics`.
+    """
+    if not planned:
+        return group
+    if difference:
+        found = {host for topic in topics for host in difference["topics"][topic]}
+        return [host for host in planned["plan"]["hosts"] if host in found] or NOBODY
+    hosts = planned["plan"]["hosts"]
+    return [host for host in hosts if (hosts[host]["host"] or {}).get("accelerator", "cpu") != "cpu"] or NOBODY
+
+
+def differing_hosts(difference: Mapping[str, Any], group: str) -> str | list[str]:
+    """The hosts on which a role has something to do, as the pattern of a play; the whole `group` where nobody looked.
+
+    `difference` is what module report (subject difference) returned, {} before it ran.
+    """
+    return list(difference["differing"]) or NOBODY if difference else group
+
+
+def unproved_hosts(difference: Mapping[str, Any]) -> list[str]:
+    """The hosts on which nothing differs, and an endpoint has to be proved in full all the same; as the pattern of a play."""
+    return list((difference or {}).get("unproved", ())) or NOBODY
+
+
 def end_with_changes(hosts: Iterable[str], variables: Mapping[str, Any], pending: bool) -> bool:
     """End the run with status 3 where a deployment would change something; False where it would not.
 
@@ -132,4 +164,7 @@ class FilterModule:
             "control_host": control_host,
             "end_with_changes": end_with_changes,
             "without_engine": without_engine,
+            "hosts_with_gpus": hosts_with_gpus,
+            "differing_hosts": differing_hosts,
+            "unproved_hosts": unproved_hosts,
         }

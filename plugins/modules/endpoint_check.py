@@ -14,7 +14,8 @@ description:
     what was observed and what was expected.
   - Runs on the host itself, so that an endpoint bound to loopback can be checked and the key stays where it lies.
   - A check that fails is data in RV(results), never a failure of the task. Only unusable parameters fail.
-  - Changes nothing; in check mode it does the same.
+  - Changes nothing of a service; in check mode it does the same. Root keeps each full proof that was passed in
+    C(/var/lib/vllm/proofs), with the unit and the process that it is of, so that later runs need not ask for all of it again.
 options:
   services:
     description:
@@ -87,6 +88,9 @@ results:
       description: From a streamed request to its first text; null for kinds that do not stream.
       type: float
     seconds: {description: What all checks of the service took., type: float}
+    proof: {description: How it was proved - V(full) or V(short) (O(quick))., type: str}
+    proved: {description: When it was last proved in full as it runs now; empty where it was not., type: str}
+    unproved: {description: Why no full proof counts., type: str}
     checks:
       description: >-
         Each with C(name), C(passed), C(observed), C(expected), C(skipped) (the reason why it was not tried, else
@@ -98,7 +102,7 @@ results:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.secret import read_key
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.service import Invalid, parse_services
-from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.suite import check_services
+from ansible_collections.baremetal.vllm.plugins.module_utils.look import endpoints
 
 
 def main() -> None:
@@ -123,12 +127,15 @@ def main() -> None:
         services = parse_services(parameters["services"])
     except Invalid as problem:
         module.fail_json(msg="\n".join(problem.problems))
+    file, timeout, concurrency = parameters["api_key_file"], parameters["timeout"], parameters["concurrency"]
     try:
-        key = read_key(parameters["api_key_file"]) if parameters["api_key_file"] else None
+        if parameters["quick"]:
+            results = endpoints.ask(services, file, timeout, concurrency)
+        else:
+            results = endpoints.prove(services, read_key(file) if file else None, timeout, concurrency, module.warn)
     except (OSError, ValueError) as problem:
-        module.fail_json(msg=f"api_key_file {parameters['api_key_file']} cannot be read: {problem}")
-    results = check_services(services, key, parameters["timeout"], parameters["concurrency"], parameters["quick"])
-    module.exit_json(changed=False, results=[result.as_dict() for result in results])
+        module.fail_json(msg=f"api_key_file {file} cannot be read: {problem}")
+    module.exit_json(changed=False, results=results)
 
 
 if __name__ == "__main__":

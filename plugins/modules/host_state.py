@@ -8,16 +8,49 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: host_state
-short_description: Tell what runs on a host and what the plan would change there
+short_description: Look at a host once - what runs there, what the plan would change, how its endpoints answer
 description:
-  - Reads units, processes, drop-ins, the engine and the weights of one host, and decides by the same functions as
-    M(baremetal.vllm.model_service), M(baremetal.vllm.engine) and M(baremetal.vllm.model_weights) what they would do.
+  - Reads units, processes, drop-ins, the engine, the weights, the firewall and the canary of one host, and decides by the same
+    functions as M(baremetal.vllm.model_service), M(baremetal.vllm.engine), M(baremetal.vllm.model_weights) and
+    M(baremetal.vllm.unit_files) what they would do.
+  - With O(ask), each endpoint that the plan leaves as it is gets one real question in the same round trip.
   - Changes nothing, with and without check mode, and takes one round trip. Secrets are not sent to the host.
   - Root sees all of it. Another user sees units and command lines; whether the environment of a process and its secrets
     are current is then not known, and RV(whole) is false.
 version_added: "0.1.0"
 author: The baremetal.vllm contributors (@baremetal-vllm)
 options:
+  plan:
+    description:
+      - The name of the variable that holds what M(baremetal.vllm.plan) returned; the host's part is taken from it. It takes the
+        place of O(services), O(engine) and O(weights).
+      - What the roles would be given besides is then read as they would read it, from the host's variables and the roles'
+        defaults, and the firewall and the canary are compared as well.
+    type: str
+  ask:
+    description:
+      - Which endpoints are asked one real question - V(kept), the planned ones that the plan leaves as they are and that run;
+        V(installed), all that are installed, planned or not; V(none).
+    type: str
+    choices: [none, kept, installed]
+    default: none
+  lost:
+    description:
+      - What a host that does not answer is - V(told), a finding like any other, in RV(status); V(unreachable), lost to the run,
+        as with any other module.
+    type: str
+    choices: [told, unreachable]
+    default: told
+  gpus:
+    description: Whether driver, settings, health and acceptance of the GPUs are judged as well. It needs O(plan).
+    type: bool
+    default: false
+  gpu_look:
+    description: What is asked about the GPUs. Set by the action plugin.
+    type: dict
+  proof_age:
+    description: How many seconds old an endpoint's last full proof may be. Any age counts where it is left out.
+    type: float
   services:
     description: The host's services as M(baremetal.vllm.plan) returns them.
     type: list
@@ -40,10 +73,8 @@ options:
     type: dict
     default: {}
   keep:
-    description:
-      - Releases that are kept although nobody uses them.
-      - What is not given of this, O(prune), O(packages), O(source), O(wheelhouse), O(lock) and O(rocm) is as the host has it
-        for the role P(baremetal.vllm.vllm_engine#role), such as C(vllm_engine_keep), or as that role has it.
+    description: Releases that are kept although nobody uses them. This and the next five are by default as the role
+      P(baremetal.vllm.vllm_engine#role) has them on this host.
     type: list
     elements: str
   prune:
@@ -89,6 +120,35 @@ options:
   secrets_digest:
     description: SHA-256 of the planned secrets. Set by the action plugin.
     type: str
+  filesets:
+    description: Sets of files by name, each as M(baremetal.vllm.unit_files) takes it. Set by the action plugin.
+    type: list
+    elements: dict
+    default: []
+  weights_store:
+    description: Where weights lie. Set by the action plugin.
+    type: path
+    default: /var/lib/vllm/models
+  token_file:
+    description: Where the hub's token lies on the host. Set by the action plugin.
+    type: path
+    default: /etc/vllm/secrets/hf_token
+  token_digest:
+    description: SHA-256 of the hub's token, empty where there is none. Set by the action plugin.
+    type: str
+    default: ""
+  api_key_file:
+    description: A file on the host with the key of its endpoints, read there. Set by the action plugin.
+    type: path
+    default: /etc/vllm/secrets/api_key.env
+  timeout:
+    description: Seconds that one question to an endpoint may take.
+    type: float
+    default: 60
+  concurrency:
+    description: How many endpoints are asked at once.
+    type: int
+    default: 4
 attributes:
   check_mode:
     support: full
@@ -99,16 +159,23 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: Read what runs on the hosts
+- name: Look at the hosts
   baremetal.vllm.host_state:
-    services: "{{ __vllm_plan.plan.hosts[inventory_hostname].services }}"
-    engine: "{{ __vllm_plan.plan.hosts[inventory_hostname].engine or {} }}"
-    weights: "{{ __vllm_plan.plan.hosts[inventory_hostname].weights }}"
+    plan: __vllm_plan
+    ask: kept
   become: true
-  register: __vllm_state
+  register: __vllm_look
 """
 
 RETURN = r"""
+schema:
+  description: The version of this form. A look of another version is no look.
+  returned: when the host was read
+  type: int
+host:
+  description: The host's name in the inventory.
+  returned: when the host was read
+  type: str
 status:
   description: V(read); or V(unreachable) or V(failed), and then only RV(why). The task itself does not fail.
   returned: always
@@ -163,6 +230,44 @@ weights:
   returned: when the host was read
   type: list
   elements: dict
+unread:
+  description: Units whose files or drop-ins systemd has not read in yet.
+  returned: when the host was read
+  type: list
+  elements: str
+doubts:
+  description: What the host has that would keep M(baremetal.vllm.model_service) from changing anything there.
+  returned: when the host was read
+  type: list
+  elements: str
+filesets:
+  description: By name of the set C(steps), what M(baremetal.vllm.unit_files) would do, in words, C(warnings), and C(unknown), why
+    the set could not be compared.
+  returned: when the host was read
+  type: dict
+weights_files:
+  description: What M(baremetal.vllm.model_weights) would do beside the weights, in words.
+  returned: when the host was read
+  type: list
+  elements: str
+gpus:
+  description: By topic (C(driver), C(settings), C(gpus), C(acceptance)) why a role has something to do about the GPUs.
+  returned: when the host was read
+  type: dict
+answers:
+  description: Of each endpoint that was asked the result of M(baremetal.vllm.endpoint_check), with C(proof) V(short), C(proved),
+    when it was last proved in full, and C(unproved), why no such proof counts.
+  returned: when the host was read
+  type: list
+  elements: dict
+holder:
+  description: Who changes the fleet, of the record on this host; empty where nobody does. A fleet with gateways keeps it there.
+  returned: when the host was read
+  type: dict
+unasked:
+  description: Why no endpoint could be asked; empty where those that were to be asked were.
+  returned: when the host was read
+  type: str
 refusals:
   description: What would stop a deployment of this host.
   returned: when the host was read
@@ -174,88 +279,81 @@ whole:
   type: bool
 """
 
-from dataclasses import asdict
-from pathlib import Path
+import os
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine import installed
-from ansible_collections.baremetal.vllm.plugins.module_utils.host.hostfile import HostFile
-from ansible_collections.baremetal.vllm.plugins.module_utils.host.secrets import matching_identity
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.service import parse_services
+from ansible_collections.baremetal.vllm.plugins.module_utils.gateway import lock
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.systemd import SystemdError
-from ansible_collections.baremetal.vllm.plugins.module_utils.units import (
-    generations,
-    host_extras,
-    host_units,
-    observe,
-    upkeep,
-)
-from ansible_collections.baremetal.vllm.plugins.module_utils.units.decide import Planned, decide_all
+from ansible_collections.baremetal.vllm.plugins.module_utils.look import endpoints, filesets, gpus, supplies, units
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights import store
 
+# Of the result. Raised when a key goes or changes its meaning.
+SCHEMA = 1
+NONE, KEPT, INSTALLED = "none", "kept", "installed"
 
-def secrets(path: str, digest: str) -> tuple[str | None, bool]:
-    """The identity that processes of the planned secrets have (None: unreadable), and whether the file must be written."""
+
+def answers(asked: dict[str, Any], found: dict[str, Any]) -> dict[str, object]:
+    """`answers` to one real question to each endpoint that is to be asked, and `unasked`, why none could be."""
+    services = found["endpoints"]
+    if asked["ask"] == KEPT:
+        kept = {step["unit"] for step in found["steps"] if step["verb"] == "keep"}
+        services = [unit["service"] for unit in asked["units"] if unit["unit"] in kept]
+    if asked["ask"] == NONE or not services:
+        return {"answers": [], "unasked": ""}
+    file, longest = asked["api_key_file"], asked["proof_age"]
     try:
-        text = Path(path).read_text()
-    except FileNotFoundError:
-        text = None
-    except (PermissionError, NotADirectoryError):
-        return None, False
-    except UnicodeDecodeError:
-        text = ""
-    identity = matching_identity(text, digest)
-    return identity, identity in ("none yet", "others")
+        told = endpoints.ask(parse_services(services), file, asked["timeout"], asked["concurrency"], longest)
+    except (OSError, ValueError) as error:
+        return {"answers": [], "unasked": f"{file} cannot be read: {error}"}
+    return {"answers": told, "unasked": ""}
 
 
-def units(asked: dict[str, Any]) -> dict[str, Any]:
-    """What model_service would do, and every unit as it is."""
+def look(module: AnsibleModule) -> dict[str, Any]:
+    """All that is asked of a host. Raises SystemdError, OSError and ValueError."""
+    asked = module.params
     names = [unit["unit"] for unit in asked["units"]]
-    identity, written = secrets(asked["secrets_path"], asked["secrets_digest"])
-    sight = observe.observe(names, identity, names if asked["restart_replaced"] else ())
-    resolved, doubts = host_units.resolve(asked["units"], sight)
-    planned = [Planned(unit["unit"], unit["text"], unit["digest"]) for unit in resolved]
-    files = [HostFile(f["path"], f["content"], int(f["mode"], 8), public=True) for f in asked["files"]]
-    kept = generations.read_generations(observe.GENERATIONS)
-    foreign = observe.foreign_units(names)
-    return {
-        "steps": [asdict(step) for step in decide_all(planned, sight.observed, list(sight.texts))],
-        "units": {unit: observe.facts(unit, sight.texts.get(unit), state) for unit, state in sight.states.items()},
-        "endpoints": host_extras.endpoints(sight.texts, kept),
-        "generation": host_extras.generation(sight.texts, kept),
-        "canary": host_extras.canary(),
-        "upkeep": asdict(upkeep.look()),
-        "files": [file.path for file in files if file.differs()] + ([asked["secrets_path"]] if written else []),
-        "refusals": [f"{path} exists and was not written by this toolkit" for path in foreign],
-        "whole": sight.whole,
-        "doubts": doubts,
-    }
-
-
-def look(item: dict[str, Any]) -> store.State:
-    """One item of weights; what this user may not enter is unknown."""
-    try:
-        return store.look(item)
-    except PermissionError:
-        return store.State(item["path"], "unknown", "this user may not read it")
-
-
-def engine(asked: dict[str, Any]) -> dict[str, Any]:
-    """The planned release as found; the control node knows the locks and judges."""
+    fresh = names if asked["restart_replaced"] else ()
+    found = units.look(asked["units"], asked["files"], asked["secrets_path"], asked["secrets_digest"], fresh)
+    for doubt in found["doubts"]:
+        module.warn(doubt)
+    states = supplies.weights(asked["weights"])
+    found["refusals"] += [state.detail for state in states if state.state == "refused"]
+    # Nobody but root can compare them.
+    sets = {each["name"]: filesets.differs(each) for each in asked["filesets"]} if os.geteuid() == 0 else {}
+    for warning in (line for each in sets.values() for line in each["warnings"]):
+        module.warn(warning)
     planned = asked["engine"]
-    packages = asked["packages"] or {}
-    needed = (packages.get(installed.family(list(packages))) or []) + (planned.get("packages") or [])
     return {
-        **installed.survey(Path(planned["path"]).parent, planned["release"], asked["keep"] or []),
-        "missing_packages": installed.missing_packages(needed),
-        "arch": installed.machine(),
-        "systemd": installed.systemd(),
+        "schema": SCHEMA,
+        **found,
+        "engine": supplies.engine(planned, asked["packages"] or {}, asked["keep"] or []) if planned else {},
+        "weights": store.summary(states),
+        "weights_files": supplies.weights_files(
+            asked["weights"], asked["weights_store"], asked["token_file"], asked["token_digest"]
+        ),
+        "filesets": sets,
+        "gpus": gpus.look(asked["gpu_look"], found["steps"], active(found["units"])) if asked["gpu_look"] else {},
+        **answers(asked, found),
+        "holder": lock.read(lock.PATH) or {},
     }
+
+
+def active(facts: dict[str, Any]) -> dict[str, str]:
+    """By unit its ActiveState; of one that is not installed, that of a unit that systemd does not know."""
+    return {unit: str(told.get("state", "inactive")).split()[0] for unit, told in facts.items()}
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
+            "plan": {"type": "str"},
+            "ask": {"type": "str", "choices": [NONE, KEPT, INSTALLED], "default": NONE},
+            "lost": {"type": "str", "choices": ["told", "unreachable"], "default": "told"},
+            "proof_age": {"type": "float"},
+            "gpus": {"type": "bool", "default": False},
+            "gpu_look": {"type": "dict"},
             "services": {"type": "list", "elements": "dict", "default": []},
             "engine": {"type": "dict", "default": {}},
             "weights": {"type": "list", "elements": "dict", "default": []},
@@ -273,23 +371,25 @@ def main() -> None:
             "files": {"type": "list", "elements": "dict", "default": []},
             "secrets_path": {"type": "path", "default": "/etc/vllm/secrets/api_key.env"},
             "secrets_digest": {"type": "str", "no_log": True},
+            "filesets": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {"name": {"type": "str", "required": True}, **filesets.OPTIONS},
+            },
+            "weights_store": {"type": "path", "default": "/var/lib/vllm/models"},
+            "token_file": {"type": "path", "default": "/etc/vllm/secrets/hf_token", "no_log": False},
+            "token_digest": {"type": "str", "default": "", "no_log": True},
+            # no_log is about the file's name, which is no secret: the key itself never passes through a parameter.
+            "api_key_file": {"type": "path", "default": "/etc/vllm/secrets/api_key.env", "no_log": False},
+            "timeout": {"type": "float", "default": 60.0},
+            "concurrency": {"type": "int", "default": 4},
         },
         supports_check_mode=True,
     )
-    asked = module.params
     try:
-        found = units(asked)
-        for doubt in found.pop("doubts"):
-            module.warn(doubt)
-        states = [look(item) for item in asked["weights"]]
-        found["refusals"] += [state.detail for state in states if state.state == "refused"]
-        module.exit_json(
-            changed=False,
-            **found,
-            engine=engine(asked) if asked["engine"] else {},
-            weights=store.summary(states),
-        )
-    except SystemdError as error:
+        module.exit_json(changed=False, **look(module))
+    except (SystemdError, ValueError) as error:
         module.fail_json(msg=str(error))
     except OSError as error:
         module.fail_json(msg=f"{error.filename or 'a file of this host'}: {error.strerror}")

@@ -56,10 +56,10 @@ options:
   plan:
     description:
       - For O(subject=difference) and O(subject=fleet), which need it, what M(baremetal.vllm.plan) returned, with C(plan) and
-        C(digest).
+        C(digest); or the name of the variable that holds it, which spares Ansible templating it.
       - For O(subject=endpoints) RV(baremetal.vllm.plan#module:plan) alone. With it, commands to ask what was proved end the
         report, one for the first model of each kind, three at most. They hold no key. None in check mode.
-    type: dict
+    type: raw
   found:
     description:
       - The name of the variable under which each host of the play has registered M(baremetal.vllm.host_state).
@@ -72,16 +72,37 @@ options:
     type: str
   checked:
     description:
-      - The name of the variable in which each host has the results of M(baremetal.vllm.endpoint_check).
-      - For O(subject=fleet), which needs it.
+      - The name of the variable in which each host has the results of M(baremetal.vllm.endpoint_check), where a task of its own
+        asked the endpoints. Without it, the answers of O(state) count.
+      - For O(subject=fleet).
     type: str
+    default: ''
   around:
     description:
       - By what stands around the engines (C(firewall), C(canary)) the name of the variable in which each host has what
-        M(baremetal.vllm.unit_files) would change of it. A host without an answer was not asked.
+        M(baremetal.vllm.unit_files) would change of it, where a task of its own compared that.
       - For O(subject=fleet).
     type: dict
     default: {}
+  look:
+    description:
+      - The name of the variable in which each host has registered M(baremetal.vllm.host_state), asked with C(ask=kept). What
+        answered there and was proved in full before needs no further proof.
+      - For O(subject=endpoints), beside O(difference).
+    type: str
+    default: ''
+  difference:
+    description:
+      - The name of the variable that holds what this module returned for O(subject=difference).
+      - For O(subject=endpoints).
+    type: str
+    default: ''
+  brief:
+    description:
+      - Say on the terminal no more than which hosts differ, and in what; and write nothing.
+      - For O(subject=difference).
+    type: bool
+    default: false
   doors:
     description:
       - The name of the variable in which each gateway has what M(baremetal.vllm.gateway) would change there.
@@ -155,6 +176,19 @@ pending:
   description: Whether a deployment would change anything on a host that was read.
   returned: with subject difference
   type: bool
+topics:
+  description: By topic (engine, weights, firewall, units, canary) the hosts that differ in it.
+  returned: with subject difference
+  type: dict
+differing:
+  description: The hosts on which a role has something to do.
+  returned: with subject difference
+  type: list
+  elements: str
+unproved:
+  description: By other host the units of endpoints that have to be proved in full.
+  returned: with subject difference
+  type: dict
 problems_of:
   description: By host of the play what is not as planned or not healthy, one line each.
   returned: with subject fleet

@@ -214,8 +214,6 @@ missing_users:
   elements: str
 """
 
-import pwd
-import shutil
 import subprocess
 from collections.abc import Sequence
 
@@ -223,66 +221,34 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import fileset_host as host
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import fileset_trial as trial
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import systemd
-from ansible_collections.baremetal.vllm.plugins.module_utils.host.fileset import (
-    EFFECTS,
-    Request,
-    Verdict,
-    decide,
-    masked,
-    request_of,
-)
+from ansible_collections.baremetal.vllm.plugins.module_utils.host.fileset import Request, Verdict, masked
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.fileset_diff import fileset_diff
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.labels import LabelError
+from ansible_collections.baremetal.vllm.plugins.module_utils.look.filesets import OPTIONS, Comparison, compare
 from ansible_collections.baremetal.vllm.plugins.module_utils.units import surroundings
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.opening import OpeningError
 
-OWNED = {
-    "path": {"type": "str", "required": True},
-    "owner": {"type": "str", "default": "root"},
-    "group": {"type": "str", "default": "root"},
-}
-FILE = {
-    **OWNED,
-    "content": {"type": "str"},
-    "src": {"type": "path"},
-    "mode": {"type": "str", "default": "0644"},
-    "secret": {"type": "bool", "default": False},
-    "effect": {"type": "str", "choices": list(EFFECTS), "default": "reload"},
-}
-DIRECTORY = {**OWNED, "mode": {"type": "str", "default": "0755"}, "only": {"type": "bool", "default": False}}
 
-
-def present(module: AnsibleModule, request: Request) -> None:
+def present(module: AnsibleModule, compared: Comparison) -> None:
     """Bring files, unit and surroundings to what is asked, or exit with what the host lacks for it.
 
     Raises UnitError: where the unit does not take the files; LabelError and OpeningError: of SELinux and firewalls.
     """
-    asked = surroundings.wanted(module.params)
-    found = surroundings.look(asked)
-    missing = [program for program in module.params["programs"] if not shutil.which(program)] + list(found.missing)
-    users = [user for user in module.params["users"] if not _is_user(user)]
-    lacking = bool(missing or users)
-    seen = host.look(request, [] if missing else module.params["probe"])
-    verdict = decide(request, seen)
-    steps = [f"install {program}" for program in missing] + [f"create user {user}" for user in users] + verdict.steps
-    if verdict.enable:
-        steps.append(f"enable {request.unit}")
-    if verdict.verb:
-        steps.append(f"{verdict.verb} {request.unit} ({verdict.why})")
-    steps += found.steps
+    request, found, seen, verdict = compared.request, compared.found, compared.seen, compared.verdict
+    if seen is None or verdict is None:
+        raise ValueError("state=present needs a look at the set")
+    steps = list(compared.steps)
     diff = fileset_diff(request, verdict.write, verdict.remove) + found.diff
     diff += [{"prepared": f"{step}\n"} for step in steps if _told(step)]
-    for warning in found.warnings:
-        module.warn(warning)
     only_look = module.check_mode or module.params["compare"]
     result = {
         "changed": _changes(module, steps),
         "steps": steps,
-        "missing": missing,
-        "missing_users": users,
+        "missing": list(compared.missing),
+        "missing_users": list(compared.missing_users),
         "diff": diff,
     }
-    if lacking:
+    if compared.missing or compared.missing_users:
         module.exit_json(**result)
     if not only_look:
         # Empty directories harm nobody, and the trial needs them.
@@ -290,9 +256,9 @@ def present(module: AnsibleModule, request: Request) -> None:
     if verdict.write or verdict.remove:
         _try(module, request, verdict)
     if not only_look:
-        surroundings.prepare(asked, found, verdict.directories)
+        surroundings.prepare(compared.asked, found, verdict.directories)
         host.apply(request, seen, verdict)
-        surroundings.let_in(asked, found)
+        surroundings.let_in(compared.asked, found)
     module.exit_json(**result)
 
 
@@ -316,31 +282,19 @@ def _try(module: AnsibleModule, request: Request, verdict: Verdict) -> None:
         module.fail_json(msg=f"{' '.join(command)} refuses the new files, and nothing was replaced: {said}", steps=[])
 
 
-def absent(module: AnsibleModule, request: Request) -> None:
+def absent(module: AnsibleModule, compared: Comparison) -> None:
     """Remove what of the set is there, and what its surroundings got for it.
 
     Raises OpeningError: where a firewall cannot be asked.
     """
-    asked = surroundings.wanted(module.params)
-    found = surroundings.surplus(asked)
-    for warning in surroundings.closed_to_all(asked):
-        module.warn(warning)
-    paths = host.present(request)
-    steps = [f"remove {path}" for path in paths] + list(found.steps)
-    diff = fileset_diff(request, [], paths) + found.diff + [{"prepared": f"{step}\n"} for step in found.steps]
+    steps, found = list(compared.steps), compared.found
+    diff = fileset_diff(compared.request, [], compared.gone) + found.diff
+    diff += [{"prepared": f"{step}\n"} for step in found.steps]
     if steps and not (module.check_mode or module.params["compare"]):
-        if paths:
-            host.remove(request, paths)
-        surroundings.take_back(asked, found)
+        if compared.gone:
+            host.remove(compared.request, compared.gone)
+        surroundings.take_back(compared.asked, found)
     module.exit_json(changed=_changes(module, steps), steps=steps, missing=[], missing_users=[], diff=diff)
-
-
-def _is_user(name: str) -> bool:
-    try:
-        pwd.getpwnam(name)
-    except KeyError:
-        return False
-    return True
 
 
 def _changes(module: AnsibleModule, steps: Sequence[str]) -> bool:
@@ -354,26 +308,14 @@ def _told(step: str) -> bool:
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            "files": {"type": "list", "elements": "dict", "default": [], "options": FILE},
-            "secrets": {"type": "dict", "default": {}, "no_log": True},
-            "variables": {"type": "dict", "default": {}},
-            "directories": {"type": "list", "elements": "dict", "default": [], "options": DIRECTORY},
-            "programs": {"type": "list", "elements": "str", "default": []},
-            "users": {"type": "list", "elements": "str", "default": []},
-            "validate": {"type": "list", "elements": "str", "default": []},
-            "unit": {"type": "str"},
-            "probe": {"type": "list", "elements": "str", "default": []},
-            "opening": {"type": "dict", "options": surroundings.OPENING},
-            "selinux": {"type": "dict", "options": surroundings.SELINUX},
-            "compare": {"type": "bool", "default": False},
-        },
+        argument_spec={**OPTIONS, "compare": {"type": "bool", "default": False}},
         supports_check_mode=True,
     )
     try:
-        request = request_of(module.params)
-        (present if module.params["state"] == "present" else absent)(module, request)
+        compared = compare(module.params)
+        for warning in compared.warnings:
+            module.warn(warning)
+        (present if module.params["state"] == "present" else absent)(module, compared)
     except (ValueError, host.UnitError, systemd.SystemdError, OpeningError, LabelError) as error:
         module.fail_json(msg=str(error))
     except subprocess.TimeoutExpired as error:

@@ -19,6 +19,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.host import folders
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 
 KEYS = ("id", "who", "what", "since", "pid", "started", "node", "boot")
+PATH = Path("/var/lib/vllm/rollout.lock")
 # The id by which a record that nobody can read is taken over.
 UNREADABLE = "unreadable"
 Record = dict[str, object]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,15 @@ class LookAmd:
             return answer
         answer.pop("invocation", None)
         proof = boolean(asked.get("proof", False)) and not self._action._task.check_mode
-        judged = _judge(wanted, build(State, answer["state"]), Path(asked["templates"]), proof)
+        judged = judge_amd(wanted, answer["state"], Path(asked["templates"]), proof)
         # Whoever reads a failure needs no list of all that was seen.
         return judged if judged.get("failed") else {**answer, **judged}
 
 
-def _judge(wanted: Wanted, state: State, templates: Path, proof: bool) -> dict[str, object]:
+def judge_amd(wanted: Wanted, seen: Mapping[str, Any], templates: Path, proof: bool = False) -> dict[str, object]:
+    """What is to be done on a host: `failed` with `msg` where something stands in the way, else change, files, key, lists,
+    commands, reboot, findings, warnings. `seen`: the JSON form of State; with `proof` what is left to do is a failure too."""
+    state = build(State, seen)
     refused = refuse.refusals(wanted, state)
     known = releases.release(wanted.version)
     if refused or known is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -45,27 +46,10 @@ class Look:
         """Return the steps for this host; failed where something stands in their way that nobody can heal from here."""
         given = plain(self._action._task.args)
         before = given.get("before") or {}
-        declared = given.get("wanted") or {}
-        problems = Problems()
-        wanted = read_wanted(self._host, declared, problems)
-        mirror_key, why_not = _mirror_key(declared.get("nvidia_driver_mirror_key") or "")
-        if why_not:
-            problems.add(f"{self._host}.nvidia_driver_mirror_key", why_not, "Name a file of the control node")
-        if problems.found:
-            return {"failed": True, "msg": "\n".join(str(problem) for problem in sorted(problems.found))}
-        settled = build(Resolution, before["resolution"]) if before.get("resolution") else None
-        if settled:
-            # What an earlier look of this run came to holds until its end, also without the offers that it came from.
-            wanted = replace(wanted, version=settled.version, upgrade=False)
-        request = Request(
-            wanted=wanted,
-            policy=Policy(boolean(given.get("reboot", False)), names(given.get("accept"))),
-            mirror_key=mirror_key,
-            declared=int(given.get("gpu_count") or 0),
-            absent=given.get("state", "present") == "absent",
-            stuck=str(before.get("stuck") or ""),
-            settled=settled,
-        )
+        try:
+            request = read_request(self._host, given)
+        except ValueError as error:
+            return {"failed": True, "msg": str(error)}
         prove = boolean(given.get("prove", False)) and not request.absent
         through = {key: given[key] for key in proxy.ARGUMENTS if given.get(key)}
         deadline = time.monotonic() + SETTLES
@@ -89,7 +73,7 @@ class Look:
                 break
             self._show(f"{stop[0].message}: looking again in {PAUSE} s")
             time.sleep(PAUSE)
-        answer = _answer(state, verdict, before, mirror_key, seen["texts"])
+        answer = _answer(state, verdict, before, request.mirror_key, seen["texts"])
         if request.absent:
             # Models have nothing to run on any more.
             answer["resume_commands"] = []
@@ -108,7 +92,7 @@ class Look:
 
     def _tell(self, verdict: Verdict, request: Request) -> None:
         """What was found and what becomes of it; nothing on a host that is as wanted."""
-        lines = [f"{finding.message}. {finding.remedy}" for finding in verdict.findings]
+        lines = told(verdict)
         if verdict.decision.install and verdict.resolution and not request.absent:
             lines.append(f"driver {verdict.resolution.version}: {verdict.resolution.why}")
         if verdict.decision.drain:
@@ -120,6 +104,39 @@ class Look:
 
     def _show(self, text: str) -> None:
         say(self._host, text)
+
+
+def read_request(host: str, given: Mapping[str, Any]) -> Request:
+    """What step look of module driver is asked for: wanted (the role's inputs), reboot, accept, gpu_count, state, before.
+
+    Raises ValueError with all that is wrong with the inputs, a line each.
+    """
+    before, declared = given.get("before") or {}, given.get("wanted") or {}
+    problems = Problems()
+    wanted = read_wanted(host, declared, problems)
+    mirror_key, why_not = _mirror_key(declared.get("nvidia_driver_mirror_key") or "")
+    if why_not:
+        problems.add(f"{host}.nvidia_driver_mirror_key", why_not, "Name a file of the control node")
+    if problems.found:
+        raise ValueError("\n".join(str(problem) for problem in sorted(problems.found)))
+    settled = build(Resolution, before["resolution"]) if before.get("resolution") else None
+    if settled:
+        # What an earlier look of this run came to holds until its end, also without the offers that it came from.
+        wanted = replace(wanted, version=settled.version, upgrade=False)
+    return Request(
+        wanted=wanted,
+        policy=Policy(boolean(given.get("reboot", False)), names(given.get("accept"))),
+        mirror_key=mirror_key,
+        declared=int(given.get("gpu_count") or 0),
+        absent=given.get("state", "present") == "absent",
+        stuck=str(before.get("stuck") or ""),
+        settled=settled,
+    )
+
+
+def told(verdict: Verdict) -> list[str]:
+    """What was found about a driver, each with its remedy."""
+    return [f"{finding.message}. {finding.remedy}" for finding in verdict.findings]
 
 
 def _stop(verdict: Verdict, request: Request, prove: bool) -> list[Finding]:

@@ -14,6 +14,12 @@ def planned_hosts(variables: Mapping[str, Any], plan: FleetPlan) -> list[str]:
     return [str(host) for host in variables["ansible_play_hosts_all"] if host in plan.hosts]
 
 
+def result_of(variables: Mapping[str, Any], given: Any) -> Any:
+    """A result as it is given, or the one under the name of a variable: by its name, Ansible does not template all of it for the
+    task. Plain values."""
+    return plain(variables.get(given) if isinstance(given, str) else given)
+
+
 def registered(variables: Mapping[str, Any], hosts: Iterable[str], name: str) -> dict[str, Any]:
     """By host a variable of it as plain values; None where it has none, as where the task that makes it did not run."""
     return {host: plain(variables["hostvars"][host].get(name)) for host in hosts}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible.plugins.action import ActionBase
@@ -13,6 +13,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.job_stats i
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.json_output import tell
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.output import json_text, write_output
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.steps import Step
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.look import READ, read_look
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.closing import closing
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.gateway import address_of
@@ -35,13 +36,15 @@ SPEC: dict[str, Any] = {
     "digest": {"type": "str", "default": ""},
     "hosts": {"type": "list", "elements": "str"},
     "plan": {"type": "dict"},
+    "look": {"type": "str", "default": ""},
+    "difference": {"type": "str", "default": ""},
 }
 
 
 def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
     """Gather what the endpoints of hosts have proved, print the table and the closing lines, write the report."""
     hosts = given["hosts"] or [str(host) for host in variables.get("ansible_play_hosts_all", [])]
-    endpoints, missing = gather(registered(variables, hosts, RESULTS))
+    endpoints, missing = gather(registered(variables, hosts, RESULTS), _short(given, variables, hosts))
     told = summary(endpoints, missing)
     # `failed` is a flag in every Ansible result, so the list has another name there.
     stats = job_stats("report", {**told, "plan": given["digest"]})
@@ -67,6 +70,22 @@ def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any])
         "report",
         lambda: whole,
     )
+
+
+def _short(
+    given: dict[str, Any], variables: Mapping[str, Any], hosts: Sequence[str]
+) -> dict[str, list[dict[str, Any]]]:
+    """By host on which nothing differs what the look had as answers, less those of endpoints that had to be proved in full."""
+    difference = plain(variables.get(given["difference"])) if given["difference"] else None
+    if not difference:
+        return {}
+    left = [host for host in hosts if host not in difference["differing"]]
+    looks = {host: read_look(host, look) for host, look in registered(variables, left, given["look"]).items()}
+    return {
+        host: [answer for answer in look["answers"] if answer["unit"] not in difference["unproved"].get(host, ())]
+        for host, look in looks.items()
+        if look["status"] == READ
+    }
 
 
 STEP = Step(SPEC, run)

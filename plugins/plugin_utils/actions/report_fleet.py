@@ -7,11 +7,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.gathered import planned_hosts, registered
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.gathered import (
+    planned_hosts,
+    registered,
+    result_of,
+)
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.job_stats import job_stats
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.json_output import tell
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.output import json_text, write_output
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.steps import Step
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.look import READ, read_look
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.status_document import (
     document,
     fleet_problems,
@@ -19,7 +24,9 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.status_docume
 )
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.status_gather import (
     Fleet,
+    answer,
     held,
+    one_line,
     read_gateways,
     read_host,
 )
@@ -29,9 +36,9 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet impor
 
 _NAMED = {"type": "str", "required": True}
 SPEC: dict[str, Any] = {
-    "plan": {"type": "dict", "required": True},
+    "plan": {"type": "raw", "required": True},
     "state": _NAMED,
-    "checked": _NAMED,
+    "checked": {"type": "str", "default": ""},
     "around": {"type": "dict", "default": {}},
     "doors": {"type": "str", "default": ""},
     "gateways": {"type": "list", "elements": "dict", "default": []},
@@ -42,27 +49,17 @@ SPEC: dict[str, Any] = {
 
 def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
     """Gather the state of hosts and gateways, print one row a host and what wants attention."""
-    planned, hostvars = plain(given["plan"]), variables["hostvars"]
+    planned, hostvars = result_of(variables, given["plan"]), variables["hostvars"]
     plan = read_plan(planned["plan"])
     hosts = planned_hosts(variables, plan)
-    state, checked = (registered(variables, hosts, given[name]) for name in ("state", "checked"))
-    around = {what: registered(variables, hosts, name) for what, name in given["around"].items()}
+    looks = {host: read_look(host, look) for host, look in registered(variables, hosts, given["state"]).items()}
+    _add_what_others_asked(looks, given, variables)
     asked = {str(said["item"]): said for said in plain(given["gateways"])}
     gateways = read_gateways(asked, {name: plain(hostvars.get(name, {}).get(given["doors"])) for name in asked})
     fleet = Fleet(
-        hosts=tuple(
-            read_host(
-                host,
-                plan.hosts[host],
-                state[host],
-                checked[host],
-                gateways,
-                {what: found[host] for what, found in around.items()},
-            )
-            for host in hosts
-        ),
+        hosts=tuple(read_host(host, plan.hosts[host], looks[host], gateways) for host in hosts),
         gateways=gateways,
-        lock=held(registered(variables, hosts, given["lock"]).values()),
+        lock=held(registered(variables, hosts, given["lock"]).values(), looks.values()),
     )
     now = datetime.datetime.now(datetime.timezone.utc)
     told = document(fleet, now.isoformat(timespec="seconds"), planned["digest"])
@@ -79,6 +76,23 @@ def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any])
         "status",
         lambda: told,
     )
+
+
+def _add_what_others_asked(
+    looks: dict[str, dict[str, Any]], given: dict[str, Any], variables: Mapping[str, Any]
+) -> None:
+    """Tasks beside the look may have asked endpoints, and compared files around the engines, as they did before it could."""
+    read = [host for host, look in looks.items() if look["status"] == READ]
+    for host, checked in registered(variables, read, given["checked"]).items() if given["checked"] else ():
+        results = answer(checked, "results")
+        looks[host].update(answers=results.get("results", []), unasked=results.get("why", ""))
+    for what, name in given["around"].items():
+        for host, compared in registered(variables, read, name).items():
+            found = compared or {}
+            lost = bool(found.get("failed") or found.get("unreachable"))
+            why = [one_line(found.get("msg") or "it could not be compared")] if lost else []
+            steps = [] if lost else list(found.get("steps", ()))
+            looks[host]["filesets"][what] = {"steps": steps, "warnings": [], "unknown": why}
 
 
 STEP = Step(SPEC, run, "status")

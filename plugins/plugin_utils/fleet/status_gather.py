@@ -6,6 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.host import (
+    CANARY,
+    FIREWALL,
+    REFUSED,
+    host_changes,
+)
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.look import READ
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.compare import Difference, compare_host
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import HostPlan
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.service import Service
@@ -96,13 +103,10 @@ def answer(registered: Mapping[str, Any] | None, key: str) -> dict[str, Any]:
     return {**said, "status": "read"}
 
 
-def held(registered: Iterable[Mapping[str, Any] | None]) -> dict[str, Any] | None:
-    """The record of who holds the fleet, from the loops of module fleet_lock (query) of several hosts."""
-    for looped in registered:
-        for said in (looped or {}).get("results", []):
-            if said.get("holder"):
-                return dict(said["holder"])
-    return None
+def held(registered: Iterable[Mapping[str, Any] | None], looks: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """The record of who holds the fleet, from loops of module fleet_lock (query) over gateways, else from looks at hosts."""
+    asked = [said for looped in registered for said in (looped or {}).get("results", [])]
+    return next((dict(said["holder"]) for said in (*asked, *looks) if said.get("holder")), None)
 
 
 def one_line(text: object) -> str:
@@ -139,29 +143,20 @@ def would_change(what: str, compared: Mapping[str, Any] | None) -> Iterator[str]
 def read_host(
     name: str,
     planned: HostPlan,
-    state: Mapping[str, Any] | None,
-    checked: Mapping[str, Any] | None,
+    look: Mapping[str, Any],
     gateways: Sequence[Gateway],
-    around: Mapping[str, Mapping[str, Any] | None],
 ) -> Host:
-    """One host from its plan, from what module host_state said, from what its endpoints answered, and from what would
-    change of what stands `around` them."""
-    said = answer(state, "steps")
-    if said["status"] != "read":
-        return Host(name, said["status"], said["why"])
-    results = answer(checked, "results")
-    health = {result["unit"]: result for result in results.get("results", [])}
-    not_asked = results["why"] if results["status"] != "read" else ""
+    """One host from its plan and the look at it (difference.look.read_look)."""
+    if look["status"] != READ:
+        return Host(name, look["status"], look["why"])
+    health = {result["unit"]: result for result in look["answers"]}
     services = {service.unit: service for service in planned.services}
     endpoints = tuple(
-        _endpoint(difference, services.get(difference.unit), said["units"], health, not_asked, gateways)
-        for difference in compare_host(name, planned.services, said)
+        _endpoint(difference, services.get(difference.unit), look["units"], health, look["unasked"], gateways)
+        for difference in compare_host(name, planned.services, look)
     )
-    drift = [
-        *_host_drift(planned, said),
-        *(line for what, found in around.items() for line in would_change(what, found)),
-    ]
-    return Host(name, "read", "", said["generation"], said["canary"], tuple(drift), endpoints, said.get("upkeep") or {})
+    drift = tuple(_host_drift(planned, look))
+    return Host(name, READ, "", look["generation"], look["canary"], drift, endpoints, look["upkeep"])
 
 
 def _endpoint(
@@ -216,17 +211,19 @@ def _drift(difference: Difference) -> list[str]:
     return [line for line in (change, *difference.drift) if line]
 
 
-def _host_drift(planned: HostPlan, said: Mapping[str, Any]) -> list[str]:
-    engine = said.get("engine") or {}
-    lines = list(said["refusals"])
-    if engine.get("install"):
-        lines.append(f"engine {engine['release']}: {engine['why']}")
-    if engine.get("packages"):
-        lines.append(f"packages are missing: {', '.join(engine['packages'])}")
-    for item, seen in zip(planned.weights, said["weights"]):
-        if seen["state"] not in ("present", "unknown", "refused"):
-            lines.append(f"weights {item.path}: {seen['detail'] or seen['state']}")
-    return [*lines, *(f"{path} is not as planned" for path in said["files"])]
+def _host_drift(planned: HostPlan, look: Mapping[str, Any]) -> Iterator[str]:
+    """A line for each change of a deployment, but for releases that nobody uses any more and weights that could not be read."""
+    for change in host_changes(planned, look):
+        if change.change == REFUSED:
+            yield change.why if change.item == "(host)" else f"{change.topic}: {change.why}"
+        elif change.topic in (FIREWALL, CANARY):
+            yield f"{change.topic}: not as planned: would {change.why}"
+        elif change.item == "(packages)":
+            yield f"packages are missing: {change.why}"
+        elif change.item == "(file)":
+            yield f"{change.why} is not as planned"
+        elif change.change not in ("removed", "unknown"):
+            yield f"{change.item.strip('()')}: {change.why}"
 
 
 def _server(gateway: Gateway, model: str, host: str) -> str:

@@ -31,6 +31,7 @@ HOST_KEYS = (
     "gpu_name",
     "gpu_memory_gib",
     "vllm_acceptance",
+    "vllm_proof_age",
     "vllm_address",
     "vllm_engine_kernels_index",
     "vllm_endpoint_address",
@@ -104,6 +105,9 @@ def read_host(name: str, declared: Values, problems: Problems) -> Host | None:
     acceptance = declared.get("vllm_acceptance", "optional")
     if acceptance not in ACCEPTANCE:
         wrong.add(f"{HOSTS}.vllm_acceptance", f"{acceptance!r} is not known", did_you_mean(str(acceptance), ACCEPTANCE))
+    age = declared.get("vllm_proof_age", 0)
+    if whole(age) is None:
+        wrong.add(f"{HOSTS}.vllm_proof_age", f"{age!r} is not a number of seconds", "Write one such as 604800, a week")
     check_proxy(declared, wrong)
     host = None
     if not wrong.problems and gpu_count is not None:

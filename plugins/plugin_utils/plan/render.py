@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.causes import Cause, shorten
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.host import (
+    REFUSED,
+    TOPICS,
+    host_changes,
+    topics,
+    weights_changes,
+)
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.compare import Difference, count
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import FleetPlan, HostPlan
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.report.hosts import said
@@ -18,7 +25,13 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.report.screen impor
     WRONG,
     Screen,
 )
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.report.table import Column, Row, counted, fleet_table
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.report.table import (
+    Column,
+    Row,
+    by_reason,
+    counted,
+    fleet_table,
+)
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.report.words import filled
 
 # Of the document. Raised when a key goes or changes its meaning; new keys may come at any time.
@@ -28,13 +41,11 @@ WIDEST = 110
 COLUMNS = (Column("HOST"), Column("MODEL"), Column("CHANGE"), Column("WHY", wraps=True))
 TONES = {
     **dict.fromkeys(("started", "installed", "fetched", "pushed"), ADDED),
-    **dict.fromkeys(("restarted", "moved", "rewritten"), CHANGED),
+    **dict.fromkeys(("restarted", "moved", "rewritten", "changed"), CHANGED),
     "removed": REMOVED,
     **dict.fromkeys(("refused", "unreachable", "failed"), WRONG),
 }
 _SIGNS = {"+ ": ADDED, "- ": REMOVED, "! ": CHANGED}
-# Where weights come from, and what is done about those that are not on the host whole.
-_WEIGHTS = {"hub": "fetched", "pushed": "pushed", "host": "refused"}
 
 
 def comparison(
@@ -67,7 +78,7 @@ def difference_table(
         if answer["status"] != "read":
             hosts.append((host, [_row("", answer["status"], shorten(answer["why"], WIDEST))]))
             continue
-        rows = [_row(*told) for told in _host_rows(plan.hosts[host], answer)]
+        rows = [_row(c.item, c.change, c.why) for c in host_changes(plan.hosts[host], answer)]
         rows += [_row(d.model, d.change, "" if d.why == "as planned" else d.why) for d in of_host.get(host, [])]
         if not of_host.get(host):
             rows.append(_row("(no model)", "unchanged", ""))
@@ -77,32 +88,6 @@ def difference_table(
 
 def _row(model: str, change: str, why: str) -> Row:
     return Row((model, change, why), TONES.get(change, ""))
-
-
-def _host_rows(planned: HostPlan, answer: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    for refusal in answer["refusals"]:
-        yield "(host)", "refused", refusal
-    engine = answer["engine"]
-    if engine.get("install"):
-        yield f"(engine {engine['release']})", "installed", engine["why"]
-    if engine.get("packages"):
-        yield "(packages)", "installed", ", ".join(engine["packages"])
-    for release in engine.get("remove", []):
-        yield f"(engine {release})", "removed", "no longer used"
-    for item in _weights(planned, answer):
-        # A refusal of weights has its line among the host's.
-        if item["change"] not in ("unchanged", "refused"):
-            yield f"(weights {item['name']})", item["change"], item["why"]
-    for path in answer["files"]:
-        yield "(file)", "rewritten", path
-
-
-def _weights(planned: HostPlan, answer: Mapping[str, Any]) -> Iterator[dict[str, str]]:
-    for item, seen in zip(planned.weights, answer["weights"]):
-        change = {"present": "unchanged", "unknown": "unknown"}.get(seen["state"], _WEIGHTS[item.source])
-        name = item.repo or (item.pushed_from or item.path).rstrip("/").rpartition("/")[2]
-        why = seen["detail"] or {"absent": "not on the host"}.get(seen["state"], "")
-        yield {"path": item.path, "name": name, "change": change, "why": why}
 
 
 def details(differences: Sequence[Difference], answers: Mapping[str, Any], screen: Screen = PAPER) -> str:
@@ -139,11 +124,20 @@ def summary(differences: Sequence[Difference], answers: Mapping[str, Any]) -> st
     return ", ".join([*counts, *lost]) or "no model planned, none installed"
 
 
+def brief(topics_of: Mapping[str, Collection[str]]) -> str:
+    """Where something differs, and in what: a line for each set of topics with the hosts that share it."""
+    told = by_reason((host, tuple(topic for topic in TOPICS if topic in found)) for host, found in topics_of.items())
+    lines = [
+        f"{said(hosts)}: {', '.join(found) + ' differ' if found else 'as planned'}" for found, hosts in told.items()
+    ]
+    return "\n".join(lines)
+
+
 def pending(plan: FleetPlan, differences: Sequence[Difference], answers: Mapping[str, Any]) -> bool:
     """Whether a deployment would change anything on a host that was read."""
     read = {host: answer for host, answer in answers.items() if answer["status"] == "read"}
-    rows = (row for host, answer in read.items() for row in _host_rows(plan.hosts[host], answer))
-    return any(d.change != "unchanged" for d in differences) or any(change != "refused" for __, change, __ in rows)
+    changes = (change for host, answer in read.items() for change in host_changes(plan.hosts[host], answer))
+    return any(d.change != "unchanged" for d in differences) or any(change.change != REFUSED for change in changes)
 
 
 def document(
@@ -172,7 +166,9 @@ def _host_document(
         "whole": answer["whole"],
         "refusals": answer["refusals"],
         "engine": answer["engine"],
-        "weights": list(_weights(planned, answer)),
+        "weights": list(weights_changes(planned, answer)),
         "files": answer["files"],
+        "topics": sorted(topics(planned, answer), key=TOPICS.index),
+        "changes": [asdict(change) for change in host_changes(planned, answer)],
         "models": models,
     }

@@ -195,6 +195,8 @@ def firewall(
         sources=sources,
         destinations=None if destinations == ANY else tuple(destinations),
         peers=peers,
+        # Without a gateway, clients reach the engines themselves.
+        served=() if gateway is not None else tuple(s.port for s in services if not is_loopback(s.address)),
     )
 
 

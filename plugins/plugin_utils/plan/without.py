@@ -31,7 +31,9 @@ def _host(planned: HostPlan, models: frozenset[str] | None) -> HostPlan:
     words = {word for service in services for word in _paths(service)}
     closed = planned.firewall if services else None
     if closed is not None:
-        closed = replace(closed, ports=tuple(sorted(s.port for s in services)), peers=speaks(services))
+        ports = tuple(sorted(service.port for service in services))
+        served = tuple(port for port in closed.served if port in ports)
+        closed = replace(closed, ports=ports, peers=speaks(services), served=served)
     return replace(
         planned,
         services=tuple(services),

@@ -81,12 +81,14 @@ class Weights:
 @dataclass(frozen=True)
 class Firewall:
     """What a host's firewall closes: `sources` may open connections to `ports`, None for everybody; engines may connect to
-    `destinations`, None for all; `peers`: whether those reach every port of the engines as well."""
+    `destinations`, None for all; `peers`: whether those reach every port of the engines as well; `served`: ports that clients
+    reach without a gateway."""
 
     ports: tuple[int, ...]
     sources: tuple[str, ...] | None = None
     destinations: tuple[str, ...] | None = None
     peers: bool = False
+    served: tuple[int, ...] = field(default=(), metadata=_OPTIONAL)
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,10 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.report.table import
 
 NOT_REACHED = "not reached"
 NO_RESULT = "no result"
+# As module endpoint_check says how an endpoint was proved.
+FULL, SHORT = "full", "short"
 
-COLUMNS = tuple(Column(name) for name in ("HOST", "MODEL", "KIND", "CHECKS", "FIRST TOKEN", "VERDICT"))
+COLUMNS = tuple(Column(name) for name in ("HOST", "MODEL", "KIND", "CHECKS", "PROOF", "FIRST TOKEN", "VERDICT"))
 # The file in a directory of reports.
 FILE = "vllm-report.json"
 
@@ -47,16 +49,22 @@ def state_of(registered: Registered) -> str:
     return "" if "results" in registered and not registered.get("failed") else NO_RESULT
 
 
-def gather(registered: Mapping[str, Registered]) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """Every endpoint with its host in front, and for each host without results why (by host)."""
+def gather(
+    registered: Mapping[str, Registered], short: Mapping[str, Sequence[Mapping[str, Any]]] | None = None
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Every endpoint with its host in front, and for each host without results why (by host).
+
+    `short`: by host the results of endpoints that were asked one question; such a host needs no others.
+    """
     endpoints: list[dict[str, Any]] = []
     missing: dict[str, str] = {}
     for host, result in registered.items():
-        state = state_of(result)
-        if state or result is None:
+        asked, state = (short or {}).get(host), state_of(result)
+        if state and (asked is None or result is not None):
             missing[host] = state
-        else:
-            endpoints += [{"host": host, **endpoint} for endpoint in result["results"]]
+            continue
+        results = [*(asked or ()), *(result["results"] if result is not None else ())]
+        endpoints += [{"host": host, **endpoint} for endpoint in results]
     return endpoints, missing
 
 
@@ -84,7 +92,7 @@ def table(endpoints: Sequence[Mapping[str, Any]], missing: Mapping[str, str], sc
     hosts: dict[str, list[Row]] = {}
     for endpoint in endpoints:
         hosts.setdefault(str(endpoint["host"]), []).append(_row(endpoint))
-    hosts.update({host: [Row(("-", "-", "-", "-", state), WRONG)] for host, state in missing.items()})
+    hosts.update({host: [Row(("-", "-", "-", "-", "-", state), WRONG)] for host, state in missing.items()})
     return [*fleet_table(COLUMNS, hosts.items(), screen), "", _total(endpoints, missing)]
 
 
@@ -92,7 +100,9 @@ def _total(endpoints: Sequence[Mapping[str, Any]], missing: Mapping[str, str]) -
     passed = sum(1 for endpoint in endpoints if endpoint["passed"])
     hosts = len({endpoint["host"] for endpoint in endpoints})
     without = f", {counted(len(missing), 'host')} without results" if missing else ""
-    return f"{passed} of {counted(len(endpoints), 'endpoint')} passed on {counted(hosts, 'host')}{without}"
+    short = [str(endpoint["proved"]) for endpoint in endpoints if endpoint.get("proof") == SHORT and endpoint["proved"]]
+    before = f"; {len(short)} with one question, proved in full since {min(short)} or later" if short else ""
+    return f"{passed} of {counted(len(endpoints), 'endpoint')} passed on {counted(hosts, 'host')}{without}{before}"
 
 
 def document(
@@ -127,6 +137,7 @@ def _row(endpoint: Mapping[str, Any]) -> Row:
         endpoint["model"],
         endpoint["kind"],
         count,
+        endpoint.get("proof", FULL),
         "-" if first is None else Figure(first, lambda seconds: f"{seconds:.2f} s"),
         "passed" if endpoint["passed"] else "FAILED",
     )

@@ -20,12 +20,13 @@ HOST = (
     {"gpus", "gateway"},
     {"drivers.nvidia"},
     {"drivers.acceptance", "drivers.amd"},
+    {"look"},
 )
 CONTROL = (
     {"places", "templates", "weights", "report", "shell"},
     {"options", "inventory"},
     {"planned"},
-    {"fit", "gateway"},
+    {"fit", "gateway", "difference"},
     {"gpus"},
     {"drivers.nvidia", "drivers.acceptance"},
     {"drivers.amd"},

@@ -43,13 +43,13 @@ def test_gather_names_hosts_and_what_is_missing() -> None:
 
 def test_table_is_aligned_explains_failures_only_and_ends_with_how_many_passed() -> None:
     assert report.table(*report.gather(REGISTERED)) == [
-        "HOST  MODEL    KIND  CHECKS           FIRST TOKEN  VERDICT",
-        "lab1  smollm2  chat  2/2              0.06 s       passed",
-        "lab2  bge      chat  1/2 (1 skipped)  -            FAILED",
+        "HOST  MODEL    KIND  CHECKS           PROOF  FIRST TOKEN  VERDICT",
+        "lab1  smollm2  chat  2/2              full   0.06 s       passed",
+        "lab2  bge      chat  1/2 (1 skipped)  full   -            FAILED",
         "    key_required: observed HTTP 200, expected HTTP 401",
-        "lab3  -        -     -                -            not reached",
-        "lab4  -        -     -                -            no result",
-        "lab5  -        -     -                -            no result",
+        "lab3  -        -     -                -      -            not reached",
+        "lab4  -        -     -                -      -            no result",
+        "lab5  -        -     -                -      -            no result",
         "",
         "1 of 2 endpoints passed on 2 hosts, 3 hosts without results",
     ]

@@ -38,7 +38,8 @@ def plan(service: Callable[..., dict[str, Any]], **hosts: str) -> FleetPlan:
 def answer(steps: Mapping[str, Step], **more: Any) -> dict[str, Any]:
     """What a host says, by the model's name; whatever is not started anew is installed there."""
     return {
-        "status": "read", "whole": True, "refusals": [], "files": [], "weights": [], "engine": {},
+        "status": "read", "whole": True, "refusals": [], "files": [], "weights": [], "engine": {}, "weights_files": [],
+        "unread": [], "doubts": [], "filesets": {}, "gpus": {},
         "steps": [{**asdict(step), "unit": f"vllm-{name}.service"} for name, step in steps.items()],
         "units": {
             f"vllm-{name}.service": {"drop_ins": []} if step is START else {"release": "0.31.0", "drop_ins": [], "drift": []}

@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 import pytest
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.look import read_look
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.status_document import (
     document,
     fleet_problems,
@@ -28,15 +29,17 @@ SERVICE = {
     "name": "m", "unit": "vllm-m.service", "kind": "chat", "release": "0.33.0", "gpus": [0], "address": "0.0.0.0",
     "port": 8001, "weights": "/srv/m",
 }  # fmt: skip
-PLANNED = {"services": [SERVICE], "weights": [{"path": "/srv/m", "source": "host"}]}
+PLANNED = {"services": [SERVICE], "weights": [{"path": "/srv/m", "source": "pushed", "from": "/home/ann/m"}]}
 UNIT = {
     "state": "active (running)", "restarts": 2, "since": "2026-11-23T19:00:00+00:00", "seconds": 3600.0,
     "release": "0.33.0", "kind": "chat", "gpus": [0], "address": "0.0.0.0", "port": 8001, "weights": "/srv/m",
     "drift": [], "drop_ins": [],
 }  # fmt: skip
 KEEP = {"unit": "vllm-m.service", "verb": "keep", "why": "as planned", "write": False, "enable": False, "causes": []}
+SETTLED: dict[str, list[str]] = {"steps": [], "warnings": [], "unknown": []}
 STATE = {
-    "status": "read", "steps": [KEEP], "units": {"vllm-m.service": UNIT}, "files": [], "refusals": [], "whole": True,
+    "status": "read", "schema": 1, "host": "lab1", "endpoints": [], "unread": [], "doubts": [], "weights_files": [], "answers": [],
+    "unasked": "", "holder": {}, "gpus": {}, "upkeep": {}, "filesets": {"firewall": SETTLED, "canary": SETTLED}, "steps": [KEEP], "units": {"vllm-m.service": UNIT}, "files": [], "refusals": [], "whole": True,
     "engine": {"release": "0.33.0", "install": False, "why": "", "remove": [], "packages": []},
     "weights": [{"path": "/srv/m", "state": "present", "detail": ""}], "canary": None,
     "generation": {"current": 5, "kept": [{"number": 5, "outcome": "proven", "created": "C", "plan": "p", "releases": []}]},
@@ -48,7 +51,7 @@ def check(name: str, passed: bool = True, seconds: float = 0.02) -> dict[str, An
     return {"name": name, "passed": passed, "seconds": seconds, **seen}
 
 
-CHECKED = {
+CHECKED: dict[str, Any] = {
     "results": [
         {"unit": "vllm-m.service", "checks": [check("healthy"), check("listed"), check("answer", seconds=0.25)]}
     ]
@@ -64,18 +67,15 @@ def fleet(
     checked: Any = None,
     *gateways: Any,
     planned: Any = PLANNED,
-    around: Any = None,
     doors: Any = None,
 ) -> Fleet:
+    """`checked`: `results` of the endpoints that were asked, or why none was (`msg`)."""
     routed = read_gateways({gateway["item"]: gateway for gateway in gateways}, doors or {})
-    host = read_host(
-        "lab1",
-        build(HostPlan, planned),
-        STATE if state is None else state,
-        CHECKED if checked is None else checked,
-        routed,
-        around or {},
-    )
+    asked = CHECKED if checked is None else checked
+    look = {**(STATE if state is None else state)}
+    if look.get("status") == "read":
+        look.update(answers=asked.get("results", []), unasked=asked.get("msg", ""))
+    host = read_host("lab1", build(HostPlan, planned), read_look("lab1", look), routed)
     return Fleet((host,), routed, None)
 
 
@@ -154,7 +154,7 @@ CASES: list[tuple[str, Any, Any, Any, list[str]]] = [
         with_(STATE, "weights", 0, "state", value="absent"),
         None,
         None,
-        ["weights /srv/m: absent"],
+        ["weights m: not on the host"],
     ),
     ("a canary's complaint", with_(STATE, "canary", value=CANARY), None, None, ["the canary failed: m: no answer within 30 s"]),
     (
@@ -219,8 +219,23 @@ def test_whatever_is_wrong_is_one_line(state: Any, checked: Any, gateway: Any, t
     assert whole["hosts"]["lab1"]["problems"] == [line for line in told if not line.startswith("gateway")]
 
 
-SETTLED = {"steps": [], "changed": False}
-REWRITE = {"steps": ["write /etc/vllm/canary.json", "start canary-vllm.timer (it is inactive)"], "changed": False}
+REWRITE = {**SETTLED, "steps": ["write /etc/vllm/canary.json", "start canary-vllm.timer (it is inactive)"]}
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        (SETTLED, []),
+        (REWRITE, ["not as planned: would write /etc/vllm/canary.json, start canary-vllm.timer (it is inactive)"]),
+        ({**SETTLED, "unknown": ["systemctl: no end after 60 s"]}, ["systemctl: no end after 60 s"]),
+    ],
+)
+def test_what_stands_around_the_engines_is_compared(found: Any, told: list[str]) -> None:
+    stopped = {**STATE, "canary": {"runs": False, "failed": False, "complaints": []}}
+    around = {**stopped, "filesets": {"firewall": SETTLED, "canary": found}}
+    assert problems(fleet(around, None, GATEWAY)) == (
+        [f"canary: {line}" for line in told] or ["the canary does not run: its timer canary-vllm.timer is not active"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -234,13 +249,23 @@ REWRITE = {"steps": ["write /etc/vllm/canary.json", "start canary-vllm.timer (it
         ({"unreachable": True}, ["it could not be compared"]),
     ],
 )
-def test_what_stands_around_the_engines_is_compared(found: Any, told: list[str]) -> None:
-    stopped = {**STATE, "canary": {"runs": False, "failed": False, "complaints": []}}
-    seen = problems(fleet(stopped, None, GATEWAY, around={"firewall": SETTLED, "canary": found}))
-    assert seen == (
-        [f"canary: {line}" for line in told] or ["the canary does not run: its timer canary-vllm.timer is not active"]
-    )
+def test_what_stands_on_a_gateway_is_compared(found: Any, told: list[str]) -> None:
     assert problems(fleet(None, None, GATEWAY, doors={"gw1": found})) == [f"gateway gw1: {line}" for line in told]
+
+
+@pytest.mark.parametrize(
+    ("look", "why"),
+    [
+        ({**STATE, "schema": 0}, "its look has the form 0, and this collection reads 1: look again"),
+        ({**STATE, "host": "lab2"}, "its look is of another host (lab2): look again"),
+        (
+            {key: value for key, value in STATE.items() if key not in ("weights", "filesets")},
+            "its look is not whole (it lacks weights, filesets): look again",
+        ),
+    ],
+)
+def test_a_look_of_another_version_of_another_host_or_half_of_one_is_none(look: Any, why: str) -> None:
+    assert problems(fleet(look)) == [f"failed: {why}"]
 
 
 def test_gateways_that_disagree_are_told_apart() -> None:
@@ -255,15 +280,16 @@ def test_a_change_that_did_not_end_well_is_told_with_what_is_installed() -> None
 
 
 @pytest.mark.parametrize(
-    ("registered", "lock"),
+    ("registered", "looks", "lock"),
     [
-        ([], None),
-        ([None, {"results": [{"holder": {}}]}], None),
-        ([{"results": [{"unreachable": True}, {"holder": {"who": "ann"}}]}], {"who": "ann"}),
+        ([], [], None),
+        ([None, {"results": [{"holder": {}}]}], [{"holder": {}}], None),
+        ([{"results": [{"unreachable": True}, {"holder": {"who": "ann"}}]}], [], {"who": "ann"}),
+        ([], [{"status": "failed"}, {"holder": {"who": "ann"}}], {"who": "ann"}),
     ],
 )
-def test_who_changes_the_fleet_is_found_at_any_keeper(registered: Any, lock: Any) -> None:
-    assert held(registered) == lock
+def test_who_changes_the_fleet_is_found_at_any_keeper(registered: Any, looks: Any, lock: Any) -> None:
+    assert held(registered, looks) == lock
     if lock:
         locked = Fleet((), (), {**lock, "since": "S", "what": "rollout"})
         assert "lock: held by ann since S (rollout)" in notes(locked)

@@ -73,11 +73,12 @@ def test_an_engine_that_needs_other_hosts_is_left_open_and_that_is_told(args: di
     outcome = plan({"args": args})
     assert service(outcome)["prove"]["outside"] == option
     assert not set(INNER) & set(service(outcome)["environment"])
-    assert outcome.plan["hosts"]["h1"]["firewall"] | {"ports": []} == {
+    assert outcome.plan["hosts"]["h1"]["firewall"] | {"ports": [], "served": []} == {
         "ports": [],
         "sources": None,
         "destinations": None,
         "peers": True,
+        "served": [],
     }
     told = f"vllm_models.m.args.{option}: its engine exchanges data with other hosts, so on h1 every port"
     assert any(w.startswith(told) for w in warnings(outcome)), outcome.warnings

@@ -1,0 +1,64 @@
+"""What a host has of the planned engine and weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine import installed
+from ansible_collections.baremetal.vllm.plugins.module_utils.host.secrets import secrets_digest
+from ansible_collections.baremetal.vllm.plugins.module_utils.weights import store
+
+# Of root's: model_weights opens what an earlier run left closed there, and nothing elsewhere.
+OURS = "/var/lib/vllm/"
+
+
+def engine(planned: Mapping[str, Any], packages: Mapping[str, Sequence[str]], keep: Sequence[str]) -> dict[str, Any]:
+    """The planned release (release, path, packages) as found; the control node knows the locks and judges.
+
+    `packages`: of the distribution, by its name or family; `keep`: releases that stay although nothing uses them.
+    """
+    needed = [*(packages.get(installed.family(list(packages))) or []), *(planned.get("packages") or [])]
+    return {
+        **installed.survey(Path(planned["path"]).parent, planned["release"], list(keep)),
+        "missing_packages": installed.missing_packages(needed),
+        "arch": installed.machine(),
+        "systemd": installed.systemd(),
+    }
+
+
+def weights(items: Sequence[dict[str, Any]]) -> list[store.State]:
+    """Each item of weights as it lies there; what this user may not enter is unknown."""
+    return [_item(item) for item in items]
+
+
+def weights_files(items: Sequence[Mapping[str, Any]], place: str, token_file: str, token_digest: str) -> list[str]:
+    """What module model_weights would do beside the weights, in words: directories to open, the hub's token to write.
+
+    `token_digest`: SHA-256 of the token, "" where there is none.
+    """
+    shut = store.closed(place) if items and place.startswith(OURS) else []
+    found = [f"{path} is closed to other users" for path in shut]
+    if token_digest and not _is_kept(token_file, token_digest):
+        found.append(f"{token_file} is not as planned")
+    return found
+
+
+def _item(item: dict[str, Any]) -> store.State:
+    try:
+        return store.look(item)
+    except PermissionError:
+        return store.State(item["path"], "unknown", "this user may not read it")
+
+
+def _is_kept(path: str, digest: str) -> bool:
+    file = Path(path)
+    try:
+        return (
+            secrets_digest(file.read_text(encoding="utf-8").strip()) == digest and file.stat().st_mode & 0o777 == 0o600
+        )
+    except PermissionError:
+        return True
+    except (OSError, UnicodeDecodeError):
+        return False

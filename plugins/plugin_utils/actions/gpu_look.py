@@ -1,0 +1,105 @@
+"""The GPUs of a host as the look has them, judged by what the roles for drivers and GPUs judge by. Control node only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance.model import Sight, Wanted
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import State
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.driver_amd import judge_amd
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.driver_look import read_request, told
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.host import ACCEPTANCE, DRIVER, GPUS, SETTINGS
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.acceptance import decide
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.judge import PATHS
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.judge import judge as judge_driver
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.judge import judge as judge_gpus
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.settings_render import render_units
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.jsonform import build, json_form
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import names
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import TEMPLATES
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import Declared, HostPlan
+
+ROLES = ("nvidia_driver", "gpu_check", "acceptance")
+Inputs = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass
+class Judged:
+    """By topic why a role has something to do or to say, `lines` that are told all the same, and `warnings` about GPUs."""
+
+    differs: dict[str, str] = field(default_factory=dict)
+    lines: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def asked_of(declared: Declared) -> dict[str, object]:
+    """What module host_state needs to look at the GPUs of such a host."""
+    return {
+        "accelerator": declared.accelerator,
+        "texts": list(PATHS),
+        "packages": list(declared.rocm.packages) if declared.rocm is not None else [],
+        "gpus": json_form(declared.settings),
+        "units": render_units(TEMPLATES, declared.settings),
+    }
+
+
+def judge(
+    host: str, planned: HostPlan, seen: Mapping[str, Any], inputs: Inputs, managed: bool = True, required: bool = False
+) -> Judged:
+    """`seen`: what the host answered of its GPUs; `inputs`: of `ROLES`, as they are on this host; `managed`: whether NVIDIA's
+    driver is ours to change; `required`: whether the host must have been accepted.
+
+    Raises ValueError with all that is wrong with the inputs, a line each.
+    """
+    declared = planned.host
+    found = Judged()
+    if declared is None:
+        return found
+    driver = inputs["nvidia_driver"]
+    accept = {*names(driver["accept"]), *names(inputs["gpu_check"]["accept"])}
+    if declared.accelerator == "cuda" and managed:
+        _driver(host, declared, seen["driver"], driver, found)
+    elif declared.rocm is not None:
+        judged = judge_amd(declared.rocm, seen["driver"]["state"], TEMPLATES)
+        if judged.get("failed") or judged["change"] or judged["reboot"]:
+            found.differs[DRIVER] = str(judged.get("msg") or judged["reboot"] or "its packages or files differ")
+        found.warnings += [str(line) for line in judged.get("warnings", ())]  # type: ignore[attr-defined]
+    steps = [*seen["settings"]["refusals"], *seen["settings"]["steps"]]
+    if steps:
+        found.differs[SETTINGS] = "; ".join(steps)
+    findings = judge_gpus(seen, declared, host, planned.services)
+    bad = [finding for finding in findings if finding.fatal and finding.name not in accept]
+    if bad:
+        found.differs[GPUS] = "; ".join(map(str, bad))
+    else:
+        found.warnings += map(str, findings)
+    accepted = decide.decide(build(Sight, seen["sight"]), _record(inputs["acceptance"], declared.accelerator))
+    if required and accepted.act != "accepted":
+        found.differs[ACCEPTANCE] = accepted.reason or "; ".join(map(str, accepted.findings))
+    else:
+        found.lines += map(str, accepted.findings)
+    return found
+
+
+def _record(given: Mapping[str, Any], accelerator: str) -> Wanted:
+    """Its record alone is asked for; AMD has no DCGM that could have run a test."""
+    level = 0 if accelerator == "rocm" else int(given["level"])
+    return Wanted(level=level, again=str(given["again"]), test=False)
+
+
+def _driver(host: str, declared: Declared, seen: Mapping[str, Any], given: Mapping[str, Any], found: Judged) -> None:
+    wanted = {f"nvidia_driver_{name}": given[name] for name in WANTED}
+    asked = {key: given[key] for key in ("reboot", "accept", "state")}
+    request = read_request(host, {"wanted": wanted, "gpu_count": declared.gpu_count, **asked})
+    verdict = judge_driver(build(State, seen["state"]), seen["texts"], request)
+    if request.absent or not verdict.idle or verdict.repository:
+        causes = [*told(verdict), verdict.resolution.why if verdict.resolution else ""]
+        found.differs[DRIVER] = "; ".join(filter(None, causes)) or "its packages or files differ"
+    else:
+        found.lines += told(verdict)
+
+
+# The role's inputs that say which driver a host shall have (roles/nvidia_driver/vars/main.yml).
+WANTED = ("version", "source", "mirror", "mirror_key", "modules", "build", "upgrade", "persistence")

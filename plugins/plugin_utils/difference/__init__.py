@@ -1,0 +1,1 @@
+"""The difference between a plan and a look: what every verb prints or acts on."""

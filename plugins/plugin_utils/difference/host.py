@@ -1,0 +1,85 @@
+"""What differs on one host beside its models: engine, weights, firewall, canary, files of units. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import HostPlan
+
+# In the order in which they are brought about.
+DRIVER, SETTINGS, GPUS, ACCEPTANCE = OF_GPUS = ("driver", "settings", "gpus", "acceptance")
+ENGINE, WEIGHTS, FIREWALL, UNITS, CANARY = OF_ENGINES = ("engine", "weights", "firewall", "units", "canary")
+TOPICS = (*OF_GPUS, *OF_ENGINES)
+REFUSED = "refused"
+# Where weights come from, and what is done about those that are not on the host whole.
+_WEIGHTS = {"hub": "fetched", "pushed": "pushed", "host": REFUSED}
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing that a deployment would do on a host: to what (`item`), what (`change`: installed, removed, fetched, pushed,
+    rewritten, changed), and why; or that it would be `REFUSED`."""
+
+    topic: str
+    item: str
+    change: str
+    why: str
+
+
+def host_changes(planned: HostPlan, look: Mapping[str, Any]) -> Iterator[Change]:
+    """What would change on a host that was read, beside its models, and what would be refused there."""
+    for topic, why in look["gpus"].items():
+        yield Change(topic, f"({topic})", "changed", why)
+    for refusal in look["refusals"]:
+        yield Change(UNITS, "(host)", REFUSED, refusal)
+    engine = look["engine"]
+    if engine.get("install"):
+        yield Change(ENGINE, f"(engine {engine['release']})", "installed", engine["why"])
+    if engine.get("packages"):
+        yield Change(ENGINE, "(packages)", "installed", ", ".join(engine["packages"]))
+    for release in engine.get("remove", []):
+        yield Change(ENGINE, f"(engine {release})", "removed", "no longer used")
+    for item in weights_changes(planned, look):
+        # A refusal of weights has its line among the host's.
+        if item["change"] not in ("unchanged", REFUSED):
+            yield Change(WEIGHTS, f"(weights {item['name']})", item["change"], item["why"])
+    for line in look["weights_files"]:
+        yield Change(WEIGHTS, "(weights)", "rewritten", line)
+    for topic in (FIREWALL, CANARY):
+        found = look["filesets"].get(topic, {"steps": [], "unknown": []})
+        for why in found["unknown"]:
+            yield Change(topic, f"({topic})", REFUSED, why)
+        if found["steps"]:
+            yield Change(topic, f"({topic})", "changed", ", ".join(found["steps"]))
+    for path in look["files"]:
+        yield Change(UNITS, "(file)", "rewritten", path)
+
+
+def weights_changes(planned: HostPlan, look: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+    """Each item of weights: path, name, change (unchanged, unknown, fetched, pushed, refused) and why."""
+    for item, seen in zip(planned.weights, look["weights"]):
+        change = {"present": "unchanged", "unknown": "unknown"}.get(seen["state"], _WEIGHTS[item.source])
+        name = item.repo or (item.pushed_from or item.path).rstrip("/").rpartition("/")[2]
+        why = seen["detail"] or {"absent": "not on the host"}.get(seen["state"], "")
+        yield {"path": item.path, "name": name, "change": change, "why": why}
+
+
+def topics(planned: HostPlan, look: Mapping[str, Any]) -> set[str]:
+    """The topics in which roles have something to do on a host that was read; what they would refuse is theirs to say."""
+    found = {change.topic for change in host_changes(planned, look)}
+    stepping = any(step["verb"] != "keep" or step["write"] or step["enable"] for step in look["steps"])
+    if stepping or look["doubts"] or look["unread"]:
+        found.add(UNITS)
+    # Refusals of weights stand among the host's.
+    if any(item["change"] == REFUSED for item in weights_changes(planned, look)):
+        found.add(WEIGHTS)
+    return found
+
+
+def unproved(look: Mapping[str, Any]) -> list[str]:
+    """Units of endpoints that no short proof will do for: the last full one does not count any more, or they failed."""
+    answered = {answer["unit"] for answer in look["answers"] if answer["passed"] and answer["proved"]}
+    kept = (step["unit"] for step in look["steps"] if step["verb"] == "keep")
+    return [unit for unit in kept if unit not in answered]

@@ -1,0 +1,56 @@
+"""The look at one host as it comes back: whole, of this version and of that host, or none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+# Of module host_state's result.
+SCHEMA = 1
+# What a look that was read holds.
+PARTS = (
+    "steps",
+    "units",
+    "endpoints",
+    "generation",
+    "canary",
+    "upkeep",
+    "files",
+    "unread",
+    "doubts",
+    "engine",
+    "weights",
+    "weights_files",
+    "filesets",
+    "gpus",
+    "answers",
+    "refusals",
+    "whole",
+)
+READ, FAILED, UNREACHABLE = "read", "failed", "unreachable"
+
+
+def read_look(host: str, found: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What module host_state said of a host, with `status` and, where it is not `READ`, `why`.
+
+    A look that lacks a part, is of another version of the collection, or is of another host, is none: it failed.
+    """
+    look = dict(found or {})
+    if look.get("unreachable"):
+        return {"status": UNREACHABLE, "why": " ".join(str(look.get("msg", "")).split())}
+    if "status" not in look:
+        return {"status": FAILED, "why": " ".join(str(look.get("msg", "it was not asked")).split())}
+    if look["status"] != READ:
+        return look
+    if look.get("schema") != SCHEMA:
+        return _none(f"its look has the form {look.get('schema')}, and this collection reads {SCHEMA}: look again")
+    if look.get("host") != host:
+        return _none(f"its look is of another host ({look.get('host')}): look again")
+    lacks = [part for part in PARTS if part not in look]
+    if lacks:
+        return _none(f"its look is not whole (it lacks {', '.join(lacks)}): look again")
+    return look
+
+
+def _none(why: str) -> dict[str, Any]:
+    return {"status": FAILED, "why": why}

@@ -1,0 +1,52 @@
+"""A set of files that cannot be compared says why; the look goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.baremetal.vllm.plugins.module_utils.host import systemd
+from ansible_collections.baremetal.vllm.plugins.module_utils.look.filesets import differs
+
+
+def fileset(path: str, **more: Any) -> dict[str, Any]:
+    file = {"path": path, "content": "x\n", "mode": "0644", "owner": "root", "group": "root", "secret": False}
+    return {
+        "state": "present", "files": [{**file, "effect": "none"}], "secrets": {}, "directories": [], "programs": [],
+        "users": [], "validate": [], "unit": None, "probe": [], "opening": None, "selinux": None, **more,
+    }  # fmt: skip
+
+
+def test_a_file_that_is_not_there_is_written(tmp_path: Path) -> None:
+    path = str(tmp_path / "f")
+    assert differs(fileset(path)) == {"steps": [f"write {path}"], "warnings": [], "unknown": []}
+
+
+def test_what_the_host_lacks_comes_first(tmp_path: Path) -> None:
+    found = differs(fileset(str(tmp_path / "f"), programs=["no-such-program"], users=["no-such-user"]))
+    assert found["steps"][:2] == ["install no-such-program", "create user no-such-user"]
+
+
+def test_a_set_that_goes_is_gone_where_nothing_is_there(tmp_path: Path) -> None:
+    asked = fileset(str(tmp_path / "f"), state="absent")
+    assert differs(asked)["steps"] == []
+    (tmp_path / "f").write_text("")
+    assert differs(asked)["steps"] == [f"remove {tmp_path / 'f'}"]
+
+
+@pytest.mark.parametrize(
+    ("broken", "why"),
+    [
+        ({"secrets": {"/a": "s"}}, "secrets./a: no file of that path is marked as secret"),
+        ({"unit": "x.timer"}, "systemctl show: no bus"),
+    ],
+)
+def test_what_cannot_be_compared_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: Any, why: str
+) -> None:
+    def refuse(*__: object) -> None:
+        raise systemd.SystemdError("systemctl show:\n no bus")
+
+    monkeypatch.setattr(systemd, "show", refuse)
+    assert differs(fileset(str(tmp_path / "f"), **broken)) == {"steps": [], "warnings": [], "unknown": [why]}
