@@ -48,7 +48,7 @@ def _variables(folder: str) -> Mapping[str, Any]:
 
 
 @cache
-def _variables(role: str) -> dict[str, Any]:
+def _brought(role: str) -> dict[str, Any]:
     """What a role brings along: its defaults and its vars."""
     read = [read_yaml(ROLES / role / part / "main.yml") for part in ("defaults", "vars")]
     return {**read[0], **read[1]}
@@ -105,7 +105,7 @@ class Run:
     def _other(self, asked: dict[str, Any], given: dict[str, Any], conditions: list[str]) -> None:
         """A role that this one uses."""
         role = asked["name"].removeprefix("baremetal.vllm.")
-        self._file(role, asked.get("tasks_from", "main.yml"), {**_variables(role), **given}, conditions)
+        self._file(role, asked.get("tasks_from", "main.yml"), {**_brought(role), **given}, conditions)
 
     def _task(self, role: str, task: dict[str, Any], given: dict[str, Any], inherited: list[str]) -> None:
         own = task.get("when", [])
