@@ -134,8 +134,11 @@ class ActionModule(ActionBase):
         answer.pop("invocation", None)
         return {**answer, "host": self._variables.get("inventory_hostname", ""), "status": "read"}
 
-    def _judge_gpus(self, planned: HostPlan, seen: Mapping[str, Any]) -> dict[str, str]:
-        """By topic why a role has something to do about the GPUs; what they are only told of is told here."""
+    def _judge_gpus(self, planned: HostPlan, seen: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+        """By topic of the GPUs why a role would do something (`differs`) or refuse to go on (`refused`).
+
+        What has no other consequence is told here.
+        """
         host = str(self._variables["inventory_hostname"])
         inputs = {role: role_inputs(self, role, self._variables) for role in gpu_look.ROLES}
         managed = boolean(site_input(self, "nvidia_driver_manage", self._variables, True))
@@ -148,7 +151,7 @@ class ActionModule(ActionBase):
             _display.display(printable(f"{host:<12} {line}"))
         for warning in judged.warnings:
             _display.warning(printable(f"{host}: {warning}"))
-        return judged.differs
+        return {"differs": judged.differs, "refused": judged.refused}
 
     def _judge(self, asked: Mapping[str, Any], answer: dict[str, Any]) -> dict[str, object]:
         """What vllm_engine would do; a refusal joins the host's others."""

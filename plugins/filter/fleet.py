@@ -138,17 +138,16 @@ def unproved_hosts(difference: Mapping[str, Any]) -> list[str]:
     return list((difference or {}).get("unproved", ())) or NOBODY
 
 
-def end_with_changes(hosts: Iterable[str], variables: Mapping[str, Any], pending: bool) -> bool:
+def end_with_changes(pending: bool) -> bool:
     """End the run with status 3 where a deployment would change something; False where it would not.
 
-    `pending` is what the module `difference` says of models, engines, weights and files; each of `hosts` may have registered in
-    `__nvidia_driver` whether its driver would stay as it is. Ansible's command knows no status for it: 1, 2, 4, 5, 99 and 250 are
-    errors (`ExitCode`, ansible/errors/__init__.py of ansible-core 2.19 to 2.21), and it cleans up before an exit that is raised.
+    `pending` is what module report (subject difference) returned. Ansible's command knows no status for it: 1, 2, 4, 5, 99 and
+    250 are errors (`ExitCode`, ansible/errors/__init__.py of ansible-core 2.19 to 2.21), and it cleans up before an exit that is
+    raised.
 
     Raises SystemExit, past what Ansible would print at the end.
     """
-    drivers = [host for host in hosts if dict(variables[host].get("__nvidia_driver") or {}).get("idle") is False]
-    if not pending and not drivers:
+    if not pending:
         return False
     Display().display(f"\nSomething would change: status {CHANGES} (vllm_plan_exit).")
     raise SystemExit(CHANGES)

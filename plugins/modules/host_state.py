@@ -251,7 +251,8 @@ weights_files:
   type: list
   elements: str
 gpus:
-  description: By topic (C(driver), C(settings), C(gpus), C(acceptance)) why a role has something to do about the GPUs.
+  description: Of the GPUs, by topic (C(driver), C(settings), C(gpus), C(acceptance)), why a role would do something
+    (C(differs)) or refuse to go on (C(refused)); empty where nobody asked.
   returned: when the host was read
   type: dict
 answers:

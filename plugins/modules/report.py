@@ -97,6 +97,13 @@ options:
       - For O(subject=endpoints).
     type: str
     default: ''
+  saved:
+    description:
+      - A JSON file of an earlier difference (O(path)). Where the difference of now is another, the task fails and names what has
+        moved.
+      - For O(subject=difference).
+    type: path
+    default: ''
   brief:
     description:
       - Say on the terminal no more than which hosts differ, and in what; and write nothing.
@@ -185,6 +192,10 @@ differing:
   returned: with subject difference
   type: list
   elements: str
+refused:
+  description: By host what would keep a deployment from being done there, one line each.
+  returned: with subject difference
+  type: dict
 unproved:
   description: By other host the units of endpoints that have to be proved in full.
   returned: with subject difference

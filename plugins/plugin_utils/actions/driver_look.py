@@ -139,9 +139,14 @@ def told(verdict: Verdict) -> list[str]:
     return [f"{finding.message}. {finding.remedy}" for finding in verdict.findings]
 
 
+def unhealable(verdict: Verdict) -> list[Finding]:
+    """What stands in the way of a driver, and nobody can heal from here."""
+    return [*verdict.decision.refusals, *verdict.unhealed]
+
+
 def _stop(verdict: Verdict, request: Request, prove: bool) -> list[Finding]:
     """What nobody can heal from here; for a proof everything that is wrong or left to do."""
-    stop = [*verdict.decision.refusals, *verdict.unhealed]
+    stop = unhealable(verdict)
     if not prove:
         return stop
     stop = [f for f in verdict.findings if f.fatal and f.name not in request.policy.accept] or stop

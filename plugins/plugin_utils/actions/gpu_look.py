@@ -9,7 +9,7 @@ from typing import Any
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance.model import Sight, Wanted
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import State
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.driver_amd import judge_amd
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.driver_look import read_request, told
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.driver_look import read_request, told, unhealable
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.host import ACCEPTANCE, DRIVER, GPUS, SETTINGS
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.acceptance import decide
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.judge import PATHS
@@ -27,9 +27,11 @@ Inputs = Mapping[str, Mapping[str, Any]]
 
 @dataclass
 class Judged:
-    """By topic why a role has something to do or to say, `lines` that are told all the same, and `warnings` about GPUs."""
+    """By topic why a role would do something (`differs`) or refuse to go on (`refused`), `lines` that are told all the same, and
+    `warnings` about GPUs."""
 
     differs: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -63,21 +65,28 @@ def judge(
         _driver(host, declared, seen["driver"], driver, found)
     elif declared.rocm is not None:
         judged = judge_amd(declared.rocm, seen["driver"]["state"], TEMPLATES)
-        if judged.get("failed") or judged["change"] or judged["reboot"]:
-            found.differs[DRIVER] = str(judged.get("msg") or judged["reboot"] or "its packages or files differ")
+        if judged.get("failed"):
+            found.refused[DRIVER] = str(judged["msg"])
+        elif judged["change"] or judged["reboot"]:
+            found.differs[DRIVER] = str(judged["reboot"] or "its packages or files differ")
         found.warnings += [str(line) for line in judged.get("warnings", ())]  # type: ignore[attr-defined]
-    steps = [*seen["settings"]["refusals"], *seen["settings"]["steps"]]
-    if steps:
-        found.differs[SETTINGS] = "; ".join(steps)
+    if DRIVER in found.differs:
+        # What the GPUs are like shows once it is changed.
+        return found
+    settings = seen["settings"]
+    if settings["refusals"]:
+        found.refused[SETTINGS] = "; ".join(settings["refusals"])
+    elif settings["steps"]:
+        found.differs[SETTINGS] = "; ".join(settings["steps"])
     findings = judge_gpus(seen, declared, host, planned.services)
     bad = [finding for finding in findings if finding.fatal and finding.name not in accept]
     if bad:
-        found.differs[GPUS] = "; ".join(map(str, bad))
+        found.refused[GPUS] = "; ".join(map(str, bad))
     else:
         found.warnings += map(str, findings)
     accepted = decide.decide(build(Sight, seen["sight"]), _record(inputs["acceptance"], declared.accelerator))
     if required and accepted.act != "accepted":
-        found.differs[ACCEPTANCE] = accepted.reason or "; ".join(map(str, accepted.findings))
+        found.refused[ACCEPTANCE] = accepted.reason or "; ".join(map(str, accepted.findings))
     else:
         found.lines += map(str, accepted.findings)
     return found
@@ -94,7 +103,10 @@ def _driver(host: str, declared: Declared, seen: Mapping[str, Any], given: Mappi
     asked = {key: given[key] for key in ("reboot", "accept", "state")}
     request = read_request(host, {"wanted": wanted, "gpu_count": declared.gpu_count, **asked})
     verdict = judge_driver(build(State, seen["state"]), seen["texts"], request)
-    if request.absent or not verdict.idle or verdict.repository:
+    stop = unhealable(verdict)
+    if stop and not request.absent:
+        found.refused[DRIVER] = "; ".join(map(str, stop))
+    elif request.absent or not verdict.idle or verdict.repository:
         causes = [*told(verdict), verdict.resolution.why if verdict.resolution else ""]
         found.differs[DRIVER] = "; ".join(filter(None, causes)) or "its packages or files differ"
     else:

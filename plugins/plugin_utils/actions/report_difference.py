@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from ansible.plugins.action import ActionBase
@@ -14,9 +15,22 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.gathered im
 )
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.json_output import tell
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.output import json_text, write_output
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.refusal import refusal
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.run import few_forks
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.steps import Step
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.host import ACCEPTANCE, TOPICS, topics, unproved
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.host import (
+    ACCEPTANCE,
+    TOPICS,
+    refusals,
+    topics,
+    unproved,
+)
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.look import READ, read_look
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.saved import (
+    NoDifferenceError,
+    moved,
+    read_saved,
+)
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan import render
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.compare import compare_fleet, count
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import read_plan
@@ -26,6 +40,7 @@ SPEC: dict[str, Any] = {
     "plan": {"type": "raw", "required": True},
     "found": {"type": "str", "required": True},
     "path": {"type": "path"},
+    "saved": {"type": "path", "default": ""},
     "brief": {"type": "bool", "default": False},
 }
 
@@ -42,6 +57,8 @@ def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any])
     answers = {host: read_look(host, said) for host, said in found.items()}
     read = {host: answer for host, answer in answers.items() if answer["status"] == READ}
     differences = compare_fleet(plan, read)
+    if slow := few_forks(len(found)):
+        display.display(slow)
     topics_of = {host: topics(plan.hosts[host], look) for host, look in read.items()}
     # Whether a host was accepted is asked for, and changes nothing.
     differing = [host for host, found in topics_of.items() if found - {ACCEPTANCE}]
@@ -51,15 +68,32 @@ def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any])
         "pending": render.pending(plan, differences, answers),
         "topics": {topic: [host for host, found in topics_of.items() if topic in found] for topic in TOPICS},
         "differing": differing,
+        "refused": {host: lines for host, look in read.items() if (lines := refusals(plan.hosts[host], look))},
         "unproved": {host: units for host in topics_of if host not in differing and (units := unproved(read[host]))},
     }
+    document = render.document(plan, planned["digest"], differences, answers)
+    if given["saved"]:
+        _hold(given["saved"], document)
     if given["brief"]:
         display.display(render.brief(topics_of))
         return result
-    document = render.document(plan, planned["digest"], differences, answers)
     if given["path"] and not action._task.check_mode:
         result["path"] = write_output("vllm_plan_json", given["path"], json_text(document))["path"]
     return tell(result, lambda screen: render.comparison(plan, differences, answers, screen), "plan", lambda: document)
+
+
+def _hold(path: str, now: Mapping[str, Any]) -> None:
+    """Raise a refusal where the difference that was saved in a file is not the one of now."""
+    remedy = f"Look again: plan.yml --diff -e vllm_plan_json={path}"
+    try:
+        saved = read_saved(Path(path).expanduser().read_text(encoding="utf-8"), render.SCHEMA)
+    except (OSError, UnicodeDecodeError, NoDifferenceError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise refusal(f"vllm_plan_from: nothing was changed. {path} cannot be applied: {why}. {remedy}") from None
+    lines = moved(saved, now)
+    if lines:
+        told = "\n".join(f"  - {line}" for line in lines)
+        raise refusal(f"Nothing was changed: the fleet is not as it was when {path} was written. {remedy}\n{told}")
 
 
 STEP = Step(SPEC, run, "difference")

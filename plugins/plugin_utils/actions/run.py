@@ -17,6 +17,8 @@ from ansible.parsing.dataloader import DataLoader
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import ROOT
 
 _OURS = "baremetal.vllm."
+# So many hosts to each fork, and it is worth a word.
+_MANY = 4
 # Of `--list-hosts` and the like: nothing runs, so nothing is to be refused.
 _LISTINGS = ("syntax", "listhosts", "listtasks", "listtags")
 # molecule leaves these out of every run (`skip-tags`, provisioner/ansible.py of molecule 26), whether anything has them or not.
@@ -30,6 +32,20 @@ _INSTEAD = (
 def option(name: str) -> Any:
     """What `ansible-playbook` was given for an option of this name (`start_at_task`); None without a command line."""
     return context.CLIARGS.get(name)
+
+
+def few_forks(hosts: int) -> str:
+    """A sentence where Ansible asks so few of the hosts at a time that the run takes several times as long; "" elsewhere.
+
+    Plays cannot set it: it is of the command line and of ansible.cfg. Ansible's default is 5.
+    """
+    forks = int(option("forks") or 0)
+    if not forks or hosts <= _MANY * forks:
+        return ""
+    more = min(hosts, 50)
+    return (
+        f"{hosts} hosts are asked {forks} at a time. --forks {more}, or forks in ansible.cfg, makes this run shorter."
+    )
 
 
 def listing() -> bool:

@@ -30,8 +30,9 @@ class Change:
 
 def host_changes(planned: HostPlan, look: Mapping[str, Any]) -> Iterator[Change]:
     """What would change on a host that was read, beside its models, and what would be refused there."""
-    for topic, why in look["gpus"].items():
-        yield Change(topic, f"({topic})", "changed", why)
+    for change, key in (("changed", "differs"), (REFUSED, "refused")):
+        for topic, why in look["gpus"].get(key, {}).items():
+            yield Change(topic, f"({topic})", change, why)
     for refusal in look["refusals"]:
         yield Change(UNITS, "(host)", REFUSED, refusal)
     engine = look["engine"]
@@ -64,6 +65,12 @@ def weights_changes(planned: HostPlan, look: Mapping[str, Any]) -> Iterator[dict
         name = item.repo or (item.pushed_from or item.path).rstrip("/").rpartition("/")[2]
         why = seen["detail"] or {"absent": "not on the host"}.get(seen["state"], "")
         yield {"path": item.path, "name": name, "change": change, "why": why}
+
+
+def refusals(planned: HostPlan, look: Mapping[str, Any]) -> list[str]:
+    """What would keep a deployment of a host that was read from being done, one line each."""
+    found = (change for change in host_changes(planned, look) if change.change == REFUSED)
+    return [change.why if change.item == "(host)" else f"{change.topic}: {change.why}" for change in found]
 
 
 def topics(planned: HostPlan, look: Mapping[str, Any]) -> set[str]:

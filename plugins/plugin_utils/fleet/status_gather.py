@@ -11,6 +11,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.host imp
     FIREWALL,
     REFUSED,
     host_changes,
+    refusals,
 )
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.look import READ
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.compare import Difference, compare_host
@@ -213,10 +214,11 @@ def _drift(difference: Difference) -> list[str]:
 
 def _host_drift(planned: HostPlan, look: Mapping[str, Any]) -> Iterator[str]:
     """A line for each change of a deployment, but for releases that nobody uses any more and weights that could not be read."""
+    yield from refusals(planned, look)
     for change in host_changes(planned, look):
         if change.change == REFUSED:
-            yield change.why if change.item == "(host)" else f"{change.topic}: {change.why}"
-        elif change.topic in (FIREWALL, CANARY):
+            continue
+        if change.topic in (FIREWALL, CANARY):
             yield f"{change.topic}: not as planned: would {change.why}"
         elif change.item == "(packages)":
             yield f"packages are missing: {change.why}"

@@ -11,6 +11,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.host imp
     REFUSED,
     TOPICS,
     host_changes,
+    refusals,
     topics,
     weights_changes,
 )
@@ -164,7 +165,7 @@ def _host_document(
     return {
         "status": "read",
         "whole": answer["whole"],
-        "refusals": answer["refusals"],
+        "refusals": refusals(planned, answer),
         "engine": answer["engine"],
         "weights": list(weights_changes(planned, answer)),
         "files": answer["files"],

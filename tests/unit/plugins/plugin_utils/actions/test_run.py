@@ -13,6 +13,7 @@ from ansible.playbook.play import Play
 from ansible.playbook.task import Task
 from ansible.utils.context_objects import CLIArgs
 from ansible_collections.baremetal.vllm.plugins.filter.fleet import control_host, end_with_changes, planning_hosts
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions import run as run_of
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.refusal import Refusal, told_once
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.run import limited, ours, selected, takes_part
 from hypothesis import given
@@ -178,14 +179,24 @@ def test_a_refusal_of_several_lines_is_printed_and_named_by_its_first(
 
 
 @pytest.mark.parametrize(
-    ("pending", "idle", "ends"),
-    [(False, True, False), (True, True, True), (False, False, True), (False, None, False)],
+    ("forks", "hosts", "told"),
+    [
+        (5, 21, "21 hosts are asked 5 at a time. --forks 21, or forks in ansible.cfg, makes this run shorter."),
+        (5, 300, "300 hosts are asked 5 at a time. --forks 50, or forks in ansible.cfg, makes this run shorter."),
+        (5, 20, ""),
+        (50, 200, ""),
+        (None, 1000, ""),
+    ],
 )
-def test_a_run_that_would_change_something_ends_with_three(pending: bool, idle: bool | None, ends: bool) -> None:
-    variables = {"h1": {} if idle is None else {"__nvidia_driver": {"idle": idle}}, "h2": {}}
-    if not ends:
-        assert end_with_changes(["h1", "h2"], variables, pending) is False
-        return
+def test_few_forks_for_many_hosts_are_told(
+    monkeypatch: pytest.MonkeyPatch, forks: int | None, hosts: int, told: str
+) -> None:
+    monkeypatch.setattr(run_of, "option", lambda name: {"forks": forks}[name])
+    assert run_of.few_forks(hosts) == told
+
+
+def test_a_run_that_would_change_something_ends_with_three() -> None:
+    assert end_with_changes(False) is False
     with pytest.raises(SystemExit) as ended:
-        end_with_changes(["h1", "h2"], variables, pending)
+        end_with_changes(True)
     assert ended.value.code == 3

@@ -78,8 +78,14 @@ def settled() -> Host:
     return host
 
 
-def differs(host: Host, required: bool = False, **more: Any) -> dict[str, str]:
-    return gpu_look.judge("gpu1", PLANNED, seen(host, **more), inputs(**ASKED), required=required).differs
+def judged(host: Host, required: bool = False, **more: Any) -> gpu_look.Judged:
+    return gpu_look.judge("gpu1", PLANNED, seen(host, **more), inputs(**ASKED), required=required)
+
+
+def differs(host: Host, **more: Any) -> dict[str, str]:
+    found = judged(host, **more)
+    assert found.refused == {}
+    return found.differs
 
 
 def test_a_host_that_the_role_left_differs_in_nothing(settled: Host) -> None:
@@ -129,25 +135,31 @@ def test_a_host_without_a_driver_differs(settled: Host) -> None:
 
 def test_a_driver_that_is_somebody_elses_is_left_alone(settled: Host) -> None:
     unpinned(settled)
-    judged = gpu_look.judge("gpu1", PLANNED, seen(settled), inputs(**ASKED), managed=False)
-    assert "driver" not in judged.differs
+    left = gpu_look.judge("gpu1", PLANNED, seen(settled), inputs(**ASKED), managed=False)
+    assert left.differs == left.refused == {}
 
 
-def test_sick_and_missing_gpus_are_seen(settled: Host) -> None:
+def test_a_driver_that_cannot_be_had_is_refused(settled: Host) -> None:
+    settled.gpus = ()
+    assert "driver" in judged(settled, facts=Facts("nvidia-smi")).refused
+
+
+def test_sick_and_missing_gpus_are_refused(settled: Host) -> None:
     well = facts(settled)
     sick = replace(well, gpus=(well.gpus[0], replace(well.gpus[1], errors=Errors(remap_failed=True))))
-    assert "remap" in differs(settled, facts=sick)["gpus"]
-    assert "gpus" in differs(settled, facts=replace(well, gpus=well.gpus[:1]), bus=[asdict(settled.gpus[0])])
+    assert "remap" in judged(settled, facts=sick).refused["gpus"]
+    assert "gpus" in judged(settled, facts=replace(well, gpus=well.gpus[:1]), bus=[asdict(settled.gpus[0])]).refused
 
 
 def test_settings_that_differ_or_are_refused_are_seen(settled: Host) -> None:
-    found = differs(settled, settings={"steps": ["GPU 0: power limit 400 W"], "refusals": ["GPU 1: too low"]})
-    assert found == {"settings": "GPU 1: too low; GPU 0: power limit 400 W"}
+    steps = {"steps": ["GPU 0: power limit 400 W"], "refusals": []}
+    assert differs(settled, settings=steps) == {"settings": "GPU 0: power limit 400 W"}
+    assert judged(settled, settings={**steps, "refusals": ["GPU 1: too low"]}).refused == {"settings": "GPU 1: too low"}
 
 
-def test_a_host_that_must_be_accepted_and_is_not_differs(settled: Host) -> None:
+def test_a_host_that_must_be_accepted_and_is_not_is_refused(settled: Host) -> None:
     never = {"sight": asdict(Sight(facts(settled)))}
-    assert set(differs(settled, required=True, **never)) == {"acceptance"}
-    judged = gpu_look.judge("gpu1", PLANNED, seen(settled, **never), inputs(**ASKED))
-    assert judged.differs == {}
-    assert any("has not been accepted" in line for line in judged.lines)
+    assert set(judged(settled, required=True, **never).refused) == {"acceptance"}
+    told = judged(settled, **never)
+    assert told.differs == told.refused == {}
+    assert any("has not been accepted" in line for line in told.lines)
