@@ -69,7 +69,9 @@ def _of_python() -> Iterator[str]:
     """What plugins read of hosts by themselves."""
     newest = release(releases()[-1])
     assert newest is not None
-    yield from (*HOST_KEYS, *GATEWAY_KEYS, *ENGINE_KEYS, *schema(newest)["properties"])
+    properties = schema(newest)["properties"]
+    assert isinstance(properties, dict)
+    yield from (*HOST_KEYS, *GATEWAY_KEYS, *ENGINE_KEYS, *properties)
     yield from (*driver.KEYS, *driver.ROLE_KEYS, *gateway.KEYS, *gateway.ROLE_KEYS)
 
 

@@ -11,7 +11,11 @@ from ansible.errors import AnsibleActionFail
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance import record
-from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance.model import Run, Sight, Wanted
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance.model import (
+    AcceptanceSight,
+    DiagnosticRun,
+    WantedTest,
+)
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.model import Facts
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.words import printable
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.follow import follow, say
@@ -49,7 +53,7 @@ class ActionModule(ActionBase):
         looked = self._host_module(phase="look", accelerator=self._accelerator)
         if "sight" not in looked:
             return looked
-        sight = build(Sight, looked["sight"])
+        sight = build(AcceptanceSight, looked["sight"])
         if self._task.check_mode:
             # The role would have installed it by now.
             sight = replace(sight, dcgm=sight.dcgm or "not installed yet")
@@ -84,7 +88,7 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(f"Acceptance, {arguments['phase']}: {result.get('msg', result)}")
         return result
 
-    def _start(self, wanted: Wanted, sight: Sight, units: tuple[str, ...]) -> None:
+    def _start(self, wanted: WantedTest, sight: AcceptanceSight, units: tuple[str, ...]) -> None:
         names = sorted({gpu.name for gpu in sight.facts.gpus})
         what = f"{len(sight.facts.gpus)} × {', '.join(names)}, driver {sight.facts.driver}, DCGM {sight.dcgm}"
         self._say(f"dcgmi diag at level {wanted.level}, {decide.TAKES[wanted.level]}: {what}")
@@ -101,10 +105,10 @@ class ActionModule(ActionBase):
     def _follow(self, reason: str) -> dict[str, Any]:
         """Watch the test until it ends, judge it, keep the record."""
         watched = follow(self._looks(), self._show)
-        run = build(Run, watched["run"])
+        run = build(DiagnosticRun, watched["run"])
         if not run.state:
             raise AnsibleActionFail(
-                "The test has vanished: the host was rebooted, or somebody else settled it. Run again."
+                "The test has vanished: the host was rebooted, or somebody else settled it. DiagnosticRun again."
             )
         made, findings = decide.conclude(run, build(Facts, watched["facts"]), watched["dcgm"], _now())
         self._say(f"level {run.level} {'passed' if made.passed else 'FAILED'} after {_minutes(run.seconds)}")
@@ -118,7 +122,7 @@ class ActionModule(ActionBase):
             yield watched
 
     def _show(self, watched: dict[str, Any], quiet: bool) -> bool:
-        run = build(Run, watched["run"])
+        run = build(DiagnosticRun, watched["run"])
         told = quiet and run.state == "running"
         if told:
             self._say(f"level {run.level} for {_minutes(run.seconds)}{_busy(watched['busy'])}")
@@ -149,8 +153,8 @@ class ActionModule(ActionBase):
         say(self._host, text)
 
 
-def _wanted(asked: dict[str, Any], accelerator: str) -> Wanted:
-    default = Wanted()
+def _wanted(asked: dict[str, Any], accelerator: str) -> WantedTest:
+    default = WantedTest()
     level = int(asked.get("level", default.level))
     if level not in (0, *decide.TAKES):
         raise AnsibleActionFail(
@@ -159,7 +163,7 @@ def _wanted(asked: dict[str, Any], accelerator: str) -> Wanted:
     again = str(asked.get("again", default.again))
     if again not in ("hardware", "driver", "always"):
         raise AnsibleActionFail(f"acceptance_again: {again} is not known. Write hardware, driver or always.")
-    wanted = Wanted(
+    wanted = WantedTest(
         level=level,
         parameters=str(asked.get("parameters") or ""),
         again=again,

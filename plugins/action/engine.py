@@ -16,7 +16,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.follow impo
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.steps import step_of
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.amd.builds import NoBuildError
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import pythons
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.decide import RefusalError
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.decide import EngineRefusalError
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.judge import judge
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.pack import indexes, pack
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.tools import ToolError
@@ -57,7 +57,7 @@ class ActionModule(ActionBase):
             return answer
         try:
             answer.update(judge(asked, answer))
-        except (RefusalError, pythons.NoPythonError, LockError, NoBuildError) as error:
+        except (EngineRefusalError, pythons.NoPythonError, LockError, NoBuildError) as error:
             return {"failed": True, "msg": f"vLLM {asked['release']} for {asked['accelerator']}: {error}"}
         return answer
 

@@ -12,7 +12,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway import config, files, judge
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.certificate import join
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.keys import Client, read_keys
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.keys import GatewayClient, read_keys
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.jsonform import build
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.gateway import GatewayPlan, Settings
@@ -92,14 +92,14 @@ class ActionModule(ActionBase):
             ) from None
 
 
-def _read(given: dict[str, object]) -> tuple[Client, ...]:
+def _read(given: dict[str, object]) -> tuple[GatewayClient, ...]:
     problems = Problems()
     clients = read_keys(given.get("keys"), problems)
     _raise(problems)
     return clients
 
 
-def _judge(plan: GatewayPlan, clients: tuple[Client, ...], engine_key: str, addresses: dict[str, str]) -> None:
+def _judge(plan: GatewayPlan, clients: tuple[GatewayClient, ...], engine_key: str, addresses: dict[str, str]) -> None:
     problems = Problems()
     judge.judge_names(plan.models, problems)
     judge.judge_clients(clients, plan.names, engine_key, problems)

@@ -16,12 +16,12 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.host.secrets import
     secrets_digest,
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.words import printable
-from ansible_collections.baremetal.vllm.plugins.module_utils.units.render import as_dict
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.planned import as_dict
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions import gpu_look
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.inputs import role_inputs, site_input
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import prepare
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.decide import (
-    RefusalError,
+    EngineRefusalError,
     check_place,
     check_systemd,
     decide,
@@ -169,7 +169,7 @@ class ActionModule(ActionBase):
             present = release in found["installed"]
             marker, users = found["installed"].get(release, {}), found["used"].get(release, [])
             verdict = decide(release, planned["accelerator"], marker, present, locks, users)
-        except (RefusalError, LockError) as error:
+        except (EngineRefusalError, LockError) as error:
             answer["refusals"].append(f"vLLM {release} for {planned['accelerator']}: {error}")
             return {**judged, "install": False, "why": str(error)}
         return {**judged, "install": verdict.install, "why": verdict.reason}

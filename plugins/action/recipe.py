@@ -23,9 +23,14 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.find import loc
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.overrides import overrides_of
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import names, plain
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.report import imported
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.hosts import HOST_KEYS, HOST_PREFIXES, Host, read_host
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.hosts import (
+    HOST_KEYS,
+    HOST_PREFIXES,
+    DeclaredHost,
+    read_host,
+)
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.entry import pinned
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.hub import Found, Hub, HubFailure, by_hand
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.hub import Hub, HubFailure, HubModel, by_hand
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.model import Recipes, load
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.needed import needed
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.outside import own_recipe
@@ -83,7 +88,7 @@ class ActionModule(ActionBase):
         with behind_proxy(given):
             return asked.without_host() if host is None else asked.for_host(host)
 
-    def _host(self, name: str | None, variables: Mapping[str, Any]) -> tuple[Host | None, dict[str, object]]:
+    def _host(self, name: str | None, variables: Mapping[str, Any]) -> tuple[DeclaredHost | None, dict[str, object]]:
         """The host as the plan reads it, and its variables."""
         if not name:
             return None, {}
@@ -109,7 +114,7 @@ class _Asked:
         self._given, self._declared, self._recipes = given, declared, recipes
         self._endpoint = str(declared.get("model_weights_endpoint") or given["endpoint"] or "")
         self._token = str(declared.get("vllm_hf_token") or given["hf_token"] or "")
-        self._found: dict[str, Found] = {}
+        self._found: dict[str, HubModel] = {}
 
     def without_host(self) -> dict[str, object]:
         known = self._recipes.find(self._given["model"])
@@ -131,7 +136,7 @@ class _Asked:
         seen = {"entry": None, "recipe": None, "model": found.model, "kind_of_model": wish.kind, "bytes": found.weights}
         return tell(result, lambda screen: text, "recipe", lambda: seen)
 
-    def for_host(self, host: Host) -> dict[str, object]:
+    def for_host(self, host: DeclaredHost) -> dict[str, object]:
         extra: list[str] = []
         wish = self._wish(extra.extend)
         try:
@@ -192,12 +197,12 @@ class _Asked:
     def _hub(self) -> Hub:
         return hub_of(self._endpoint, self._token, self._given["offline"])
 
-    def _look(self, model: str) -> Found:
+    def _look(self, model: str) -> HubModel:
         if model not in self._found:
             self._found[model] = self._hub().look(model, self._given["revision"])
         return self._found[model]
 
-    def _pin(self, model: str) -> tuple[str, Found | None, list[str]]:
+    def _pin(self, model: str) -> tuple[str, HubModel | None, list[str]]:
         """The commit, what the hub said, and notes."""
         wanted = self._given["revision"]
         try:
@@ -218,7 +223,7 @@ class _Asked:
     def _hub_address(self) -> str:
         return Hub(self._endpoint or os.environ.get("HF_ENDPOINT", "")).endpoint
 
-    def _facts(self, proposal: Proposal, revision: str, found: Found | None) -> ModelFacts | str | None:
+    def _facts(self, proposal: Proposal, revision: str, found: HubModel | None) -> ModelFacts | str | None:
         """What the model's own files say: those at hand, else the small ones of the hub; why not, where none can be read."""
         entry = proposal.made.entry
         overrides = overrides_of(entry.get("args", {}))

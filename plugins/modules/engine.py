@@ -244,7 +244,12 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine import installed
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine.build import BuildError, Job, build, unused_pythons
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.build import (
+    BuildError,
+    BuildJob,
+    build,
+    unused_pythons,
+)
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.prune import prunable
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.urls import secrets
@@ -280,7 +285,7 @@ def install(module: AnsibleModule) -> None:
         module.exit_json(changed=True, msg=f"would install vLLM {asked['release']} in {asked['path']}")
     proxy.enter(module, own=asked["environment"])
     source = asked["source"]
-    job = Job(
+    job = BuildJob(
         release=asked["release"],
         accelerator=asked["accelerator"],
         path=Path(asked["path"]),

@@ -146,11 +146,11 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.baremetal.vllm.plugins.module_utils.gateway import drain
 from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.replaced import outdated
-from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.runtime import Gateway, GatewayError, Sight
+from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.runtime import Gateway, GatewayError, GatewaySight
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.systemd import SystemdError
 
 
-def result(sight: Sight) -> dict[str, object]:
+def result(sight: GatewaySight) -> dict[str, object]:
     """What is returned of a sight: servers by model and host, drains by `model/host`, whether HAProxy runs."""
     servers = {
         model: {host: asdict(server) for host, server in servers.items()} for model, servers in sight.view.items()
@@ -158,7 +158,7 @@ def result(sight: Sight) -> dict[str, object]:
     return {"servers": servers, "drains": sight.drains, "running": sight.process is not None}
 
 
-def on_hosts(sight: Sight, params: dict[str, Any]) -> list[drain.Pair]:
+def on_hosts(sight: GatewaySight, params: dict[str, Any]) -> list[drain.Pair]:
     """The servers of the hosts that are asked for; to be made ready, those that the same one has drained."""
     found = [(model, host) for model, servers in sight.view.items() for host in servers if host in params["hosts"]]
     if params["state"] == "drained":
@@ -166,13 +166,13 @@ def on_hosts(sight: Sight, params: dict[str, Any]) -> list[drain.Pair]:
     return [pair for pair in found if sight.drains.get("/".join(pair), {}).get("who") == params["who"]]
 
 
-def diff(sight: Sight, pairs: list[drain.Pair], wanted: str) -> dict[str, str]:
+def diff(sight: GatewaySight, pairs: list[drain.Pair], wanted: str) -> dict[str, str]:
     """The state of each pair before and after, a line each, as Ansible shows it."""
     before = "".join(f"{model}/{host}: {sight.view[model][host].admin}\n" for model, host in pairs)
     return {"before": before, "after": "".join(f"{model}/{host}: {wanted}\n" for model, host in pairs)}
 
 
-def change(module: AnsibleModule, gateway: Gateway, asked: list[drain.Pair]) -> tuple[dict[str, object], Sight]:
+def change(module: AnsibleModule, gateway: Gateway, asked: list[drain.Pair]) -> tuple[dict[str, object], GatewaySight]:
     """What changes, or would, and the gateway afterwards.
 
     Raises GatewayError: where HAProxy refuses, or does not keep what it was told.
@@ -201,7 +201,7 @@ def change(module: AnsibleModule, gateway: Gateway, asked: list[drain.Pair]) -> 
     return told, sight
 
 
-def until_up(module: AnsibleModule, gateway: Gateway, sight: Sight, asked: list[drain.Pair]) -> Sight:
+def until_up(module: AnsibleModule, gateway: Gateway, sight: GatewaySight, asked: list[drain.Pair]) -> GatewaySight:
     """The sight in which all servers are up; fails where they are not in time.
 
     Raises GatewayError: where HAProxy answers something else than its state.

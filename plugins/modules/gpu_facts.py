@@ -109,6 +109,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.look
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus import amd, smi
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.holders import holders
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.command import run
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.planned import PlannedUnit
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.steps import steps_of
 
 
@@ -123,6 +124,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    units = module.params["units"]
     bus, __ = devices(Path("/"))
     asked = module.params["accelerator"]
     of_amd = asked == "rocm" or (asked == "auto" and bool(bus) and all(device.vendor == AMD for device in bus))
@@ -133,7 +135,7 @@ def main() -> None:
         facts=asdict(facts),
         bus=[asdict(device) for device in bus],
         holders=[asdict(holder) for holder in holders(facts)],
-        units=steps_of(module.params["units"]),
+        units=steps_of(None if units is None else [PlannedUnit(**unit) for unit in units]),
     )
 
 

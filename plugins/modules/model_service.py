@@ -199,19 +199,20 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.host.secrets import
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.systemd import SystemdError
 from ansible_collections.baremetal.vllm.plugins.module_utils.units import generations, host, host_units, kept, observe
 from ansible_collections.baremetal.vllm.plugins.module_utils.units import restore as back
-from ansible_collections.baremetal.vllm.plugins.module_utils.units.decide import Planned, decide_all
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.decide import decide_all
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.planned import PlannedUnit
 
 
-def wanted(module: AnsibleModule, known: list[generations.Generation]) -> tuple[list[dict[str, Any]], str]:
+def wanted(module: AnsibleModule, known: list[generations.Generation]) -> tuple[list[PlannedUnit], str]:
     """The units that shall run, planned or of a kept generation, and the digest of the plan that they are from.
 
     Raises NotKeptError: where the host no longer keeps that generation.
     """
     number = module.params["generation"]
     if not number:
-        return module.params["units"], module.params["plan"]
+        return [PlannedUnit(**unit) for unit in module.params["units"]], module.params["plan"]
     chosen = generations.find(known, number)
-    return back.units_of(chosen), module.params["plan"] or str(chosen.manifest.get("plan", ""))
+    return back.units_of(chosen), module.params["plan"] or chosen.plan
 
 
 def secret_file(module: AnsibleModule) -> tuple[HostFile | None, str]:
@@ -238,20 +239,19 @@ def apply(module: AnsibleModule) -> dict[str, Any]:
     hidden, identity = secret_file(module)
     if hidden is not None:
         files.append(hidden)
-    foreign = observe.foreign_units([unit["unit"] for unit in units])
+    foreign = observe.foreign_units([unit.unit for unit in units])
     if foreign:
         module.fail_json(
             msg=f"{', '.join(foreign)} exists and was not written by this toolkit, so it is not overwritten. "
             "Remove the file, or choose another name for the model."
         )
-    sight = observe.observe([unit["unit"] for unit in units], identity, module.params["restart_replaced"])
+    sight = observe.observe([unit.unit for unit in units], identity, module.params["restart_replaced"])
     observed, texts = sight.observed, sight.texts
-    units, doubts = host_units.resolve(units, sight)
+    planned, doubts = host_units.resolve(units, sight)
     if doubts and not module.check_mode:
         module.fail_json(msg="\n".join(doubts))
     for doubt in doubts:
         module.warn(doubt)
-    planned = [Planned(unit["unit"], unit["text"], unit["digest"]) for unit in units]
     steps = decide_all(planned, observed, list(texts))
     after = {unit.unit: unit.text for unit in planned}
     if module.params["generation"]:
@@ -276,7 +276,7 @@ def apply(module: AnsibleModule) -> dict[str, Any]:
     if module.check_mode:
         return result
     if changed:
-        result["generation"] = host.apply(units, steps, stale, plan, returned=bool(module.params["generation"]))
+        result["generation"] = host.apply(planned, steps, stale, plan, returned=bool(module.params["generation"]))
     else:
         if reload_needed:
             # An operator's drop-in: read it in, restart nothing.

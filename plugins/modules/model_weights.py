@@ -118,6 +118,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import folders, proxy
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights import job, manifest, space, store
+from ansible_collections.baremetal.vllm.plugins.module_utils.weights.hub_fetch import Order
 
 
 def settle(module: AnsibleModule) -> dict[str, Any]:
@@ -131,7 +132,7 @@ def settle(module: AnsibleModule) -> dict[str, Any]:
             if item["source"] == "hub" and state.state == "unmanaged":
                 wrong = store.usable(state.path) if module.check_mode else store.adopt_carried(item)
                 size = space.held_bytes(state.path)
-                states[index] = store.State(state.path, "refused" if wrong else "adopted", wrong or "", size)
+                states[index] = store.WeightsState(state.path, "refused" if wrong else "adopted", wrong or "", size)
                 changed = changed or not wrong
     # An earlier run may have made them under a umask of 077; nothing else is expected to lie in the default place.
     shut = store.closed(p["store"]) if p["items"] and p["store"].startswith("/var/lib/vllm/") else []
@@ -177,7 +178,7 @@ def adopt(module: AnsibleModule) -> dict[str, Any]:
 def fetch(module: AnsibleModule) -> dict[str, Any]:
     """Start the job that fetches from the hub, and return its first status; it outlives this call."""
     p = module.params
-    order = {
+    order: Order = {
         "endpoint": p["endpoint"].rstrip("/"),
         "token_file": p["token_file"],
         "reserved": p["reserved"],

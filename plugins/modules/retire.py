@@ -134,7 +134,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.units.opening impor
 SYSTEM = Path("/") / empty.UNITS
 
 
-def remove(found: empty.Found, drop_ins: bool) -> None:
+def remove(found: empty.Leftovers, drop_ins: bool) -> None:
     """Units first, so that nothing starts again what goes; then files, and last the user that owned them."""
     if found.units:
         # Timers and paths before what they start.

@@ -221,7 +221,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import fileset_host as host
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import fileset_trial as trial
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import systemd
-from ansible_collections.baremetal.vllm.plugins.module_utils.host.fileset import Request, Verdict, masked
+from ansible_collections.baremetal.vllm.plugins.module_utils.host.fileset import FilesetRequest, FilesetVerdict, masked
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.fileset_diff import fileset_diff
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.labels import LabelError
 from ansible_collections.baremetal.vllm.plugins.module_utils.look.filesets import OPTIONS, Comparison, compare
@@ -262,7 +262,7 @@ def present(module: AnsibleModule, compared: Comparison) -> None:
     module.exit_json(**result)
 
 
-def _try(module: AnsibleModule, request: Request, verdict: Verdict) -> None:
+def _try(module: AnsibleModule, request: FilesetRequest, verdict: FilesetVerdict) -> None:
     """Fails the task where the command that validates refuses the new set."""
     command = module.params["validate"]
     if not command:

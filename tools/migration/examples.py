@@ -162,4 +162,5 @@ def _args(name: str, value: Any) -> dict[str, Any]:
     path = tuple(name.split("."))
     args = gathered([(path, value)])
     beside = BESIDE.get(path[0], {})
-    return {path[0]: {**beside, **args[path[0]]}} if len(path) > 1 else {**beside, **args}
+    inner = args[path[0]]
+    return {path[0]: {**beside, **inner}} if len(path) > 1 and isinstance(inner, dict) else {**beside, **args}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.check import Check, expect, probe
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.client import Client, Json, pick
@@ -17,26 +16,31 @@ ANSWER_TOKENS = 10
 THINKING_TOKENS = 8
 
 
-def request(service: Service, content: str | list[Json], tokens: int, **more: Json) -> dict[str, Any]:
+def request(service: Service, content: str | list[Json], tokens: int, **more: Json) -> dict[str, object]:
     """A deterministic chat request of at most `tokens` tokens beside the reasoning."""
-    body: dict[str, Any] = {
+    messages: list[Json] = [{"role": "user", "content": content}]
+    body: dict[str, object] = {
         "model": service.model,
-        "messages": [{"role": "user", "content": content}],
-        "max_tokens": tokens,
+        "messages": messages,
+        "max_tokens": most_tokens(service, tokens),
         "temperature": 0,
     }
     if service.prove.reasoning:
         body["thinking_token_budget"] = THINKING_TOKENS
-        # The budget is met by forcing the end marker, which costs tokens of its own.
-        body["max_tokens"] = tokens + 2 * THINKING_TOKENS
         if not service.prove.meaning:
             # 0.32.0 counts the budget from the start marker on, which random weights never write: it is put before.
-            body["messages"].append({"role": "assistant", "content": "<think>\n"})
+            messages.append({"role": "assistant", "content": "<think>\n"})
             body.update(add_generation_prompt=False, continue_final_message=True)
     return {**body, **more}
 
 
-def free_text(service: Service) -> dict[str, Any]:
+def most_tokens(service: Service, tokens: int) -> int:
+    """The tokens that a model may write for an answer of `tokens`."""
+    # The budget is met by forcing the end marker, which costs tokens of its own.
+    return tokens + 2 * THINKING_TOKENS if service.prove.reasoning else tokens
+
+
+def free_text(service: Service) -> dict[str, object]:
     """Random weights may end a text before it began: such a model is told to go on."""
     return {} if service.prove.meaning else {"ignore_eos": True}
 
@@ -70,7 +74,7 @@ def answer(client: Client, service: Service) -> Iterator[Check]:
     else:
         passed, expected = bool(text), "a text"
     yield expect("answer", passed, repr(text), expected)
-    yield usage(document, body["max_tokens"])
+    yield usage(document, most_tokens(service, ANSWER_TOKENS))
 
 
 def usage(document: Json, limit: int) -> Check:

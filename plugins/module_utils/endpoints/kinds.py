@@ -26,7 +26,7 @@ _COMPARE = (RERANK, "/v2/rerank", SCORE)
 _DOCUMENTS = ("Berlin is the capital of Germany.", "Paris is the capital of France.")
 
 # Fields of a request beside its model, from a text.
-Fields = Callable[[str], dict[str, Any]]
+Fields = Callable[[str], dict[str, object]]
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Kind:
     path: str
     open_paths: tuple[str, ...]
     runner: str
-    smallest: Mapping[str, Any]
+    smallest: Mapping[str, object]
     about: Fields
     example: Fields
     chats: bool = False
@@ -64,15 +64,15 @@ class Kind:
         return self.runner == "pooling"
 
 
-def _nothing(text: str) -> dict[str, Any]:
+def _nothing(text: str) -> dict[str, object]:
     return {}
 
 
-def _chat(content: Any) -> dict[str, Any]:
+def _chat(content: Any) -> dict[str, object]:
     return {"messages": [{"role": "user", "content": content}], "max_tokens": 64, "temperature": 0}
 
 
-def _picture(question: str) -> dict[str, Any]:
+def _picture(question: str) -> dict[str, object]:
     """A red square stands in for the reader's own picture: engines may fetch none (docs/sandbox.md)."""
     picture = {"type": "image_url", "image_url": {"url": data_url(png(64, 64))}}
     return _chat([picture, {"type": "text", "text": "Which colour is this picture?"}])

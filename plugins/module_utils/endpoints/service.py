@@ -85,13 +85,14 @@ def parse_services(items: Sequence[Mapping[str, object]]) -> list[Service]:
     return services
 
 
-def _service(item: Mapping[str, Any], where: str, problems: list[str]) -> Service:
+def _service(item: Mapping[str, object], where: str, problems: list[str]) -> Service:
     name = str(item.get("name") or "")
     if not name:
         problems.append(f"{where}.name is missing: write the name under which clients ask for the model")
     else:
         where = f"{where} ({name})"
-    prove = item.get("prove") or {}
+    prove: Any = item.get("prove") or {}
+    names: Any = item.get("served_names") or (name,)
     if not isinstance(prove, Mapping):
         problems.append(f"{where}.prove is {prove!r}, not a mapping")
         prove = {}
@@ -109,7 +110,7 @@ def _service(item: Mapping[str, Any], where: str, problems: list[str]) -> Servic
         kind=kind,
         port=port or 0,
         address=str(item.get("address") or ""),
-        served_names=tuple(str(served) for served in item.get("served_names") or (name,)),
+        served_names=tuple(str(served) for served in names),
         unit=str(item.get("unit") or ""),
         prove=Prove(
             key=_flag(prove.get("key", False)),

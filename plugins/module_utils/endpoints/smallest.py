@@ -12,4 +12,8 @@ def ask_one(client: Client, service: Service) -> Reply:
     """Raises NoAnswer where none comes within the client's timeout."""
     kind = KINDS[service.kind]
     fields = {"model": service.model, **kind.smallest}
-    return client.upload(kind.path, fields, "tone.wav", wav()) if kind.form else client.post(kind.path, fields)
+    return (
+        client.upload(kind.path, {name: str(value) for name, value in fields.items()}, "tone.wav", wav())
+        if kind.form
+        else client.post(kind.path, fields)
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.chat import (
     ANSWER_TOKENS,
@@ -15,7 +14,12 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.chat impo
     request,
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.check import Check, expect, probe
-from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.client import Client, NoAnswer, Unexpected
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.client import (
+    Client,
+    Json,
+    NoAnswer,
+    Unexpected,
+)
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.service import Service
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.texts import QUESTION
 
@@ -32,7 +36,7 @@ class Streamed:
     done: bool = False
     broken: str = ""
 
-    def take(self, chunk: dict[str, Any], seconds: float) -> None:
+    def take(self, chunk: Json, seconds: float) -> None:
         """Add one chunk of a chat completion."""
         if "error" in chunk:
             self.broken = f"an error in the stream: {json.dumps(chunk['error'])}"

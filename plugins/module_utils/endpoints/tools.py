@@ -8,7 +8,7 @@ from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.chat import bound_text, request
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.check import Check, expect, probe
-from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.client import Client, pick
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.client import Client, Json, pick
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.kinds import CHAT
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.schema import violations
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.service import Service
@@ -50,7 +50,7 @@ def _call(client: Client, service: Service, name: str, choice: Any) -> Check:
     return expect(name, not broken, observed, f"a call of {NAME} with arguments that keep to its schema")
 
 
-def _violations(function: dict[str, Any]) -> list[str]:
+def _violations(function: Json) -> list[str]:
     if function.get("name") != NAME:
         return [f"{function.get('name')} is no tool of the request"]
     try:

@@ -18,7 +18,7 @@ PAUSE, LOOK, STILL, NUDGE = 0.5, 3.0, 2.0, 3.0
 
 
 @dataclass(frozen=True)
-class Sight:
+class EndpointSight:
     """One endpoint as seen once: its load, or why it is not known; `gone`: nobody listens."""
 
     load: Load | None
@@ -31,14 +31,14 @@ class Sight:
         return self.gone or (self.load is not None and self.load.requests == 0)
 
 
-def look(client: Client) -> Sight:
+def look(client: Client) -> EndpointSight:
     """One endpoint's load by its /metrics; where that cannot be had, the reason in the sight's `told`."""
     try:
         reply = client.get("/metrics")
     except NoAnswer as none:
-        return Sight(None, none.observed, gone="refused" in none.observed)
+        return EndpointSight(None, none.observed, gone="refused" in none.observed)
     load = read_load(reply.body.decode(errors="replace")) if reply.status == 200 else None
-    return Sight(load, "" if load else f"/metrics tells no number of requests ({reply})")
+    return EndpointSight(load, "" if load else f"/metrics tells no number of requests ({reply})")
 
 
 class Endpoint:
@@ -47,7 +47,7 @@ class Endpoint:
     def __init__(self, service: Service, key: str | None) -> None:
         self.service = service
         self.client = Client(service.host, service.port, key, LOOK)
-        self.sight = Sight(None, "not looked at")
+        self.sight = EndpointSight(None, "not looked at")
         self.since = 0.0
         self.seconds = 0.0
 

@@ -17,13 +17,14 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine import indexes, kernel_proof, kernels, lock
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.installed import (
     BUILDING,
     MARKER,
     STAGING,
+    Marker,
     free_bytes,
     is_ours,
     is_whole,
@@ -91,7 +92,7 @@ class BuildError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Job:
+class BuildJob:
     """What to build and from what.
 
     `path` is the release's directory, whose parent holds all releases; `python` an absolute path, '' for the Python in
@@ -148,7 +149,7 @@ def _run(command: Sequence[str], what: str, environment: dict[str, str]) -> str:
     return done.stdout
 
 
-def check_room(job: Job) -> None:
+def check_room(job: BuildJob) -> None:
     """Raise BuildError when the disk has less room than the installation needs at its peak."""
     free = free_bytes(job.root)
     if free < job.need_bytes:
@@ -169,7 +170,7 @@ def _safe_members(archive: tarfile.TarFile, target: Path) -> None:
     archive.extractall(target)  # noqa: S202 - checked above; older Pythons have no filter
 
 
-def alone(job: Job) -> IO[str]:
+def alone(job: BuildJob) -> IO[str]:
     """Wait until nobody else builds this release here, and return the file that holds the lock.
 
     A build goes on when the run that began it loses its connection: the next run waits for it and takes its result.
@@ -180,7 +181,7 @@ def alone(job: Job) -> IO[str]:
     return stream
 
 
-def unpack(job: Job) -> Path:
+def unpack(job: BuildJob) -> Path:
     """Unpack the bundle into the staging directory and return the uv binary out of its wheel.
 
     Raises BuildError, or tarfile.TarError: for a bundle that would write outside of the staging directory.
@@ -206,7 +207,7 @@ def _interpreter_in(directory: Path) -> Path:
     return found[0]
 
 
-def bundled_python(job: Job) -> Path:
+def bundled_python(job: BuildJob) -> Path:
     """Install the Python that came with the bundle below the root, once for all releases, and return its path.
 
     Raises BuildError: where the bundle has none, or one that holds no interpreter.
@@ -228,7 +229,7 @@ def bundled_python(job: Job) -> Path:
     return _interpreter_in(home)
 
 
-def install(job: Job, uv: Path) -> str:
+def install(job: BuildJob, uv: Path) -> str:
     """Make the environment and fill it from the lock, hashes checked; returns the full version of its Python.
 
     Raises BuildError: with uv's last words and what to do; LockError: for a lock that is no lock.
@@ -268,7 +269,7 @@ def install(job: Job, uv: Path) -> str:
     return _run(asked, "asking the new environment", {}).strip()
 
 
-def _without_kernels(job: Job, locked: Path) -> Path:
+def _without_kernels(job: BuildJob, locked: Path) -> Path:
     """Write the lock in two, and return the part without FlashInfer's compiled kernels: they may have an index of their own."""
     pins = lock.parse_lock(locked.read_text(encoding="utf-8"))
     own = [pin for pin in pins if kernels.is_kernel(pin.name)]
@@ -280,7 +281,7 @@ def _without_kernels(job: Job, locked: Path) -> Path:
     return rest
 
 
-def install_kernels(job: Job, command: Sequence[str], environment: dict[str, str]) -> None:
+def install_kernels(job: BuildJob, command: Sequence[str], environment: dict[str, str]) -> None:
     """Install the compiled kernels of a lock, by their hashes, from whichever index has them. Raises BuildError.
 
     A named index is asked first. FlashInfer's own is asked last: a host may reach none but the operator's, and where its lock
@@ -318,7 +319,7 @@ def _first_of(commands: Sequence[Sequence[str]], environment: dict[str, str]) ->
     raise BuildError("\n".join([*failed, f"What to do: {_NO_KERNELS}"]))
 
 
-def prove(job: Job) -> str:
+def prove(job: BuildJob) -> str:
     """Import the engine with its compiled parts and return the version that it calls itself; raises BuildError.
 
     A service may not write beside the modules, and would compile them at every start: what it imports is compiled here.
@@ -357,7 +358,7 @@ def _own(directory: Path) -> None:
                 os.chmod(path, stat.S_IMODE(wanted))
 
 
-def close(job: Job) -> None:
+def close(job: BuildJob) -> None:
     """Close the tree for writing, give its programs and libraries SELinux's types where that is on, and have it on the disk
     and not only in memory.
 
@@ -368,9 +369,9 @@ def close(job: Job) -> None:
     os.sync()
 
 
-def finish(job: Job, python: str) -> dict[str, object]:
+def finish(job: BuildJob, python: str) -> Marker:
     """Write, last of all, the marker that makes it an installation."""
-    marker: dict[str, Any] = {
+    marker: Marker = {
         "release": job.release,
         "accelerator": job.accelerator,
         "lock_sha256": job.lock_sha256,
@@ -390,7 +391,7 @@ def finish(job: Job, python: str) -> dict[str, object]:
     return marker
 
 
-def build(job: Job) -> tuple[dict[str, Any], dict[str, float]]:
+def build(job: BuildJob) -> tuple[Marker, dict[str, float]]:
     """Install a release from its bundle; returns its marker and the seconds of each step.
 
     The staging directory goes in any case. Raises BuildError.

@@ -13,8 +13,9 @@ import shutil
 import stat
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.kernels import KernelRecord
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.prune import is_release, prunable
 
 MARKER = ".complete.json"
@@ -23,13 +24,33 @@ BUILDING, STAGING = ".building-", ".staging-"
 _MARKER_KEYS = ("release", "accelerator", "lock_sha256", "python", "finished_at")
 
 
-def read_marker(directory: Path) -> dict[str, Any]:
-    """Return an installation's marker, {} where it is absent, unreadable or names another release.
+class Marker(TypedDict, total=False):
+    """What an installation's marker says; {} for none. `finished_at` in ISO 8601; `kernels` as kernel_proof.prove returned it,
+    in markers of engines that need kernels."""
 
-    `kernels`, where it is there, is what kernel_proof.prove returned.
-    """
+    release: str
+    accelerator: str
+    lock_sha256: str
+    python: str
+    finished_at: str
+    kernels: KernelRecord
+
+
+class Survey(TypedDict):
+    """What lies in the directory of engines: every release with its marker, what uses them, which may go, which are somebody
+    else's, and why the directory is `unsafe`, a line each."""
+
+    installed: dict[str, Marker]
+    used: dict[str, list[str]]
+    prunable: list[str]
+    foreign: list[str]
+    unsafe: list[str]
+
+
+def read_marker(directory: Path) -> Marker:
+    """Return an installation's marker, {} where it is absent, unreadable or names another release."""
     try:
-        marker = json.loads((directory / MARKER).read_text(encoding="utf-8"))
+        marker: Marker = json.loads((directory / MARKER).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     if not isinstance(marker, dict) or any(not isinstance(marker.get(key), str) for key in _MARKER_KEYS):
@@ -42,9 +63,9 @@ def is_whole(directory: Path) -> bool:
     return all(os.path.exists(directory / "bin" / name) for name in ("vllm", "python"))
 
 
-def releases(root: Path) -> dict[str, dict[str, Any]]:
+def releases(root: Path) -> dict[str, Marker]:
     """Return every release directory below `root` with its marker; {} for one that is unfinished or broken."""
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, Marker] = {}
     if root.is_dir():
         for entry in sorted(root.iterdir()):
             if entry.is_dir() and is_release(entry.name):
@@ -166,7 +187,7 @@ def usage(root: Path) -> dict[str, list[str]]:
     return merge(used_by_units(root), used_by_generations())
 
 
-def survey(root: Path, release: str, keep: list[str]) -> dict[str, Any]:
+def survey(root: Path, release: str, keep: list[str]) -> Survey:
     """Return installed, used, prunable, foreign and unsafe as the module engine tells them. `keep` are planned releases beside
     `release`."""
     found = releases(root)

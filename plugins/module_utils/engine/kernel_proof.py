@@ -14,7 +14,6 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine import kernels
 
@@ -225,11 +224,9 @@ def _cause(text: str) -> str:
     return (telling or lines or ["it said nothing"])[-1 if not telling else 0][:300]
 
 
-def prove(engine: Path, scratch: Path) -> dict[str, object]:
-    """Return what `kernels.environment` takes of an engine: flashinfer, cubin, jit_cache, compiler, cuobjdump; and `why` in words
-    where something is lacking ('' otherwise). Never raises: an engine without kernels can serve.
-    """
-    record: dict[str, Any] = {
+def prove(engine: Path, scratch: Path) -> kernels.KernelRecord:
+    """Return what `kernels.environment` takes of an engine. Never raises: an engine without kernels can serve."""
+    record: kernels.KernelRecord = {
         "flashinfer": "",
         "cubin": "",
         "jit_cache": "",
@@ -289,7 +286,7 @@ def version_of(engine: Path, distribution: str) -> str:
     return ""
 
 
-def look(engine: Path) -> dict[str, Any]:
+def look(engine: Path) -> kernels.KernelRecord:
     """Return a record of an engine that was installed before records were kept: what lies there, nothing of it proved."""
     return {
         "flashinfer": version_of(engine, "flashinfer_python"),

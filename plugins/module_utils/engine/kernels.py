@@ -18,10 +18,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypedDict
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.urls import without_users
-from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 
 FLASHINFER, CUBIN, JIT_CACHE = "flashinfer-python", "flashinfer-cubin", "flashinfer-jit-cache"
 NVCC, CUOBJDUMP, TOOLKIT = "nvidia-cuda-nvcc", "nvidia-cuda-cuobjdump", "cuda-toolkit"
@@ -45,6 +44,19 @@ LOSS_OF_SAMPLING = (
     " batches,"
 )
 LOSS = "multiply FP8 blocks without DeepGEMM (VLLM_USE_DEEP_GEMM=0), and cannot use FlashInfer's attention and expert kernels"
+
+
+class KernelRecord(TypedDict, total=False):
+    """What is known of an engine's kernels: flashinfer, cubin and jit_cache (versions, "" for none), compiler (a directory with
+    bin/nvcc that compiled, "" for none), cuobjdump (whether that one, beside it, tells symbols in DeepGEMM's words), and why in
+    words, "" where nothing is lacking."""
+
+    flashinfer: str
+    cubin: str
+    jit_cache: str
+    compiler: str
+    cuobjdump: bool
+    why: str
 
 
 class Pinned(Protocol):
@@ -195,12 +207,8 @@ def index_urls(asked: str, jit_cache: str) -> list[str]:
     return [f"{base}/{label}", base] if label else [base]
 
 
-def environment(release: str, accelerator: str, record: Values) -> dict[str, str]:
-    """Return what a unit is told of an engine's kernels; `record` is `kernels` of its marker, {} for none.
-
-    `record` holds flashinfer, cubin and jit_cache (versions), compiler (a directory with bin/nvcc that compiled), and cuobjdump
-    (whether that one, beside it, tells symbols in DeepGEMM's words).
-    """
+def environment(release: str, accelerator: str, record: KernelRecord) -> dict[str, str]:
+    """Return what a unit is told of an engine's kernels; `record` is `kernels` of its marker, {} for none."""
     if not record.get("flashinfer") or not wanted(release, accelerator):
         return {}
     if record.get("compiler"):

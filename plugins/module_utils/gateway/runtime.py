@@ -35,7 +35,7 @@ class NotRunning(Exception):
 
 
 @dataclass(frozen=True)
-class Sight:
+class GatewaySight:
     """What was found: `view` as drain.View, `process` the worker's id, None while HAProxy is down."""
 
     view: Mapping[str, Mapping[str, Server]]
@@ -87,7 +87,7 @@ class Gateway:
                 raise NotRunning from None
         return b"".join(pieces).decode(errors="replace")
 
-    def look(self) -> Sight:
+    def look(self) -> GatewaySight:
         """The gateway now, or as it will come up.
 
         Raises GatewayError: where HAProxy runs and answers something else; while it is down, files tell.
@@ -97,14 +97,14 @@ class Gateway:
             process = self._process()
             view = drain.parse_state(self.ask("show servers state"))
             # The servers' lines of all backends: ids -1, type 4.
-            return Sight(drain.with_sessions(view, self.ask("show stat -1 4 -1")), records, process)
+            return GatewaySight(drain.with_sessions(view, self.ask("show stat -1 4 -1")), records, process)
         except NotRunning:
             pairs = drain.parse_config(_read(self.config))
-            return Sight(drain.stopped(pairs, _read(self.state_file)), records, None)
+            return GatewaySight(drain.stopped(pairs, _read(self.state_file)), records, None)
         except drain.StateError as error:
             raise GatewayError(f"{self.admin}: {error}") from None
 
-    def change(self, pairs: Sequence[Pair], drained: bool, who: str, why: str) -> Sight:
+    def change(self, pairs: Sequence[Pair], drained: bool, who: str, why: str) -> GatewaySight:
         """Drain `pairs` or make them ready, now and for the next start; the gateway afterwards.
 
         The state file says so first, so that a HAProxy that dies meanwhile comes up as asked. A worker that a reload
@@ -175,12 +175,12 @@ class Gateway:
                 return line.partition(":")[2].strip()
         raise GatewayError(f"{self.admin} is no admin socket of HAProxy: to `show info` it answers {answer[:80]!r}")
 
-    def forget(self, sight: Sight) -> None:
+    def forget(self, sight: GatewaySight) -> None:
         """Drop the records of servers that are no longer drained, or no longer there."""
         if not set(sight.records) <= set(sight.drains):
             self._remember(sight, (), False, "", "")
 
-    def _remember(self, sight: Sight, pairs: Sequence[Pair], drained: bool, who: str, why: str) -> None:
+    def _remember(self, sight: GatewaySight, pairs: Sequence[Pair], drained: bool, who: str, why: str) -> None:
         # Of a server that somebody made ready by hand, the record is history; of one drained by hand, there is none.
         records = {key: record for key, record in sight.drains.items() if key in sight.records}
         now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")

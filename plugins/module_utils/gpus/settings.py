@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 COMPUTE_MODES = ("default", "exclusive_process", "prohibited")
 
 
 @dataclass(frozen=True)
-class Setting:
+class GpuSetting:
     """What is asked of the GPU with nvidia-smi's `index`; None and "" where nothing is.
 
     `mig` are the profiles that it is cut into ("3g.40gb"), () for a whole GPU. `power_limit` in watts, `clocks` the lowest and
@@ -29,21 +29,33 @@ class Setting:
         return self.mig is None and self.power_limit is None and self.clocks is None and not self.compute_mode
 
 
-def from_dicts(items: Iterable[Mapping[str, Any]]) -> tuple[Setting, ...]:
+class SettingForm(TypedDict, total=False):
+    """The JSON form of a Setting, as modules take it."""
+
+    index: int
+    mig: Sequence[str] | None
+    power_limit: int | None
+    clocks: Sequence[int] | None
+    compute_mode: str
+
+
+def from_dicts(items: Iterable[SettingForm]) -> tuple[GpuSetting, ...]:
     """Settings from their JSON form, on hosts as well as on the control node."""
-    return tuple(
-        Setting(
-            index=int(item["index"]),
-            mig=None if item.get("mig") is None else tuple(map(str, item["mig"])),
-            power_limit=None if item.get("power_limit") is None else int(item["power_limit"]),
-            clocks=None if item.get("clocks") is None else (int(item["clocks"][0]), int(item["clocks"][1])),
-            compute_mode=str(item.get("compute_mode") or ""),
-        )
-        for item in items
+    return tuple(map(_setting, items))
+
+
+def _setting(item: SettingForm) -> GpuSetting:
+    mig, limit, clocks = item.get("mig"), item.get("power_limit"), item.get("clocks")
+    return GpuSetting(
+        index=int(item["index"]),
+        mig=None if mig is None else tuple(map(str, mig)),
+        power_limit=None if limit is None else int(limit),
+        clocks=None if clocks is None else (int(clocks[0]), int(clocks[1])),
+        compute_mode=str(item.get("compute_mode") or ""),
     )
 
 
-def unusable(settings: Iterable[Setting]) -> dict[int, str]:
+def unusable(settings: Iterable[GpuSetting]) -> dict[int, str]:
     """The GPUs that no model can have whole, and why: {index: "is cut into 3g.40gb, 3g.40gb (gpu_mig)"}.
 
     A unit gets whole GPUs by their index; of a GPU in MIG mode CUDA shows it one slice at most.

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus import settings_unit as unit
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.model import Facts, Gpu
-from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.settings import Setting
+from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.settings import GpuSetting
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.words import few
 
 
 @dataclass(frozen=True)
-class Step:
+class SettingsStep:
     """One command and why. `optional` ones may fail: there may be nothing to take away. `mode` holds the GPU whose MIG
     mode it changes, which some GPUs take on only when they are reset; -1 otherwise."""
 
@@ -23,16 +23,16 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class SettingsVerdict:
     """`cuts` and `steps` are commands beside the units; `restart` says what gpu-settings.service has to set (again)."""
 
-    cuts: tuple[Step, ...] = ()
-    steps: tuple[Step, ...] = ()
+    cuts: tuple[SettingsStep, ...] = ()
+    steps: tuple[SettingsStep, ...] = ()
     restart: tuple[str, ...] = ()
     refusals: tuple[str, ...] = ()
 
 
-def decide(wanted: Sequence[Setting], before: Sequence[Setting], facts: Facts, in_force: bool) -> Verdict:
+def decide(wanted: Sequence[GpuSetting], before: Sequence[GpuSetting], facts: Facts, in_force: bool) -> SettingsVerdict:
     """Compare what is asked with the GPUs. `before` is what the installed units hold: what is no longer asked goes back
     to its default.
 
@@ -42,14 +42,14 @@ def decide(wanted: Sequence[Setting], before: Sequence[Setting], facts: Facts, i
     gpus = {gpu.index: gpu for gpu in facts.gpus}
     old = {setting.index: setting for setting in before}
     new = {setting.index: setting for setting in wanted}
-    verdict = Verdict()
+    verdict = SettingsVerdict()
     for index in sorted(old.keys() | new.keys()):
-        setting, earlier = new.get(index, Setting(index)), old.get(index, Setting(index))
+        setting, earlier = new.get(index, GpuSetting(index)), old.get(index, GpuSetting(index))
         if index in gpus:
             verdict = _join(verdict, _judge(setting, earlier, gpus[index], in_force))
         elif index in new:
             shown = ", ".join(map(str, gpus)) or "none"
-            verdict = _join(verdict, Verdict(refusals=(f"GPU {index} is not there: nvidia-smi shows {shown}",)))
+            verdict = _join(verdict, SettingsVerdict(refusals=(f"GPU {index} is not there: nvidia-smi shows {shown}",)))
     # A GPU that changes its MIG mode may be reset, and then has forgotten the rest.
     reset = {step.mode for step in verdict.cuts if step.mode >= 0}
     forgotten = tuple(
@@ -60,17 +60,17 @@ def decide(wanted: Sequence[Setting], before: Sequence[Setting], facts: Facts, i
     return replace(verdict, restart=verdict.restart + forgotten)
 
 
-def _join(one: Verdict, other: Verdict) -> Verdict:
-    return Verdict(
+def _join(one: SettingsVerdict, other: SettingsVerdict) -> SettingsVerdict:
+    return SettingsVerdict(
         one.cuts + other.cuts, one.steps + other.steps, one.restart + other.restart, one.refusals + other.refusals
     )
 
 
-def _judge(setting: Setting, earlier: Setting, gpu: Gpu, in_force: bool) -> Verdict:
+def _judge(setting: GpuSetting, earlier: GpuSetting, gpu: Gpu, in_force: bool) -> SettingsVerdict:
     name = f"GPU {gpu.index} ({gpu.name})" if gpu.name else f"GPU {gpu.index}"
     refusals = tuple(_refusals(setting, gpu, name))
     cuts, in_use = _cuts(setting, earlier, gpu, name)
-    return Verdict(
+    return SettingsVerdict(
         cuts=() if in_use or refusals else cuts,
         steps=tuple(_put_back(setting, earlier, gpu)),
         restart=tuple(_differences(setting, gpu, in_force)),
@@ -78,7 +78,7 @@ def _judge(setting: Setting, earlier: Setting, gpu: Gpu, in_force: bool) -> Verd
     )
 
 
-def _refusals(setting: Setting, gpu: Gpu, name: str) -> list[str]:
+def _refusals(setting: GpuSetting, gpu: Gpu, name: str) -> list[str]:
     """What this GPU cannot do, whatever it is set to now."""
     found = []
     if setting.mig and not gpu.mig:
@@ -101,7 +101,7 @@ def _refusals(setting: Setting, gpu: Gpu, name: str) -> list[str]:
     return found
 
 
-def _cuts(setting: Setting, earlier: Setting, gpu: Gpu, name: str) -> tuple[tuple[Step, ...], str]:
+def _cuts(setting: GpuSetting, earlier: GpuSetting, gpu: Gpu, name: str) -> tuple[tuple[SettingsStep, ...], str]:
     """The commands that cut the GPU as asked, and why they must wait: "" where nothing runs on it."""
     layout = setting.mig if setting.mig is not None else () if earlier.mig else None
     if layout is None or (layout and not gpu.mig):
@@ -114,11 +114,11 @@ def _cuts(setting: Setting, earlier: Setting, gpu: Gpu, name: str) -> tuple[tupl
     if gpu.processes:
         running = few([f"{process.name} (pid {process.pid})" for process in gpu.processes], 5)
         return (), f"{why}: {running} runs on it. Stop the units on this GPU, then run again"
-    steps = [Step(argv, why, optional=True) for argv in unit.uncut(gpu.index)] if cut else []
+    steps = [SettingsStep(argv, why, optional=True) for argv in unit.uncut(gpu.index)] if cut else []
     if cut != bool(layout) or gpu.mig_pending not in ("", gpu.mig):
-        steps.append(Step(unit.mig_mode([gpu.index], bool(layout)), why, mode=gpu.index))
+        steps.append(SettingsStep(unit.mig_mode([gpu.index], bool(layout)), why, mode=gpu.index))
     if layout:
-        steps.append(Step(unit.cut([gpu.index], layout), why))
+        steps.append(SettingsStep(unit.cut([gpu.index], layout), why))
     return tuple(steps), ""
 
 
@@ -126,20 +126,22 @@ def _shape(layout: Sequence[str], cut: bool) -> str:
     return ", ".join(layout) or "no slices" if cut else "whole"
 
 
-def _put_back(setting: Setting, earlier: Setting, gpu: Gpu) -> list[Step]:
+def _put_back(setting: GpuSetting, earlier: GpuSetting, gpu: Gpu) -> list[SettingsStep]:
     """Defaults for what an earlier run set and nobody asks for any more."""
     steps, default = [], gpu.power_limit_default
     if earlier.power_limit is not None and setting.power_limit is None and default is not None:
         why = f"GPU {gpu.index}: power limit back to {default:g} W"
-        steps.append(Step(unit.power_limit([gpu.index], default), why))
+        steps.append(SettingsStep(unit.power_limit([gpu.index], default), why))
     if earlier.clocks is not None and setting.clocks is None:
-        steps.append(Step(unit.free_clocks(gpu.index), f"GPU {gpu.index}: clocks no longer locked"))
+        steps.append(SettingsStep(unit.free_clocks(gpu.index), f"GPU {gpu.index}: clocks no longer locked"))
     if earlier.compute_mode not in ("", "default") and not setting.compute_mode:
-        steps.append(Step(unit.compute_mode([gpu.index], "default"), f"GPU {gpu.index}: compute mode back to default"))
+        steps.append(
+            SettingsStep(unit.compute_mode([gpu.index], "default"), f"GPU {gpu.index}: compute mode back to default")
+        )
     return steps
 
 
-def _differences(setting: Setting, gpu: Gpu, in_force: bool) -> list[str]:
+def _differences(setting: GpuSetting, gpu: Gpu, in_force: bool) -> list[str]:
     found, watts = [], setting.power_limit
     # The driver may round to what its regulator can do.
     if watts is not None and gpu.power_limit is not None and abs(gpu.power_limit - watts) >= 1:
@@ -155,7 +157,7 @@ def _differences(setting: Setting, gpu: Gpu, in_force: bool) -> list[str]:
     return found
 
 
-def left(verdict: Verdict) -> list[str]:
+def left(verdict: SettingsVerdict) -> list[str]:
     """What a second look still finds to be done, in words."""
     steps: Mapping[str, None] = dict.fromkeys(step.why for step in (*verdict.cuts, *verdict.steps))
     return [*steps, *verdict.restart, *verdict.refusals]

@@ -9,8 +9,12 @@ from pathlib import Path
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus import settings_unit as unit
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus import smi
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.model import Facts
-from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.settings import Setting
-from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.settings_decide import Step, Verdict, decide
+from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.settings import GpuSetting
+from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.settings_decide import (
+    SettingsStep,
+    SettingsVerdict,
+    decide,
+)
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import command, systemd
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.hostfile import HostFile
 
@@ -24,16 +28,16 @@ class SettingError(Exception):
 
 
 @dataclass(frozen=True)
-class Seen:
+class SettingsSeen:
     """A host before anything is done. `texts` are the installed units of ours, `write` and `remove` what becomes of them."""
 
     texts: dict[str, str]
-    states: dict[str, systemd.State]
+    states: dict[str, systemd.UnitState]
     write: tuple[str, ...]
     remove: tuple[str, ...]
     enable: tuple[str, ...]
     facts: Facts | None
-    verdict: Verdict
+    verdict: SettingsVerdict
 
     @property
     def changes(self) -> list[str]:
@@ -48,12 +52,12 @@ class Seen:
         ]
 
 
-def look(planned: Mapping[str, str], wanted: Sequence[Setting]) -> Seen:
+def look(planned: Mapping[str, str], wanted: Sequence[GpuSetting]) -> SettingsSeen:
     """Compare a host with what is planned; nvidia-smi is asked only where something is planned or was set before."""
     files = {name: HostFile(str(UNITS / name), "", 0o644).current() for name in unit.UNITS}
     texts = {name: text for name, text in files.items() if text is not None}
     if not planned and not texts:
-        return Seen({}, {}, (), (), (), None, Verdict())
+        return SettingsSeen({}, {}, (), (), (), None, SettingsVerdict())
     states = systemd.show(unit.UNITS)
     write = tuple(name for name, text in planned.items() if HostFile(str(UNITS / name), text, 0o644).differs())
     remove = tuple(name for name in texts if name not in planned)
@@ -62,15 +66,15 @@ def look(planned: Mapping[str, str], wanted: Sequence[Setting]) -> Seen:
     in_force = state.active == "active" and unit.SETTINGS_UNIT not in write and not state.stale
     facts = smi.read(command.run)
     before = unit.read_units(list(texts.values()))
-    verdict = decide(wanted, before, facts, in_force) if facts.gpus else Verdict()
+    verdict = decide(wanted, before, facts, in_force) if facts.gpus else SettingsVerdict()
     if unit.SETTINGS_UNIT in planned and state.active != "active" and not verdict.restart:
-        verdict = Verdict(
+        verdict = SettingsVerdict(
             verdict.cuts, verdict.steps, (f"{unit.SETTINGS_UNIT} has not run since boot",), verdict.refusals
         )
-    return Seen(texts, states, write, remove, enable, facts, verdict)
+    return SettingsSeen(texts, states, write, remove, enable, facts, verdict)
 
 
-def apply(seen: Seen, planned: Mapping[str, str]) -> None:
+def apply(seen: SettingsSeen, planned: Mapping[str, str]) -> None:
     """Do it all. Raises SettingError at the first command that fails; what was done until then stays, and the next run
     goes on from there."""
     for name in seen.remove:
@@ -95,7 +99,7 @@ def apply(seen: Seen, planned: Mapping[str, str]) -> None:
         _restart()
 
 
-def carry_out(step: Step) -> None:
+def carry_out(step: SettingsStep) -> None:
     """Run one command, and reset the GPU where its MIG mode waits for that.
 
     Raises SettingError: when either fails; a command that is optional may.
@@ -109,7 +113,7 @@ def carry_out(step: Step) -> None:
         _settle(step)
 
 
-def _settle(step: Step) -> None:
+def _settle(step: SettingsStep) -> None:
     """Reset a GPU that takes on its MIG mode only then (A100, A30)."""
     query = [unit.SMI, "-i", str(step.mode), "--query-gpu=mig.mode.current,mig.mode.pending", "--format=csv,noheader"]
     out = command.run(query)[1]

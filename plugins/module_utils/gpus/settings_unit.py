@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Callable
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.settings import Setting
+from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.settings import GpuSetting
 from ansible_collections.baremetal.vllm.plugins.module_utils.units import quoting
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.unitfile import read_unit
 
@@ -59,7 +59,7 @@ def reset(gpu: int) -> Argv:
     return (SMI, "-i", str(gpu), "--gpu-reset")
 
 
-def unit_commands(settings: Sequence[Setting]) -> dict[str, list[Argv]]:
+def unit_commands(settings: Sequence[GpuSetting]) -> dict[str, list[Argv]]:
     """The commands of each unit that is needed; GPUs of the same value share one."""
     layouts = _alike(settings, lambda setting: setting.mig or None)
     found = {
@@ -72,14 +72,14 @@ def unit_commands(settings: Sequence[Setting]) -> dict[str, list[Argv]]:
     return {unit: commands for unit, commands in found.items() if commands}
 
 
-def read_units(texts: Sequence[str]) -> tuple[Setting, ...]:
+def read_units(texts: Sequence[str]) -> tuple[GpuSetting, ...]:
     """The settings that units of ours hold; lines that are none of ours are passed over."""
     found: dict[int, dict[str, Any]] = {}
     for text in texts:
         for command in read_unit(text).section("Service").get("ExecStart", ()):
             for index, name, value in _read_command(quoting.words(command, variables=True)):
                 found.setdefault(index, {})[name] = value
-    return tuple(Setting(index, **values) for index, values in sorted(found.items()))
+    return tuple(GpuSetting(index, **values) for index, values in sorted(found.items()))
 
 
 def _read_command(words: Sequence[str]) -> list[tuple[int, str, Any]]:
@@ -102,7 +102,7 @@ def _read_command(words: Sequence[str]) -> list[tuple[int, str, Any]]:
         return []
 
 
-def _alike(settings: Sequence[Setting], value: Callable[[Setting], Any]) -> list[tuple[Any, list[int]]]:
+def _alike(settings: Sequence[GpuSetting], value: Callable[[GpuSetting], Any]) -> list[tuple[Any, list[int]]]:
     groups: dict[Any, list[int]] = {}
     for setting in settings:
         found = value(setting)

@@ -6,10 +6,10 @@ import os
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.hostfile import HostFile
-from ansible_collections.baremetal.vllm.plugins.module_utils.host.systemd import State
+from ansible_collections.baremetal.vllm.plugins.module_utils.host.systemd import UnitState
 
 UNITS = "/etc/systemd/system/"
 # What a change of a file does to the unit, weakest first.
@@ -46,7 +46,7 @@ class Directory:
 
 
 @dataclass(frozen=True)
-class Request:
+class FilesetRequest:
     """A whole set, as asked for. `unit`: the one that reads the files, "" where none does."""
 
     files: tuple[File, ...]
@@ -65,8 +65,40 @@ class Request:
         return not texts or "\n[Install]\n" in f"\n{texts[0]}\n"
 
 
+class OwnedParameters(TypedDict):
+    """What the module unit_files is told of a path; `mode` in octal digits."""
+
+    path: str
+    mode: str
+    owner: str
+    group: str
+
+
+class FileParameters(OwnedParameters):
+    """What it is told of a file; the content of one that is `secret` stands elsewhere."""
+
+    content: str | None
+    secret: bool
+    effect: str
+
+
+class DirectoryParameters(OwnedParameters):
+    """What it is told of a directory."""
+
+    only: bool
+
+
+class SetParameters(TypedDict):
+    """What it is told of a set; `secrets`: contents by path."""
+
+    files: list[FileParameters]
+    directories: list[DirectoryParameters]
+    secrets: dict[str, str] | None
+    unit: str | None
+
+
 @dataclass(frozen=True)
-class Seen:
+class FilesetSeen:
     """A host before anything is done. `differing`: paths of files, `extra`: files in `only` directories that are not in
     the set, `directories`: those that are missing or have other owners or modes, `pending`: the effect of an earlier
     change that did not reach the unit, `in_force`: what the probe says."""
@@ -74,13 +106,13 @@ class Seen:
     differing: tuple[str, ...]
     extra: tuple[str, ...]
     directories: tuple[str, ...]
-    state: State | None
+    state: UnitState | None
     pending: str = "none"
     in_force: bool = True
 
 
 @dataclass(frozen=True)
-class Verdict:
+class FilesetVerdict:
     """`verb`: what happens to the unit: "", start, reload or restart."""
 
     write: tuple[str, ...]
@@ -101,7 +133,7 @@ class Verdict:
         ]
 
 
-def request_of(params: Mapping[str, Any]) -> Request:
+def request_of(params: SetParameters) -> FilesetRequest:
     """The module's parameters. Raises ValueError with all that is wrong, a line each."""
     wrong: list[str] = []
     secrets = params["secrets"] or {}
@@ -135,7 +167,7 @@ def request_of(params: Mapping[str, Any]) -> Request:
     wrong += [f"{path}: named twice" for path in sorted({path for path in paths if paths.count(path) > 1})]
     if wrong:
         raise ValueError("\n".join(wrong))
-    return Request(tuple(files), tuple(directories), params["unit"] or "")
+    return FilesetRequest(tuple(files), tuple(directories), params["unit"] or "")
 
 
 def _unused(secrets: Mapping[str, str], files: Sequence[File]) -> list[str]:
@@ -143,14 +175,14 @@ def _unused(secrets: Mapping[str, str], files: Sequence[File]) -> list[str]:
     return sorted(path for path in secrets if path not in used)
 
 
-def _mode(given: Mapping[str, Any], wrong: list[str]) -> int:
+def _mode(given: OwnedParameters, wrong: list[str]) -> int:
     if re.fullmatch(r"0?[0-7]{3}", given["mode"]):
         return int(given["mode"], 8)
     wrong.append(f'{given["path"]}: mode {given["mode"]!r} is not three octal digits, as in "0644"')
     return 0
 
 
-def decide(request: Request, seen: Seen) -> Verdict:
+def decide(request: FilesetRequest, seen: FilesetSeen) -> FilesetVerdict:
     """What is to be done to have the set in place and the unit running with it."""
     changed = [file for file in request.files if file.path in seen.differing]
     effects = {file.effect for file in changed} | {seen.pending}
@@ -167,7 +199,7 @@ def decide(request: Request, seen: Seen) -> Verdict:
         elif "reload" in effects:
             verb, why = "reload", "its files changed"
         enable = request.installable and state.enabled in ("", "disabled")
-    return Verdict(
+    return FilesetVerdict(
         write=tuple(file.path for file in changed),
         remove=seen.extra,
         directories=seen.directories,

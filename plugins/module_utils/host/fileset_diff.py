@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.host.fileset import Request
+from ansible_collections.baremetal.vllm.plugins.module_utils.host.fileset import FilesetRequest
 
 
-def fileset_diff(request: Request, write: Sequence[str], remove: Sequence[str]) -> list[dict[str, str]]:
+def fileset_diff(request: FilesetRequest, write: Sequence[str], remove: Sequence[str]) -> list[dict[str, str]]:
     """Entries of a task's diff for the paths to write and to remove; of secrets only that they change. Raises OSError."""
     files = {file.path: file for file in request.files}
     entries = []

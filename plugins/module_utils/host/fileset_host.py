@@ -15,9 +15,9 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.host.fileset import
     EFFECTS,
     Directory,
     File,
-    Request,
-    Seen,
-    Verdict,
+    FilesetRequest,
+    FilesetSeen,
+    FilesetVerdict,
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.fileset_restore import (
     Before,
@@ -35,10 +35,10 @@ class UnitError(Exception):
     """A unit that did not take its files; what it said, and what serves now."""
 
 
-def look(request: Request, probe: Sequence[str]) -> Seen:
+def look(request: FilesetRequest, probe: Sequence[str]) -> FilesetSeen:
     """How a host differs from the set. `probe`: a command that succeeds where a running unit has its files in force."""
     state = systemd.show([request.unit])[request.unit] if request.unit else None
-    return Seen(
+    return FilesetSeen(
         differing=tuple(file.path for file in request.files if _differs(file)),
         extra=tuple(extra(request)),
         directories=tuple(d.path for d in request.directories if _directory_differs(d)),
@@ -48,7 +48,7 @@ def look(request: Request, probe: Sequence[str]) -> Seen:
     )
 
 
-def extra(request: Request) -> list[str]:
+def extra(request: FilesetRequest) -> list[str]:
     """Files in `only` directories, at any depth, that are not in the set."""
     wanted = {file.path for file in request.files}
     found = []
@@ -59,7 +59,7 @@ def extra(request: Request) -> list[str]:
     return sorted(set(found) - wanted)
 
 
-def present(request: Request) -> list[str]:
+def present(request: FilesetRequest) -> list[str]:
     """Paths of the set that are on the host."""
     files = [file.path for file in request.files if os.path.lexists(file.path)]
     return [*files, *(path for path in extra(request) if path not in files)]
@@ -79,7 +79,7 @@ def on_host(files: Sequence[File]) -> list[HostFile]:
         raise UnitError(f"No such user or group on this host: {', '.join(owners)}") from None
 
 
-def make_directories(request: Request, verdict: Verdict) -> None:
+def make_directories(request: FilesetRequest, verdict: FilesetVerdict) -> None:
     """Those that are asked for, and those in which files of the set lie.
 
     Raises UnitError: naming the owner that the host does not know.
@@ -91,7 +91,7 @@ def make_directories(request: Request, verdict: Verdict) -> None:
         folders.make(os.path.dirname(file.path), 0o700 if file.secret else folders.PUBLIC)
 
 
-def apply(request: Request, seen: Seen, verdict: Verdict) -> None:
+def apply(request: FilesetRequest, seen: FilesetSeen, verdict: FilesetVerdict) -> None:
     """Do what was decided. Raises UnitError where the unit does not take it; the earlier files are back then, where the
     unit ran with them."""
     wanted = [file for file in request.files if file.path in verdict.write]
@@ -113,7 +113,7 @@ def apply(request: Request, seen: Seen, verdict: Verdict) -> None:
         forget(request.unit)
 
 
-def _take_up(unit: str, seen: Seen, verdict: Verdict, before: Sequence[Before]) -> None:
+def _take_up(unit: str, seen: FilesetSeen, verdict: FilesetVerdict, before: Sequence[Before]) -> None:
     ran = seen.state is not None and seen.state.active == "active"
     try:
         if seen.state is not None and seen.state.active == "failed":
@@ -140,7 +140,7 @@ def _take_up(unit: str, seen: Seen, verdict: Verdict, before: Sequence[Before]) 
         raise UnitError(f"{unit} did not take the new files ({verdict.verb}): {said}; {after}") from error
 
 
-def remove(request: Request, paths: Sequence[str]) -> None:
+def remove(request: FilesetRequest, paths: Sequence[str]) -> None:
     """Units stopped and disabled, then files, then directories that are empty. Others' files in them stay.
 
     Raises SystemdError: where a unit does not stop; its files are still there then.

@@ -42,7 +42,7 @@ def run(argv: Sequence[str], timeout: float = 120) -> str:
 
 
 @dataclass(frozen=True)
-class State:
+class UnitState:
     """One unit as systemd sees it; unknown units have `load` "not-found". Times are seconds of CLOCK_MONOTONIC, 0 for never."""
 
     unit: str
@@ -69,7 +69,7 @@ class State:
         return self.active == "active" and self.sub == "running"
 
 
-def parse_show(text: str) -> dict[str, State]:
+def parse_show(text: str) -> dict[str, UnitState]:
     """`systemctl show` of several units: blocks of `Key=value` lines, an empty line between them."""
     states = {}
     for block in text.strip().split("\n\n"):
@@ -79,12 +79,12 @@ def parse_show(text: str) -> dict[str, State]:
     return states
 
 
-def _state(fields: Mapping[str, str]) -> State:
+def _state(fields: Mapping[str, str]) -> UnitState:
     def number(key: str) -> int:
         value = fields.get(key, "")
         return int(value) if value.isdigit() else 0
 
-    return State(
+    return UnitState(
         unit=fields["Id"],
         load=fields.get("LoadState", ""),
         active=fields.get("ActiveState", ""),
@@ -106,7 +106,7 @@ def _state(fields: Mapping[str, str]) -> State:
     )
 
 
-def show(units: Iterable[str]) -> dict[str, State]:
+def show(units: Iterable[str]) -> dict[str, UnitState]:
     """States by unit name, in one call where systemd can read them all."""
     names = sorted(set(units))
     if not names:
@@ -119,7 +119,7 @@ def show(units: Iterable[str]) -> dict[str, State]:
         return {name: _show_one(command, name) for name in names}
 
 
-def _show_one(command: Sequence[str], name: str) -> State:
+def _show_one(command: Sequence[str], name: str) -> UnitState:
     try:
         return parse_show(run([*command, name]))[name]
     except (SystemdError, KeyError):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pwd
 import shutil
 import subprocess
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,15 +12,20 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.host import fileset
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import systemd
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.fileset import (
     EFFECTS,
-    Request,
-    Seen,
-    Verdict,
+    FilesetRequest,
+    FilesetSeen,
+    FilesetVerdict,
+    SetParameters,
     decide,
     request_of,
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.units import surroundings
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.opening import OpeningError
-from ansible_collections.baremetal.vllm.plugins.module_utils.units.surroundings import Found, Surroundings
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.surroundings import (
+    Parameters,
+    Surroundings,
+    SurroundingsFound,
+)
 
 _OWNED = {
     "path": {"type": "str", "required": True},
@@ -62,19 +66,27 @@ class Comparison:
     what is somebody else's to do. `seen` and `verdict` are None of a set that goes, whose paths that are there are `gone`.
     """
 
-    request: Request
+    request: FilesetRequest
     asked: Surroundings
-    found: Found
+    found: SurroundingsFound
     steps: tuple[str, ...]
     warnings: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     missing_users: tuple[str, ...] = ()
-    seen: Seen | None = None
-    verdict: Verdict | None = None
+    seen: FilesetSeen | None = None
+    verdict: FilesetVerdict | None = None
     gone: tuple[str, ...] = ()
 
 
-def compare(params: Mapping[str, Any]) -> Comparison:
+class FilesetParameters(SetParameters, Parameters):
+    """What module unit_files is told of a set, as `OPTIONS` say it."""
+
+    programs: list[str]
+    users: list[str]
+    probe: list[str]
+
+
+def compare(params: FilesetParameters) -> Comparison:
     """A set as `OPTIONS` say it, beside this host.
 
     Raises ValueError: for what is wrong with the set, a line each; SystemdError, OpeningError, OSError: of what cannot be
@@ -84,7 +96,7 @@ def compare(params: Mapping[str, Any]) -> Comparison:
     return _present(params, request, asked) if params["state"] == "present" else _absent(request, asked)
 
 
-def _present(params: Mapping[str, Any], request: Request, asked: Surroundings) -> Comparison:
+def _present(params: FilesetParameters, request: FilesetRequest, asked: Surroundings) -> Comparison:
     found = surroundings.look(asked)
     missing = [program for program in params["programs"] if not shutil.which(program)] + list(found.missing)
     users = [user for user in params["users"] if not _is_user(user)]
@@ -108,14 +120,14 @@ def _present(params: Mapping[str, Any], request: Request, asked: Surroundings) -
     )
 
 
-def _absent(request: Request, asked: Surroundings) -> Comparison:
+def _absent(request: FilesetRequest, asked: Surroundings) -> Comparison:
     found = surroundings.surplus(asked)
     gone = tuple(host.present(request))
     steps = (*(f"remove {path}" for path in gone), *found.steps)
     return Comparison(request, asked, found, steps, tuple(surroundings.closed_to_all(asked)), gone=gone)
 
 
-def differs(params: Mapping[str, Any]) -> dict[str, list[str]]:
+def differs(params: FilesetParameters) -> dict[str, list[str]]:
     """The `steps` and `warnings` of a set; where it cannot be compared, one step that says why. Raises nothing."""
     try:
         compared = compare(params)

@@ -28,7 +28,7 @@ def engine(planned: Mapping[str, Any], packages: Mapping[str, Sequence[str]], ke
     }
 
 
-def weights(items: Sequence[dict[str, Any]]) -> list[store.State]:
+def weights(items: Sequence[store.PlannedWeights]) -> list[store.WeightsState]:
     """Each item of weights as it lies there; what this user may not enter is unknown."""
     return [_item(item) for item in items]
 
@@ -45,11 +45,11 @@ def weights_files(items: Sequence[Mapping[str, Any]], place: str, token_file: st
     return found
 
 
-def _item(item: dict[str, Any]) -> store.State:
+def _item(item: store.PlannedWeights) -> store.WeightsState:
     try:
         return store.look(item)
     except PermissionError:
-        return store.State(item["path"], "unknown", "this user may not read it")
+        return store.WeightsState(item["path"], "unknown", "this user may not read it")
 
 
 def _is_kept(path: str, digest: str) -> bool:

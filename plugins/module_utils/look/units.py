@@ -16,7 +16,8 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.units import (
     observe,
     upkeep,
 )
-from ansible_collections.baremetal.vllm.plugins.module_utils.units.decide import Planned, decide_all
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.decide import decide_all
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.planned import PlannedUnit
 
 
 def secrets(path: str, digest: str) -> tuple[str | None, bool]:
@@ -49,8 +50,7 @@ def look(
     names = [unit["unit"] for unit in planned]
     identity, written = secrets(secrets_path, digest)
     sight = observe.observe(names, identity, fresh)
-    resolved, doubts = host_units.resolve(planned, sight)
-    wanted = [Planned(unit["unit"], unit["text"], unit["digest"]) for unit in resolved]
+    wanted, doubts = host_units.resolve([PlannedUnit(**unit) for unit in planned], sight)
     texts = [HostFile(file["path"], file["content"], int(file["mode"], 8), public=True) for file in files]
     kept = generations.read_generations(observe.GENERATIONS)
     return {

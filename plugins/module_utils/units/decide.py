@@ -5,23 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.host.systemd import State
+from ansible_collections.baremetal.vllm.plugins.module_utils.host.systemd import UnitState
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.causes import SECRETS, Cause, told
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.options import compare_commands
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.planned import PlannedUnit
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.replaced import told as named
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.unitdiff import compare_rest, compare_units
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.unitfile import edited, read_unit
 
 EDITED = Cause("file", "its unit file was edited by hand")
-
-
-@dataclass(frozen=True)
-class Planned:
-    """A unit that shall run: its text, and the digest its process must have been started with."""
-
-    unit: str
-    text: str
-    digest: str
 
 
 @dataclass(frozen=True)
@@ -33,7 +25,7 @@ class Observed:
     """
 
     text: str | None
-    state: State
+    state: UnitState
     digest: str
     secrets_current: bool
     began: str | None = None
@@ -42,7 +34,7 @@ class Observed:
 
 
 @dataclass(frozen=True)
-class Step:
+class UnitStep:
     """`verb` is start, restart, wait (already starting as planned), keep or remove; `why` for the terminal."""
 
     unit: str
@@ -58,7 +50,7 @@ class Step:
         return self.verb in ("start", "restart", "remove") or self.write or self.enable
 
 
-def decide(planned: Planned, observed: Observed) -> Step:
+def decide(planned: PlannedUnit, observed: Observed) -> UnitStep:
     """The one step that brings a planned unit to its planned state, and its reason."""
     state = observed.state
     write = observed.text != planned.text
@@ -85,10 +77,10 @@ def decide(planned: Planned, observed: Observed) -> Step:
         verb, why = "start", told(causes)
     if verb == "keep" and enable and not write:
         why = "not enabled at boot"
-    return Step(planned.unit, verb, why, write, enable, causes)
+    return UnitStep(planned.unit, verb, why, write, enable, causes)
 
 
-def restart_causes(planned: Planned, observed: Observed) -> tuple[Cause, ...]:
+def restart_causes(planned: PlannedUnit, observed: Observed) -> tuple[Cause, ...]:
     """What a running process has to be restarted for; empty for nothing."""
     besides: tuple[Cause, ...] = () if observed.secrets_current else (SECRETS,)
     if observed.replaced:
@@ -111,8 +103,10 @@ def _rewritten(before: str, after: str) -> str:
     return f"only {', '.join(keys) or 'comments'} of its unit file changed"
 
 
-def decide_all(planned: Sequence[Planned], observed: Mapping[str, Observed], installed: Sequence[str]) -> list[Step]:
+def decide_all(
+    planned: Sequence[PlannedUnit], observed: Mapping[str, Observed], installed: Sequence[str]
+) -> list[UnitStep]:
     """Steps for every planned unit, in the plan's order, then removals of ours that nobody plans any more."""
     wanted = {unit.unit for unit in planned}
     steps = [decide(unit, observed[unit.unit]) for unit in planned]
-    return steps + [Step(unit, "remove", "no longer planned") for unit in sorted(installed) if unit not in wanted]
+    return steps + [UnitStep(unit, "remove", "no longer planned") for unit in sorted(installed) if unit not in wanted]

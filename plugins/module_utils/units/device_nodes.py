@@ -11,13 +11,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.planned import PlannedUnit
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.unitdiff import gpus_of
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.unitfile import (
     edited,
     read_unit,
-    stated_digest,
     with_digest,
 )
 
@@ -25,7 +24,7 @@ NVIDIA = "nvidia"
 AMD = "dri/renderD"
 GPUS = {NVIDIA: "proc/driver/nvidia/gpus", AMD: "sys/class/kfd/kfd/topology/nodes"}
 MAKER = {NVIDIA: "NVIDIA", AMD: "AMD"}
-# What a plan writes for GPU 0 (service/render.py).
+# What a plan writes for GPU 0 (plugins/plugin_utils/plan/unit.py).
 FIRST = {NVIDIA: 0, AMD: 128}
 _ALLOWED = re.compile(rf"^DeviceAllow=/dev/({NVIDIA}|{AMD})([0-9]+) rw$", re.MULTILINE)
 _ADDRESS = re.compile(r"([0-9a-f]+):([0-9a-f]+):([0-9a-f]+)\.([0-9a-f]+)", re.IGNORECASE)
@@ -67,8 +66,8 @@ def _text(path: Path) -> str:
 
 
 def resolve(
-    units: Sequence[Mapping[str, Any]], installed: Mapping[str, str], root: Path = Path("/")
-) -> tuple[list[dict[str, Any]], list[str]]:
+    units: Sequence[PlannedUnit], installed: Mapping[str, str], root: Path = Path("/")
+) -> tuple[list[PlannedUnit], list[str]]:
     """Planned units with the nodes of this host, and what could not be told, in words.
 
     Where the driver does not tell, a unit keeps the nodes of its installed file if that was written for the same GPUs;
@@ -78,20 +77,20 @@ def resolve(
     known: dict[str, list[int]] = {}
     resolved, doubts = [], []
     for unit in units:
-        planned = _ALLOWED.findall(unit["text"])
+        planned = _ALLOWED.findall(unit.text)
         if not planned:
-            resolved.append(dict(unit))
+            resolved.append(unit)
             continue
         kind = planned[0][0]
         if kind not in known:
             known[kind] = numbers(kind, root)
         indices = [int(number) - FIRST[kind] for __, number in planned]
-        nodes = _kept(kind, unit["text"], installed.get(unit["unit"], ""))
+        nodes = _kept(kind, unit.text, installed.get(unit.unit, ""))
         if max(indices) < len(known[kind]):
             nodes = [known[kind][index] for index in indices]
         elif not nodes:
-            doubts.append(_doubt(unit["unit"], kind, indices, known[kind]))
-        resolved.append(_with_nodes(unit, nodes) if nodes else dict(unit))
+            doubts.append(_doubt(unit.unit, kind, indices, known[kind]))
+        resolved.append(unit.changed_to(_with_nodes(unit.text, nodes)) if nodes else unit)
     return resolved, doubts
 
 
@@ -108,16 +107,16 @@ def by_index(text: str) -> str:
     if len(allowed) != len(indices):
         return text
     planned = [FIRST[kind] + index for (kind, __), index in zip(allowed, indices)]
-    return str(_with_nodes({"text": text}, planned)["text"])
+    return _with_nodes(text, planned)
 
 
-def _with_nodes(unit: Mapping[str, Any], nodes: Sequence[int]) -> dict[str, object]:
-    if {int(number) for __, number in _ALLOWED.findall(unit["text"])} == set(nodes):
-        return dict(unit)
+def _with_nodes(text: str, nodes: Sequence[int]) -> str:
+    """A unit's text with these nodes and the digest of that."""
+    if {int(number) for __, number in _ALLOWED.findall(text)} == set(nodes):
+        return text
     # In the order of their numbers: a unit that has all GPUs of a host has the same text whatever order they are in.
     left = iter(sorted(nodes))
-    text = with_digest(_ALLOWED.sub(lambda line: f"DeviceAllow=/dev/{line[1]}{next(left)} rw", unit["text"]))
-    return {**unit, "text": text, "digest": stated_digest(text)}
+    return with_digest(_ALLOWED.sub(lambda line: f"DeviceAllow=/dev/{line[1]}{next(left)} rw", text))
 
 
 def _doubt(unit: str, kind: str, indices: Sequence[int], known: Sequence[int]) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.installed import foreign, used_by_processes
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import labels, systemd
 from ansible_collections.baremetal.vllm.plugins.module_utils.units import surroundings
-from ansible_collections.baremetal.vllm.plugins.module_utils.units.render import MARK
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.planned import MARK
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.surroundings import Surroundings
 
 UNITS = "etc/systemd/system"
@@ -44,7 +44,7 @@ USER, HOME = "vllm", "/var/cache/vllm"
 
 
 @dataclass(frozen=True)
-class Found:
+class Leftovers:
     """What of ours is there. `drop_ins` are the operator's; `running` has clients; `emptied` are directories that are, or
     hold, a mount or are reached through a link: their content goes, they stay."""
 
@@ -67,7 +67,7 @@ class Found:
         return [*paths, *table, *self.surroundings, *([f"user {USER}"] if self.user else [])]
 
 
-def look(root: Path = Path("/")) -> Found:
+def look(root: Path = Path("/")) -> Leftovers:
     """What there is. Units are known by their names and their first line; the rest by its place.
 
     Raises OpeningError: where a firewall that is on cannot be asked.
@@ -84,7 +84,7 @@ def look(root: Path = Path("/")) -> Found:
     own = [path for path in there if not path.is_symlink() and not _mounts(path)]
     programs = [path for path in sorted((root / PROGRAMS).glob("*vllm*")) if path.is_file() and _marked(path)]
     files = [path for path in (*(root / file for file in FILES), *programs, *parts) if path.is_file()]
-    return Found(
+    return Leftovers(
         units=tuple(units),
         drop_ins=tuple(drop_ins),
         files=tuple(map(str, files)),
@@ -175,7 +175,7 @@ def _table() -> bool:
 
 def _running(units: Sequence[str]) -> Iterator[str]:
     """Units with clients that are not stopped, and processes that run from an engine beside any unit of ours."""
-    states: Mapping[str, systemd.State] = systemd.show(unit for unit in units if not _GUARDS.fullmatch(unit))
+    states: Mapping[str, systemd.UnitState] = systemd.show(unit for unit in units if not _GUARDS.fullmatch(unit))
     busy = [unit for unit, state in states.items() if state.active not in ("inactive", "failed") or state.job]
     yield from busy
     if not busy and os.path.isdir(ENGINES):

@@ -19,25 +19,36 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import folders
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.hostfile import named
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.planned import PlannedUnit
 
 KEPT = 3
 SERVED = ("active", "proven")
-# Of a planned service: what its endpoint is proved by.
-PROVED_BY = ("name", "unit", "kind", "address", "port", "served_names", "prove")
+_FACTS = ("name", "digest", "release", "weights", "revision")
 
 
 @dataclass(frozen=True)
 class Generation:
-    """One generation on disk; `texts` are its unit files by unit name."""
+    """One generation on disk. `units` are as they were installed, with this host's device nodes.
+
+    `created` is a time in ISO 8601, `plan` the digest of its plan, each "" where its manifest does not say; `returned`: whether
+    it was made by going back to an earlier one.
+    """
 
     number: int
     outcome: str
-    manifest: Mapping[str, Any]
-    texts: Mapping[str, str]
+    units: tuple[PlannedUnit, ...]
+    created: str = ""
+    plan: str = ""
+    returned: bool = False
+    releases: tuple[str, ...] = ()
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """The unit files by unit name."""
+        return {unit.unit: unit.text for unit in self.units}
 
 
 def read_generations(root: Path) -> list[Generation]:
@@ -45,26 +56,42 @@ def read_generations(root: Path) -> list[Generation]:
     found = []
     for directory in root.glob("[0-9]*") if root.is_dir() else []:
         try:
-            manifest = json.loads((directory / "manifest.json").read_text())
-            texts = {unit: (directory / unit).read_text() for unit in manifest["units"]}
-            found.append(Generation(int(directory.name), manifest["outcome"], manifest, texts))
-        except (OSError, ValueError, KeyError, TypeError):
+            found.append(_read(directory))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
     return sorted(found, key=lambda generation: generation.number)
 
 
-def write_generation(root: Path, units: Sequence[Mapping[str, Any]], plan: str = "", *, returned: bool = False) -> int:
+def _read(directory: Path) -> Generation:
+    """Also one that an earlier version of this collection wrote, whose manifest says less."""
+    manifest = json.loads((directory / "manifest.json").read_text())
+    units = []
+    for unit, facts in manifest["units"].items():
+        said = {key: str(facts.get(key, "")) for key in _FACTS}
+        units.append(PlannedUnit(unit, (directory / unit).read_text(), **said, service=facts.get("service") or None))
+    return Generation(
+        number=int(directory.name),
+        outcome=manifest["outcome"],
+        units=tuple(units),
+        created=str(manifest.get("created", "")),
+        plan=str(manifest.get("plan", "")),
+        returned=bool(manifest.get("returned")),
+        releases=tuple(manifest.get("releases", ())),
+    )
+
+
+def write_generation(root: Path, units: Sequence[PlannedUnit], plan: str = "", *, returned: bool = False) -> int:
     """Write the next generation whole, or not at all; its number. `returned`: it is an earlier one's set of units again.
 
     Where the newest one is the same set it stays, pending anew if it was never seen to serve: this is another try.
     """
     folders.make(root)
     existing = read_generations(root)
-    texts = {unit["unit"]: unit["text"] for unit in units}
-    if existing and dict(existing[-1].texts) == texts:
+    texts = {unit.unit: unit.text for unit in units}
+    if existing and existing[-1].texts == texts:
         newest = existing[-1]
         if newest.outcome not in SERVED:
-            _write_manifest(root, newest.number, {**newest.manifest, "outcome": "pending", "plan": plan})
+            _update_manifest(root, newest.number, outcome="pending", plan=plan)
         return newest.number
     number = max([int(d.name) for d in root.glob("[0-9]*") if d.name.isdigit()], default=0) + 1
     manifest = {
@@ -73,14 +100,8 @@ def write_generation(root: Path, units: Sequence[Mapping[str, Any]], plan: str =
         "outcome": "pending",
         "plan": plan,
         "returned": returned,
-        "releases": sorted({unit["release"] for unit in units}),
-        "units": {
-            unit["unit"]: {
-                **{key: unit[key] for key in ("name", "digest", "release", "weights", "revision")},
-                "service": unit.get("service", {}),
-            }
-            for unit in units
-        },
+        "releases": sorted({unit.release for unit in units}),
+        "units": {unit.unit: facts(unit) for unit in units},
     }
     draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=root))
     try:
@@ -96,15 +117,22 @@ def write_generation(root: Path, units: Sequence[Mapping[str, Any]], plan: str =
     return number
 
 
+def facts(unit: PlannedUnit) -> dict[str, object]:
+    """What a manifest says of a unit beside its file: name, digest, release, weights, revision, and `service` ({} for None)."""
+    return {**{key: getattr(unit, key) for key in _FACTS}, "service": unit.service or {}}
+
+
 def _put(path: Path, text: str) -> None:
     """Write a new file that everybody may read, whatever the umask."""
     path.write_text(text)
     path.chmod(0o644)
 
 
-def _write_manifest(root: Path, number: int, manifest: Mapping[str, Any]) -> None:
+def _update_manifest(root: Path, number: int, **news: str) -> None:
+    """Say something else in a manifest, and leave what another version of this collection wrote there."""
     path = root / str(number) / "manifest.json"
     draft = path.with_suffix(".draft")
+    manifest = {**json.loads(path.read_text()), **news}
     try:
         _put(draft, json.dumps(manifest, indent=2) + "\n")
         os.replace(draft, path)
@@ -116,8 +144,8 @@ def _write_manifest(root: Path, number: int, manifest: Mapping[str, Any]) -> Non
 def age(generation: Generation, now: float) -> float | None:
     """Seconds since a generation was made, at `now` (seconds since the epoch); None where that is not known."""
     try:
-        return now - datetime.datetime.fromisoformat(str(generation.manifest["created"])).timestamp()
-    except (KeyError, ValueError):
+        return now - datetime.datetime.fromisoformat(generation.created).timestamp()
+    except ValueError:
         return None
 
 
@@ -132,7 +160,7 @@ def set_outcome(root: Path, number: int, outcome: str) -> bool:
     after = becomes(manifest["outcome"], outcome)
     if after == manifest["outcome"]:
         return False
-    _write_manifest(root, number, {**manifest, "outcome": after})
+    _update_manifest(root, number, outcome=after)
     return True
 
 
@@ -164,7 +192,7 @@ def current(kept: Sequence[Generation], installed: Mapping[str, str]) -> int:
     There is none after a start that failed in part (its failed units went back, the others did not), and where a unit
     file was edited by hand.
     """
-    same = [g.number for g in kept if dict(g.texts) == dict(installed)]
+    same = [g.number for g in kept if g.texts == dict(installed)]
     return same[-1] if same else 0
 
 
@@ -183,5 +211,5 @@ def find(kept: Sequence[Generation], number: int) -> Generation:
     for generation in kept:
         if generation.number == number:
             return generation
-    there = ", ".join(f"{g.number} ({g.manifest.get('created', 'no date')}, {g.outcome})" for g in kept) or "none"
+    there = ", ".join(f"{g.number} ({g.created or 'no date'}, {g.outcome})" for g in kept) or "none"
     raise NotKeptError(f"generation {number} is not kept on this host; kept are {there}")

@@ -7,7 +7,6 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import folders, systemd
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.hostfile import HostFile
@@ -18,10 +17,10 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.host.secrets import
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.until import until
 from ansible_collections.baremetal.vllm.plugins.module_utils.units import generations
-from ansible_collections.baremetal.vllm.plugins.module_utils.units.decide import Step
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.decide import UnitStep
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.journal import cause, stage
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.observe import GENERATIONS, UNITS
-from ansible_collections.baremetal.vllm.plugins.module_utils.units.render import MARK
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.planned import MARK, PlannedUnit
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.restore import missing_paths
 
 
@@ -40,7 +39,7 @@ def secrets_file(path: str, secrets: Mapping[str, str]) -> HostFile:
 
 
 def diffs(
-    steps: Sequence[Step], planned: Mapping[str, str], texts: Mapping[str, str], files: Sequence[HostFile]
+    steps: Sequence[UnitStep], planned: Mapping[str, str], texts: Mapping[str, str], files: Sequence[HostFile]
 ) -> list[dict[str, str]]:
     """Ansible's diff entries: unit texts and public files; of secret ones only that they change."""
     entries = []
@@ -63,7 +62,7 @@ def _entry(path: str, before: str, after: str) -> dict[str, str]:
 
 
 def apply(
-    planned: Sequence[Mapping[str, Any]], steps: Sequence[Step], files: Sequence[HostFile], plan: str, *, returned: bool
+    planned: Sequence[PlannedUnit], steps: Sequence[UnitStep], files: Sequence[HostFile], plan: str, *, returned: bool
 ) -> int:
     """Do all steps; starts are queued, not awaited. Returns the generation's number.
 
@@ -75,7 +74,7 @@ def apply(
         file.write()
     systemd.run(["systemd-sysusers", "/etc/sysusers.d/vllm.conf"])
     number = generations.write_generation(GENERATIONS, planned, plan, returned=returned)
-    texts = {unit["unit"]: unit["text"] for unit in planned}
+    texts = {unit.unit: unit.text for unit in planned}
     # All that a full disk may refuse comes before the first unit is stopped.
     for step in steps:
         if step.write:
@@ -115,7 +114,7 @@ class Progress:
     cause: str = ""
 
 
-def progress(unit: str, state: systemd.State, restarts: int = 0) -> Progress:
+def progress(unit: str, state: systemd.UnitState, restarts: int = 0) -> Progress:
     """Where one start stands. The first failed attempt counts as failed, whatever systemd tries afterwards.
 
     `restarts` is the unit's restart count from before the watch began.

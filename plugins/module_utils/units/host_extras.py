@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import systemd
 from ansible_collections.baremetal.vllm.plugins.module_utils.units import generations, restore
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.planned import ProvedBy
 
 CANARY, CANARY_TIMER = "canary-vllm.service", "canary-vllm.timer"
 # Of what the canary said last.
 COMPLAINTS = 10
 
 
-def endpoints(texts: Mapping[str, str], kept: Sequence[generations.Generation]) -> list[dict[str, Any]]:
+def endpoints(texts: Mapping[str, str], kept: Sequence[generations.Generation]) -> list[ProvedBy]:
     """Every installed unit as endpoint_check takes it: what it was planned to prove, where a generation still says so.
 
     Of a unit that none knows, the meaning of its answers is left aside: its weights may be random ones.
@@ -21,9 +21,10 @@ def endpoints(texts: Mapping[str, str], kept: Sequence[generations.Generation]) 
     found = []
     for unit, text in texts.items():
         known = (
-            generation.manifest["units"][unit].get("service")
+            planned.service
             for generation in reversed(kept)
-            if generation.texts.get(unit) == text
+            for planned in generation.units
+            if (planned.unit, planned.text) == (unit, text)
         )
         name = unit.partition("-")[2].rpartition(".service")[0]
         service = next((service for service in known if service), None)
@@ -35,12 +36,16 @@ def endpoints(texts: Mapping[str, str], kept: Sequence[generations.Generation]) 
     return found
 
 
-def generation(texts: Mapping[str, str], kept: Sequence[generations.Generation]) -> dict[str, Any]:
+def generation(texts: Mapping[str, str], kept: Sequence[generations.Generation]) -> dict[str, object]:
     """`current` as module generations has it, and `kept`: of each its number, outcome, time, plan and releases."""
     told = [
-        {"number": each.number, "outcome": each.outcome}
-        | {key: each.manifest.get(key, "") for key in ("created", "plan")}
-        | {"releases": each.manifest.get("releases", [])}
+        {
+            "number": each.number,
+            "outcome": each.outcome,
+            "created": each.created,
+            "plan": each.plan,
+            "releases": list(each.releases),
+        }
         for each in kept
     ]
     return {"current": generations.current(kept, texts), "kept": told}

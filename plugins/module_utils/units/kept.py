@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.units import generations, observe, restore
 
 
-def facts(generation: generations.Generation) -> dict[str, Any]:
+def facts(generation: generations.Generation) -> dict[str, object]:
     """One generation as JSON; `units` by unit, each with the `service` that endpoint_check takes."""
-    services = {unit["unit"]: unit["service"] for unit in restore.units_of(generation)}
-    units = generation.manifest["units"]
+    services = {unit.unit: unit.service for unit in restore.units_of(generation)}
     return {
         "number": generation.number,
-        "created": generation.manifest.get("created", ""),
+        "created": generation.created,
         "age": generations.age(generation, time.time()),
-        "returned": bool(generation.manifest.get("returned")),
+        "returned": generation.returned,
         "outcome": generation.outcome,
-        "plan": generation.manifest.get("plan", ""),
-        "releases": generation.manifest.get("releases", []),
-        "units": {unit: {**units[unit], "service": service} for unit, service in services.items()},
+        "plan": generation.plan,
+        "releases": list(generation.releases),
+        "units": {unit.unit: {**generations.facts(unit), "service": services[unit.unit]} for unit in generation.units},
     }
 
 
-def mark(number: int, outcome: str, check_mode: bool) -> dict[str, Any]:
+def mark(number: int, outcome: str, check_mode: bool) -> dict[str, object]:
     """Record how a generation was judged, but in check mode; `changed` and `diff`. Raises NotKeptError, OSError."""
     found = generations.find(generations.read_generations(observe.GENERATIONS), number)
     after = generations.becomes(found.outcome, outcome)
@@ -35,7 +33,7 @@ def mark(number: int, outcome: str, check_mode: bool) -> dict[str, Any]:
     return {"changed": after != found.outcome, "diff": sides}
 
 
-def listed() -> dict[str, Any]:
+def listed() -> dict[str, object]:
     """`generations`, oldest first, the `current` one and the one to go `back` to, 0 for none. Raises OSError."""
     kept = generations.read_generations(observe.GENERATIONS)
     now = generations.current(kept, observe.installed_units())

@@ -1,7 +1,7 @@
 """What runs on one host, read and never touched: units, their processes, and what others changed about them.
 
 Root sees all of it. Anybody else sees units, states and command lines, and neither the environment of a process nor the
-secrets; `Observed` then says what can be known, and `Sight.whole` that it is not all.
+secrets; `Observed` then says what can be known, and `UnitsSight.whole` that it is not all.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import systemd
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.secrets import IDENTITY
 from ansible_collections.baremetal.vllm.plugins.module_utils.units import generations
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.decide import Observed
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.options import origin, read_command
-from ansible_collections.baremetal.vllm.plugins.module_utils.units.render import MARK
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.planned import MARK
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.replaced import (
     driver_ahead,
     loaded_driver,
@@ -40,13 +40,45 @@ GENERATIONS = Path("/var/lib/vllm/generations")
 
 
 @dataclass(frozen=True)
-class Sight:
+class UnitsSight:
     """`observed`: every planned unit; `texts` and `states`: these and all other installed ones of ours."""
 
     observed: Mapping[str, Observed]
     texts: Mapping[str, str]
-    states: Mapping[str, systemd.State]
+    states: Mapping[str, systemd.UnitState]
     whole: bool
+
+
+class DropIn(TypedDict):
+    """A drop-in of the operator's: the keys that it `sets`, and whether the process has yet to see it."""
+
+    path: str
+    sets: list[str]
+    newer: bool
+
+
+class UnitFacts(TypedDict, total=False):
+    """A unit for people and machines; of one that is not installed the drop-ins alone.
+
+    `state` in systemd's words; `since` in ISO 8601 and `seconds`: how long its process runs, None where none does; `port` None
+    where its command names none; `replaced`: files that were replaced under its processes, `replaced_driver` those of them that
+    are the NVIDIA driver's and of another version than the module in the kernel.
+    """
+
+    drop_ins: list[DropIn]
+    state: str
+    restarts: int
+    since: str | None
+    seconds: float | None
+    release: str
+    kind: str
+    gpus: list[int]
+    address: str
+    port: int | None
+    weights: str
+    drift: list[str]
+    replaced: list[str]
+    replaced_driver: list[str]
 
 
 def installed_units() -> dict[str, str]:
@@ -65,7 +97,7 @@ def foreign_units(units: Sequence[str]) -> list[str]:
     return [str(UNITS / unit) for unit in units if os.path.lexists(UNITS / unit) and unit not in ours]
 
 
-def observe(units: Sequence[str], identity: str | None, fresh: Collection[str] = ()) -> Sight:
+def observe(units: Sequence[str], identity: str | None, fresh: Collection[str] = ()) -> UnitsSight:
     """Every planned unit as found. `identity` is that of the planned secrets, None where it cannot be known.
 
     Units in `fresh` shall not go on with libraries that were replaced under them; of others these are not asked here. Those
@@ -84,12 +116,12 @@ def observe(units: Sequence[str], identity: str | None, fresh: Collection[str] =
         earlier = [generation.texts[unit] for generation in kept if unit in generation.texts]
         seen = _observed(texts.get(unit), states[unit], environment, identity, earlier)
         observed[unit] = replace(seen, replaced=tuple(renewable(states[unit]))) if unit in fresh else seen
-    return Sight(observed, texts, states, whole)
+    return UnitsSight(observed, texts, states, whole)
 
 
 def _observed(
     text: str | None,
-    state: systemd.State,
+    state: systemd.UnitState,
     environment: Mapping[str, str] | None,
     identity: str | None,
     earlier: Sequence[str],
@@ -107,19 +139,19 @@ def _observed(
     return Observed(text, state, digest_of(began) if began else digest, current, began, argv)
 
 
-def outdated(state: systemd.State) -> list[str]:
+def outdated(state: systemd.UnitState) -> list[str]:
     """Paths of programs and libraries that were replaced under a unit's processes."""
     return replaced(processes(state.control_group, state.main_pid))
 
 
-def renewable(state: systemd.State) -> list[str]:
+def renewable(state: systemd.UnitState) -> list[str]:
     """The same where a restart takes the new ones up; nothing where the driver's are among them, and the kernel has not
     followed."""
     paths = outdated(state)
     return [] if driver_ahead(paths, loaded_driver()) else paths
 
 
-def older(state: systemd.State, path: Path) -> bool:
+def older(state: systemd.UnitState, path: Path) -> bool:
     """Whether a unit's process was started before a file was last changed; no where nothing runs.
 
     The clock may have been set since: by its time now and by its time then, both have to say so.
@@ -137,14 +169,14 @@ def older(state: systemd.State, path: Path) -> bool:
     return then is None or then + 1 < changed
 
 
-def drop_ins(unit: str, state: systemd.State) -> list[dict[str, Any]]:
+def drop_ins(unit: str, state: systemd.UnitState) -> list[DropIn]:
     """The operator's drop-ins of a unit: path, the keys they set, and whether the process has yet to see them.
 
     Those below /usr are the distribution's. Values are left out: nobody promised that they hold no secret.
     """
     paths = {Path(path) for path in state.drop_ins if not path.startswith(("/usr/", "/lib/"))}
     paths |= set((UNITS / f"{unit}.d").glob("*.conf"))
-    found = []
+    found: list[DropIn] = []
     for path in sorted(paths):
         try:
             sections = read_unit(path.read_text(errors="replace")).settings
@@ -155,21 +187,21 @@ def drop_ins(unit: str, state: systemd.State) -> list[dict[str, Any]]:
     return found
 
 
-def _running(state: systemd.State) -> dict[str, Any]:
+def _running(state: systemd.UnitState) -> tuple[str | None, float | None]:
     """Since when a unit's process runs, by the host's clock, and for how many seconds, which no clock changes."""
     if not state.main_pid or not state.started:
-        return {"since": None, "seconds": None}
+        return None, None
     seconds = time.clock_gettime(time.CLOCK_MONOTONIC) - state.started
     since = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(seconds=seconds)
-    return {"since": since.isoformat(timespec="seconds"), "seconds": round(seconds, 1)}
+    return since.isoformat(timespec="seconds"), round(seconds, 1)
 
 
-def facts(unit: str, text: str | None, state: systemd.State) -> dict[str, Any]:
+def facts(unit: str, text: str | None, state: systemd.UnitState) -> UnitFacts:
     """One unit for people and machines: what its file says, how it runs, what others changed about it.
 
     Of a unit that is not installed (`text` None) there may be drop-ins.
     """
-    held = {"drop_ins": drop_ins(unit, state)}
+    held: UnitFacts = {"drop_ins": drop_ins(unit, state)}
     if text is None:
         return held
     file = read_unit(text)
@@ -181,11 +213,13 @@ def facts(unit: str, text: str | None, state: systemd.State) -> dict[str, Any]:
     if older(state, UNITS / unit):
         drift.append("process older than its unit file")
     old = outdated(state)
+    since, seconds = _running(state)
     return {
         **held,
         "state": f"{state.active} ({state.sub})",
         "restarts": state.restarts,
-        **_running(state),
+        "since": since,
+        "seconds": seconds,
         "release": command.release,
         "kind": kind_of(file),
         "gpus": [int(index) for index in gpus_of(file).split(",") if index.isdecimal()],

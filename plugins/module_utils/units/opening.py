@@ -59,7 +59,7 @@ class Opening:
 
 
 @dataclass(frozen=True)
-class Change:
+class OpeningChange:
     """What one firewall lacks (or has too much), in words; the policy's text before and after, for a diff; and what it cannot
     be told, which somebody else must open."""
 
@@ -179,7 +179,7 @@ def held_closed(ports: Sequence[int]) -> dict[str, list[int]]:
     return {firewall: closed for firewall, closed in found.items() if closed}
 
 
-def look(name: str, opening: Opening | None) -> list[Change]:
+def look(name: str, opening: Opening | None) -> list[OpeningChange]:
     """What the host's firewalls need so that `opening` is let in, or nothing of that name where it is None.
 
     Raises OpeningError: where a firewall that is on cannot be asked.
@@ -211,17 +211,17 @@ def _closed(error: OpeningError, opening: Opening | None) -> str:
     )
 
 
-def _firewalld(name: str, opening: Opening | None) -> Change:
+def _firewalld(name: str, opening: Opening | None) -> OpeningChange:
     path = POLICIES / f"{POLICY}{name}.xml"
     before = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     if opening is None:
         steps = (f"firewalld: remove the policy {POLICY}{name}",) if before else ()
-        return Change(steps, str(path), before)
+        return OpeningChange(steps, str(path), before)
     if not firewalld_runs():
-        return Change()
+        return OpeningChange()
     after = policy_text(opening)
     known = before == after and _tool(["firewall-cmd", f"--info-policy={POLICY}{name}"]).returncode == 0
-    return Change(() if known else (f"firewalld: open {opening}",), str(path), before, after)
+    return OpeningChange(() if known else (f"firewalld: open {opening}",), str(path), before, after)
 
 
 def _set_policy(name: str, opening: Opening | None) -> None:
@@ -254,17 +254,17 @@ def _write(path: Path, text: str) -> None:
     os.replace(draft, path)
 
 
-def _ufw(name: str, opening: Opening | None) -> Change:
+def _ufw(name: str, opening: Opening | None) -> OpeningChange:
     if not shutil.which("ufw"):
-        return Change()
+        return OpeningChange()
     # Ours are taken back although it is off: it would let them in again once it is on.
     if opening is not None and not ufw_runs():
-        return Change()
+        return OpeningChange()
     extra, lacking, unknown = _ufw_differs(name, opening)
     steps = [f"ufw: close {_words(rule)}" for rule in extra] + [f"ufw: open {_words(rule)}" for rule in lacking]
     whom = " and ".join(source for source, __ in unknown)
     remedy = "let it in in /etc/ufw/before.rules, or both gateways will hold the floating address"
-    return Change(
+    return OpeningChange(
         tuple(steps), warning=f"This host's ufw is on and knows no VRRP: from {whom} {remedy}" if whom else ""
     )
 

@@ -23,7 +23,7 @@ _PUSHED = re.compile(r".*/pushed/(?P<stem>[^/]+)/(?P<digest>[0-9a-f]{16})")
 
 
 @dataclass(frozen=True)
-class Command:
+class EngineCommand:
     """`options`: name without dashes to its values; a flag has none, and its `--no-` form is `("false",)`."""
 
     program: str
@@ -46,7 +46,7 @@ class Command:
         return " ".join(self.options.get(option, ()))
 
 
-def read_command(argv: Sequence[str]) -> Command:
+def read_command(argv: Sequence[str]) -> EngineCommand:
     """Any words at all as a command."""
     words = list(argv)
     program = words.pop(0) if words else ""
@@ -65,7 +65,7 @@ def read_command(argv: Sequence[str]) -> Command:
             options[name] = (*options[name], word)
         else:
             model.append(word)
-    return Command(program, tuple(model), dict(_positive(item) for item in options.items()))
+    return EngineCommand(program, tuple(model), dict(_positive(item) for item in options.items()))
 
 
 def _is_option(word: str) -> bool:

@@ -9,24 +9,25 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.address import IPV4_ANY, IPV6_ANY
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.planned import PlannedUnit
 
 NETWORK = Path("/proc/net")
 _LOCAL = re.compile(r"\|-- ([0-9.]+)\n\s+/32 host LOCAL")
 
 
-def hindrances(units: Sequence[Mapping[str, Any]], network: Path = NETWORK) -> list[str]:
+def hindrances(units: Sequence[PlannedUnit], network: Path = NETWORK) -> list[str]:
     """A line for each address that these units listen on and nobody else reaches; nothing where the kernel does not tell.
 
-    `units` as model_service has them; those without a known `service` are passed over.
+    Those without a known `service` are passed over.
     """
     names: dict[str, list[str]] = {}
     for unit in units:
-        names.setdefault(str((unit.get("service") or {}).get("address", "")), []).append(str(unit["unit"]))
+        if unit.service is not None:
+            names.setdefault(unit.service["address"], []).append(unit.unit)
     ipv4, ipv6 = _ipv4(network), _ipv6(network)
     lines = []
     if IPV4_ANY in names and ipv4 == [] and ipv6:

@@ -4,37 +4,29 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.units import device_nodes
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.generations import Generation
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.options import read_command
-from ansible_collections.baremetal.vllm.plugins.module_utils.units.render import WILDCARDS
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.planned import WILDCARDS, PlannedUnit, ProvedBy
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.unitdiff import kind_of
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.unitfile import read_unit, stated_digest
 
 _ASSERT = "AssertPathExists="
 
 
-def units_of(generation: Generation) -> list[dict[str, object]]:
-    """A kept generation as `model_service` takes planned units, GPUs by index again, as a plan knows them."""
+def units_of(generation: Generation) -> list[PlannedUnit]:
+    """The units of a kept generation as planned ones, GPUs by index again, as a plan knows them."""
     found = []
-    for unit, text in generation.texts.items():
-        planned = device_nodes.by_index(text)
-        facts = generation.manifest["units"][unit]
-        found.append(
-            {
-                **{key: str(facts.get(key, "")) for key in ("name", "release", "weights", "revision")},
-                "unit": unit,
-                "text": planned,
-                "digest": stated_digest(planned),
-                "service": facts.get("service") or service_of(unit, text, str(facts.get("name", ""))),
-            }
-        )
+    for unit in generation.units:
+        planned = device_nodes.by_index(unit.text)
+        service = unit.service or service_of(unit.unit, unit.text, unit.name)
+        found.append(replace(unit, text=planned, digest=stated_digest(planned), service=service))
     return found
 
 
-def service_of(unit: str, text: str, name: str) -> dict[str, Any]:
+def service_of(unit: str, text: str, name: str) -> ProvedBy:
     """What a unit's text says of its endpoint, for manifests that do not say it: no demands beyond its kind's."""
     file = read_unit(text)
     command = read_command(file.command)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.systemd import SystemdError
 from ansible_collections.baremetal.vllm.plugins.module_utils.units import host_units, observe
-from ansible_collections.baremetal.vllm.plugins.module_utils.units.decide import Planned, decide_all
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.decide import decide_all
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.planned import PlannedUnit
 
 
-def steps_of(units: Sequence[Mapping[str, Any]] | None) -> dict[str, dict[str, str]]:
+def steps_of(units: Sequence[PlannedUnit] | None) -> dict[str, dict[str, str]]:
     """{unit: {"verb", "active"}} of the units of ours that are installed, and of the planned ones.
 
-    `units` are rendered ones (unit, text, digest), or None where nothing is known to be planned: then `verb` is "". Whether
+    `units` are None where nothing is known to be planned: then `verb` is "". Whether
     secrets changed is left out of the decision. Empty where there is no systemd to ask.
     """
-    names = [unit["unit"] for unit in units or ()]
+    names = [unit.unit for unit in units or ()]
     try:
         sight = observe.observe(names, None)
     except (SystemdError, OSError):
@@ -24,6 +24,5 @@ def steps_of(units: Sequence[Mapping[str, Any]] | None) -> dict[str, dict[str, s
     verbs: dict[str, str] = {}
     if units is not None:
         resolved, __ = host_units.resolve(units, sight)
-        planned = [Planned(unit["unit"], unit["text"], unit["digest"]) for unit in resolved]
-        verbs = {step.unit: step.verb for step in decide_all(planned, sight.observed, list(sight.texts))}
+        verbs = {step.unit: step.verb for step in decide_all(resolved, sight.observed, list(sight.texts))}
     return {unit: {"verb": verbs.get(unit, ""), "active": state.active} for unit, state in sight.states.items()}

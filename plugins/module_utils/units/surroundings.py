@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import labels
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.labels import Labels, Lack
 from ansible_collections.baremetal.vllm.plugins.module_utils.units import opening
-from ansible_collections.baremetal.vllm.plugins.module_utils.units.opening import Change, Opening
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.opening import Opening, OpeningChange
 
 # The options of M(baremetal.vllm.unit_files) that say it.
 OPENING = {
@@ -32,6 +32,33 @@ SELINUX = {
 }
 
 
+class OpeningParameters(TypedDict):
+    """The form of OPENING."""
+
+    name: str
+    ports: list[int]
+    sources: list[str]
+    peers: list[str]
+    served: list[int]
+    manage: bool
+
+
+class SelinuxParameters(TypedDict, total=False):
+    """The form of SELINUX."""
+
+    contexts: dict[str, str]
+    booleans: list[str]
+    manage: bool
+
+
+class Parameters(TypedDict, total=False):
+    """What of the module's parameters is about a host's surroundings."""
+
+    state: str
+    opening: OpeningParameters | None
+    selinux: SelinuxParameters | None
+
+
 @dataclass(frozen=True)
 class Surroundings:
     """What is wanted. `name` of the opening, "" where firewalls are told nothing; `opened` None: nothing of that name; `told`:
@@ -45,11 +72,11 @@ class Surroundings:
 
 
 @dataclass(frozen=True)
-class Found:
+class SurroundingsFound:
     """How a host differs: `steps` in words, `warnings` for what is somebody else's to do, `missing` programs."""
 
     lack: Lack = field(default_factory=Lack)
-    changes: tuple[Change, ...] = ()
+    changes: tuple[OpeningChange, ...] = ()
     steps: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
@@ -64,9 +91,10 @@ class Found:
         ]
 
 
-def wanted(params: Mapping[str, Any]) -> Surroundings:
+def wanted(params: Parameters) -> Surroundings:
     """From the module's parameters."""
-    selinux, asked = params.get("selinux") or {}, params.get("opening") or {}
+    selinux: SelinuxParameters = params.get("selinux") or {}
+    asked = params.get("opening")
     said = Labels(selinux.get("contexts") or {}, tuple(selinux.get("booleans") or ()))
     if not asked:
         return Surroundings(said, selinux.get("manage", True))
@@ -79,7 +107,7 @@ def wanted(params: Mapping[str, Any]) -> Surroundings:
     return Surroundings(said, selinux.get("manage", True), asked["name"], opened, served)
 
 
-def look(asked: Surroundings) -> Found:
+def look(asked: Surroundings) -> SurroundingsFound:
     """Raises OpeningError where a firewall that is on cannot be asked."""
     lack = labels.look(asked.labels)
     changes = tuple(opening.look(asked.name, asked.opened)) if asked.name else ()
@@ -90,7 +118,7 @@ def look(asked: Surroundings) -> Found:
     if not asked.labelled and steps:
         warnings.append(f"SELinux is on, and is left alone as you say. What it lacks: {'; '.join(steps)}")
         lack, steps = Lack(), []
-    return Found(lack, changes, (*steps, *told), tuple(warnings), tuple(labels.tools(lack)))
+    return SurroundingsFound(lack, changes, (*steps, *told), tuple(warnings), tuple(labels.tools(lack)))
 
 
 def closed_to_all(asked: Surroundings) -> list[str]:
@@ -106,29 +134,29 @@ def closed_to_all(asked: Surroundings) -> list[str]:
     ]
 
 
-def prepare(asked: Surroundings, found: Found, paths: Sequence[str]) -> None:
+def prepare(asked: Surroundings, found: SurroundingsFound, paths: Sequence[str]) -> None:
     """Before the unit starts: SELinux. `paths`: directories that are new. Raises LabelError."""
     if asked.labelled:
         labels.apply(asked.labels, found.lack)
     labels.restore([*paths, *(labels.base(pattern) for pattern in asked.labels.contexts)])
 
 
-def let_in(asked: Surroundings, found: Found) -> None:
+def let_in(asked: Surroundings, found: SurroundingsFound) -> None:
     """Once the unit runs: the firewall. Raises OpeningError."""
     if found.changes:
         opening.apply(asked.name, asked.opened)
 
 
-def surplus(asked: Surroundings) -> Found:
+def surplus(asked: Surroundings) -> SurroundingsFound:
     """What taking a set away takes back of it. Raises OpeningError: where a firewall that is on cannot be asked."""
     gone = labels.surplus(asked.labels)
     changes = tuple(opening.look(asked.name, None)) if asked.name else ()
     steps = [f"SELinux: take back the type of {pattern}" for pattern in gone.contexts]
     steps += [f"SELinux: switch {name} off" for name in gone.booleans]
-    return Found(gone, changes, (*steps, *(step for change in changes for step in change.steps)))
+    return SurroundingsFound(gone, changes, (*steps, *(step for change in changes for step in change.steps)))
 
 
-def take_back(asked: Surroundings, found: Found) -> None:
+def take_back(asked: Surroundings, found: SurroundingsFound) -> None:
     """Raises LabelError and OpeningError."""
     if found.lack.contexts or found.lack.booleans:
         labels.take_back(found.lack)

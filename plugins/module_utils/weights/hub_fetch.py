@@ -16,8 +16,9 @@ import shutil
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from typing import Any
+from typing import Any, Protocol, TypedDict
 from urllib.parse import urlsplit
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights import manifest as mf
@@ -46,15 +47,56 @@ def staging_of(path: str) -> str:
     return os.path.join(folder, f".staging-{name}")
 
 
+class HubLfs(Protocol):
+    """What a hub states of a large file."""
+
+    sha256: str
+
+
+class HubFile(Protocol):
+    """What a hub states of one file of a repository: `size` in bytes, `blob_id` as git has it; `lfs` None for a small one."""
+
+    size: int
+    lfs: HubLfs | None
+    blob_id: str
+
+
+class WantedModel(TypedDict):
+    """One model of an order; `path` is where it is to lie."""
+
+    repo: str
+    revision: str
+    path: str
+
+
+class _Order(TypedDict):
+    endpoint: str
+    store: str
+    items: list[WantedModel]
+
+
+class Order(_Order, total=False):
+    """What a process is asked to fetch from the hub at `endpoint`, without a slash at its end, into the directory `store`.
+
+    `reserved`: bytes of its disk that others need; `pause`: seconds between tries; `workers`: files at once; `token_file`: where
+    a token lies, "" for none.
+    """
+
+    reserved: int
+    pause: float
+    workers: int
+    token_file: str
+
+
 class Item:
     """One model of the job: what is wanted, what the hub states, how far it is."""
 
-    def __init__(self, wanted: dict[str, str]) -> None:
+    def __init__(self, wanted: WantedModel) -> None:
         self.repo = wanted["repo"]
         self.revision = wanted["revision"]
         self.path = wanted["path"]
         self.staging = staging_of(self.path)
-        self.files: dict[str, Any] = {}
+        self.files: dict[str, HubFile] = {}
         self.state = "waiting"
         self.done = 0
 
@@ -81,10 +123,10 @@ class Item:
         }
 
 
-class Job:
+class FetchJob:
     """All models that one host still needs."""
 
-    def __init__(self, order: dict[str, Any], status_path: str) -> None:
+    def __init__(self, order: Order, status_path: str) -> None:
         self.endpoint: str = order["endpoint"]
         self.store: str = order["store"]
         self.reserved: int = int(order.get("reserved", 0))
@@ -151,7 +193,7 @@ class Job:
         from huggingface_hub import HfApi
 
         api = HfApi(endpoint=self.endpoint, token=self.token)
-        tree = list(api.list_repo_tree(item.repo, revision=item.revision, recursive=True))
+        tree: list[Any] = list(api.list_repo_tree(item.repo, revision=item.revision, recursive=True))
         files = {entry.path: entry for entry in tree if hasattr(entry, "blob_id")}
         item.files = {path: files[path] for path in needed_files(list(files))}
         unsafe = [path for path in item.files if not mf.is_safe(path)]
@@ -261,7 +303,7 @@ def _take_up(item: Item) -> None:
             os.unlink(path)
 
 
-def check(staging: str, files: dict[str, Any]) -> tuple[list[mf.FileEntry], dict[str, str]]:
+def check(staging: str, files: Mapping[str, HubFile]) -> tuple[list[mf.FileEntry], dict[str, str]]:
     """Compare with what the hub states: SHA-256 of LFS files, the git blob's SHA-1 of the others.
 
     Returns the entries for the manifest and {path: what is wrong}. Raises NetworkError where a file is missing: the
@@ -337,7 +379,7 @@ def main(arguments: list[str]) -> int:
     os.umask(0o022)
     with open(order_path, encoding="utf-8") as stream:
         order = json.load(stream)
-    job = Job(order, status_path)
+    job = FetchJob(order, status_path)
     job.report()
     ended = threading.Event()
 

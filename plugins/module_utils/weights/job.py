@@ -64,7 +64,7 @@ def _last_line(path: str) -> str:
     return lines[-1] if lines else ""
 
 
-def start(directory: str, python: str, order: dict[str, Any], wait: float = 10.0) -> str | None:
+def start(directory: str, python: str, order: hub_fetch.Order, wait: float = 10.0) -> str | None:
     """Start the process, detached from this one; returns an error in one line, or None.
 
     A process that is already running (the control node went away, or another run started it) is left to finish: the

@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 MANIFEST = ".manifest.json"
 VERSION = 1
@@ -52,6 +52,23 @@ class Manifest:
     def size(self) -> int:
         """Bytes of all files."""
         return sum(entry.size for entry in self.files)
+
+
+class FileData(TypedDict):
+    """The JSON form of a FileEntry."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+class ManifestData(TypedDict):
+    """The JSON form of a Manifest, as `.manifest.json` has it."""
+
+    version: int
+    source: str
+    digest: str
+    files: list[FileData]
 
 
 def is_safe(path: str) -> bool:
@@ -95,9 +112,11 @@ def hash_file(path: str, sync: bool = False) -> tuple[str, str]:
     return sha256.hexdigest(), blob.hexdigest()
 
 
-def to_data(manifest: Manifest) -> dict[str, Any]:
+def to_data(manifest: Manifest) -> ManifestData:
     """The manifest as plain JSON data."""
-    files = [{"path": entry.path, "size": entry.size, "sha256": entry.sha256} for entry in manifest.files]
+    files: list[FileData] = [
+        {"path": entry.path, "size": entry.size, "sha256": entry.sha256} for entry in manifest.files
+    ]
     return {"version": VERSION, "source": manifest.source, "digest": manifest.digest, "files": files}
 
 

@@ -7,8 +7,8 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import TypedDict
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import folders
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights import manifest as mf
@@ -18,8 +18,25 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.weights.hub_fetch i
 ENTRY_FILES = ("config.json", "params.json", "adapter_config.json")
 
 
+# `from`, the control node's directory, is no name in Python.
+_PushedFrom = TypedDict("_PushedFrom", {"from": str}, total=False)
+
+
+class PlannedWeights(_PushedFrom, total=False):
+    """One set of files as the plan's JSON form has it (`Weights` in plugins/plugin_utils/planned/fleet.py).
+
+    `source` is hub (with `repo` and `revision`), pushed (with `from` and `digest`) or host; `path` is where, on the host.
+    """
+
+    source: str
+    path: str
+    repo: str
+    revision: str
+    digest: str
+
+
 @dataclass(frozen=True)
-class State:
+class WeightsState:
     """One item of the plan as found: `state` is present, absent, damaged, unmanaged or refused."""
 
     path: str
@@ -54,40 +71,40 @@ def _lost_shards(directory: str, index: str) -> list[str]:
     return sorted(name for name in shards if not os.path.exists(os.path.join(directory, str(name))))
 
 
-def label(item: dict[str, Any]) -> str:
+def label(item: PlannedWeights) -> str:
     """How an item is called in messages."""
     if item["source"] == "hub":
         return f"{item['repo']}@{item['revision'][:12]}"
     return str(item.get("from") or item["path"])
 
 
-def look(item: dict[str, Any], verify: bool = False) -> State:
+def look(item: PlannedWeights, verify: bool = False) -> WeightsState:
     """Compare one planned item with the disk: sizes against its manifest, and every byte with `verify`."""
     path = item["path"]
     if item["source"] == "host":
         wrong = usable(path)
         if wrong is None:
-            return State(path, "present")
-        return State(
+            return WeightsState(path, "present")
+        return WeightsState(
             path,
             "refused",
             f"{path} {wrong}: the plan names it as a model that lies on this host; put it there, or name a hub id, "
             "or a directory of the control node to push",
         )
     if not os.path.isdir(path):
-        return State(path, "absent")
+        return WeightsState(path, "absent")
     known = mf.read(path)
     if known is None:
-        return State(path, "unmanaged", "has no manifest that can be believed")
+        return WeightsState(path, "unmanaged", "has no manifest that can be believed")
     if item["source"] == "pushed" and known.digest != item["digest"]:
-        return State(path, "damaged", f"its manifest says {known.digest}, the plan {item['digest']}")
+        return WeightsState(path, "damaged", f"its manifest says {known.digest}, the plan {item['digest']}")
     wrong_files = mf.faults(path, known.files, content=verify)
     if wrong_files:
-        return State(path, "damaged", f"{next(iter(wrong_files.values()))} ({len(wrong_files)} files)")
-    return State(path, "present", size=known.size)
+        return WeightsState(path, "damaged", f"{next(iter(wrong_files.values()))} ({len(wrong_files)} files)")
+    return WeightsState(path, "present", size=known.size)
 
 
-def adopt_carried(item: dict[str, Any]) -> str | None:
+def adopt_carried(item: PlannedWeights) -> str | None:
     """Take over a hub model that somebody copied to its place by hand; returns what is wrong with it, or None."""
     path = item["path"]
     wrong = usable(path)
@@ -101,7 +118,7 @@ def adopt_carried(item: dict[str, Any]) -> str | None:
     return None
 
 
-def prepare(item: dict[str, Any], whole: mf.Manifest, owner: int) -> tuple[str, list[str]]:
+def prepare(item: PlannedWeights, whole: mf.Manifest, owner: int) -> tuple[str, list[str]]:
     """Make the directory into which the control node sends; returns it with the files that are still to be sent.
 
     What lies at the target damaged, and what an earlier attempt sent, is kept as far as the sizes fit. `owner` is the
@@ -124,7 +141,7 @@ def prepare(item: dict[str, Any], whole: mf.Manifest, owner: int) -> tuple[str, 
     return staging, missing
 
 
-def adopt_pushed(item: dict[str, Any], whole: mf.Manifest) -> list[str]:
+def adopt_pushed(item: PlannedWeights, whole: mf.Manifest) -> list[str]:
     """Check every byte that was sent and rename the model into place; returns what was wrong and is now removed."""
     path, staging = item["path"], staging_of(item["path"])
     # Nobody but root can change a file between its check and the rename.
@@ -189,6 +206,6 @@ def write_secret(path: str, value: str, dry: bool) -> bool:
     return True
 
 
-def summary(states: Sequence[State]) -> list[dict[str, Any]]:
+def summary(states: Sequence[WeightsState]) -> list[dict[str, object]]:
     """States as plain data for a module's result."""
-    return [{"path": s.path, "state": s.state, "detail": s.detail, "size": s.size} for s in states]
+    return [asdict(state) for state in states]

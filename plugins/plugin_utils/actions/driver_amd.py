@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
-from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.amd.model import State, Wanted
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.amd.model import RocmState, WantedRocm
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.key import fingerprints
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.amd import decide, refuse, releases, render
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.jsonform import build
@@ -25,7 +25,7 @@ class LookAmd:
     def run(self) -> dict[str, object]:
         """Return what is to be done; failed where something stands in the way."""
         asked = plain(self._action._task.args)
-        wanted = build(Wanted, asked["wanted"])
+        wanted = build(WantedRocm, asked["wanted"])
         answer: dict[str, Any] = self._action._execute_module(
             module_name="baremetal.vllm.driver",
             module_args={"step": "look_amd", "packages": list(wanted.packages)},
@@ -40,10 +40,10 @@ class LookAmd:
         return judged if judged.get("failed") else {**answer, **judged}
 
 
-def judge_amd(wanted: Wanted, seen: Mapping[str, Any], templates: Path, proof: bool = False) -> dict[str, object]:
+def judge_amd(wanted: WantedRocm, seen: Mapping[str, Any], templates: Path, proof: bool = False) -> dict[str, object]:
     """What is to be done on a host: `failed` with `msg` where something stands in the way, else change, files, key, lists,
-    commands, reboot, findings, warnings. `seen`: the JSON form of State; with `proof` what is left to do is a failure too."""
-    state = build(State, seen)
+    commands, reboot, findings, warnings. `seen`: the JSON form of RocmState; with `proof` what is left to do is a failure too."""
+    state = build(RocmState, seen)
     refused = refuse.refusals(wanted, state)
     known = releases.release(wanted.version)
     if refused or known is None:
@@ -72,7 +72,7 @@ def judge_amd(wanted: Wanted, seen: Mapping[str, Any], templates: Path, proof: b
     }
 
 
-def _key(wanted: Wanted, state: State) -> tuple[dict[str, str], set[str]]:
+def _key(wanted: WantedRocm, state: RocmState) -> tuple[dict[str, str], set[str]]:
     """The key as a step `files` takes it, and the fingerprints by which it is known."""
     path = render.key_path(state.system)
     if not wanted.mirror_key:

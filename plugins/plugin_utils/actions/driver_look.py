@@ -11,14 +11,19 @@ from typing import Any
 
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
-from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import Resolution, State
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import DriverState, Resolution
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.words import printable
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.follow import say
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia import commands, repository
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.decide import Policy
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.judge import PATHS, Request, Verdict, judge
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.judge import (
+    PATHS,
+    DriverRequest,
+    DriverVerdict,
+    judge,
+)
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.request import read_wanted
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.finding import Finding, as_dicts
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.jsonform import build
@@ -66,7 +71,7 @@ class Look:
             )
             if "state" not in seen:
                 return dict(seen)
-            state = build(State, seen["state"])
+            state = build(DriverState, seen["state"])
             verdict = judge(state, seen["texts"], request)
             stop = _stop(verdict, request, prove)
             if not prove or not _settles(stop, state) or time.monotonic() > deadline:
@@ -90,7 +95,7 @@ class Look:
         self._tell(verdict, request)
         return answer
 
-    def _tell(self, verdict: Verdict, request: Request) -> None:
+    def _tell(self, verdict: DriverVerdict, request: DriverRequest) -> None:
         """What was found and what becomes of it; nothing on a host that is as wanted."""
         lines = told(verdict)
         if verdict.decision.install and verdict.resolution and not request.absent:
@@ -106,7 +111,7 @@ class Look:
         say(self._host, text)
 
 
-def read_request(host: str, given: Mapping[str, Any]) -> Request:
+def read_request(host: str, given: Mapping[str, Any]) -> DriverRequest:
     """What step look of module driver is asked for: wanted (the role's inputs), reboot, accept, gpu_count, state, before.
 
     Raises ValueError with all that is wrong with the inputs, a line each.
@@ -123,7 +128,7 @@ def read_request(host: str, given: Mapping[str, Any]) -> Request:
     if settled:
         # What an earlier look of this run came to holds until its end, also without the offers that it came from.
         wanted = replace(wanted, version=settled.version, upgrade=False)
-    return Request(
+    return DriverRequest(
         wanted=wanted,
         policy=Policy(boolean(given.get("reboot", False)), names(given.get("accept"))),
         mirror_key=mirror_key,
@@ -134,17 +139,17 @@ def read_request(host: str, given: Mapping[str, Any]) -> Request:
     )
 
 
-def told(verdict: Verdict) -> list[str]:
+def told(verdict: DriverVerdict) -> list[str]:
     """What was found about a driver, each with its remedy."""
     return [f"{finding.message}. {finding.remedy}" for finding in verdict.findings]
 
 
-def unhealable(verdict: Verdict) -> list[Finding]:
+def unhealable(verdict: DriverVerdict) -> list[Finding]:
     """What stands in the way of a driver, and nobody can heal from here."""
     return [*verdict.decision.refusals, *verdict.unhealed]
 
 
-def _stop(verdict: Verdict, request: Request, prove: bool) -> list[Finding]:
+def _stop(verdict: DriverVerdict, request: DriverRequest, prove: bool) -> list[Finding]:
     """What nobody can heal from here; for a proof everything that is wrong or left to do."""
     stop = unhealable(verdict)
     if not prove:
@@ -153,7 +158,7 @@ def _stop(verdict: Verdict, request: Request, prove: bool) -> list[Finding]:
     return stop or ([] if verdict.idle else [_restless(verdict)])
 
 
-def _settles(stop: list[Finding], state: State) -> bool:
+def _settles(stop: list[Finding], state: DriverState) -> bool:
     """Whether all that is wrong may come right by itself in a moment."""
     starting = any(unit.state == "activating" for unit in state.units.values())
     wrong = {finding.name for finding in stop}
@@ -171,7 +176,7 @@ def _mirror_key(path: str) -> tuple[str, str]:
 
 
 def _answer(
-    state: State, verdict: Verdict, before: dict[str, Any], mirror_key: str, texts: dict[str, str]
+    state: DriverState, verdict: DriverVerdict, before: dict[str, Any], mirror_key: str, texts: dict[str, str]
 ) -> dict[str, Any]:
     decision = verdict.decision
     drained = list(dict.fromkeys([*before.get("resume", ()), *before.get("drain", ())]))
@@ -221,7 +226,7 @@ def _key(key: repository.Key, mirror_key: str) -> dict[str, str]:
     return {"path": key.path, "url": key.url, "fingerprint": key.fingerprint}
 
 
-def _restless(verdict: Verdict) -> Finding:
+def _restless(verdict: DriverVerdict) -> Finding:
     decision = verdict.decision
     left = [c.title for c in (*decision.install, *decision.heal, *decision.load)] or [decision.reboot or decision.waits]
     return Finding(

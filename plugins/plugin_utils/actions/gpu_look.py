@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance.model import Sight, Wanted
-from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import State
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance.model import AcceptanceSight, WantedTest
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import DriverState
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.driver_amd import judge_amd
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.driver_look import read_request, told, unhealable
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.host import ACCEPTANCE, DRIVER, GPUS, SETTINGS
@@ -84,7 +84,7 @@ def judge(
         found.refused[GPUS] = "; ".join(map(str, bad))
     else:
         found.warnings += map(str, findings)
-    accepted = decide.decide(build(Sight, seen["sight"]), _record(inputs["acceptance"], declared.accelerator))
+    accepted = decide.decide(build(AcceptanceSight, seen["sight"]), _record(inputs["acceptance"], declared.accelerator))
     if required and accepted.act != "accepted":
         found.refused[ACCEPTANCE] = accepted.reason or "; ".join(map(str, accepted.findings))
     else:
@@ -92,17 +92,17 @@ def judge(
     return found
 
 
-def _record(given: Mapping[str, Any], accelerator: str) -> Wanted:
+def _record(given: Mapping[str, Any], accelerator: str) -> WantedTest:
     """Its record alone is asked for; AMD has no DCGM that could have run a test."""
     level = 0 if accelerator == "rocm" else int(given["level"])
-    return Wanted(level=level, again=str(given["again"]), test=False)
+    return WantedTest(level=level, again=str(given["again"]), test=False)
 
 
 def _driver(host: str, declared: Declared, seen: Mapping[str, Any], given: Mapping[str, Any], found: Judged) -> None:
     wanted = {f"nvidia_driver_{name}": given[name] for name in WANTED}
     asked = {key: given[key] for key in ("reboot", "accept", "state")}
     request = read_request(host, {"wanted": wanted, "gpu_count": declared.gpu_count, **asked})
-    verdict = judge_driver(build(State, seen["state"]), seen["texts"], request)
+    verdict = judge_driver(build(DriverState, seen["state"]), seen["texts"], request)
     stop = unhealable(verdict)
     if stop and not request.absent:
         found.refused[DRIVER] = "; ".join(map(str, stop))

@@ -44,7 +44,8 @@ def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any])
     except Unread as error:
         raise AnsibleActionFail(f"{given['file'] or 'command'}: {error}.") from error
     entries: list[dict[str, Any]] = []
-    for entry, notes, release in found:
+    for read, notes, release in found:
+        entry: dict[str, Any] = dict(read)
         spoken = load.release(release) if release else None
         if spoken is not None and "args" in entry:
             # Typed before the rules of a move are asked: `--x.y=True` is true.

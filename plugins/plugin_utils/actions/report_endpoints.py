@@ -82,7 +82,7 @@ def _short(
     left = [host for host in hosts if host not in difference["differing"]]
     looks = {host: read_look(host, look) for host, look in registered(variables, left, given["look"]).items()}
     return {
-        host: [answer for answer in look["answers"] if answer["unit"] not in difference["unproved"].get(host, ())]
+        host: [dict(answer) for answer in look["answers"] if answer["unit"] not in difference["unproved"].get(host, ())]
         for host, look in looks.items()
         if look["status"] == READ
     }

@@ -16,6 +16,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.job_stats i
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.json_output import tell
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.output import json_text, write_output
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.steps import Step
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.answer import HostAnswer
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.look import READ, read_look
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.status_document import (
     document,
@@ -78,14 +79,12 @@ def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any])
     )
 
 
-def _add_what_others_asked(
-    looks: dict[str, dict[str, Any]], given: dict[str, Any], variables: Mapping[str, Any]
-) -> None:
+def _add_what_others_asked(looks: dict[str, HostAnswer], given: dict[str, Any], variables: Mapping[str, Any]) -> None:
     """Tasks beside the look may have asked endpoints, and compared files around the engines, as they did before it could."""
     read = [host for host, look in looks.items() if look["status"] == READ]
     for host, checked in registered(variables, read, given["checked"]).items() if given["checked"] else ():
         results = answer(checked, "results")
-        looks[host].update(answers=results.get("results", []), unasked=results.get("why", ""))
+        looks[host]["answers"], looks[host]["unasked"] = results.get("results", []), results.get("why", "")
     for what, name in given["around"].items():
         for host, compared in registered(variables, read, name).items():
             found = compared or {}

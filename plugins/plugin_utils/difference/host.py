@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.answer import FilesetDifference, HostAnswer
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import HostPlan
 
 # In the order in which they are brought about.
@@ -13,6 +13,7 @@ DRIVER, SETTINGS, GPUS, ACCEPTANCE = OF_GPUS = ("driver", "settings", "gpus", "a
 ENGINE, WEIGHTS, FIREWALL, UNITS, CANARY = OF_ENGINES = ("engine", "weights", "firewall", "units", "canary")
 TOPICS = (*OF_GPUS, *OF_ENGINES)
 REFUSED = "refused"
+_EQUAL: FilesetDifference = {"steps": (), "warnings": (), "unknown": ()}
 # Where weights come from, and what is done about those that are not on the host whole.
 _WEIGHTS = {"hub": "fetched", "pushed": "pushed", "host": REFUSED}
 
@@ -28,7 +29,7 @@ class Change:
     why: str
 
 
-def host_changes(planned: HostPlan, look: Mapping[str, Any]) -> Iterator[Change]:
+def host_changes(planned: HostPlan, look: HostAnswer) -> Iterator[Change]:
     """What would change on a host that was read, beside its models, and what would be refused there."""
     for change, key in (("changed", "differs"), (REFUSED, "refused")):
         for topic, why in look["gpus"].get(key, {}).items():
@@ -49,7 +50,7 @@ def host_changes(planned: HostPlan, look: Mapping[str, Any]) -> Iterator[Change]
     for line in look["weights_files"]:
         yield Change(WEIGHTS, "(weights)", "rewritten", line)
     for topic in (FIREWALL, CANARY):
-        found = look["filesets"].get(topic, {"steps": [], "unknown": []})
+        found = look["filesets"].get(topic, _EQUAL)
         for why in found["unknown"]:
             yield Change(topic, f"({topic})", REFUSED, why)
         if found["steps"]:
@@ -58,7 +59,7 @@ def host_changes(planned: HostPlan, look: Mapping[str, Any]) -> Iterator[Change]
         yield Change(UNITS, "(file)", "rewritten", path)
 
 
-def weights_changes(planned: HostPlan, look: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+def weights_changes(planned: HostPlan, look: HostAnswer) -> Iterator[dict[str, str]]:
     """Each item of weights: path, name, change (unchanged, unknown, fetched, pushed, refused) and why."""
     for item, seen in zip(planned.weights, look["weights"]):
         change = {"present": "unchanged", "unknown": "unknown"}.get(seen["state"], _WEIGHTS[item.source])
@@ -67,13 +68,13 @@ def weights_changes(planned: HostPlan, look: Mapping[str, Any]) -> Iterator[dict
         yield {"path": item.path, "name": name, "change": change, "why": why}
 
 
-def refusals(planned: HostPlan, look: Mapping[str, Any]) -> list[str]:
+def refusals(planned: HostPlan, look: HostAnswer) -> list[str]:
     """What would keep a deployment of a host that was read from being done, one line each."""
     found = (change for change in host_changes(planned, look) if change.change == REFUSED)
     return [change.why if change.item == "(host)" else f"{change.topic}: {change.why}" for change in found]
 
 
-def topics(planned: HostPlan, look: Mapping[str, Any]) -> set[str]:
+def topics(planned: HostPlan, look: HostAnswer) -> set[str]:
     """The topics in which roles have something to do on a host that was read; what they would refuse is theirs to say."""
     found = {change.topic for change in host_changes(planned, look)}
     stepping = any(step["verb"] != "keep" or step["write"] or step["enable"] for step in look["steps"])
@@ -85,7 +86,7 @@ def topics(planned: HostPlan, look: Mapping[str, Any]) -> set[str]:
     return found
 
 
-def unproved(look: Mapping[str, Any]) -> list[str]:
+def unproved(look: HostAnswer) -> list[str]:
     """Units of endpoints that no short proof will do for: the last full one does not count any more, or they failed."""
     answered = {answer["unit"] for answer in look["answers"] if answer["passed"] and answer["proved"]}
     kept = (step["unit"] for step in look["steps"] if step["verb"] == "keep")

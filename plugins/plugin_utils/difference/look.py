@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
+
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.answer import HostAnswer
 
 # Of module host_state's result.
 SCHEMA = 1
@@ -30,7 +32,7 @@ PARTS = (
 READ, FAILED, UNREACHABLE = "read", "failed", "unreachable"
 
 
-def read_look(host: str, found: Mapping[str, Any] | None) -> dict[str, Any]:
+def read_look(host: str, found: Mapping[str, Any] | None) -> HostAnswer:
     """What module host_state said of a host, with `status` and, where it is not `READ`, `why`.
 
     A look that lacks a part, is of another version of the collection, or is of another host, is none: it failed.
@@ -41,7 +43,7 @@ def read_look(host: str, found: Mapping[str, Any] | None) -> dict[str, Any]:
     if "status" not in look:
         return {"status": FAILED, "why": " ".join(str(look.get("msg", "it was not asked")).split())}
     if look["status"] != READ:
-        return look
+        return cast("HostAnswer", look)
     if look.get("schema") != SCHEMA:
         return _none(f"its look has the form {look.get('schema')}, and this collection reads {SCHEMA}: look again")
     if look.get("host") != host:
@@ -49,8 +51,8 @@ def read_look(host: str, found: Mapping[str, Any] | None) -> dict[str, Any]:
     lacks = [part for part in PARTS if part not in look]
     if lacks:
         return _none(f"its look is not whole (it lacks {', '.join(lacks)}): look again")
-    return look
+    return cast("HostAnswer", look)
 
 
-def _none(why: str) -> dict[str, Any]:
+def _none(why: str) -> HostAnswer:
     return {"status": FAILED, "why": why}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 
-class RefusalError(ValueError):
+class EngineRefusalError(ValueError):
     """The release cannot be installed as things are; the text says what to do."""
 
 
@@ -18,7 +18,7 @@ SYSTEMD = 247
 def check_systemd(found: int | None) -> None:
     """Raises RefusalError where a host's systemd is too old for the units of engines; None (not told) passes."""
     if found is not None and found < SYSTEMD:
-        raise RefusalError(
+        raise EngineRefusalError(
             f"this host has systemd {found}, and the units of engines ask for {SYSTEMD} and newer (RHEL 8 has 239): install a"
             " newer release of its system, or take its models elsewhere (`hosts` of each in vllm_models)"
         )
@@ -31,19 +31,19 @@ def check_place(path: str, survey: Mapping[str, Any]) -> None:
     """
     root, __, release = path.rpartition("/")
     if survey.get("unsafe"):
-        raise RefusalError(
+        raise EngineRefusalError(
             f"engines lie in {root}, and {'; '.join(survey['unsafe'])}: whoever may exchange what lies there has root run what"
             " they like. Give it back to root, as told in brackets, or move it away"
         )
     if release in survey.get("foreign", ()):
-        raise RefusalError(
+        raise EngineRefusalError(
             f"{path} is there, and neither an installation of this collection nor one that was begun: move it away"
             f" (mv {path} {path}.before), or plan another release"
         )
 
 
 @dataclass(frozen=True)
-class Verdict:
+class EngineVerdict:
     """Whether to install, and why in words for the person at the terminal."""
 
     install: bool
@@ -57,7 +57,7 @@ def decide(
     present: bool,
     locks: Collection[str],
     users: Sequence[str],
-) -> Verdict:
+) -> EngineVerdict:
     """Compare what a host has with what is planned.
 
     `marker` is {} for an unfinished or broken installation, `present` says whether its directory is there at all;
@@ -67,11 +67,11 @@ def decide(
     running = [user for user in users if user.startswith("process")]
     if not marker:
         if running:
-            raise RefusalError(
+            raise EngineRefusalError(
                 f"vLLM {release} on this host is not whole, and {', '.join(running[:3])} still runs from it."
                 " Stop what runs (systemctl stop 'vllm-*'), then run again: it will be installed afresh"
             )
-        return Verdict(True, "its installation was not finished" if present else "it is not installed")
+        return EngineVerdict(True, "its installation was not finished" if present else "it is not installed")
     other = ""
     if marker["accelerator"] != accelerator:
         other = f"for {marker['accelerator']} instead of {accelerator}"
@@ -79,15 +79,15 @@ def decide(
         wanted = " or ".join(sorted(lock[:12] for lock in locks))
         other = f"from another lock ({marker['lock_sha256'][:12]} instead of {wanted})"
     if not other:
-        return Verdict(False, f"complete since {marker['finished_at']}")
+        return EngineVerdict(False, f"complete since {marker['finished_at']}")
     living = [user for user in users if not user.startswith("generation")]
     if living:
-        raise RefusalError(
+        raise EngineRefusalError(
             f"vLLM {release} is installed {other}, and {', '.join(living[:3])} uses it: an engine in use is never"
             f" rebuilt. Either keep what is there (give requirements.lock of the release's directory as the lock),"
             f" or plan another release first and come back, or stop and remove these units and run again"
         )
-    return Verdict(True, f"it is installed {other}")
+    return EngineVerdict(True, f"it is installed {other}")
 
 
 def room_needed(manifest: Mapping[str, Any]) -> int:

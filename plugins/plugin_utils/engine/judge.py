@@ -10,7 +10,7 @@ from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import prepare, pythons, rocm, sources
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.decide import (
-    RefusalError,
+    EngineRefusalError,
     check_place,
     check_systemd,
     decide,
@@ -54,12 +54,13 @@ def judge(asked: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
             command = sources.wheelhouse_command(
                 release, accelerator, rocm=asked.get("rocm") or "", arch=answer["arch"], directory=directory
             )
-            raise RefusalError(
+            raise EngineRefusalError(
                 f"no finished wheelhouse {named}-py*-{answer['arch']} in {directory}. Prepare it:"
                 f" {command}, or set vllm_engine_source: index"
             )
         offers = [
-            pythons.Offer(path, manifest["python"], manifest["python_archive"]) for path, manifest in houses.items()
+            pythons.PythonOffer(path, manifest["python"], manifest["python_archive"])
+            for path, manifest in houses.items()
         ]
         choice = pythons.choose_offline(wanted, found, offers)
         manifest = houses[choice.wheelhouse]
@@ -69,12 +70,12 @@ def judge(asked: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
         choice = pythons.choose_online(wanted, found, sources.PYTHONS[accelerator])
         need = sources.ROOM[accelerator]
     if answer["free_bytes"] < need:
-        raise RefusalError(
+        raise EngineRefusalError(
             f"not enough room in {Path(asked['path']).parent}: {need / 1e9:.1f} GB are needed while it is"
             f" installed, {answer['free_bytes'] / 1e9:.1f} GB are free"
         )
     if asked.get("packages") and not answer["family"]:
-        raise RefusalError(
+        raise EngineRefusalError(
             "this distribution is not known here: name the system packages that the engine needs in"
             " vllm_engine_packages, under its ID in /etc/os-release (an empty list where an image has them)"
         )
@@ -102,12 +103,12 @@ def check_rocm(asked: dict[str, Any], answer: dict[str, Any]) -> None:
         build = sources.build_for(asked["release"], "rocm", asked.get("index_urls") or (), asked.get("rocm") or "")
         wrong = [why] if build and (why := rocm.beyond(build, answer["glibc"], answer["arch"])) else []
     if wrong:
-        raise RefusalError("; ".join(wrong))
+        raise EngineRefusalError("; ".join(wrong))
 
 
 def _check_glibc(have: str, need: str) -> None:
     if have and [int(part) for part in have.split(".")[:2]] < [int(part) for part in need.split(".")[:2]]:
-        raise RefusalError(
+        raise EngineRefusalError(
             f"the wheels are for glibc {need} and newer, this host has {have}: prepare them with"
             f" wheelhouse_glibc={have}"
         )

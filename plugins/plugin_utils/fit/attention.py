@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.config import head_size, kv_heads, types, whole_number
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.layers import kinds_of, window_of, with_state
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.states import State, read_states
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.states import RecurrentState, read_states
 
 # Keys of layouts that are their model's own; nothing of them is worked out.
 _OWN_LAYOUT = ("compress_ratios", "block_configs", "rswa_window", "per_layer_config", "use_cla", "cla_share_factor")
@@ -48,7 +48,7 @@ class Layout:
     encoder: bool = False
     sure: bool = False
     unknown: tuple[str, ...] = ()
-    state: State | None = None
+    state: RecurrentState | None = None
 
 
 def read_layout(config: Values, part: Values) -> Layout:

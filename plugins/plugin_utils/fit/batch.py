@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.gpus import Gpu
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.gpus import KnownGpu
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.sizes import size
 
 _GIB = 2**30
@@ -25,7 +25,7 @@ _EVERY_EIGHTH_BEFORE = (0, 11, 1)
 _DECODE_GRAPHS_SINCE = (0, 11)
 
 
-def batched(args: Values, gpu: Gpu | None, version: tuple[int, ...] | None) -> int:
+def batched(args: Values, gpu: KnownGpu | None, version: tuple[int, ...] | None) -> int:
     """Tokens of one step (max-num-batched-tokens). `version` None: a release that is newer than the catalogue."""
     written = size(args.get("max-num-batched-tokens"))
     if written is not None:
@@ -35,7 +35,7 @@ def batched(args: Values, gpu: Gpu | None, version: tuple[int, ...] | None) -> i
     return 8192 if _large(gpu, version) else 2048
 
 
-def seqs(args: Values, gpu: Gpu | None, version: tuple[int, ...] | None) -> int:
+def seqs(args: Values, gpu: KnownGpu | None, version: tuple[int, ...] | None) -> int:
     """Requests of one step (max-num-seqs)."""
     written = size(args.get("max-num-seqs"))
     if written is not None:
@@ -43,7 +43,7 @@ def seqs(args: Values, gpu: Gpu | None, version: tuple[int, ...] | None) -> int:
     return 1024 if _large(gpu, version) else 256
 
 
-def graphs(args: Values, requests: int, gpu: Gpu | None, version: tuple[int, ...] | None) -> int:
+def graphs(args: Values, requests: int, gpu: KnownGpu | None, version: tuple[int, ...] | None) -> int:
     """How many CUDA graphs are captured: one for each size of mixed batches, and one for each of decoding ones."""
     compilation = args.get("compilation-config")
     compilation = compilation if isinstance(compilation, Mapping) else {}
@@ -61,7 +61,7 @@ def _sizes(
     args: Values,
     compilation: Mapping[str, object],
     requests: int,
-    gpu: Gpu | None,
+    gpu: KnownGpu | None,
     version: tuple[int, ...] | None,
 ) -> list[int]:
     listed = args.get("cudagraph-capture-sizes") or compilation.get("cudagraph_capture_sizes")
@@ -78,7 +78,7 @@ def _sizes(
     return [number for number in found if number <= greatest]
 
 
-def _large(gpu: Gpu | None, version: tuple[int, ...] | None) -> bool:
+def _large(gpu: KnownGpu | None, version: tuple[int, ...] | None) -> bool:
     if gpu is None or gpu.memory < _LARGE:
         return False
     if "A100" in gpu.name and (version is None or version >= _A100_SMALL_SINCE):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Literal, TypedDict
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import DATA, read_yaml
@@ -45,19 +45,27 @@ _ALIASES = {
 _GREATEST = 10**9
 
 
+class _Architectures(TypedDict):
+    compared: list[str]
+    latent: list[str]
+    encoders: list[str]
+    gated: list[str]
+    class_values: dict[str, dict[str, object]]
+
+
 @lru_cache(maxsize=1)
-def _architectures() -> dict[str, Any]:
-    read: dict[str, Any] = read_yaml(FILE)
+def _architectures() -> _Architectures:
+    read: _Architectures = read_yaml(FILE)
     return read
 
 
 @lru_cache(maxsize=8)
-def types(group: str) -> frozenset[str]:
+def types(group: Literal["compared", "latent", "encoders", "gated"]) -> frozenset[str]:
     """Model types of one group of `data/architectures.yml`: compared, latent, encoders, gated."""
     return frozenset(_architectures()[group])
 
 
-def language_part(config: Values) -> dict[str, Any]:
+def language_part(config: Values) -> dict[str, object]:
     """What describes the language model, with its class's values where it says nothing; `model_type` is text in it."""
     part: Values = config
     for __ in range(3):

@@ -9,7 +9,7 @@ import re
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import HOSTS, Problems
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit import cuda
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.gpus import Gpu
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.gpus import KnownGpu
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.load import release as load
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.load import releases
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.model import Release
@@ -17,7 +17,9 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.model impor
 _BRANCH = re.compile(r"\d{3}")
 
 
-def check_driver(driver: str, gpu: Gpu | None, release: Release | None, problems: Problems, host: str = "") -> None:
+def check_driver(
+    driver: str, gpu: KnownGpu | None, release: Release | None, problems: Problems, host: str = ""
+) -> None:
     """Refuse a driver ("580" or "580.95.05") that cannot run the release or its GPU; "" says nothing."""
     branch = _BRANCH.match(driver)
     if branch is None:

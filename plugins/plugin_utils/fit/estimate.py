@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.config import (
@@ -14,7 +13,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.config import (
     types,
     whole_number,
 )
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.tensors import Part, Weights, purpose
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.tensors import Index, WeightsPart, WeightsSize, purpose
 
 _NUMBERED = re.compile(r"\.layers\.(\d+)\.")
 # A file in 32 bits beside a config that says 16 has twice the bytes that its elements account for.
@@ -91,27 +90,25 @@ def _shared_width(part: Values, expert_width: int) -> int:
     return written or (whole_number(part, "n_shared_experts") or 0) * expert_width
 
 
-def from_config(part: Values, itemsize: int) -> Weights | None:
+def from_config(part: Values, itemsize: int) -> WeightsSize | None:
     """Weights of an unquantised model of a known architecture from its config alone."""
     counted = parameters(part)
     if counted is None:
         return None
     total = sum(counted.values()) - counted["spare"]
-    return Weights(
+    return WeightsSize(
         stored=sum(counted.values()) * itemsize,
-        layers=Part(counted["layers"]),
-        experts=Part(counted["experts"]),
-        embedding=Part(counted["embedding"]),
-        head=Part(counted["head"]),
-        spare=Part(counted["spare"]),
+        layers=WeightsPart(counted["layers"]),
+        experts=WeightsPart(counted["experts"]),
+        embedding=WeightsPart(counted["embedding"]),
+        head=WeightsPart(counted["head"]),
+        spare=WeightsPart(counted["spare"]),
         parameters=total,
         exact=False,
     )
 
 
-def from_index(
-    index: Mapping[str, Any], part: Values, layers: int | None, itemsize: int, quantised: bool
-) -> Weights | None:
+def from_index(index: Index, part: Values, layers: int | None, itemsize: int, quantised: bool) -> WeightsSize | None:
     """Weights from an index: its sum, split by the names of the tensors and the sizes in the config."""
     metadata = index.get("metadata")
     stored = metadata.get("total_size") if isinstance(metadata, Mapping) else None
@@ -131,20 +128,20 @@ def from_index(
     known = parameters(part) is not None
     if known and not quantised and stored > _TWICE * itemsize * sum(counted.values()):
         itemsize = 4
-    ends = {name: Part(floats=table) for name in ("embedding", "head") if name in names}
+    ends = {name: WeightsPart(floats=table) for name in ("embedding", "head") if name in names}
     rest = max(0, stored - sum(end.size(itemsize) for end in ends.values()))
     share = {name: counted[name] for name in ("layers", "experts", "spare")}
     whole = sum(share.values())
     parts = {}
     for name, count in share.items():
         size = rest * count // whole
-        parts[name] = Part(packed=size) if quantised else Part(floats=size // itemsize)
-    return Weights(
+        parts[name] = WeightsPart(packed=size) if quantised else WeightsPart(floats=size // itemsize)
+    return WeightsSize(
         stored=stored,
         layers=parts["layers"],
         experts=parts["experts"],
-        embedding=ends.get("embedding", Part()),
-        head=ends.get("head", Part()),
+        embedding=ends.get("embedding", WeightsPart()),
+        head=ends.get("head", WeightsPart()),
         spare=parts["spare"],
         parameters=None if quantised else stored // itemsize,
         exact=False,

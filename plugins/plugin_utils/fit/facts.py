@@ -21,7 +21,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.config import (
 )
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.overrides import canonical
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.quantised import Quantisation, read_quantisation
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.states import State
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.states import RecurrentState
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.vision import Vision, read_vision
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.widths import Widths, read_widths
 
@@ -66,12 +66,12 @@ class ModelFacts:
     experts: int = 0
     quantisation: Quantisation | None = None
     tied: bool = False
-    weights: tensors.Weights | None = None
+    weights: tensors.WeightsSize | None = None
     overrides: str = ""
     unknown: tuple[str, ...] = ()
     widths: Widths = field(default_factory=Widths)
     vision: Vision | None = None
-    state: State | None = None
+    state: RecurrentState | None = None
     config: Values = field(default_factory=dict, compare=False, repr=False)
     files: frozenset[str] = frozenset()
     theta: float | None = None
@@ -96,7 +96,7 @@ def read_model(path: str | Path, overrides: Any = None) -> ModelFacts | str:
     facts = replace(read_config(config), overrides=written, files=beside, theta=theta)
     try:
         weights = _weights(directory, config, facts)
-    except tensors.Unreadable as error:
+    except tensors.UnreadableWeights as error:
         return replace(facts, unknown=(*facts.unknown, f"the weights: {error}"))
     if weights is None:
         said = "the weights: neither safetensors nor an index of them lies beside config.json"
@@ -114,7 +114,7 @@ def read_config(config: Values) -> ModelFacts:
     known = isinstance(architectures, list) and architectures and isinstance(architectures[0], str)
     return ModelFacts(
         architecture=architectures[0] if known and isinstance(architectures, list) else "",
-        model_type=part["model_type"],
+        model_type=str(part["model_type"]),
         layers=whole_number(part, "num_hidden_layers") or 0,
         hidden_size=whole_number(part, "hidden_size") or 0,
         heads=whole_number(part, "num_attention_heads") or 0,
@@ -138,7 +138,7 @@ def read_config(config: Values) -> ModelFacts:
     )
 
 
-def _weights(directory: Path, config: Values, facts: ModelFacts) -> tensors.Weights | None:
+def _weights(directory: Path, config: Values, facts: ModelFacts) -> tensors.WeightsSize | None:
     """From the shards when all are there, else from the index, else from config.json; raises Unreadable."""
     part = {**language_part(config)}
     part.setdefault("tie_word_embeddings", config.get("tie_word_embeddings"))
@@ -161,13 +161,13 @@ def _weights(directory: Path, config: Values, facts: ModelFacts) -> tensors.Weig
     return None if quantised or "vision_config" in config else estimate.from_config(part, itemsize)
 
 
-def _about(weights: tensors.Weights) -> list[str]:
+def _about(weights: tensors.WeightsSize) -> list[str]:
     if weights.exact:
         return []
     return ["the exact size of each tensor: the sum is split by the sizes in config.json"]
 
 
-def read_json_file(file: Path) -> dict[str, Any] | str:
+def read_json_file(file: Path) -> dict[str, object] | str:
     """The object in a JSON file; a sentence says why there is none."""
     try:
         if file.stat().st_size > _MOST_CONFIG:
@@ -180,7 +180,7 @@ def read_json_file(file: Path) -> dict[str, Any] | str:
     return read if isinstance(read, dict) else f"{file.name} is not a JSON object"
 
 
-def _laid_over(config: Values, overrides: Mapping[str, Any]) -> dict[str, object]:
+def _laid_over(config: Values, overrides: Values) -> dict[str, object]:
     """As vLLM does it: nested configs are updated, everything else is replaced (ModelConfig._apply_dict_overrides)."""
     laid = dict(config)
     # Two names of one thing: what is written takes the place of both.
@@ -189,8 +189,9 @@ def _laid_over(config: Values, overrides: Mapping[str, Any]) -> dict[str, object
             laid.pop(other, None)
     for key, value in overrides.items():
         inner = laid.get(key)
-        nested = isinstance(value, Mapping) and isinstance(inner, Mapping) and str(key).endswith("_config")
-        laid[str(key)] = _laid_over(inner, value) if nested and isinstance(inner, Mapping) else value
+        if isinstance(value, Mapping) and isinstance(inner, Mapping) and str(key).endswith("_config"):
+            value = _laid_over(inner, value)
+        laid[str(key)] = value
     return laid
 
 

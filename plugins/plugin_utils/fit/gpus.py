@@ -23,7 +23,7 @@ _VENDOR = re.compile(r"\b(nvidia|amd|geforce|tesla|instinct|radeon)\b")
 
 
 @dataclass(frozen=True)
-class Gpu:
+class KnownGpu:
     """One device: `memory` in bytes as its driver states it (`nominal`: of the product sheet, a driver states less), CUDA
     compute `capability` as (major, minor) or None, AMD `arch` (gfx942) or "", `counted`: bytes that CUDA was seen to
     count, 0 where nobody looked, `shared`: with the system."""
@@ -50,7 +50,7 @@ class Gpu:
         return self.memory if self.arch else max(0, self.memory - _KEPT - self.memory // 500)
 
 
-def find(name: str) -> Gpu | None:
+def find(name: str) -> KnownGpu | None:
     """The GPU of that name however it is spelled; None where no entry, or more than one, answers to it.
 
     >>> find("NVIDIA H100 80GB HBM3").name
@@ -60,7 +60,7 @@ def find(name: str) -> Gpu | None:
     return found[0] if len(found) == 1 else None
 
 
-def candidates(name: str) -> tuple[Gpu, ...]:
+def candidates(name: str) -> tuple[KnownGpu, ...]:
     """All GPUs that the name may mean: one, several ("A100" comes with 40 and with 80 GB), or none."""
     whole, words = _squashed(name), _words(name)
     exact = [gpu for gpu, spellings, __ in _table() if whole in spellings]
@@ -69,7 +69,7 @@ def candidates(name: str) -> tuple[Gpu, ...]:
     return tuple(gpu for gpu, __, known in _table() if words <= known)
 
 
-def read_gpu(at: str, name: Any, problems: Problems) -> Gpu | None:
+def read_gpu(at: str, name: Any, problems: Problems) -> KnownGpu | None:
     """The declared GPU; a problem that names the candidates where it is unknown or ambiguous."""
     found = candidates(name) if isinstance(name, str) else ()
     if len(found) == 1:
@@ -91,13 +91,13 @@ def read_gpu(at: str, name: Any, problems: Problems) -> Gpu | None:
 
 
 @lru_cache(maxsize=1)
-def _table() -> tuple[tuple[Gpu, frozenset[str], frozenset[str]], ...]:
+def _table() -> tuple[tuple[KnownGpu, frozenset[str], frozenset[str]], ...]:
     """Each GPU, its whole spellings, and every word that may stand in one of them."""
     rows = []
     for entry in read_yaml(FILE)["gpus"]:
         names = [entry["name"], *entry.get("also", [])]
         capability = entry.get("compute")
-        gpu = Gpu(
+        gpu = KnownGpu(
             name=entry["name"],
             memory=entry["memory"] * 2**20 if "memory" in entry else entry["nominal"] * 2**30,
             nominal="memory" not in entry,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.attention import Cache
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.facts import ModelFacts
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.setting import Setting
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.states import State
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.states import RecurrentState
 
 # Tokens by which the blocks of an attention kernel grow (get_supported_kernel_block_sizes: FlashAttention, FlashInfer).
 _STEP = 16
@@ -55,7 +55,7 @@ def cache_needed(facts: ModelFacts, setting: Setting, length: int) -> int:
     return bits // 8
 
 
-def _with_state(facts: ModelFacts, state: State, setting: Setting, length: int) -> int:
+def _with_state(facts: ModelFacts, state: RecurrentState, setting: Setting, length: int) -> int:
     """The same where layers keep a state: blocks grow until one holds a state, and each request has one or two for each
     group of such layers (`_align_hybrid_block_size`, vllm/platforms/interface.py, models/config.py before)."""
     page = max(_page(cache, setting) for cache in facts.caches)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypedDict
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import numbers
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import DATA, read_yaml
@@ -11,13 +11,27 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import DATA,
 FILE = DATA / "support.yml"
 
 
+# A value from each of these releases on, until the next.
+_States = dict[str, object]
+
+
+class _Support(TypedDict):
+    releases: list[str]
+    asked: list[int]
+    quantization: dict[str, _States]
+    attention: dict[str, _States]
+    dtypes: dict[str, _States]
+    drafted: _States
+    rocm: _States
+
+
 @lru_cache(maxsize=1)
-def _data() -> dict[str, Any]:
-    read: dict[str, Any] = read_yaml(FILE)
+def _data() -> _Support:
+    read: _Support = read_yaml(FILE)
     return read
 
 
-def _at(states: dict[str, object] | None, release: str) -> Any:
+def _at(states: _States | None, release: str) -> Any:
     """The value that holds in this release; None too where the release was never read."""
     if states is None or release not in _data()["releases"]:
         return None

@@ -14,7 +14,7 @@ from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.facts import ModelFacts
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.gpus import Gpu
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.gpus import KnownGpu
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.kvcache import (
     cache_least,
     cache_needed,
@@ -82,7 +82,7 @@ class Fit:
 def fit(
     facts: ModelFacts,
     args: Values,
-    gpu: Gpu | int | None,
+    gpu: KnownGpu | int | None,
     release: Release | None,
     env: Mapping[str, str] | None = None,
     pooling: bool = False,
@@ -92,7 +92,7 @@ def fit(
 
     `pooling`: it is asked for vectors or scores, and its head for words is not loaded.
     """
-    known = Gpu("", gpu, False, None) if isinstance(gpu, int) else gpu
+    known = KnownGpu("", gpu, False, None) if isinstance(gpu, int) else gpu
     return _fit(facts, read_setting(facts, args, known, release, env or {}, pooling))
 
 

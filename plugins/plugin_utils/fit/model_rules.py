@@ -59,7 +59,7 @@ class _Asked:
     env: Mapping[str, str]
     facts: ModelFacts
     part: Values
-    quantised: Mapping[str, Any]
+    quantised: Values
     release: Release
     capability: tuple[int, int] | None
 
@@ -261,7 +261,7 @@ def _blocks(asked: _Asked) -> Iterator[_Broken]:
     block = given.get("weight_block_size")
     if not isinstance(block, list) or [type(item) for item in block] != [int, int] or min(block) < 1:
         return
-    kept_out = given.get("modules_to_not_convert") or given.get("ignored_layers") or ()
+    kept_out: Any = given.get("modules_to_not_convert") or given.get("ignored_layers") or ()
     if any(str(name).endswith(("mlp", "experts", "down_proj", "gate_proj", "up_proj")) for name in kept_out):
         return
     tensor = asked.count("tensor-parallel-size")

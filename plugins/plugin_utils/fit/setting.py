@@ -10,7 +10,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import n
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit import batch
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.facts import ModelFacts
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.gpus import Gpu
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.gpus import KnownGpu
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.length import greatest, usual
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.overrides import canonical, overrides_of
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.vision import limits_of
@@ -110,7 +110,7 @@ class Setting:
 def read_setting(
     facts: ModelFacts,
     args: Values,
-    gpu: Gpu | None,
+    gpu: KnownGpu | None,
     release: Release | None,
     env: Mapping[str, str],
     pooling: bool,

@@ -15,7 +15,7 @@ _BITS = {"float32": 32, "bfloat16": 16, "float16": 16}
 
 
 @dataclass(frozen=True)
-class State:
+class RecurrentState:
     """Layers that keep the same, of which tensor parallelism divides all: `window` elements of a convolution, and a
     `recurrent` state of `bits` each, 0 where these are those of the engine's dtype."""
 
@@ -25,7 +25,7 @@ class State:
     bits: int = 0
 
 
-def read_states(part: Values, layers: int) -> State | None:
+def read_states(part: Values, layers: int) -> RecurrentState | None:
     """The state of `layers` layers of the language model; None where the config does not say how large it is."""
     if not layers:
         return None
@@ -34,7 +34,7 @@ def read_states(part: Values, layers: int) -> State | None:
         return None
     window, recurrent = found
     written = part.get("mamba_ssm_dtype") or part.get("mamba_ssm_cache_dtype")
-    return State(layers, window, recurrent, _BITS.get(str(written), 0))
+    return RecurrentState(layers, window, recurrent, _BITS.get(str(written), 0))
 
 
 def _delta_net(part: Values) -> tuple[int, int] | None:

@@ -13,7 +13,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import 
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit import cuda, dtypes, limits
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.driver import check_driver
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.facts import ModelFacts
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.gpus import Gpu
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.gpus import KnownGpu
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import whole
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.jsontext import as_mapping
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.model import Release
@@ -48,7 +48,7 @@ def check_support(
     at: str,
     args: Values,
     facts: ModelFacts | None,
-    gpu: Gpu | None,
+    gpu: KnownGpu | None,
     driver: str,
     release: Release | None,
     problems: Problems,
@@ -76,7 +76,9 @@ def check_support(
     _check_dtype(args, facts, gpu, release, said)
 
 
-def check_release(gpu: Gpu | None, driver: str, release: Release | None, problems: Problems, host: str = "") -> None:
+def check_release(
+    gpu: KnownGpu | None, driver: str, release: Release | None, problems: Problems, host: str = ""
+) -> None:
     """Refuse a release whose wheel a host with CUDA cannot run, whatever the model: for its driver, or for its GPUs."""
     check_driver(driver, gpu, release, problems, host)
     if gpu is not None and release is not None:
@@ -157,7 +159,7 @@ def _check_backend(args: Values, release: Release, said: _Said, foreign: tuple[s
         )
 
 
-def _check_wheel(gpu: Gpu, release: Release, said: _Said) -> None:
+def _check_wheel(gpu: KnownGpu, release: Release, said: _Said) -> None:
     built = sorted(cuda.pair(text) for text in release.capabilities)
     if gpu.capability is None or not built:
         return
@@ -179,7 +181,7 @@ def _check_wheel(gpu: Gpu, release: Release, said: _Said) -> None:
             )
 
 
-def _check_dtype(args: Values, facts: ModelFacts | None, gpu: Gpu, release: Release | None, said: _Said) -> None:
+def _check_dtype(args: Values, facts: ModelFacts | None, gpu: KnownGpu, release: Release | None, said: _Said) -> None:
     if gpu.capability is None or gpu.capability >= dtypes.BFLOAT16:
         return
     dtype = str(args.get("dtype") or "auto").lower()
@@ -194,7 +196,7 @@ def _check_dtype(args: Values, facts: ModelFacts | None, gpu: Gpu, release: Rele
         )
 
 
-def _check_quantisation(args: Values, facts: ModelFacts | None, gpu: Gpu, release: Release, said: _Said) -> None:
+def _check_quantisation(args: Values, facts: ModelFacts | None, gpu: KnownGpu, release: Release, said: _Said) -> None:
     # VllmConfig._get_quantization_config (vllm/config/vllm.py): less than the method's least capability is an error.
     method, option = _method(args, facts)
     if not method or gpu.capability is None:
@@ -219,7 +221,7 @@ def _check_quantisation(args: Values, facts: ModelFacts | None, gpu: Gpu, releas
         )
 
 
-def _check_attention(args: Values, facts: ModelFacts | None, gpu: Gpu, release: Release, said: _Said) -> None:
+def _check_attention(args: Values, facts: ModelFacts | None, gpu: KnownGpu, release: Release, said: _Said) -> None:
     if gpu.capability is None:
         return
     have = gpu.capability[0] * 10 + gpu.capability[1]

@@ -15,7 +15,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, cast
 
 # Bits of one element; a type that is not here makes the file unreadable, as it does for vLLM.
 BITS = {
@@ -42,12 +42,12 @@ _OTHER = re.compile(r"(^|\.)(vision|visual|audio|vit|image|img|multi_modal|mm_|p
 _EXTRA = re.compile(r"(^|\.)mtp\b|(^|\.)mtp_|nextn|^(talker|token2wav|code2wav|code_predictor)\.")
 
 
-class Unreadable(Exception):
+class UnreadableWeights(Exception):
     """A file of the model is not what its name says; the message is for people."""
 
 
 @dataclass(frozen=True)
-class Part:
+class WeightsPart:
     """Tensors of one purpose: `floats` elements that vLLM casts to the engine's dtype, `packed` bytes that stay as
     they are (quantised values, their scales, integers)."""
 
@@ -58,23 +58,23 @@ class Part:
         """Bytes in a GPU's memory, of a dtype with `itemsize` bytes."""
         return self.floats * itemsize + self.packed
 
-    def __add__(self, other: Part) -> Part:
-        return Part(self.floats + other.floats, self.packed + other.packed)
+    def __add__(self, other: WeightsPart) -> WeightsPart:
+        return WeightsPart(self.floats + other.floats, self.packed + other.packed)
 
 
 @dataclass(frozen=True)
-class Weights:
+class WeightsSize:
     """`stored`: bytes of all tensors on disk; the parts add up to the tensors that are loaded. `experts` are the routed
     experts, `other` the encoders of pictures and sounds, `spare` what is left out unless speculative decoding uses it.
     `exact`: from the tensors' own shapes, else worked out from the sum in the index and sizes in config.json."""
 
     stored: int
-    layers: Part
-    experts: Part = Part()
-    embedding: Part = Part()
-    head: Part = Part()
-    other: Part = Part()
-    spare: Part = Part()
+    layers: WeightsPart
+    experts: WeightsPart = WeightsPart()
+    embedding: WeightsPart = WeightsPart()
+    head: WeightsPart = WeightsPart()
+    other: WeightsPart = WeightsPart()
+    spare: WeightsPart = WeightsPart()
     parameters: int | None = None
     by_dtype: tuple[tuple[str, int], ...] = ()
     exact: bool = True
@@ -87,10 +87,10 @@ def read_headers(files: list[Path]) -> Iterator[tuple[str, str, tuple[int, ...]]
             if name == "__metadata__":
                 continue
             if not isinstance(tensor, Mapping) or tensor.get("dtype") not in BITS:
-                raise Unreadable(f"{file.name}: {name!r} has no type known to safetensors")
+                raise UnreadableWeights(f"{file.name}: {name!r} has no type known to safetensors")
             shape = tensor.get("shape")
             if not isinstance(shape, list) or not all(map(_is_length, shape)):
-                raise Unreadable(f"{file.name}: {name!r} has no shape")
+                raise UnreadableWeights(f"{file.name}: {name!r} has no shape")
             yield name, tensor["dtype"], tuple(shape)
 
 
@@ -104,16 +104,16 @@ def _header(file: Path) -> dict[str, object]:
             start = stream.read(8)
             length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
             if not 2 <= length <= min(_MOST_HEADER, file.stat().st_size):
-                raise Unreadable(f"{file.name} is not a safetensors file")
+                raise UnreadableWeights(f"{file.name} is not a safetensors file")
             header = json.loads(stream.read(length))
     except (OSError, ValueError, RecursionError) as error:
-        raise Unreadable(f"{file.name} cannot be read as safetensors ({error})") from error
+        raise UnreadableWeights(f"{file.name} cannot be read as safetensors ({error})") from error
     if not isinstance(header, dict):
-        raise Unreadable(f"{file.name} is not a safetensors file")
+        raise UnreadableWeights(f"{file.name} is not a safetensors file")
     return header
 
 
-def weights_of(tensors: Iterator[tuple[str, str, tuple[int, ...]]], layers: int | None, quantised: bool) -> Weights:
+def weights_of(tensors: Iterator[tuple[str, str, tuple[int, ...]]], layers: int | None, quantised: bool) -> WeightsSize:
     """Add up tensors by purpose. `layers`: how many the language model has; what comes after them is spare."""
     parts: dict[str, list[int]] = {}
     by_dtype: dict[str, int] = {}
@@ -127,8 +127,8 @@ def weights_of(tensors: Iterator[tuple[str, str, tuple[int, ...]]], layers: int 
         part = parts.setdefault(purpose(name, layers), [0, 0])
         part[0 if cast else 1] += count if cast else size
         elements += count
-    made = {name: Part(*parts.get(name, (0, 0))) for name in PURPOSES}
-    return Weights(
+    made = {name: WeightsPart(*parts.get(name, (0, 0))) for name in PURPOSES}
+    return WeightsSize(
         stored=sum(by_dtype.values()),
         layers=made["layers"],
         experts=made["experts"],
@@ -145,7 +145,7 @@ PURPOSES = ("layers", "experts", "embedding", "head", "other", "spare")
 
 
 def purpose(name: str, layers: int | None) -> str:
-    """What a tensor of this name is for; see `Weights`."""
+    """What a tensor of this name is for; see `WeightsSize`."""
     layer = _LAYER.search(name)
     if _EXTRA.search(name):
         return "spare"
@@ -160,7 +160,17 @@ def purpose(name: str, layers: int | None) -> str:
     return "head" if layer is None and _HEAD.search(name) else "layers"
 
 
-def read_index(directory: Path) -> tuple[dict[str, Any], str] | None:
+class _Index(TypedDict):
+    weight_map: dict[str, object]
+
+
+class Index(_Index, total=False):
+    """An index, model.safetensors.index.json: the file of each tensor, and `metadata`, whose total_size is in bytes."""
+
+    metadata: object
+
+
+def read_index(directory: Path) -> tuple[Index, str] | None:
     """The index of a model in several files, and its name; None where there is none. Raises Unreadable."""
     for name in INDEXES:
         file = directory / name
@@ -168,11 +178,11 @@ def read_index(directory: Path) -> tuple[dict[str, Any], str] | None:
             continue
         try:
             if file.stat().st_size > _MOST_INDEX:
-                raise Unreadable(f"{name} is too large to be an index")
+                raise UnreadableWeights(f"{name} is too large to be an index")
             index = json.loads(file.read_bytes())
         except (OSError, ValueError, RecursionError) as error:
-            raise Unreadable(f"{name} cannot be read ({error})") from error
+            raise UnreadableWeights(f"{name} cannot be read ({error})") from error
         if not isinstance(index, dict) or not isinstance(index.get("weight_map"), dict) or not index["weight_map"]:
-            raise Unreadable(f"{name} has no weight_map")
-        return index, name
+            raise UnreadableWeights(f"{name} has no weight_map")
+        return cast(Index, index), name
     return None

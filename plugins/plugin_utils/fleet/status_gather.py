@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.answer import HostAnswer
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.host import (
     CANARY,
     FIREWALL,
@@ -144,7 +145,7 @@ def would_change(what: str, compared: Mapping[str, Any] | None) -> Iterator[str]
 def read_host(
     name: str,
     planned: HostPlan,
-    look: Mapping[str, Any],
+    look: HostAnswer,
     gateways: Sequence[Gateway],
 ) -> Host:
     """One host from its plan and the look at it (difference.look.read_look)."""
@@ -212,7 +213,7 @@ def _drift(difference: Difference) -> list[str]:
     return [line for line in (change, *difference.drift) if line]
 
 
-def _host_drift(planned: HostPlan, look: Mapping[str, Any]) -> Iterator[str]:
+def _host_drift(planned: HostPlan, look: HostAnswer) -> Iterator[str]:
     """A line for each change of a deployment, but for releases that nobody uses any more and weights that could not be read."""
     yield from refusals(planned, look)
     for change in host_changes(planned, look):

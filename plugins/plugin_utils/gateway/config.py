@@ -10,9 +10,9 @@ from urllib.parse import quote
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.kinds import KINDS
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.address import IPV6_ANY, is_ipv6, with_port
-from ansible_collections.baremetal.vllm.plugins.module_utils.units.render import MARK
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.planned import MARK
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway import errors
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.keys import Client, digest
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.keys import GatewayClient, digest
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.gateway import ALL, GatewayPlan, Route, Settings
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.templates import environment
 
@@ -53,7 +53,7 @@ def open_paths(kinds: Sequence[str]) -> dict[str, str]:
     return {"/v1/models": "list", **dict(sorted(paths.items()))}
 
 
-def public_files(templates: Path, plan: GatewayPlan, clients: Sequence[Client]) -> dict[str, str]:
+def public_files(templates: Path, plan: GatewayPlan, clients: Sequence[GatewayClient]) -> dict[str, str]:
     """The files that hold no secret, by path."""
     settings, models = plan.settings, plan.models
     names = {name: model.name for model in models for name in model.names}
@@ -77,7 +77,7 @@ def model_list(models: Sequence[Route]) -> str:
     return json.dumps({"object": "list", "data": list(_cards(models).values())}) + "\n"
 
 
-def _allowed(models: Sequence[Route], clients: Sequence[Client]) -> dict[str, str]:
+def _allowed(models: Sequence[Route], clients: Sequence[GatewayClient]) -> dict[str, str]:
     """Which names the clients may ask for that may not ask for all: a model by any of its own names, an adapter by its own."""
     spelled: dict[str, list[str]] = {}
     for model in models:
@@ -91,7 +91,7 @@ def _allowed(models: Sequence[Route], clients: Sequence[Client]) -> dict[str, st
     return allowed
 
 
-def secret_files(clients: Sequence[Client], engine_key: str, certificate: str) -> dict[str, str]:
+def secret_files(clients: Sequence[GatewayClient], engine_key: str, certificate: str) -> dict[str, str]:
     """The files that root alone may read: digests of clients' keys by name, the engines' key, the certificate with its key."""
     files = {
         f"{DIRECTORY}/keys.map": _map({digest(key): client.name for client in clients for key in client.keys}),

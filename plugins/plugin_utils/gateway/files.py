@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.address import is_loopback
-from ansible_collections.baremetal.vllm.plugins.module_utils.units.render import MARK
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.planned import MARK
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.config import DIRECTORY
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.gateway import Settings
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.templates import environment

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems, did_you_mean
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.config import model_list
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.keys import Client
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.keys import GatewayClient
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.gateway import Route
 
 # A file that HAProxy answers with fits into its buffer (vllm.cfg.j2, tune.bufsize) beside the headers of the answer.
@@ -52,7 +52,7 @@ def judge_names(models: Sequence[Route], problems: Problems) -> None:
                 )
 
 
-def judge_clients(clients: Iterable[Client], names: Iterable[str], engine_key: str, problems: Problems) -> None:
+def judge_clients(clients: Iterable[GatewayClient], names: Iterable[str], engine_key: str, problems: Problems) -> None:
     """Allowed models that nobody serves, and the engines' own key given to a client."""
     known = set(names)
     for client in clients:

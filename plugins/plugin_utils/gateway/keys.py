@@ -20,7 +20,7 @@ _FIELDS = ("keys", "key", *_LIMITS, "models")
 
 
 @dataclass(frozen=True)
-class Client:
+class GatewayClient:
     """One name of `gateway_keys`. `keys` are secret; limits are 0 for none; `models` None for all of the fleet's."""
 
     name: str
@@ -30,7 +30,7 @@ class Client:
     models: tuple[str, ...] | None = None
 
 
-def read_keys(given: Any, problems: Problems) -> tuple[Client, ...]:
+def read_keys(given: Any, problems: Problems) -> tuple[GatewayClient, ...]:
     """Every client that could be read. No message repeats a key, nor anything that may be one."""
     if not isinstance(given, Mapping):
         problems.add(
@@ -45,7 +45,7 @@ def read_keys(given: Any, problems: Problems) -> tuple[Client, ...]:
     return found
 
 
-def _client(name: Any, raw: Any, problems: Problems) -> Client | None:
+def _client(name: Any, raw: Any, problems: Problems) -> GatewayClient | None:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         # Written the wrong way round, this would be a key.
         problems.add(
@@ -71,7 +71,7 @@ def _client(name: Any, raw: Any, problems: Problems) -> Client | None:
         _judge_key(f"{at}, key {number}", key, problems)
     limits = {field: _limit(f"{at}.{field}", fields.get(field), most, problems) for field, most in _LIMITS.items()}
     keys = tuple(key for key in listed if isinstance(key, str))
-    return Client(name, keys, models=_models(f"{at}.models", fields.get("models"), problems), **limits)
+    return GatewayClient(name, keys, models=_models(f"{at}.models", fields.get("models"), problems), **limits)
 
 
 def _judge_key(at: str, key: Any, problems: Problems) -> None:
@@ -106,7 +106,7 @@ def _models(at: str, value: Any, problems: Problems) -> tuple[str, ...] | None:
     return None
 
 
-def _refuse_shared(clients: Iterable[Client], problems: Problems) -> None:
+def _refuse_shared(clients: Iterable[GatewayClient], problems: Problems) -> None:
     owner: dict[str, str] = {}
     for client in clients:
         for number, key in enumerate(client.keys, 1):

@@ -11,7 +11,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.support import 
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.finding import Finding
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.health import gpu_label
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.load import release as load
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import Declared, Kind
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import Declared, GpuKind
 
 # Drivers of other branches state up to 2 % less than the figure of data/gpus.yml (T4: 15079 and 15360 MiB); ECC takes 6 %.
 _ROOM = 0.97
@@ -120,7 +120,7 @@ def _to_write(gpu: Gpu) -> str:
     return fitting[0] if len(known) > 1 and len(fitting) == 1 else gpu.name
 
 
-def _is(wanted: catalogue.Gpu, gpu: Gpu) -> bool:
+def _is(wanted: catalogue.KnownGpu, gpu: Gpu) -> bool:
     known = catalogue.candidates(gpu.name)
     if known:
         return wanted.name in {candidate.name for candidate in known}
@@ -156,7 +156,7 @@ def _written(memory: int) -> str:
     return f"{memory / 2**30 - 0.05:.1f}"
 
 
-def _short(kind: Kind, gpu: Gpu) -> int:
+def _short(kind: GpuKind, gpu: Gpu) -> int:
     """The bytes that the GPU should have, where it has clearly less; else 0."""
     wanted = catalogue.find(kind.name) if kind.name else None
     expected = kind.memory or (wanted.memory if wanted else 0)
@@ -188,12 +188,12 @@ def _runs(declared: Declared, facts: Facts, host: str) -> Iterable[Finding]:
         yield Finding("driver-older-than-cuda", problem.reason, problem.remedy, fatal=False)
 
 
-def _known(gpu: Gpu) -> catalogue.Gpu | None:
+def _known(gpu: Gpu) -> catalogue.KnownGpu | None:
     known = catalogue.find(gpu.name)
     if known is not None or not gpu.capability:
         return known
     major, minor = map(int, gpu.capability.split("."))
-    return catalogue.Gpu(gpu.name, gpu.memory or 0, False, (major, minor))
+    return catalogue.KnownGpu(gpu.name, gpu.memory or 0, False, (major, minor))
 
 
 def _cut(declared: Declared, facts: Facts) -> Iterable[Finding]:

@@ -39,5 +39,5 @@ def judge(
 
 def _occupied(answer: Mapping[str, Any], facts: Facts, services: Sequence[Service]) -> list[Finding]:
     holders = [build(Holder, holder) for holder in answer.get("holders", ())]
-    units = {name: build(occupied.Unit, unit) for name, unit in answer.get("units", {}).items()}
+    units = {name: build(occupied.RunningUnit, unit) for name, unit in answer.get("units", {}).items()}
     return occupied.findings(facts, holders, units, occupied.demands(services))

@@ -56,7 +56,7 @@ class Demand:
 
 
 @dataclass(frozen=True)
-class Unit:
+class RunningUnit:
     """A unit of ours on the host: what a deployment would do to it (`verb` of service.decide, "" where nothing is planned)
     and its ActiveState."""
 
@@ -95,7 +95,7 @@ def _share(written: str) -> float | None:
 
 
 def findings(
-    facts: Facts, holders: Sequence[Holder], units: Mapping[str, Unit], planned: Sequence[Demand] = ()
+    facts: Facts, holders: Sequence[Holder], units: Mapping[str, RunningUnit], planned: Sequence[Demand] = ()
 ) -> list[Finding]:
     """gpu-occupied, gpu-orphan and gpu-memory-unseen (told), gpu-no-room for what cannot start beside them, and gpu-room-unknown
     (told) for what can start only if the memory that nobody can be named for is our own.
@@ -131,11 +131,11 @@ def findings(
     return sorted(found, key=lambda finding: not finding.fatal)
 
 
-def _runs_in(holder: Holder, units: Mapping[str, Unit]) -> bool:
+def _runs_in(holder: Holder, units: Mapping[str, RunningUnit]) -> bool:
     return holder.unit in units and not holder.runtime and units[holder.unit].active not in _STOPPED
 
 
-def _left_over(holder: Holder, units: Mapping[str, Unit]) -> bool:
+def _left_over(holder: Holder, units: Mapping[str, RunningUnit]) -> bool:
     if holder.runtime or not (
         holder.unit in units or holder.user == "vllm" or holder.executable.startswith("/opt/vllm/")
     ):
@@ -218,7 +218,7 @@ def _unseen(facts: Facts, holders: Sequence[Holder]) -> Iterator[Finding]:
 def _room(
     gpu: Gpu,
     holders: Sequence[Holder],
-    units: Mapping[str, Unit],
+    units: Mapping[str, RunningUnit],
     strangers: Sequence[Holder],
     planned: Sequence[Demand],
 ) -> Iterator[Finding]:
@@ -269,7 +269,7 @@ def _room(
         )
 
 
-def _hidden(holders: Sequence[Holder], units: Mapping[str, Unit]) -> list[str]:
+def _hidden(holders: Sequence[Holder], units: Mapping[str, RunningUnit]) -> list[str]:
     """Units of ours that a deployment stops, that answer, and of which no process is listed on any GPU."""
     listed = {holder.unit for holder in holders if _runs_in(holder, units)}
     return [name for name, unit in units.items() if unit.active == "active" and _stops(unit) and name not in listed]
@@ -280,15 +280,15 @@ def _nameless(gpu: Gpu, used: int, holders: Sequence[Holder]) -> int:
     return max(0, used - sum(h.memory[str(gpu.index)] or 0 for h in holders if _holds(h, gpu) and h.found))
 
 
-def _starts(unit: str, units: Mapping[str, Unit]) -> bool:
+def _starts(unit: str, units: Mapping[str, RunningUnit]) -> bool:
     return unit in units and units[unit].verb in ("start", "restart", "wait")
 
 
-def _stops(unit: Unit) -> bool:
+def _stops(unit: RunningUnit) -> bool:
     return unit.verb not in ("keep", "")
 
 
-def _free(gpu: Gpu, total: int, used: int, holders: Sequence[Holder], units: Mapping[str, Unit]) -> int | None:
+def _free(gpu: Gpu, total: int, used: int, holders: Sequence[Holder], units: Mapping[str, RunningUnit]) -> int | None:
     """Bytes that are free once the units of ours that stop have stopped; None where their part is not known."""
     freed = 0
     for holder in holders:

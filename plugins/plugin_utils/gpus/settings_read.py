@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.settings import COMPUTE_MODES, Setting
+from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.settings import COMPUTE_MODES, GpuSetting
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import HOSTS, Problems, did_you_mean
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit import gpus
@@ -27,7 +27,7 @@ _MHZ = range(100, 5001)
 _Reader = Callable[[str, Any, Problems], Any]
 
 
-def read_settings(declared: Values, problems: Problems, host: str = "") -> tuple[Setting, ...]:
+def read_settings(declared: Values, problems: Problems, host: str = "") -> tuple[GpuSetting, ...]:
     """What a host's GPUs shall be set to, in the order of their indices; GPUs of which nothing is asked are left out."""
     asked = {key: declared[key] for key in KEYS if declared.get(key) is not None}
     if not asked:
@@ -61,7 +61,7 @@ def read_settings(declared: Values, problems: Problems, host: str = "") -> tuple
         problems.add(problem.key, problem.reason, problem.remedy, host)
     if wrong.problems or count is None:
         return ()
-    return tuple(Setting(index, **values) for index, values in sorted(found.items()))
+    return tuple(GpuSetting(index, **values) for index, values in sorted(found.items()))
 
 
 def _same(reader: _Reader) -> Callable[[int], _Reader]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.settings import Setting
+from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.settings import GpuSetting
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.settings_unit import (
     MIG_UNIT,
     SETTINGS_UNIT,
     unit_commands,
 )
-from ansible_collections.baremetal.vllm.plugins.module_utils.units.render import FIRST, MARK
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.planned import MARK
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.start_order import FIRST
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.templates import environment
 
 TEMPLATE = "etc/systemd/system/gpu-settings.service.j2"
@@ -21,7 +22,7 @@ _LATER = ("nvidia-dcgm.service",)
 _NO_SLICES = "ConditionPathExistsGlob=!/proc/driver/nvidia/capabilities/gpu*/mig/gi*"
 
 
-def render_units(templates: Path, settings: Sequence[Setting]) -> dict[str, str]:
+def render_units(templates: Path, settings: Sequence[GpuSetting]) -> dict[str, str]:
     """{unit: text} of the units that these settings need."""
     template = environment(templates).get_template(TEMPLATE)
     drivers = [name for name in FIRST["cuda"] if name not in (MIG_UNIT, SETTINGS_UNIT)]

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import normal
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.safe_values import SECRET_NAME, without_secrets
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.compose import env_file
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.config_file import with_config
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.entry import SECRET_VARIABLES, SECRETS, Maker
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.entry import (
+    SECRET_VARIABLES,
+    SECRETS,
+    EntryForm,
+    Maker,
+)
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.invocation import Beside, clean, invocations
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.parse import parse
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.places import Places
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.start import Start
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.yamltext import Unreadable
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.yamltext import UnreadableYaml
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options import load
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.tree import ShellError
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.values import Word
 
 
-class Command(NamedTuple):
+class ReadCommand(NamedTuple):
     """One start of vLLM. `entry` has its `name` among its keys; `release`: whose spelling was read, "" where nothing said."""
 
-    entry: dict[str, Any]
+    entry: EntryForm
     notes: list[str]
     release: str
 
@@ -33,7 +38,7 @@ class Unread(ValueError):
     """A text from which no command can be read."""
 
 
-def read_command(text: str, release: str | None = None, file: str | None = None) -> tuple[dict[str, object], list[str]]:
+def read_command(text: str, release: str | None = None, file: str | None = None) -> tuple[EntryForm, list[str]]:
     """The first start of vLLM in a text: the entry, and what to know about it.
 
     `release`: whose spelling the command has. Without it an image's tag says, else every known release is asked. `file`: where
@@ -43,7 +48,7 @@ def read_command(text: str, release: str | None = None, file: str | None = None)
     return first.entry, first.notes
 
 
-def read_commands(text: str, release: str | None = None, file: str | None = None) -> list[Command]:
+def read_commands(text: str, release: str | None = None, file: str | None = None) -> list[ReadCommand]:
     """The same for every start of vLLM in the text. Raises Unread: where the text starts no vLLM, or cannot be read."""
     beside = Beside(file)
     try:
@@ -56,13 +61,13 @@ def read_commands(text: str, release: str | None = None, file: str | None = None
         return _once([(_command(one, release, beside), one.machine) for one in found])
     except RecursionError as error:
         raise Unread("The text cannot be read: it is nested too deeply") from error
-    except (ShellError, Unreadable) as error:
+    except (ShellError, UnreadableYaml) as error:
         raise Unread(without_secrets(f"The text cannot be read: {error}")) from error
 
 
-def _once(found: list[tuple[Command, str]]) -> list[Command]:
+def _once(found: list[tuple[ReadCommand, str]]) -> list[ReadCommand]:
     """The same start over ssh on several machines is one entry, whose notes name them all."""
-    kept: list[tuple[Command, list[str]]] = []
+    kept: list[tuple[ReadCommand, list[str]]] = []
     for command, machine in found:
         same = next(
             (
@@ -105,7 +110,7 @@ def _nothing(text: str) -> str:
     return said
 
 
-def _command(found: Start, release: str | None, beside: Beside) -> Command:
+def _command(found: Start, release: str | None, beside: Beside) -> ReadCommand:
     found = _with_env_files(found, beside)
     version = release or found.release
     known = load.release(version) if version else None
@@ -123,7 +128,7 @@ def _command(found: Start, release: str | None, beside: Beside) -> Command:
             0, f"vLLM {found.release} is no release that is known here: its options are read as any release does"
         )
     entry = Maker(parsed.args, notes).make(parsed.positional, found)
-    return Command(entry, _redacted(list(dict.fromkeys(notes)), found), known.version if known else "")
+    return ReadCommand(entry, _redacted(list(dict.fromkeys(notes)), found), known.version if known else "")
 
 
 def _with_env_files(found: Start, beside: Beside) -> Start:

@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Optional
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.docker import (
     Container,
     defaults_in,
@@ -19,9 +20,9 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.docker im
 )
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.start import Mount, Start
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.starts import of_container
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.yamltext import Unreadable, load_all
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.yamltext import UnreadableYaml, load_all
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.expand import text_in
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.state import State
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.state import ShellState
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.tree import ShellError
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.values import Piece, Variable, Word, word_of
 
@@ -29,22 +30,21 @@ Read = Callable[[str], Optional[str]]
 _DEEP = 8
 
 
-def of_compose(document: Mapping[str, Any], read: Read) -> Iterator[Start]:
+def of_compose(document: Values, read: Read) -> Iterator[Start]:
     """Starts of vLLM in the services of a compose file. `read`: a file beside it.
 
     Raises ShellError: as `starts.of_text` does; Unreadable: where a file beside it is no YAML.
     """
     variables = env_file(read(".env") or "")
-    for name, service in (document.get("services") or {}).items():
+    services = document.get("services")
+    for name, service in services.items() if isinstance(services, Mapping) else ():
         if isinstance(service, Mapping):
             notes: list[str] = []
             whole = _extended(service, document, read, notes, 0)
             yield from of_container(_Service(str(name), whole, variables, read, notes).container())
 
 
-def _extended(
-    service: Mapping[str, Any], document: Mapping[str, Any], read: Read, notes: list[str], depth: int
-) -> dict[str, object]:
+def _extended(service: Values, document: Values, read: Read, notes: list[str], depth: int) -> dict[str, object]:
     """A service with what it extends; mappings are joined, lists appended, all else replaced."""
     given = service.get("extends")
     if not given or depth > _DEEP:
@@ -56,8 +56,8 @@ def _extended(
         text = read(str(file))
         try:
             source = next(iter(load_all(text)), {}) if text is not None else None
-        except Unreadable as error:
-            raise Unreadable(f"extends: {file}: {error}") from error
+        except UnreadableYaml as error:
+            raise UnreadableYaml(f"extends: {file}: {error}") from error
         if source is None:
             notes.append(f"extends: {file} is not beside the file: what the service {name} says there is not here")
     services = source.get("services") if isinstance(source, Mapping) else None
@@ -69,7 +69,7 @@ def _extended(
     return _joined(_extended(base, source, read, notes, depth + 1), service)
 
 
-def _joined(base: Mapping[str, Any], service: Mapping[str, Any]) -> dict[str, object]:
+def _joined(base: Values, service: Values) -> dict[str, object]:
     found = dict(base)
     for key, value in service.items():
         before = found.get(key)
@@ -109,17 +109,16 @@ def env_file(text: str) -> dict[str, str]:
 
 
 class _Service:
-    def __init__(
-        self, name: str, service: Mapping[str, Any], variables: Mapping[str, str], read: Read, notes: list[str]
-    ) -> None:
+    def __init__(self, name: str, service: Values, variables: Mapping[str, str], read: Read, notes: list[str]) -> None:
         self.name, self.service, self.read, self.notes = name, service, read, notes
-        self.state = State()
+        self.state = ShellState()
         for key, value in variables.items():
             self.state.variables[key] = Variable(((Piece(value),),))
 
     def container(self) -> Container:
         service = self.service
         entrypoint, command = service.get("entrypoint"), service.get("command")
+        directory = service.get("working_dir")
         env = self._environment()
         container = Container(
             self._noted("image", service.get("image", "")),
@@ -130,7 +129,7 @@ class _Service:
             [self._port(port) for port in _list(service.get("ports"))],
             [mount for volume in _list(service.get("volumes")) for mount in self._mount(volume)],
             self.notes,
-            directory=service.get("working_dir"),
+            directory=None if directory is None else str(directory),
         )
         replicas = self._at("deploy", "replicas")
         if isinstance(replicas, int) and replicas > 1:
@@ -164,7 +163,9 @@ class _Service:
         try:
             parts = shlex.split(text)
         except ValueError as error:
-            raise Unreadable(f"the command of the service {self.name} cannot be split into words ({error})") from error
+            raise UnreadableYaml(
+                f"the command of the service {self.name} cannot be split into words ({error})"
+            ) from error
         return [word_of(tuple(marks.get(char, Piece(char)) for char in part), 0) for part in parts]
 
     def _environment(self) -> dict[str, Word]:

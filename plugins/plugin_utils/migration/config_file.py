@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import normal, numbers
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.yamltext import Unreadable, load_all
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.yamltext import UnreadableYaml, load_all
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.values import Word
 
 # The last release known to pass `false` over, and the first known not to (read in their sources).
@@ -41,10 +41,10 @@ def with_config(
         return rest
     try:
         document = next(iter(load_all(text)), None)
-    except Unreadable as error:
-        raise Unreadable(f"{path}: {error}") from error
+    except UnreadableYaml as error:
+        raise UnreadableYaml(f"{path}: {error}") from error
     if not isinstance(document, Mapping):
-        raise Unreadable(f"{path} holds no options: vLLM takes `option: value` lines")
+        raise UnreadableYaml(f"{path} holds no options: vLLM takes `option: value` lines")
     options = [
         word for key, value in document.items() for word in _words(str(key), value, path, module, release, notes)
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict, cast
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.kinds import by_word
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import OWNED, written_by
@@ -33,6 +33,27 @@ _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
 _INDICES = re.compile(r"\d+(,\d+)*")
 
 
+class EntryForm(TypedDict, total=False):
+    """An entry of `vllm_models` with its name, as it is written. `gpus`: a count, or indices."""
+
+    name: str
+    model: str
+    revision: str
+    kind: str
+    gpus: int | list[int]
+    port: int
+    aliases: list[str]
+    adapters: dict[str, dict[str, str]]
+    args: dict[str, object]
+    env: dict[str, object]
+
+
+def in_order(entry: EntryForm) -> EntryForm:
+    """The same in the order in which one writes the keys, without those that say nothing."""
+    values: Values = entry
+    return cast(EntryForm, {key: values[key] for key in ORDER if values.get(key) not in (None, {}, [])})
+
+
 class Maker:
     """Takes options out of `args` into keys of an entry. `notes`: what to know about it."""
 
@@ -42,7 +63,7 @@ class Maker:
         # What the server was asked to load: clients ask for it by that name.
         self.asked = ""
 
-    def make(self, positional: list[str], start: Start) -> dict[str, Any]:
+    def make(self, positional: list[str], start: Start) -> EntryForm:
         """The entry, its keys in the order in which one writes them."""
         self.places = Places(start, self.notes)
         for option, variable in SECRETS.items():
@@ -57,7 +78,7 @@ class Maker:
         self.args = self.places.on_host(self.args)
         self.keys["kind"] = self._kind()
         self.keys["args"] = self.args
-        return {key: self.keys[key] for key in ORDER if self.keys.get(key)}
+        return cast(EntryForm, {key: self.keys[key] for key in ORDER if self.keys.get(key)})
 
     def _source(self, positional: list[str]) -> None:
         given = [*positional, *([str(self.args.pop("model"))] if "model" in self.args else [])]

@@ -16,10 +16,10 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.option_na
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.start import Start
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.starts import of_walk
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.unitfiles import is_unit, of_unit
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.yamltext import Unreadable, load_all
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.yamltext import UnreadableYaml, load_all
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.parse import parse
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.run import TOO_MUCH, Walk
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.state import State
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.state import ShellState
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.tree import ShellError
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.values import Word
 
@@ -88,11 +88,11 @@ def _of_yaml(text: str, beside: Beside) -> list[Start] | None:
         return None
     try:
         documents = load_all(text)
-    except Unreadable as error:
+    except UnreadableYaml as error:
         if looks is None or not re.search(r"^(services\s*:\s*($|[#{])|apiVersion\s*:\s*\S+\s*$)", text, re.M):
             return None
         what = "a compose file" if looks[1] == "services" else "a Kubernetes manifest"
-        raise Unreadable(f"it looks like {what} and is no YAML ({error})") from error
+        raise UnreadableYaml(f"it looks like {what} and is no YAML ({error})") from error
     known = [
         document
         for document in documents
@@ -112,7 +112,7 @@ def _of_options(text: str, beside: Beside) -> Start | None:
         return None
     try:
         document = next(iter(load_all(text)), None)
-    except Unreadable:
+    except UnreadableYaml:
         return None
     if not isinstance(document, Mapping) or "model" not in document:
         return None
@@ -128,7 +128,7 @@ def _of_document(document: Mapping[str, object], beside: Beside) -> list[Start]:
 
 
 def _of_script(text: str, beside: Beside) -> list[Start]:
-    walk, state = Walk(beside.read), State(script=beside.file)
+    walk, state = Walk(beside.read), ShellState(script=beside.file)
     try:
         walk.script(parse(text), state)
         found = of_walk(walk)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.docker import Container
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.entry import SECRET_VARIABLES
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.start import Mount, Start
@@ -23,15 +24,14 @@ def of_manifest(document: Any) -> Iterator[Start]:
     """Starts of vLLM in one document of a manifest."""
     for pod in _pods(document):
         replicas = _replicas(document)
-        for given in pod.get("containers") or []:
-            if isinstance(given, Mapping):
-                container = _container(given, pod)
-                if replicas > 1:
-                    container.notes.append(f"The manifest has {replicas} replicas: an entry has one engine a host")
-                yield from of_container(container)
+        for given in _items(pod.get("containers")):
+            container = _container(given, pod)
+            if replicas > 1:
+                container.notes.append(f"The manifest has {replicas} replicas: an entry has one engine a host")
+            yield from of_container(container)
 
 
-def _pods(node: Any) -> Iterator[Mapping[str, Any]]:
+def _pods(node: Any) -> Iterator[Values]:
     """Every mapping with `containers`, however deep: templates of Deployments, CronJobs, LeaderWorkerSets, lists of them."""
     if isinstance(node, Mapping):
         if isinstance(node.get("containers"), list):
@@ -50,10 +50,10 @@ def _replicas(document: Any) -> int:
     return count if isinstance(count, int) else 1
 
 
-def _container(given: Mapping[str, Any], pod: Mapping[str, Any]) -> Container:
+def _container(given: Values, pod: Values) -> Container:
     notes: list[str] = []
     env = _environment(given, notes)
-    command = given.get("command")
+    command, args, directory = given.get("command"), given.get("args"), given.get("workingDir")
     hosts = [
         (str(port["hostPort"]), str(port.get("containerPort", "")))
         for port in _items(given.get("ports"))
@@ -62,21 +62,21 @@ def _container(given: Mapping[str, Any], pod: Mapping[str, Any]) -> Container:
     return Container(
         str(given.get("image", "")),
         [_word(item, env) for item in command] if isinstance(command, list) else None,
-        [_word(item, env) for item in given.get("args") or []],
+        [_word(item, env) for item in args] if isinstance(args, list) else [],
         env,
         _gpus(given),
         hosts,
         _mounts(given, pod),
         notes,
-        directory=given.get("workingDir"),
+        directory=None if directory is None else str(directory),
     )
 
 
-def _items(value: Any) -> list[Mapping[str, object]]:
+def _items(value: Any) -> list[Values]:
     return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
 
 
-def _environment(given: Mapping[str, Any], notes: list[str]) -> dict[str, Word]:
+def _environment(given: Values, notes: list[str]) -> dict[str, Word]:
     env: dict[str, Word] = {}
     for item in _items(given.get("env")):
         name = str(item.get("name"))
@@ -110,7 +110,7 @@ def _word(value: Any, env: Mapping[str, Word]) -> Word:
     return Word(re.sub(r"\$?\$\(([A-Za-z_]\w*)\)", put, text), tuple(gaps))
 
 
-def _gpus(given: Mapping[str, Any]) -> str:
+def _gpus(given: Values) -> str:
     resources = given.get("resources")
     for kind in ("limits", "requests"):
         asked = resources.get(kind) if isinstance(resources, Mapping) else None
@@ -120,7 +120,7 @@ def _gpus(given: Mapping[str, Any]) -> str:
     return ""
 
 
-def _mounts(given: Mapping[str, Any], pod: Mapping[str, Any]) -> list[Mount]:
+def _mounts(given: Values, pod: Values) -> list[Mount]:
     sources = {volume.get("name"): volume for volume in _items(pod.get("volumes"))}
     found = []
     for mount in _items(given.get("volumeMounts")):

@@ -9,8 +9,8 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import n
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.parsed_args import Written
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options import fates, load
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.change import Change
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.fates import Meaning
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.change import OptionChange
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.fates import OptionMeaning
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.follow import Way
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.known import Path, accepts, data, find
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.merge import gathered
@@ -19,7 +19,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.sentence im
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.spans import between
 
 
-def changes(entries: Sequence[Written], args: Values, way: Way, env: Values | None = None) -> list[Change]:
+def changes(entries: Sequence[Written], args: Values, way: Way, env: Values | None = None) -> list[OptionChange]:
     """What changes its meaning between the two releases, in the order of time; nothing where one of them is unknown.
 
     `entries`: what was written before, `args`: what is written for the release moved to; `env`: the variables of both.
@@ -34,7 +34,7 @@ def changes(entries: Sequence[Written], args: Values, way: Way, env: Values | No
 
 
 def _concerns(
-    meaning: Meaning, before: Mapping[str, object], after: Mapping[str, object], way: Way, env: Values
+    meaning: OptionMeaning, before: Mapping[str, object], after: Mapping[str, object], way: Way, env: Values
 ) -> bool:
     path = tuple(meaning.option.split("."))
     if meaning.beside and meaning.beside not in before:
@@ -89,7 +89,7 @@ def _predecessors(option: str) -> set[str]:
     }
 
 
-def _change(meaning: Meaning, args: Values, way: Way) -> Change:
+def _change(meaning: OptionMeaning, args: Values, way: Way) -> OptionChange:
     path = tuple(meaning.option.split("."))
     forward = numbers(way.came_from or "") < numbers(way.to)
     texts = [capital(meaning.says) if forward else f"Before {meaning.since} this is not so: {meaning.says}"]
@@ -99,7 +99,7 @@ def _change(meaning: Meaning, args: Values, way: Way) -> Change:
             texts.append(f"{listed({meaning.option: meaning.keep})} in `env` keeps it as it was")
     elif meaning.keep is not None and forward and accepts(way.release, path, meaning.keep):
         texts.append(f"{listed(gathered([(path, meaning.keep)]))} keeps it as it was")
-    return Change(meaning.option, "meaning", meaning.since, _at(args, path), {}, ". ".join(texts))
+    return OptionChange(meaning.option, "meaning", meaning.since, _at(args, path), {}, ". ".join(texts))
 
 
 def _defaults(path: Path, way: Way) -> list[str]:

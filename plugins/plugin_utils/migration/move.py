@@ -10,7 +10,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import 
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration import meaning, refused, variables
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.parsed_args import Written, read
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options import deprecated, load
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.change import Change
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.change import OptionChange
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.check import OPENED_BY
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.extras import NO_EXTRAS, Extras
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.follow import Followed, Trail, Way, follow
@@ -27,12 +27,12 @@ class Moved:
 
     args: dict[str, object]
     env: dict[str, object]
-    changes: list[Change]
+    changes: list[OptionChange]
 
 
 def move(
     args: Values, to: str, came_from: str | None = None, extras: Extras = NO_EXTRAS
-) -> tuple[dict[str, object], list[Change]]:
+) -> tuple[dict[str, object], list[OptionChange]]:
     """`args` as `to` takes them, and every change. Options that `to` takes stay as they were written.
 
     Raises LookupError where `to` is no known release. `came_from` may be unknown or None: then nothing is said about
@@ -107,7 +107,7 @@ def _choices(entries: list[Written], extras: Extras) -> dict[str, tuple[Any, ...
     return {name: (*extras.choices.get(name, ()), *opened.get(name, ())) for name in (*extras.choices, *opened)}
 
 
-def _put(followed: Followed, store: Store, to: str) -> list[Change]:
+def _put(followed: Followed, store: Store, to: str) -> list[OptionChange]:
     clashes = {path: clash for path, value in followed.written if (clash := store.merge(path, value)) is not None}
     return [_change(trail, to, clashes) for trail in followed.trails]
 
@@ -123,7 +123,7 @@ def _as_written(store: Store, kept: Mapping[str, Written]) -> dict[str, object]:
     return args
 
 
-def _change(trail: Trail, to: str, clashes: Mapping[tuple[str, ...], Any]) -> Change:
+def _change(trail: Trail, to: str, clashes: Mapping[tuple[str, ...], Any]) -> OptionChange:
     texts = explain(trail.reasons, to)
     good = [(path, value) for path, value in trail.written if path not in clashes]
     for path, value in trail.written:
@@ -131,7 +131,7 @@ def _change(trail: Trail, to: str, clashes: Mapping[tuple[str, ...], Any]) -> Ch
             texts.append(
                 f"It says {'.'.join(path)} {flow(value)}, and {flow(clashes[path][0])} is written there: that stays"
             )
-    return Change(
+    return OptionChange(
         option=".".join(trail.path),
         kind=_kind(trail, good),
         since=next((reason.since for reason in trail.reasons if reason.since), ""),

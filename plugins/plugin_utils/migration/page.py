@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import TypedDict
 
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.row import told, valid
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options import load
@@ -23,10 +22,24 @@ all of these. [Moving an inventory](migration.md) follows the same facts.
 """
 
 
+class OptionGroup(TypedDict):
+    """Options of one topic."""
+
+    title: str
+    options: list[str]
+
+
+class Groups(TypedDict):
+    """The form of the file. `negatives`: by option the spelling that switches it off."""
+
+    groups: list[OptionGroup]
+    negatives: dict[str, str]
+
+
 @lru_cache(maxsize=1)
-def groups() -> Mapping[str, Any]:
-    """`groups`: title and options of each; `negatives`: the spellings that switch options off."""
-    read: dict[str, Any] = read_yaml(FILE)
+def groups() -> Groups:
+    """The file, read once."""
+    read: Groups = read_yaml(FILE)
     return read
 
 

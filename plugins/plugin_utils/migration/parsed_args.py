@@ -15,7 +15,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import (
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.option_names import identify
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.change import Change
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.change import OptionChange
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.dotted import typed_key
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.extras import Extras
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.known import every, find, knowing
@@ -36,22 +36,24 @@ class Written:
     fixed: bool = False
 
 
-def read(args: Values, release: Release, source: Release | None, extras: Extras) -> tuple[list[Written], list[Change]]:
+def read(
+    args: Values, release: Release, source: Release | None, extras: Extras
+) -> tuple[list[Written], list[OptionChange]]:
     """One entry per option, in the operator's order, and what cannot be one."""
     found: dict[str, Written] = {}
     dotted: dict[str, dict[tuple[str, ...], Any]] = {}
-    changes: list[Change] = []
+    changes: list[OptionChange] = []
     for raw, value in args.items():
         head, __, tail = normal(str(raw)).partition(".")
         named = _named(str(raw), head, value, release, source, extras)
-        if isinstance(named, Change):
+        if isinstance(named, OptionChange):
             changes.append(named)
             continue
         option = named.option
         if tail:
             asked = value if named.fixed else _typed(option, tail, value, release, source)
             if asked is not value:
-                changes.append(Change(str(raw), "replaced", "", value, {str(raw): asked}, _TYPED))
+                changes.append(OptionChange(str(raw), "replaced", "", value, {str(raw): asked}, _TYPED))
                 value, named = asked, replace(named, spelled=dict.fromkeys(named.spelled, asked))
             dotted.setdefault(option, {})[tuple(tail.split("."))] = value
             before = found.get(option)
@@ -81,20 +83,20 @@ def _typed(option: str, tail: str, value: Any, release: Release, source: Release
 
 def _named(
     raw: str, head: str, value: Any, release: Release, source: Release | None, extras: Extras
-) -> Written | Change:
+) -> Written | OptionChange:
     if head.lower() in SECRET:
         note = f"It is a secret, and every user of the host can read a command line. Use {SECRET[head.lower()]}"
-        return Change(raw, "gone", "", "(not shown)", note=note)
+        return OptionChange(raw, "gone", "", "(not shown)", note=note)
     if head in OWNED:
-        return Change(raw, "gone", "", value, note=capital(written_by(head)))
+        return OptionChange(raw, "gone", "", value, note=capital(written_by(head)))
     if head in extras.options:
         return Written(head, value, {raw: value}, fixed=True)
     name = identify(head, (source, release))
     if name is None:
-        return Change(raw, "gone", "", value, note=_unknown(head))
+        return OptionChange(raw, "gone", "", value, note=_unknown(head))
     if name.off:
         if not isinstance(value, bool):
-            return Change(raw, "gone", "", value, note=f"It switches {name.option} off and takes no value")
+            return OptionChange(raw, "gone", "", value, note=f"It switches {name.option} off and takes no value")
         return Written(name.option, not value)
     if value is None:
         # null is as if it were not written: it can stay where the name is known, and is no loss where it is not.
@@ -111,15 +113,17 @@ def _unknown(head: str) -> str:
     return f"No known release of vLLM takes this{hint}"
 
 
-def _given_up(entry: Written, reason: str) -> Change:
-    return Change(next(iter(entry.spelled), entry.option), "gone", "", entry.value, note=f"Left out, for {reason}")
+def _given_up(entry: Written, reason: str) -> OptionChange:
+    return OptionChange(
+        next(iter(entry.spelled), entry.option), "gone", "", entry.value, note=f"Left out, for {reason}"
+    )
 
 
-def _respelled(raw: str, value: Any, entry: Written) -> Change:
+def _respelled(raw: str, value: Any, entry: Written) -> OptionChange:
     note = f"It stands for `{entry.option}`, and options are written in full"
     if entry.value is not value:
         note = f"Options are switched off by `{entry.option}: {flow(entry.value)}`"
-    return Change(raw, "renamed", "", value, {entry.option: entry.value}, note)
+    return OptionChange(raw, "renamed", "", value, {entry.option: entry.value}, note)
 
 
 def _assembled(parts: Mapping[tuple[str, ...], Any]) -> dict[str, object]:

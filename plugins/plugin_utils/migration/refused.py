@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import normal
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.change import Change
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.change import OptionChange
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.check import read_arguments
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.extras import Extras
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.known import data
@@ -16,11 +16,11 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.model impor
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.relations import check_relations
 
 
-def take_out(args: Values, release: Release, extras: Extras) -> tuple[dict[str, object], list[Change]]:
+def take_out(args: Values, release: Release, extras: Extras) -> tuple[dict[str, object], list[OptionChange]]:
     """The args that `release` takes, and a change for each of the others."""
     good = mended_args(args, release)
     changes = [
-        Change(raw, "replaced", "", value, {raw: good[raw]}, "Numbers, true and false are written without quotes")
+        OptionChange(raw, "replaced", "", value, {raw: good[raw]}, "Numbers, true and false are written without quotes")
         for raw, value in args.items()
         if good[raw] is not value
     ]
@@ -35,7 +35,7 @@ def take_out(args: Values, release: Release, extras: Extras) -> tuple[dict[str, 
         for raw, reasons in wrong.items():
             reasons += _lacks(raw, good, release)
             value = good.pop(raw)
-            changes.append(Change(raw, "gone", "", value, note=f"Left out, for its value {'; '.join(reasons)}"))
+            changes.append(OptionChange(raw, "gone", "", value, note=f"Left out, for its value {'; '.join(reasons)}"))
 
 
 def _lacks(raw: str, args: Values, release: Release) -> list[str]:
@@ -52,12 +52,12 @@ def _lacks(raw: str, args: Values, release: Release) -> list[str]:
     ]
 
 
-def conflicts(args: Values, release: Release, extras: Extras) -> list[Change]:
+def conflicts(args: Values, release: Release, extras: Extras) -> list[OptionChange]:
     """Combinations that `release` refuses, each option by itself being good."""
     problems = Problems()
     check_relations("", read_arguments("", args, release, extras, Problems()), release, problems)
     return [
-        Change(
+        OptionChange(
             problem.key[1:], "conflict", "", args.get(problem.key[1:]), note=f"It {problem.reason}. {problem.remedy}"
         )
         for problem in sorted(problems.found)

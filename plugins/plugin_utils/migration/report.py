@@ -8,8 +8,9 @@ from typing import Any
 
 import yaml
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problem
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.move import Moved
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.change import Change
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.change import OptionChange
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.sentence import capital, flow, listed
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.report.screen import PAPER, Screen
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.report.words import wrapped
@@ -46,7 +47,7 @@ def _width(screen: Screen) -> int:
     return screen.width if screen.terminal else WIDTH
 
 
-def document(models: Mapping[str, Any], moved: Mapping[str, Moved], to: str) -> str:
+def document(models: Mapping[str, Values], moved: Mapping[str, Moved], to: str) -> str:
     """The menu and its release as a file of variables; what was a template in it is resolved."""
     menu = {}
     for name, entry in moved.items():
@@ -110,7 +111,7 @@ def _meanings(moved: Mapping[str, Moved], width: int) -> list[str]:
     return ["What does something else, though it is written the same or not at all:", "", *lines, ""] if lines else []
 
 
-def _head(change: Change) -> str:
+def _head(change: OptionChange) -> str:
     if change.kind == "meaning":
         return change.option
     head = f"{change.option}: {flow(change.written)}"

@@ -7,7 +7,7 @@ from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import OWNED, SECRET, written_by
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options import fates, load
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.fates import Fate, Rule
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.fates import Fate, FateRule
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.known import every, find
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.merge import gathered
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.model import UNKNOWN, Option
@@ -81,7 +81,7 @@ def _stages(fate: Fate) -> Iterator[tuple[str, str]]:
     yield "gone", fate.gone
 
 
-def _rule(rule: Rule) -> Iterator[str]:
+def _rule(rule: FateRule) -> Iterator[str]:
     """`embed, embedding` becomes `runner: pooling` and `convert: embed` (0.10.1 and newer)."""
     if not rule.write and rule.when is None and not rule.note:
         return
@@ -101,7 +101,7 @@ def _rule(rule: Rule) -> Iterator[str]:
     )
 
 
-def _later(rule: Rule) -> Iterator[str]:
+def _later(rule: FateRule) -> Iterator[str]:
     """What became in turn of the keys that the rule writes."""
     for path in rule.write:
         fate = fates.options().get(path)

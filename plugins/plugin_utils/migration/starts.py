@@ -12,7 +12,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.images im
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.start import Mount, Start
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.bounds import Work
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.run import Ran, Walk, commands
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.state import State
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.state import ShellState
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.tree import ShellError
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.values import Piece, Variable, Word
 
@@ -197,7 +197,7 @@ def of_text(
         for gap in text.gaps
         if gap.taken
     )
-    state = State(work=work or Work())
+    state = ShellState(work=work or Work())
     for name, word in env.items():
         gap = next(iter(word.gaps), None)
         state.set(name, Variable(((Piece(word.text, gap),),)))

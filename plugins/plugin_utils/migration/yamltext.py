@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 
-class Unreadable(ValueError):
+class UnreadableYaml(ValueError):
     """A file that says less than an entry needs, because it cannot be read."""
 
 
@@ -36,7 +36,7 @@ def _unfolded(node: Any, sizes: dict[int, int]) -> int:
         sizes[id(node)] = 1 + sum(_unfolded(part, sizes) for part in inner)
         if sizes[id(node)] > MOST:
             line = node.start_mark.line + 1
-            raise Unreadable(f"line {line}: with its aliases unfolded it has more than {MOST} items")
+            raise UnreadableYaml(f"line {line}: with its aliases unfolded it has more than {MOST} items")
     return sizes[id(node)]
 
 
@@ -58,8 +58,8 @@ def load_all(text: str) -> list[Any]:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark is not None else ""
-        raise Unreadable(f"{where}{getattr(error, 'problem', None) or str(error).splitlines()[0]}") from error
-    except Unreadable:
+        raise UnreadableYaml(f"{where}{getattr(error, 'problem', None) or str(error).splitlines()[0]}") from error
+    except UnreadableYaml:
         raise
     except (ValueError, TypeError, RecursionError) as error:
-        raise Unreadable(f"it is no YAML ({error})") from error
+        raise UnreadableYaml(f"it is no YAML ({error})") from error

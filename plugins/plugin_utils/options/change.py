@@ -10,7 +10,7 @@ KINDS = ("renamed", "replaced", "gone", "conflict", "meaning", "deprecated")
 
 
 @dataclass(frozen=True)
-class Change:
+class OptionChange:
     """`option`: as it was written, with its key; `kind`: one of KINDS; `since`: the release that began it, or "".
 
     `written`: the value that stood there; `becomes`: what is written instead, by option; `note`: sentences for a person.

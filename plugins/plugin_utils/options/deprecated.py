@@ -8,7 +8,7 @@ from typing import Any
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import normal, numbers
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options import fates
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.change import Change
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.change import OptionChange
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.fates import Fate
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.follow import Way
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.known import Path, data, every, find
@@ -17,7 +17,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.rules impor
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.sentence import capital, listed
 
 
-def changes(args: Values, way: Way) -> list[Change]:
+def changes(args: Values, way: Way) -> list[OptionChange]:
     """One change for each option or key of `args` that the release warns of, or that does nothing any more."""
     told = []
     for path, value in _leaves(args):
@@ -44,7 +44,7 @@ def _first_warning(path: Path, way: Way) -> str:
     return next((v for v, release in every() if (s := find(release, path[0])) is not None and s.deprecated), way.to)
 
 
-def _told(path: Path, value: Any, fate: Fate, first: str, way: Way) -> Change:
+def _told(path: Path, value: Any, fate: Fate, first: str, way: Way) -> OptionChange:
     texts = [capital(fate.why)] if fate.why else []
     if fate.idle and numbers(fate.idle) <= numbers(way.to):
         texts.append(f"It has no effect from {fate.idle} on")
@@ -60,7 +60,7 @@ def _told(path: Path, value: Any, fate: Fate, first: str, way: Way) -> Change:
     spec = find(way.release, path[0])
     if not texts and spec is not None and spec.deprecated:
         texts.append(capital(spec.deprecated))
-    return Change(".".join(path), "deprecated", first, value, {}, ". ".join(texts))
+    return OptionChange(".".join(path), "deprecated", first, value, {}, ". ".join(texts))
 
 
 def _leaves(args: Values) -> Iterator[tuple[Path, Any]]:

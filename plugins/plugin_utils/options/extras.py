@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict, cast
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import is_name, normal
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems, did_you_mean
@@ -17,6 +17,15 @@ _KEYS = ("type", "choices", "list")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
+# An option as the inventory describes it; `list` would be no name for a type any longer inside a class.
+class PluginOption(TypedDict, total=False):
+    """What the operator says of an option of a plug-in: its `type`, its `choices`, and whether it takes a `list` of them."""
+
+    type: str
+    choices: Sequence[Any]
+    list: bool
+
+
 @dataclass(frozen=True)
 class Extras:
     """Options, choices and variables of plug-ins.
@@ -25,7 +34,7 @@ class Extras:
     to further values; `environment`: names of variables.
     """
 
-    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    options: Mapping[str, PluginOption] = field(default_factory=dict)
     choices: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     environment: tuple[str, ...] = ()
 
@@ -42,7 +51,7 @@ def read_extras(options: Any, choices: Any, environment: Any, problems: Problems
     )
 
 
-def declared(name: str, spec: Mapping[str, Any]) -> Option | None:
+def declared(name: str, spec: PluginOption) -> Option | None:
     """The option that a declaration describes; None where anything goes."""
     if not spec:
         return None
@@ -52,8 +61,9 @@ def declared(name: str, spec: Mapping[str, Any]) -> Option | None:
     return Option(name, arity=arity, type=kind, choices=choices, negatives=(f"no-{name}",) if arity == "flag" else ())
 
 
-def _read_options(value: Any, problems: Problems) -> dict[str, dict[str, object]]:
-    at, read = "vllm_extra_options", {}
+def _read_options(value: Any, problems: Problems) -> dict[str, PluginOption]:
+    at = "vllm_extra_options"
+    read: dict[str, PluginOption] = {}
     for name, spec in _pairs(at, value, "`my-option: {type: int}`", problems):
         spec = {} if spec is None else spec
         if not isinstance(spec, Mapping):
@@ -61,7 +71,7 @@ def _read_options(value: Any, problems: Problems) -> dict[str, dict[str, object]
                 f"{at}.{name}", f"{shown(spec)} is not a dictionary", "Write `{type: int}`, or {} for any value"
             )
         elif _is_spec(f"{at}.{name}", spec, problems):
-            read[normal(name)] = dict(spec)
+            read[normal(name)] = cast(PluginOption, dict(spec))
     return read
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypedDict, Union
 
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import DATA, read_yaml
 
@@ -13,7 +13,7 @@ FILE = DATA / "fates.yml"
 
 
 @dataclass(frozen=True)
-class Rule:
+class FateRule:
     """What is written instead: `write` has option or option.key to value, `{}` is nothing at all.
 
     `into` and `origin` are spans of releases ("0.10.1..", "..0.9.2"), `when` the values it holds for (a tuple), a form
@@ -39,12 +39,12 @@ class Fate:
     why: str = ""
     do: str = ""
     source: str = ""
-    becomes: tuple[Rule, ...] = ()
+    becomes: tuple[FateRule, ...] = ()
     values: Mapping[Any, Fate] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Meaning:
+class OptionMeaning:
     """What an option, a key of one or a variable does differently from `since` on.
 
     `when`: it is "absent", "given", or "any"; `beside` another option only; `accelerator` of the hosts that it is about, "" for
@@ -61,9 +61,43 @@ class Meaning:
     source: str = ""
 
 
+# The forms of these in the file; `in` and `from` are no names in Python.
+_RuleForm = TypedDict(
+    "_RuleForm",
+    {
+        "write": Mapping[str, Any],
+        "in": str,
+        "from": str,
+        "when": Union[list[Any], str],
+        "note": str,
+        "source": str,
+        "judgement": bool,
+    },
+    total=False,
+)
+
+
+class _FateForm(TypedDict, total=False):
+    gone: str
+    deprecated: str
+    idle: str
+    why: str
+    do: str
+    source: str
+    becomes: list[_RuleForm]
+    values: dict[Any, _FateForm]
+
+
+class _File(TypedDict):
+    options: dict[str, _FateForm]
+    environment: dict[str, _FateForm]
+    meanings: dict[str, Any]
+    same_defaults: list[str]
+
+
 @lru_cache(maxsize=1)
-def _file() -> dict[str, Any]:
-    read: dict[str, Any] = read_yaml(FILE)
+def _file() -> _File:
+    read: _File = read_yaml(FILE)
     return read
 
 
@@ -80,10 +114,10 @@ def variables() -> Mapping[str, Fate]:
 
 
 @lru_cache(maxsize=1)
-def meanings() -> tuple[Meaning, ...]:
+def meanings() -> tuple[OptionMeaning, ...]:
     """Every option and variable that means something else since some release; read once."""
     return tuple(
-        Meaning(option, **{"beside" if key == "with" else key: value for key, value in facts.items()})
+        OptionMeaning(option, **{"beside" if key == "with" else key: value for key, value in facts.items()})
         for option, facts in _file()["meanings"].items()
     )
 
@@ -99,15 +133,14 @@ def same_defaults() -> frozenset[str]:
     return frozenset(_file()["same_defaults"])
 
 
-def _fate(facts: Mapping[str, Any]) -> Fate:
-    read = dict(facts)
-    read["becomes"] = tuple(_rule(rule) for rule in facts.get("becomes", ()))
-    read["values"] = {value: _fate(own) for value, own in facts.get("values", {}).items()}
+def _fate(form: _FateForm) -> Fate:
+    read: Any = dict(form)
+    read["becomes"] = tuple(_rule(rule) for rule in form.get("becomes", ()))
+    read["values"] = {value: _fate(own) for value, own in form.get("values", {}).items()}
     return Fate(**read)
 
 
-def _rule(facts: Mapping[str, Any]) -> Rule:
-    read = {{"in": "into", "from": "origin"}.get(key, key): value for key, value in facts.items()}
-    if isinstance(read.get("when"), list):
-        read["when"] = tuple(read["when"])
-    return Rule(**read)
+def _rule(form: _RuleForm) -> FateRule:
+    read: Any = {{"in": "into", "from": "origin"}.get(key, key): value for key, value in form.items()}
+    when = form.get("when")
+    return FateRule(**{**read, "when": tuple(when) if isinstance(when, list) else when})

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import numbers
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options import fates, load
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.fates import Fate, Rule
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.fates import Fate, FateRule
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.known import Path, accepts, data, every, knows
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.mending import mended
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.model import Release
@@ -41,7 +41,7 @@ class Reason(NamedTuple):
     path: Path
     since: str
     fate: Fate | None
-    rule: Rule | None
+    rule: FateRule | None
     returned: bool = False
 
 
@@ -128,9 +128,9 @@ def _lost(path: Path, value: Any, way: Way) -> Followed:
 
 
 @lru_cache(maxsize=1)
-def _renamings() -> dict[Path, list[tuple[Path, Rule]]]:
+def _renamings() -> dict[Path, list[tuple[Path, FateRule]]]:
     """New path to the old ones that became it and nothing else, by vLLM's own word."""
-    back: dict[Path, list[tuple[Path, Rule]]] = {}
+    back: dict[Path, list[tuple[Path, FateRule]]] = {}
     for old, fate in fates.options().items():
         for rule in fate.becomes:
             new = list(rule.write.items())

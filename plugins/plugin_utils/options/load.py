@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, TypedDict
 
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.model import (
     UNKNOWN,
@@ -25,9 +25,26 @@ _TUPLES = ("aliases", "short", "negatives", "choices", "suggestions")
 FILE = DATA / "catalogue.json"
 
 
+# What is known of an option, a key or a variable in a span of releases, which `in` names.
+_State = dict[str, Any]
+
+
+class _Release(TypedDict):
+    cuda: str
+    capabilities: list[str]
+    python: str
+
+
+class _Catalogue(TypedDict):
+    releases: dict[str, _Release]
+    options: dict[str, list[_State]]
+    configs: dict[str, Any]
+    environment: dict[str, list[_State]]
+
+
 @lru_cache(maxsize=1)
-def _catalogue() -> dict[str, Any]:
-    read: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))
+def _catalogue() -> _Catalogue:
+    read: _Catalogue = json.loads(FILE.read_text(encoding="utf-8"))
     return read
 
 
@@ -45,7 +62,7 @@ def release(version: str) -> Release | None:
     numbers = {name: number for number, name in enumerate(catalogue["releases"])}
     facts = catalogue["releases"][version]
 
-    def read(section: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    def read(section: Mapping[str, list[_State]]) -> Iterator[tuple[str, _State]]:
         for name, states in section.items():
             state = _state(states, numbers, numbers[version])
             if state is not None:
@@ -72,7 +89,7 @@ def release(version: str) -> Release | None:
     )
 
 
-def _state(states: list[dict[str, Any]], numbers: Mapping[str, int], at: int) -> dict[str, Any] | None:
+def _state(states: list[_State], numbers: Mapping[str, int], at: int) -> _State | None:
     """The one of a thing's states that holds in the release with number `at`."""
     for state in states:
         for span in state["in"].split():
@@ -83,16 +100,16 @@ def _state(states: list[dict[str, Any]], numbers: Mapping[str, int], at: int) ->
     return None
 
 
-def _typed(spec: dict[str, Any]) -> dict[str, Any]:
+def _typed(spec: _State) -> _State:
     typed = {key: tuple(value) if key in _TUPLES and value is not None else value for key, value in spec.items()}
     if typed.pop("computed", False):
         typed["default"] = UNKNOWN
     return typed
 
 
-def _option(name: str, spec: dict[str, object]) -> Option:
+def _option(name: str, spec: _State) -> Option:
     return Option(name, **_typed(spec))
 
 
-def _field(name: str, spec: dict[str, object]) -> Field:
+def _field(name: str, spec: _State) -> Field:
     return Field(name, **_typed(spec))

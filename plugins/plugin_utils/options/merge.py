@@ -49,17 +49,18 @@ class Store:
         return [(option, self._values[option]) for option in self._order if option in self._values]
 
 
-def _put(tree: dict[str, Any], path: Path, value: Any) -> Any:
+def _put(tree: dict[str, object], path: Path, value: Any) -> Any:
     key, rest = path[0], path[1:]
     if key not in tree:
         tree[key] = _nested(rest, value)
         return None
+    there = tree[key]
     if rest:
-        return _put(tree[key], rest, value) if isinstance(tree[key], dict) else [tree[key]]
-    if isinstance(value, dict) and isinstance(tree[key], dict):
-        clashes = [_put(tree[key], (inner,), item) for inner, item in value.items()]
+        return _put(there, rest, value) if isinstance(there, dict) else [there]
+    if isinstance(value, dict) and isinstance(there, dict):
+        clashes = [_put(there, (inner,), item) for inner, item in value.items()]
         return next((clash for clash in clashes if clash is not None), None)
-    return None if tree[key] == value else [tree[key]]
+    return None if there == value else [there]
 
 
 def _nested(keys: Path, value: Any) -> Any:
@@ -75,7 +76,7 @@ def _copy(value: Any) -> Any:
     return [_copy(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
-def gathered(ends: Iterable[tuple[Path, Any]]) -> dict[str, Any]:
+def gathered(ends: Iterable[tuple[Path, Any]]) -> dict[str, object]:
     """Paths and values as options, the keys of each under it."""
     store = Store()
     for path, value in ends:

@@ -20,13 +20,13 @@ def needs(option: str, other: str, *values: str, when: Condition | None = None, 
     near = option.partition(".")[0] == other.partition(".")[0]
     pair = f"{other.rpartition('.')[2]}: {values[0] if values else 'true'}"
     usual = {"reason": f"needs {other}", "remedy": f"Write `{pair}` {'beside it' if near else 'too'}"}
-    return _rule(option, lambda given: given.used(option) and not given.met(other, values), when, {**usual, **more})
+    return _rule(option, lambda given: given.used(option) and not given.met(other, values), when, **{**usual, **more})
 
 
 def excludes(option: str, other: str, *values: str, when: Condition | None = None, **more: Any) -> Rule:
     """`other` must not be on, or must be none of `values` where some are named."""
     usual = {"reason": f"excludes {other}", "remedy": "Keep one of the two"}
-    return _rule(option, lambda given: given.used(option) and given.met(other, values), when, {**usual, **more})
+    return _rule(option, lambda given: given.used(option) and given.met(other, values), when, **{**usual, **more})
 
 
 def asks_for(option: str, other: str, *values: str, when: Condition | None = None, **more: Any) -> Rule:
@@ -36,28 +36,28 @@ def asks_for(option: str, other: str, *values: str, when: Condition | None = Non
     def broken(given: Given) -> bool:
         return (given.met(option, values) if values else given.used(option)) and not given.used(other)
 
-    return _rule(other, broken, when, {**usual, **more})
+    return _rule(other, broken, when, **{**usual, **more})
 
 
 def at_most(option: str, limit: str, when: Condition | None = None, **more: Any) -> Rule:
     """A number that must not be above another one, where both are known and the limit is not 0."""
     usual = {"reason": f"is above {limit}", "remedy": f"Write at most {limit}"}
-    return _rule(option, lambda given: given.above(option, limit), when, {**usual, **more})
+    return _rule(option, lambda given: given.above(option, limit), when, **{**usual, **more})
 
 
 def at_least(option: str, least: str, when: Condition | None = None, **more: Any) -> Rule:
     """A number that must not be below another one, where both are known and it is not 0."""
     usual = {"reason": f"is below {least}", "remedy": f"Write at least {least}"}
-    return _rule(option, lambda given: given.above(least, option), when, {**usual, **more})
+    return _rule(option, lambda given: given.above(least, option), when, **{**usual, **more})
 
 
 def once(option: str, key: str, **more: Any) -> Rule:
     """An option that is also a key of a JSON option, and may be given in one of the two places only."""
     usual = {"reason": f"is also given as {key}", "remedy": "Keep one of the two"}
-    return _rule(option, lambda given: given.written(key), None, {**usual, **more})
+    return _rule(option, lambda given: given.written(key), None, **{**usual, **more})
 
 
-def _rule(at: str, broken: Condition, when: Condition | None, fields: dict[str, Any]) -> Rule:
+def _rule(at: str, broken: Condition, when: Condition | None, **fields: Any) -> Rule:
     about = fields.pop("about", (at.partition(".")[0],))
     both = broken if when is None else lambda given: when(given) and broken(given)
     return Rule(at=at, about=about, broken=both, **fields)

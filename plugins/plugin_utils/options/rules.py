@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.fates import Fate, Rule
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.fates import Fate, FateRule
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.known import Path, data
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.spans import within
 
@@ -17,7 +17,7 @@ class Unmade(Exception):
     """A value that a rule cannot be applied to."""
 
 
-def fitting(fate: Fate, value: Any, to: str, came_from: str | None) -> tuple[Fate, Rule] | None:
+def fitting(fate: Fate, value: Any, to: str, came_from: str | None) -> tuple[Fate, FateRule] | None:
     """The first rule that fits, with the fate it belongs to: that of the value before that of its option."""
     of_value = None if isinstance(value, (Mapping, list, tuple)) else fate.values.get(value)
     for own in (of_value, fate):
@@ -27,7 +27,7 @@ def fitting(fate: Fate, value: Any, to: str, came_from: str | None) -> tuple[Fat
     return None
 
 
-def _from(came_from: str | None, rule: Rule) -> bool:
+def _from(came_from: str | None, rule: FateRule) -> bool:
     return came_from is None or within(came_from, rule.origin)
 
 
@@ -53,7 +53,7 @@ _FORMS: dict[str, Callable[[Any], bool]] = {
 }
 
 
-def made(rule: Rule, value: Any) -> list[tuple[Path, Any]]:
+def made(rule: FateRule, value: Any) -> list[tuple[Path, Any]]:
     """Path and value of everything that the rule writes. Raises Unmade where the value does not let it."""
     return [(tuple(path.split(".")), _made(new, value)) for path, new in rule.write.items()]
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import cast
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.observe import DropIn, UnitFacts
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.options import origin
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.jsonform import json_form
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.answer import CauseForm, HostAnswer, StepForm
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import FleetPlan
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.service import Service
 
@@ -30,12 +31,12 @@ class Difference:
     unit: str
     change: str
     why: str
-    causes: tuple[Mapping[str, Any], ...] = ()
+    causes: tuple[CauseForm, ...] = ()
     came_from: str = ""
     goes_to: str = ""
-    before: Mapping[str, Any] = field(default_factory=dict)
-    after: Mapping[str, Any] = field(default_factory=dict)
-    drop_ins: tuple[Mapping[str, Any], ...] = ()
+    before: UnitFacts = field(default_factory=UnitFacts)
+    after: UnitFacts = field(default_factory=UnitFacts)
+    drop_ins: tuple[DropIn, ...] = ()
     drift: tuple[str, ...] = ()
     replaced: tuple[str, ...] = ()
     replaced_driver: tuple[str, ...] = ()
@@ -44,7 +45,7 @@ class Difference:
 FACTS = ("release", "kind", "gpus", "address", "port", "weights")
 
 
-def compare_fleet(plan: FleetPlan, found: Mapping[str, Mapping[str, Any]]) -> list[Difference]:
+def compare_fleet(plan: FleetPlan, found: Mapping[str, HostAnswer]) -> list[Difference]:
     """Differences of every host that was read, in the plan's order; a model that changes its host is one move.
 
     `found` is what host_state returned, by host; hosts that are not in it are passed over.
@@ -56,14 +57,14 @@ def compare_fleet(plan: FleetPlan, found: Mapping[str, Mapping[str, Any]]) -> li
     return _pair_moves(differences)
 
 
-def compare_host(host: str, services: Sequence[Service], found: Mapping[str, Any]) -> list[Difference]:
+def compare_host(host: str, services: Sequence[Service], found: HostAnswer) -> list[Difference]:
     """Differences of one host, planned models first, then those that nobody plans any more."""
     planned = {service.unit: service for service in services}
     differences = []
     for step in found["steps"]:
         unit, service = step["unit"], planned.get(step["unit"])
         seen = found["units"].get(unit, {})
-        installed = {key: seen[key] for key in FACTS if key in seen}
+        installed = _installed_facts(seen)
         differences.append(
             Difference(
                 host=host,
@@ -83,7 +84,11 @@ def compare_host(host: str, services: Sequence[Service], found: Mapping[str, Any
     return differences
 
 
-def _change(step: Mapping[str, Any], installed: bool) -> str:
+def _installed_facts(seen: UnitFacts) -> UnitFacts:
+    return cast(UnitFacts, {key: value for key, value in seen.items() if key in FACTS})
+
+
+def _change(step: StepForm, installed: bool) -> str:
     if step["verb"] == "remove":
         return "removed"
     if step["verb"] in ("start", "restart"):
@@ -94,8 +99,15 @@ def _change(step: Mapping[str, Any], installed: bool) -> str:
     return "rewritten" if step["write"] or step["enable"] else "unchanged"
 
 
-def _planned_facts(service: Service) -> dict[str, object]:
-    return {**{key: json_form(getattr(service, key)) for key in FACTS}, "weights": origin(service.weights)}
+def _planned_facts(service: Service) -> UnitFacts:
+    return {
+        "release": service.release,
+        "kind": service.kind,
+        "gpus": list(service.gpus),
+        "address": service.address,
+        "port": service.port,
+        "weights": origin(service.weights),
+    }
 
 
 def _pair_moves(differences: Sequence[Difference]) -> list[Difference]:

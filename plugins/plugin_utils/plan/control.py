@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.units.render import Unit, render_unit
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.jsonform import json_form
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.planned import PlannedUnit
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.unit import render_unit
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.service import Service
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.templates import environment
 
@@ -21,10 +21,10 @@ FILES = {
 }
 
 
-def render_units(templates: Path, services: Sequence[Service]) -> list[Unit]:
+def render_units(templates: Path, services: Sequence[Service]) -> list[PlannedUnit]:
     """The units of planned services."""
     template = environment(templates).get_template(UNIT_TEMPLATE)
-    return [render_unit(template, json_form(service), SECRETS) for service in services]
+    return [render_unit(template, service, SECRETS) for service in services]
 
 
 def host_files(templates: Path) -> list[dict[str, str]]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TypedDict
 
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.schema import TEMPLATE
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import ROOT, read_yaml
@@ -13,8 +13,8 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import ROOT,
 SITE = ROOT / "data" / "site_variables.yml"
 # What Ansible converts is right as well: a number where a text is asked for, a word where a list is (ansible-core,
 # lib/ansible/module_utils/common/validation.py).
-_TEXT: dict[str, Any] = {"type": ["string", "number"]}
-_TYPES: dict[str, dict[str, Any]] = {
+_TEXT: dict[str, object] = {"type": ["string", "number"]}
+_TYPES: dict[str, dict[str, object]] = {
     "str": _TEXT,
     "path": {"type": "string"},
     "int": {"anyOf": [{"type": "integer"}, {"type": "string", "pattern": "^-?[0-9]+$"}]},
@@ -25,16 +25,28 @@ _TYPES: dict[str, dict[str, Any]] = {
 }
 
 
+class OptionSpec(TypedDict, total=False):
+    """One option of an argument specification (meta/argument_specs.yml of a role)."""
+
+    type: str
+    elements: str
+    required: bool
+    description: str | Sequence[str]
+    default: object
+    choices: Sequence[object]
+    options: Mapping[str, OptionSpec]
+
+
 @lru_cache(maxsize=1)
 def described() -> dict[str, dict[str, object]]:
     """The schema of each variable by its name, with its description and default."""
     return {name: variable(option) for name, option in _options().items()}
 
 
-def variable(option: Mapping[str, Any]) -> dict[str, Any]:
+def variable(option: OptionSpec) -> dict[str, object]:
     """One option of an argument specification. A template is right for every type."""
     shape = _shape(option)
-    found: dict[str, Any] = {"anyOf": [shape, TEMPLATE]} if shape else {}
+    found: dict[str, object] = {"anyOf": [shape, TEMPLATE]} if shape else {}
     text = option.get("description", "")
     found["description"] = text if isinstance(text, str) else " ".join(text)
     if "default" in option:
@@ -48,15 +60,15 @@ def prefixes() -> tuple[str, ...]:
     return ("wheelhouse_", *sorted(f"{path.name}_" for path in (ROOT / "roles").iterdir() if path.is_dir()))
 
 
-def _options() -> dict[str, dict[str, object]]:
-    found: dict[str, dict[str, Any]] = {}
+def _options() -> dict[str, OptionSpec]:
+    found: dict[str, OptionSpec] = {}
     for path in sorted((ROOT / "roles").glob("*/meta/argument_specs.yml")):
         for entry in read_yaml(path)["argument_specs"].values():
             found.update(entry.get("options", {}))
     return {**found, **read_yaml(SITE)}
 
 
-def _shape(option: Mapping[str, Any]) -> dict[str, object]:
+def _shape(option: OptionSpec) -> dict[str, object]:
     kind = option.get("type", "str")
     if kind == "list":
         elements = _shape({**option, "type": option.get("elements", "raw")})
@@ -64,7 +76,7 @@ def _shape(option: Mapping[str, Any]) -> dict[str, object]:
     if "choices" in option:
         return {"enum": list(option["choices"])}
     if kind == "dict" and "options" in option:
-        inner: Mapping[str, Any] = option["options"]
+        inner = option["options"]
         return {
             "type": "object",
             "properties": {name: variable(part) for name, part in inner.items()},

@@ -26,14 +26,14 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.gateway import
 )
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.headers import check_headers
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.hosts import (
-    Host,
+    DeclaredHost,
     declared_as,
     read_host,
     read_release,
 )
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.kernels import attention_without, check_kernels
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.keys import check_keys
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.memory import Memory
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.memory import MemoryJudge
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import Entry, Menu
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.options import Options
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.placement import place
@@ -131,7 +131,7 @@ def plan_fleet(inventory: Inventory) -> Outcome:
         port_of=ports(menu, hosts_of, problems),
         releases=known_releases(hosts, inventory.unchecked, problems),
         options=Options(extras, inventory.adapters, problems),
-        memory=Memory(inventory.facts, problems),
+        memory=MemoryJudge(inventory.facts, problems),
         destinations={name: read_destinations(declared, problems, name) for name, declared in inventory.hosts.items()},
     )
     on_host: dict[str, list[Entry]] = {}
@@ -179,10 +179,10 @@ class _Fleet:
     port_of: Mapping[str, int]
     releases: Mapping[str, Release | None]
     options: Options
-    memory: Memory
+    memory: MemoryJudge
     destinations: Mapping[str, Sequence[str] | str | None]
 
-    def host(self, host: Host, entries: Sequence[Entry]) -> HostPlan:
+    def host(self, host: DeclaredHost, entries: Sequence[Entry]) -> HostPlan:
         """One host's part of the plan: its engine, its weights and its services in the order of their starts."""
         known = self.releases[host.release]
         read = [(entry, self.options.read(entry, known)) for entry in entries]

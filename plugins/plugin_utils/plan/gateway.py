@@ -67,8 +67,8 @@ def judge_listening(name: str, declared: Values, problems: Problems) -> None:
 
 
 def plan_gateway(
-    gateways: Mapping[str, Mapping[str, Any]],
-    hosts: Mapping[str, Mapping[str, Any]],
+    gateways: Mapping[str, Values],
+    hosts: Mapping[str, Values],
     services: Mapping[str, Sequence[Service]],
     *,
     keyed: bool,
@@ -81,7 +81,8 @@ def plan_gateway(
     # One that is taken off its host is none of the fleet's.
     gateways = {name: declared for name, declared in gateways.items() if declared.get("gateway_state") != "absent"}
     for name, declared in hosts.items():
-        for source in declared.get("vllm_endpoint_sources") or ():
+        sources: Any = declared.get("vllm_endpoint_sources") or ()
+        for source in sources:
             _judge_source("vllm_endpoint_sources", str(source), name, problems)
     if not gateways:
         return None

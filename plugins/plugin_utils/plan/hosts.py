@@ -7,18 +7,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.amd.model import Wanted as Rocm
-from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.settings import Setting, unusable
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.amd.model import WantedRocm as Rocm
+from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.settings import GpuSetting, unusable
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import HOSTS, Problems, did_you_mean
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.amd import request as rocm
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia import request
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import rocm as engine
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.gpus import Gpu, find, read_gpu
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.gpus import KnownGpu, find, read_gpu
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus import settings_read
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import whole
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.proxy import check_proxy
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import Declared, Kind
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import Declared, GpuKind
 
 ACCELERATORS = ("cuda", "rocm", "cpu")
 # Whether a host must have passed its acceptance test before it serves.
@@ -51,7 +51,7 @@ _RELEASE = re.compile(r"\d+\.\d+\.\d+(\.?(post|rc)\d+|\.\d+)?")
 
 
 @dataclass(frozen=True)
-class Host:
+class DeclaredHost:
     """A host of the fleet: its accelerator, the release it shall run, and how many GPUs it has (0 on `cpu`).
 
     `gpu` is what is known of its GPUs where they are all alike, None where nothing was declared; of a host with several
@@ -64,17 +64,17 @@ class Host:
     accelerator: str
     release: str
     gpu_count: int
-    gpu: Gpu | None = None
+    gpu: KnownGpu | None = None
     driver: str = ""
-    settings: tuple[Setting, ...] = ()
+    settings: tuple[GpuSetting, ...] = ()
     rocm: Rocm | None = None
-    gpus: tuple[Gpu | None, ...] = ()
+    gpus: tuple[KnownGpu | None, ...] = ()
 
-    def kind(self, index: int) -> Gpu | None:
+    def kind(self, index: int) -> KnownGpu | None:
         """What is known of one GPU."""
         return self.gpus[index] if index < len(self.gpus) else self.gpu
 
-    def kinds(self, indices: Iterable[int]) -> tuple[Gpu | None, ...]:
+    def kinds(self, indices: Iterable[int]) -> tuple[KnownGpu | None, ...]:
         """The different kinds of these GPUs, in their order; of all where there are none."""
         return tuple(dict.fromkeys(map(self.kind, indices))) or tuple(dict.fromkeys(self.gpus)) or (self.gpu,)
 
@@ -84,7 +84,7 @@ class Host:
         return unusable(self.settings)
 
 
-def read_host(name: str, declared: Values, problems: Problems) -> Host | None:
+def read_host(name: str, declared: Values, problems: Problems) -> DeclaredHost | None:
     """One host from its inventory variables; None where it cannot be planned for."""
     wrong = Problems()
     accelerator = declared.get("vllm_accelerator")
@@ -122,7 +122,7 @@ def read_host(name: str, declared: Values, problems: Problems) -> Host | None:
             engine.check_host(release, declared, software, wrong)
         known = kinds[0] if len(kinds) == 1 and not cpu else None
         count = 0 if cpu else gpu_count
-        host = Host(name, str(accelerator), release, count, known, driver.version, settings, software)
+        host = DeclaredHost(name, str(accelerator), release, count, known, driver.version, settings, software)
         if len(kinds) > 1 and not cpu:
             host = replace(host, gpus=gpus)
     for problem in wrong.problems:
@@ -132,7 +132,7 @@ def read_host(name: str, declared: Values, problems: Problems) -> Host | None:
     return host
 
 
-def declared_as(host: Host) -> Declared:
+def declared_as(host: DeclaredHost) -> Declared:
     """What a host declares itself to be: what is found there is compared with this."""
     name, memory = _told(host.gpu)
     return Declared(
@@ -141,7 +141,7 @@ def declared_as(host: Host) -> Declared:
         gpu_count=host.gpu_count,
         gpu_name=name,
         gpu_memory=memory,
-        gpus=tuple(Kind(*_told(gpu)) for gpu in host.gpus),
+        gpus=tuple(GpuKind(*_told(gpu)) for gpu in host.gpus),
         driver=host.driver,
         cut=tuple(setting.index for setting in host.settings if setting.mig),
         settings=host.settings,
@@ -149,7 +149,7 @@ def declared_as(host: Host) -> Declared:
     )
 
 
-def _told(gpu: Gpu | None) -> tuple[str, int | None]:
+def _told(gpu: KnownGpu | None) -> tuple[str, int | None]:
     """The name under which a GPU is known, and the bytes that its driver must state where they are known."""
     named = gpu is not None and find(gpu.name) is not None
     return gpu.name if gpu and named else "", gpu.memory if gpu and not (named and gpu.nominal) else None
@@ -161,7 +161,7 @@ def read_release(declared: Values) -> str:
     return given if isinstance(given, str) and _RELEASE.fullmatch(given) else ""
 
 
-def _read_gpus(declared: Values, count: int, problems: Problems) -> tuple[Gpu | None, ...]:
+def _read_gpus(declared: Values, count: int, problems: Problems) -> tuple[KnownGpu | None, ...]:
     """The model of each GPU, of one where all are alike; with the declared memory in place of the catalogued one."""
     names = _each(declared, "gpu_name", count, problems)
     sizes = _each(declared, "gpu_memory_gib", count, problems)
@@ -187,7 +187,7 @@ def _each(declared: Values, key: str, count: int, problems: Problems) -> list[An
     return None
 
 
-def _read_gpu(name: Any, given: Any, problems: Problems) -> Gpu | None:
+def _read_gpu(name: Any, given: Any, problems: Problems) -> KnownGpu | None:
     memory: int | None = None
     if given is not None:
         gib = _number(given)
@@ -198,7 +198,7 @@ def _read_gpu(name: Any, given: Any, problems: Problems) -> Gpu | None:
             return None
         memory = int(gib * 2**30)
     if name is None:
-        return None if memory is None else Gpu(f"{memory / 2**30:g} GiB GPU", memory, True, None)
+        return None if memory is None else KnownGpu(f"{memory / 2**30:g} GiB GPU", memory, True, None)
     gpu = read_gpu(f"{HOSTS}.gpu_name", name, problems)
     return gpu if gpu is None or memory is None else replace(gpu, memory=memory, nominal=False, counted=0)
 

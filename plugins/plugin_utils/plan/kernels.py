@@ -13,9 +13,9 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import 
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import sources
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.config import language_part
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.facts import ModelFacts
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.gpus import Gpu
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.gpus import KnownGpu
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.jsontext import as_mapping
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.hosts import Host
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.hosts import DeclaredHost
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.service import Service
 
 KEY = "vllm_engine_kernels_index"
@@ -24,7 +24,7 @@ _HOUSE = re.compile(r"-py(?P<python>\d+\.\d+)-(?P<arch>\w+)$")
 
 
 def check_kernels(
-    host: Host,
+    host: DeclaredHost,
     declared: Values,
     locks: Mapping[str, Kernels],
     services: Sequence[Service],
@@ -61,7 +61,7 @@ def check_kernels(
             )
 
 
-def _anew(host: Host, path: Path, declared: Values) -> str:
+def _anew(host: DeclaredHost, path: Path, declared: Values) -> str:
     """How a lock is made anew, and when that does any good."""
     index = declared.get("vllm_engine_source") == "index"
     if index:
@@ -97,7 +97,7 @@ def _loss(services: Sequence[Service]) -> str:
 
 
 def attention_without(
-    gpus: Sequence[Gpu | None], args: Values, facts: ModelFacts | None, release: str, accelerator: str
+    gpus: Sequence[KnownGpu | None], args: Values, facts: ModelFacts | None, release: str, accelerator: str
 ) -> list[str]:
     """Words for the command of an engine that has neither FlashInfer's kernels nor a compiler, which its host finds out; [] where
     none are needed, or none are known to be right.
@@ -120,7 +120,7 @@ def attention_without(
     return ["--attention-backend", "TRITON_ATTN"] if cache in ("auto", "bfloat16") or cache.startswith("fp8") else []
 
 
-def _on_blackwell(host: Host, services: Sequence[Service]) -> str:
+def _on_blackwell(host: DeclaredHost, services: Sequence[Service]) -> str:
     """What else is wrong on capability 10.x, where vLLM prefers FlashInfer's attention (`_get_backend_priorities` in
     platforms/cuda.py of 0.21.0 to 0.33.0)."""
     if host.gpu is None or host.gpu.capability is None or host.gpu.capability[0] != 10:

@@ -4,10 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.answer import HostAnswer
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.without import without
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import FleetPlan
+
+
+class ServerView(TypedDict):
+    """One replica as a gateway shows it; `admin` is ready where requests are sent to it."""
+
+    admin: str
+
+
+class GatewayView(TypedDict, total=False):
+    """What module gateway_server says in a loop over gateways: `item` is the gateway, `servers` its replicas by model and host;
+    `msg` why there are none."""
+
+    item: str
+    msg: str
+    servers: Mapping[str, Mapping[str, ServerView]]
 
 
 @dataclass(frozen=True)
@@ -95,9 +111,7 @@ def farewell(plan: FleetPlan, models: Collection[str], hosts: Collection[str]) -
     )
 
 
-def hindrances(
-    touched: Collection[str], states: Mapping[str, Mapping[str, Any]], leaving: Collection[str]
-) -> list[str]:
+def hindrances(touched: Collection[str], states: Mapping[str, HostAnswer], leaving: Collection[str]) -> list[str]:
     """Why nothing may leave yet, by what the hosts that something leaves said (module host_state), one line each.
 
     What stays on a host must be as planned: otherwise taking one model away would restart others that nobody drained. A
@@ -120,7 +134,7 @@ def hindrances(
     return lines
 
 
-def unread(views: Sequence[Mapping[str, Any]]) -> list[str]:
+def unread(views: Sequence[GatewayView]) -> list[str]:
     """Gateways that could not be read, from a loop of module gateway_server: they would go on sending requests."""
     return [
         f"gateway {view['item']} cannot be read ({view.get('msg', 'no answer')}), and would go on sending requests to what "
@@ -130,9 +144,7 @@ def unread(views: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def served_by(
-    servers: Sequence[Mapping[str, str]], view: Mapping[str, Any], ready: bool = False
-) -> list[dict[str, str]]:
+def served_by(servers: Sequence[Mapping[str, str]], view: GatewayView, ready: bool = False) -> list[dict[str, str]]:
     """Those of the replicas that one gateway knows: in a second run it may have forgotten them already.
 
     With `ready` only those that it sent requests to: what somebody had drained before stays drained.

@@ -8,7 +8,7 @@ from typing import Any
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import HOSTS, Problems
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.facts import ModelFacts
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.gpus import Gpu
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.gpus import KnownGpu
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.memory import UNDECLARED, Fit, fit
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.model_rules import check_model
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.setting import SHARE
@@ -16,14 +16,14 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.support import 
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.verdict import check_fit
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.environment import as_text
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.model import Release
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.hosts import Host
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.hosts import DeclaredHost
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import Entry
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned import service as planned
 
 NOT_AT_HAND = "its config.json is not at hand on the control node (docs/memory.md says how to put it there)"
 
 
-class Memory:
+class MemoryJudge:
     """Works out and judges the memory of services; what many hosts have in common is worked out once."""
 
     def __init__(self, facts: Mapping[str, ModelFacts | str], problems: Problems) -> None:
@@ -35,7 +35,7 @@ class Memory:
         entry: Entry,
         args: Values,
         share: float | None,
-        host: Host,
+        host: DeclaredHost,
         release: Release | None,
         placed: Sequence[int] = (),
     ) -> planned.Memory:
@@ -87,7 +87,7 @@ class Memory:
         read = self._facts.get(entry.name, NOT_AT_HAND)
         return read if isinstance(read, ModelFacts) else None
 
-    def _warn_of_kinds(self, at: str, kinds: Sequence[Gpu | None], host: Host) -> None:
+    def _warn_of_kinds(self, at: str, kinds: Sequence[KnownGpu | None], host: DeclaredHost) -> None:
         if len(kinds) > 1:
             names = " and ".join(kind.name if kind else "one that is not known" for kind in kinds)
             self._problems.warn(

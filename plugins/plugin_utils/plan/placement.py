@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import HOSTS, Problems
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import whole
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.hosts import Host
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.hosts import DeclaredHost
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import Entry
 
 # More GPUs than any cluster has.
@@ -33,7 +33,7 @@ def _ray(args: Values) -> bool:
     return "ray" in (args.get("distributed-executor-backend"), args.get("data-parallel-backend"))
 
 
-def _warn_of_ray(host: Host, entry: Entry, args: Values, given: int, problems: Problems) -> None:
+def _warn_of_ray(host: DeclaredHost, entry: Entry, args: Values, given: int, problems: Problems) -> None:
     """Ray waits for GPUs that nobody gives it, for as long as it is let."""
     needed = needed_gpus(args, MANY)
     if _ray(args) and needed > given > 0:
@@ -47,7 +47,7 @@ def _warn_of_ray(host: Host, entry: Entry, args: Values, given: int, problems: P
 
 
 def place(
-    host: Host, entries: Sequence[tuple[Entry, Mapping[str, object]]], problems: Problems
+    host: DeclaredHost, entries: Sequence[tuple[Entry, Mapping[str, object]]], problems: Problems
 ) -> dict[str, tuple[int, ...]]:
     """GPU indices per model name. Listed indices are taken as written (and may be shared); counts get free GPUs.
 
@@ -118,7 +118,7 @@ def place(
     return placed
 
 
-def _alike(host: Host, free: Sequence[int], wanted: int) -> tuple[int, ...]:
+def _alike(host: DeclaredHost, free: Sequence[int], wanted: int) -> tuple[int, ...]:
     """The first free GPUs, of one kind where there are enough of one."""
     for kind in dict.fromkeys(map(host.kind, free)):
         same = [i for i in free if host.kind(i) == kind]

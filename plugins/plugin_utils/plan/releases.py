@@ -8,10 +8,10 @@ from typing import Any
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import HOSTS, Problems
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.load import release, releases
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.model import Release
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.hosts import Host
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.hosts import DeclaredHost
 
 
-def known_releases(hosts: Sequence[Host], unchecked: Any, problems: Problems) -> dict[str, Release | None]:
+def known_releases(hosts: Sequence[DeclaredHost], unchecked: Any, problems: Problems) -> dict[str, Release | None]:
     """Facts of every release that a host shall run; None for those that the operator chose to run unchecked.
 
     `unchecked` is `vllm_unchecked_releases`: a list of releases whose `args` are taken as written.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.causes import Cause, shorten
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.observe import DropIn
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.answer import HostAnswer
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.host import (
     REFUSED,
     TOPICS,
@@ -50,7 +51,7 @@ _SIGNS = {"+ ": ADDED, "- ": REMOVED, "! ": CHANGED}
 
 
 def comparison(
-    plan: FleetPlan, differences: Sequence[Difference], answers: Mapping[str, Any], screen: Screen = PAPER
+    plan: FleetPlan, differences: Sequence[Difference], answers: Mapping[str, HostAnswer], screen: Screen = PAPER
 ) -> str:
     """The table, the details under it, and all of it in one line."""
     more = details(differences, answers, screen)
@@ -61,7 +62,7 @@ def comparison(
 def difference_table(
     plan: FleetPlan,
     differences: Sequence[Difference],
-    answers: Mapping[str, Any],
+    answers: Mapping[str, HostAnswer],
     screen: Screen = PAPER,
 ) -> str:
     """One line per host and model, and one for each engine, weights or file that would come or go.
@@ -91,7 +92,7 @@ def _row(model: str, change: str, why: str) -> Row:
     return Row((model, change, why), TONES.get(change, ""))
 
 
-def details(differences: Sequence[Difference], answers: Mapping[str, Any], screen: Screen = PAPER) -> str:
+def details(differences: Sequence[Difference], answers: Mapping[str, HostAnswer], screen: Screen = PAPER) -> str:
     """Option by option what makes each restart, then what others changed and what could not be read."""
     hosts: dict[tuple[str, ...], list[str]] = {}
     for difference in differences:
@@ -112,12 +113,12 @@ def details(differences: Sequence[Difference], answers: Mapping[str, Any], scree
     return "\n".join(lines)
 
 
-def _drop_in(item: Mapping[str, Any]) -> str:
+def _drop_in(item: DropIn) -> str:
     newer = "; newer than the process" if item["newer"] else ""
     return f"drop-in {item['path']} sets {', '.join(item['sets']) or 'nothing'}{newer}"
 
 
-def summary(differences: Sequence[Difference], answers: Mapping[str, Any]) -> str:
+def summary(differences: Sequence[Difference], answers: Mapping[str, HostAnswer]) -> str:
     """All of it in one line."""
     counts = [f"{number} {change}" for change, number in count(differences).items() if number]
     states = [answer["status"] for answer in answers.values()]
@@ -134,7 +135,7 @@ def brief(topics_of: Mapping[str, Collection[str]]) -> str:
     return "\n".join(lines)
 
 
-def pending(plan: FleetPlan, differences: Sequence[Difference], answers: Mapping[str, Any]) -> bool:
+def pending(plan: FleetPlan, differences: Sequence[Difference], answers: Mapping[str, HostAnswer]) -> bool:
     """Whether a deployment would change anything on a host that was read."""
     read = {host: answer for host, answer in answers.items() if answer["status"] == "read"}
     changes = (change for host, answer in read.items() for change in host_changes(plan.hosts[host], answer))
@@ -142,12 +143,12 @@ def pending(plan: FleetPlan, differences: Sequence[Difference], answers: Mapping
 
 
 def document(
-    plan: FleetPlan, digest: str, differences: Sequence[Difference] | None, answers: Mapping[str, Any]
-) -> dict[str, Any]:
+    plan: FleetPlan, digest: str, differences: Sequence[Difference] | None, answers: Mapping[str, HostAnswer]
+) -> dict[str, object]:
     """Plan and differences as one JSON-ready document; `differences` is null where no host was asked."""
-    told: dict[str, Any] = {"schema": SCHEMA, "digest": digest, "plan": plan.document(), "differences": None}
+    told: dict[str, object] = {"schema": SCHEMA, "digest": digest, "plan": plan.document(), "differences": None}
     if differences is not None:
-        models: dict[str, list[dict[str, Any]]] = {}
+        models: dict[str, list[dict[str, object]]] = {}
         for difference in differences:
             models.setdefault(difference.host, []).append(asdict(difference))
         hosts = {host: _host_document(plan.hosts[host], answers.get(host), models.get(host, [])) for host in plan.hosts}
@@ -155,9 +156,7 @@ def document(
     return told
 
 
-def _host_document(
-    planned: HostPlan, answer: Mapping[str, Any] | None, models: list[dict[str, Any]]
-) -> dict[str, object]:
+def _host_document(planned: HostPlan, answer: HostAnswer | None, models: list[dict[str, object]]) -> dict[str, object]:
     if answer is None:
         return {"status": "not asked"}
     if answer["status"] != "read":

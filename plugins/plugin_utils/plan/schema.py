@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Mapping
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.kinds import KINDS
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import OWNED, SECRET
@@ -14,12 +14,12 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.hosts import A
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import PROOFS
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.variables import OURS, known_variables
 
-_TEXT: dict[str, Any] = {"type": "string"}
-_GIB: dict[str, Any] = {"type": "number", "exclusiveMinimum": 0}
-_COMMIT: dict[str, Any] = {"anyOf": [{"type": "string", "pattern": "^[0-9a-f]{40}$"}, schema.TEMPLATE]}
+_TEXT: dict[str, object] = {"type": "string"}
+_GIB: dict[str, object] = {"type": "number", "exclusiveMinimum": 0}
+_COMMIT: dict[str, object] = {"anyOf": [{"type": "string", "pattern": "^[0-9a-f]{40}$"}, schema.TEMPLATE]}
 
 
-def variables(release: Release) -> dict[str, Any]:
+def variables(release: Release) -> dict[str, object]:
     """The schema of a file of inventory variables whose models run on `release`.
 
     Variables that are not this collection's are let through, so that the schema suits any file of `group_vars`; a name that
@@ -41,7 +41,7 @@ def variables(release: Release) -> dict[str, Any]:
 def _own(release: Release) -> dict[str, object]:
     """Variables whose shape no argument specification can say."""
     texts = {"type": "array", "items": _TEXT}
-    shapes: dict[str, tuple[dict[str, Any], str]] = {
+    shapes: dict[str, tuple[Mapping[str, object], str]] = {
         "vllm_version": ({"const": release.version}, "The release this schema was made for"),
         "vllm_accelerator": (_either({"enum": [*ACCELERATORS]}), "What the host's engines are built for"),
         "gpu_count": (_either({"type": "integer", "minimum": 0, "maximum": 64}), "How many GPUs the host has"),
@@ -71,11 +71,11 @@ def _own(release: Release) -> dict[str, object]:
     return {name: {**shape, "description": text} for name, (shape, text) in shapes.items()}
 
 
-def _either(shape: dict[str, Any]) -> dict[str, object]:
+def _either(shape: Mapping[str, object]) -> dict[str, object]:
     return {"anyOf": [shape, schema.TEMPLATE]}
 
 
-def _entry(release: Release) -> dict[str, Any]:
+def _entry(release: Release) -> dict[str, object]:
     source = {
         "model": {**_TEXT, "description": "A hub id, or an absolute path on the host"},
         "revision": {**_COMMIT, "description": "The 40-digit commit of a hub id"},

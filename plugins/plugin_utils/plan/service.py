@@ -10,7 +10,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.environment
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.model import Release
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.sizes import size
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.words import words
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.hosts import Host
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.hosts import DeclaredHost
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import Entry
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.sandbox import loopback, moves_tensors, spans
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import Weights
@@ -51,7 +51,7 @@ def derived_arguments(
 
 
 def service(
-    host: Host,
+    host: DeclaredHost,
     entry: Entry,
     args: Values,
     release: Release | None,
@@ -94,7 +94,7 @@ def service(
     )
 
 
-def _environment(host: Host, engine: str, gpus: Sequence[int]) -> dict[str, str]:
+def _environment(host: DeclaredHost, engine: str, gpus: Sequence[int]) -> dict[str, str]:
     # A unit may open its own GPUs and no others, and CUDA and HIP count those that a process may open, from 0; with the
     # host's indices vLLM finds no GPU. Sources: NVIDIA/nvidia-docker issue 170, AMD-AGI/Hyperloom pull request 1582
     # ("4,5,6,7"), Slurm's src/interfaces/gres.h (gres_use_local_device_index), Linux's kfd_devcgroup_check_permission.

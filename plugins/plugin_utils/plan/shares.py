@@ -15,7 +15,7 @@ from typing import Any
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import HOSTS, Problems
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.overhead import CONTEXT, CONTEXT_LEAST
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.setting import LEAST_SHARE, SHARE
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.hosts import Host
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.hosts import DeclaredHost
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import Entry
 
 _CACHE = "kv-cache-memory-bytes"
@@ -26,7 +26,7 @@ _ROUNDING = 1e-9
 
 
 def share(
-    host: Host,
+    host: DeclaredHost,
     entries: Sequence[tuple[Entry, Mapping[str, object]]],
     placed: Mapping[str, Sequence[int]],
     default: float,
@@ -68,7 +68,7 @@ def share(
 
 
 def _check_alone(
-    host: Host, gpu: int, given: Mapping[str, float], spelled: Mapping[str, str], problems: Problems
+    host: DeclaredHost, gpu: int, given: Mapping[str, float], spelled: Mapping[str, str], problems: Problems
 ) -> None:
     """Each share against what one context leaves: more than that is free for no engine, whoever else is there."""
     usual, most = _room(host, gpu, 1)
@@ -81,7 +81,7 @@ def _check_alone(
 
 
 def _check_sum(
-    host: Host,
+    host: DeclaredHost,
     gpu: int,
     engines: int,
     given: Mapping[str, float],
@@ -108,14 +108,14 @@ def _check_sum(
     _tell(f"vllm_models.{last}.args.{spelled[last]}", reason, remedy, filled > 1 + _ROUNDING, host, problems)
 
 
-def _tell(key: str, reason: str, remedy: str, refused: bool, host: Host, problems: Problems) -> None:
+def _tell(key: str, reason: str, remedy: str, refused: bool, host: DeclaredHost, problems: Problems) -> None:
     if refused:
         problems.add(key, reason, remedy, host.name)
     else:
         problems.warn(key, f"may not be free: {reason}", remedy, host.name)
 
 
-def _room(host: Host, gpu: int, engines: int) -> tuple[float, float]:
+def _room(host: DeclaredHost, gpu: int, engines: int) -> tuple[float, float]:
     """The shares that so many engines can have together: likely, and beyond any doubt no more than."""
     kind = host.kind(gpu)
     if kind is None or not kind.cuda:

@@ -7,8 +7,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.amd.model import Wanted as Rocm
-from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.settings import Setting
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.amd.model import WantedRocm as Rocm
+from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.settings import GpuSetting
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.jsonform import KEY, OPTIONAL, build, json_form
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.gateway import GatewayPlan
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.service import Service
@@ -17,7 +17,7 @@ _OPTIONAL = {OPTIONAL: True}
 
 
 @dataclass(frozen=True)
-class Kind:
+class GpuKind:
     """One GPU as declared: `name` "" and `memory` (bytes) None where nothing was."""
 
     name: str = ""
@@ -37,15 +37,15 @@ class Declared:
     gpu_count: int = 0
     gpu_name: str = ""
     gpu_memory: int | None = None
-    gpus: tuple[Kind, ...] = field(default=(), metadata=_OPTIONAL)
+    gpus: tuple[GpuKind, ...] = field(default=(), metadata=_OPTIONAL)
     driver: str = ""
     cut: tuple[int, ...] = ()
-    settings: tuple[Setting, ...] = ()
+    settings: tuple[GpuSetting, ...] = ()
     rocm: Rocm | None = None
 
-    def kind(self, index: int) -> Kind:
+    def kind(self, index: int) -> GpuKind:
         """What is declared of one GPU."""
-        return self.gpus[index] if index < len(self.gpus) else Kind(self.gpu_name, self.gpu_memory)
+        return self.gpus[index] if index < len(self.gpus) else GpuKind(self.gpu_name, self.gpu_memory)
 
 
 @dataclass(frozen=True)

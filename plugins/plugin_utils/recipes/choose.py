@@ -40,7 +40,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Refusal:
+class RecipeRefusal:
     """Why a variant cannot be served here, as a phrase that follows its name."""
 
     variant: str
@@ -69,7 +69,7 @@ def elsewhere(recipe: Recipe) -> list[str]:
 
 def choose(
     recipe: Recipe, machine: Machine, release: str, wanted: str = "", strategy: str = ""
-) -> tuple[Choice | None, list[Refusal]]:
+) -> tuple[Choice | None, list[RecipeRefusal]]:
     """The choice for a machine, and why each variant that comes before it was passed over.
 
     `wanted`: one variant alone; `strategy`: one of `strategies`. The recipe's default comes first, then the largest that fits:
@@ -78,49 +78,53 @@ def choose(
     first = machine.of(recipe.default_variant) or "default"
     order = sorted(recipe.variants.values(), key=lambda variant: (variant.name != first, -variant.gb))
     order = [variant for variant in order if wanted in ("", variant.name)]
-    refusals: list[Refusal] = []
+    refusals: list[RecipeRefusal] = []
     untried: Choice | None = None
     for variant in order:
         found = judge(recipe, variant, machine, release, strategy)
-        if isinstance(found, Refusal):
+        if isinstance(found, RecipeRefusal):
             refusals.append(found)
         elif found.tried or wanted:
             return found, refusals
         else:
             names = ", ".join(variant.hardware)
-            refusals.append(Refusal(variant.name, f"is for {names} in the recipe"))
+            refusals.append(RecipeRefusal(variant.name, f"is for {names} in the recipe"))
             untried = untried or found
     if untried is not None:
         return untried, [refusal for refusal in refusals if refusal.variant != untried.variant.name]
     return None, refusals
 
 
-def judge(recipe: Recipe, variant: Variant, machine: Machine, release: str, strategy: str = "") -> Choice | Refusal:
+def judge(
+    recipe: Recipe, variant: Variant, machine: Machine, release: str, strategy: str = ""
+) -> Choice | RecipeRefusal:
     """Whether one variant can be served on the machine by `release`."""
     if machine.refused({word: recipe.hardware.get(word, "") for word in machine.ids}):
-        return Refusal(variant.name, f"is marked as unsupported on {machine.gpu or 'a CPU'} in the recipe")
+        return RecipeRefusal(variant.name, f"is marked as unsupported on {machine.gpu or 'a CPU'} in the recipe")
     known_here = any(recipe.hardware.get(word) == "verified" for word in machine.ids)
     if machine.generation == "cpu" and not known_here and not set(machine.ids) & set(variant.hardware):
-        return Refusal(variant.name, "is not for CPUs in the recipe")
+        return RecipeRefusal(variant.name, "is not for CPUs in the recipe")
     # A format that any GPU has can be tried where the recipe's authors had other hardware.
     tried = not variant.hardware or any(word in variant.hardware for word in (*machine.words, *machine.parts))
     if not tried and (variant.precision not in _PLAIN or _foreign(variant)):
-        return Refusal(variant.name, f"is for {', '.join(variant.hardware)} only")
+        return RecipeRefusal(variant.name, f"is for {', '.join(variant.hardware)} only")
     needed = variant.precision_on if variant.precision_on is not None else _FORMATS.get(variant.precision, {})
     if any(getattr(machine, key, "") != str(value).lower() for key, value in needed.items()):
-        return Refusal(variant.name, f"is {variant.precision}, which needs {' '.join(map(str, needed.values()))} GPUs")
+        return RecipeRefusal(
+            variant.name, f"is {variant.precision}, which needs {' '.join(map(str, needed.values()))} GPUs"
+        )
     since = max(filter(None, (recipe.since, variant.since)), key=numbers, default="")
     if since and numbers(release) < numbers(since):
-        return Refusal(variant.name, f"needs vLLM {since} or newer, and the host runs {release} (vllm_version)")
+        return RecipeRefusal(variant.name, f"needs vLLM {since} or newer, and the host runs {release} (vllm_version)")
     offered = strategies(recipe, machine)
     if not offered:
-        return Refusal(variant.name, f"is only for several hosts in the recipe ({', '.join(elsewhere(recipe))})")
+        return RecipeRefusal(variant.name, f"is only for several hosts in the recipe ({', '.join(elsewhere(recipe))})")
     way = strategy or offered[0]
     if way not in offered:
-        return Refusal(variant.name, f"cannot be spread as {way} here: {', '.join(offered)} can")
+        return RecipeRefusal(variant.name, f"cannot be spread as {way} here: {', '.join(offered)} can")
     gpus = size(recipe, variant, machine, way)
     if isinstance(gpus, str):
-        return Refusal(variant.name, gpus)
+        return RecipeRefusal(variant.name, gpus)
     return Choice(variant, way, gpus, tried)
 
 

@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.choose import STRATEGIES, TENSOR, Choice
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.machine import Machine
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.model import Feature, Part, Recipe, Strategy
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.model import Feature, Recipe, RecipePart, Strategy
 
-_NONE = Part()
+_NONE = RecipePart()
 _OWN = Strategy(_NONE, {}, {})
 _SIZE = {"single_node_dep": "--data-parallel-size"}
 
 
 @dataclass
-class Command:
+class RecipeCommand:
     """`words` after `vllm serve`, the model first; `features` that are on, `off` that could be."""
 
     words: list[str]
@@ -28,11 +28,11 @@ class Command:
     off: list[str] = field(default_factory=list)
 
 
-def compose(recipe: Recipe, choice: Choice, machine: Machine, more: Iterable[str] = ()) -> Command:
+def compose(recipe: Recipe, choice: Choice, machine: Machine, more: Iterable[str] = ()) -> RecipeCommand:
     """The command of a choice. `more`: features to switch on that the recipe leaves off."""
     wanted = set(more)
     optional = {*recipe.opt_in, *(machine.exact(recipe.opt_in_on) or ())}
-    command = Command([choice.variant.model], {})
+    command = RecipeCommand([choice.variant.model], {})
     parts = list(_parts(recipe, choice, machine))
     for name, feature in recipe.features.items():
         part = _feature(name, feature, choice, machine)
@@ -61,13 +61,13 @@ def _without(option: str, words: list[str]) -> list[str]:
     return [word for place, word in enumerate(words) if place not in at and place - 1 not in at]
 
 
-def _parts(recipe: Recipe, choice: Choice, machine: Machine) -> Iterator[Part]:
+def _parts(recipe: Recipe, choice: Choice, machine: Machine) -> Iterator[RecipePart]:
     variant = choice.variant
     own = recipe.by_strategy.get(choice.strategy, _OWN)
     yield recipe.part
     yield variant.part
     yield machine.exact(variant.on) or _NONE
-    yield Part(STRATEGIES[choice.strategy])
+    yield RecipePart(STRATEGIES[choice.strategy])
     yield own.part
     instead = machine.broad(own.on)
     if instead is not None:
@@ -79,7 +79,7 @@ def _parts(recipe: Recipe, choice: Choice, machine: Machine) -> Iterator[Part]:
     yield machine.exact(own.on) or _NONE
 
 
-def _feature(name: str, feature: Feature, choice: Choice, machine: Machine) -> Part | None:
+def _feature(name: str, feature: Feature, choice: Choice, machine: Machine) -> RecipePart | None:
     """What a feature adds here; None where it does not go with the choice."""
     if not _goes(feature, choice, machine):
         return None

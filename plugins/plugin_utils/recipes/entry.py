@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.kinds import by_name
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.entry import ORDER, Maker
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.entry import EntryForm, Maker, in_order
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.move import move_entry
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.parse import parse
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.report import told
@@ -18,7 +18,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.options import load
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.mending import mended_args
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.sentence import flow
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.choose import Choice
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.compose import Command
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.compose import RecipeCommand
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.machine import Machine
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.model import Recipe
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.values import Word
@@ -28,11 +28,13 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.values import
 class Draft:
     """`entry`: the keys of an entry with its `name` among them; `notes`: sentences for the comments above it."""
 
-    entry: dict[str, Any]
+    entry: EntryForm
     notes: list[str] = field(default_factory=list)
 
 
-def draft(recipe: Recipe, choice: Choice, command: Command, machine: Machine, written_for: str, release: str) -> Draft:
+def draft(
+    recipe: Recipe, choice: Choice, command: RecipeCommand, machine: Machine, written_for: str, release: str
+) -> Draft:
     """The entry for one choice, as `release` takes it. `written_for`: the release whose options the recipe's are."""
     notes: list[str] = []
     known = load.release(written_for)
@@ -51,7 +53,7 @@ def draft(recipe: Recipe, choice: Choice, command: Command, machine: Machine, wr
             release,
             written_for,
         )
-        made.update(args=moved.args, env=moved.env)
+        made["args"], made["env"] = moved.args, moved.env
         # What a default was in older releases is nothing to somebody who writes the entry now.
         notes += told(replace(moved, changes=[change for change in moved.changes if change.kind != "meaning"]))
     else:
@@ -60,7 +62,7 @@ def draft(recipe: Recipe, choice: Choice, command: Command, machine: Machine, wr
     notes += [guess] if guess else []
     if machine.indices and choice.gpus:
         made["gpus"] = list(machine.indices[: choice.gpus])
-    return Draft({key: made[key] for key in ORDER if made.get(key) not in (None, {}, [])}, notes)
+    return Draft(in_order(made), notes)
 
 
 def kind_of(recipe: Recipe, args: Values) -> tuple[str, str]:
@@ -78,7 +80,7 @@ def kind_of(recipe: Recipe, args: Values) -> tuple[str, str]:
     return "chat", ""
 
 
-def _on_host(args: Values, model: str, notes: list[str]) -> dict[str, Any]:
+def _on_host(args: Values, model: str, notes: list[str]) -> dict[str, object]:
     """Without what the host would not have: chat templates of vLLM's repository, which no package of it holds, and further
     hub ids, for units start with HF_HUB_OFFLINE and only the entry's own model is brought."""
     kept = dict(args)
@@ -115,8 +117,7 @@ def _is_hub_id(value: Any) -> bool:
 
 def pinned(made: Draft, revision: str) -> Draft:
     """The same with its revision, in the order in which one writes the keys."""
-    entry = {**made.entry, "revision": revision}
-    return Draft({key: entry[key] for key in ORDER if key in entry}, list(made.notes))
+    return Draft(in_order({**made.entry, "revision": revision}), list(made.notes))
 
 
 def needs(recipe: Recipe) -> Sequence[str]:

@@ -37,7 +37,7 @@ class HubFailure(Exception):
 
 
 @dataclass(frozen=True)
-class Found:
+class HubModel:
     """`model`: the hub's own spelling; `revision`: the 40-digit commit of what was asked for; `modified`: its date or "";
     `task`: the hub's pipeline tag; `config`: architectures, model_type and the like; `files`: name to bytes, 0 where not said."""
 
@@ -68,7 +68,7 @@ class Hub:
         # Reads the proxies of the environment now: urlopen keeps those of its first call.
         self._opener = build_opener()
 
-    def look(self, model: str, revision: str = "main") -> Found:
+    def look(self, model: str, revision: str = "main") -> HubModel:
         """What the hub says of a model at a branch, a tag or a commit. Raises HubFailure."""
         if not _MODEL.fullmatch(model):
             raise HubFailure("missing", f"model: {model!r} is no hub id: write ORG/NAME")
@@ -94,7 +94,7 @@ class Hub:
         }
         config = document.get("config")
         own = document.get("id")
-        return Found(
+        return HubModel(
             model=own if isinstance(own, str) and _MODEL.fullmatch(own) else model,
             revision=commit,
             modified=str(document.get("lastModified") or "")[:10],
@@ -104,7 +104,7 @@ class Hub:
             files=files,
         )
 
-    def file(self, found: Found, name: str) -> bytes:
+    def file(self, found: HubModel, name: str) -> bytes:
         """One small file of the model at its commit. Raises HubFailure."""
         return self._get(f"/{found.model}/resolve/{found.revision}/{quote(name)}", found.model)
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.gpus import Gpu, find
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.hosts import Host
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.gpus import KnownGpu, find
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.hosts import DeclaredHost
 
 T = TypeVar("T")
 # GPUs of data/gpus.yml whose id in recipes is not their name in small letters.
@@ -72,13 +72,13 @@ class Machine:
         return f"{self.count}×{self.gpu}" if self.count else "its CPU"
 
 
-def machines(host: Host) -> list[Machine]:
+def machines(host: DeclaredHost) -> list[Machine]:
     """What a host offers: the GPUs of each kind that no MIG cuts, the kind with most memory first. Empty where the memory of
     its GPUs was not declared."""
     if host.accelerator == "cpu":
         return [Machine(("xeon6",), "cpu", "", 0, 0)]
     whole = [index for index in range(host.gpu_count) if index not in host.unusable]
-    kinds: dict[Gpu, list[int]] = {}
+    kinds: dict[KnownGpu, list[int]] = {}
     for index in whole:
         gpu = host.kind(index)
         if gpu is not None:
@@ -89,7 +89,7 @@ def machines(host: Host) -> list[Machine]:
     return sorted(found, key=lambda machine: -machine.gb)
 
 
-def of_gpu(gpu: Gpu, count: int, brand: str, indices: tuple[int, ...] = ()) -> Machine:
+def of_gpu(gpu: KnownGpu, count: int, brand: str, indices: tuple[int, ...] = ()) -> Machine:
     """So many GPUs of one kind."""
     name = _IDS.get(gpu.name, gpu.name.lower().replace(" ", "_")) if find(gpu.name) else ""
     ids = [f"{name}_{size}x" for size in (count,) if name and size > 1]
@@ -103,7 +103,7 @@ def of_gpu(gpu: Gpu, count: int, brand: str, indices: tuple[int, ...] = ()) -> M
     return Machine(tuple(ids), _generation(gpu, brand), brand, count, gpu.memory, gpu.name, indices, parts)
 
 
-def _generation(gpu: Gpu, brand: str) -> str:
+def _generation(gpu: KnownGpu, brand: str) -> str:
     if brand == "amd":
         return "amd"
     major, minor = gpu.capability or (0, 0)

@@ -11,16 +11,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, TypeVar
 
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import DATA
 
 FILE = DATA / "recipes.json"
+V = TypeVar("V", str, int)
 ONE_HOST = "single_node_"
 
 
 @dataclass(frozen=True)
-class Part:
+class RecipePart:
     """Words of a command line and variables that one part of a recipe adds."""
 
     args: tuple[str, ...] = ()
@@ -32,8 +33,8 @@ class Feature:
     """`on`: by hardware what takes the place of `args`; `modes`: of which one is taken, `mode` where nothing else says;
     `strategies`, `variants`: the only ones it goes with, all where empty; `hardware`: where it is "unsupported"."""
 
-    part: Part
-    on: Mapping[str, Part]
+    part: RecipePart
+    on: Mapping[str, RecipePart]
     modes: Mapping[str, Feature]
     mode: str
     strategies: tuple[str, ...]
@@ -53,8 +54,8 @@ class Variant:
     gb_on: Mapping[str, int]
     hardware: tuple[str, ...]
     precision_on: Mapping[str, str] | None
-    part: Part
-    on: Mapping[str, Part]
+    part: RecipePart
+    on: Mapping[str, RecipePart]
     tp: Mapping[str, int]
     since: str
     modes: Mapping[str, str]
@@ -65,8 +66,8 @@ class Variant:
 class Strategy:
     """What a recipe adds where it is spread in one way. `tp`: how many GPUs share it, by hardware."""
 
-    part: Part
-    on: Mapping[str, Part]
+    part: RecipePart
+    on: Mapping[str, RecipePart]
     tp: Mapping[str, int]
 
 
@@ -85,8 +86,8 @@ class Recipe:
     hardware: Mapping[str, str]
     default_hardware: str
     default_variant: Mapping[str, str]
-    part: Part
-    on: Mapping[str, Part]
+    part: RecipePart
+    on: Mapping[str, RecipePart]
     features: Mapping[str, Feature]
     opt_in: tuple[str, ...]
     opt_in_on: Mapping[str, tuple[str, ...]]
@@ -95,7 +96,7 @@ class Recipe:
     strategy: str
     by_strategy: Mapping[str, Strategy]
     strategy_hardware: Mapping[str, Mapping[str, str]]
-    min_gpus: Mapping[str, Any]
+    min_gpus: Mapping[str, int]
     needs: tuple[tuple[str, bool], ...]
 
 
@@ -131,6 +132,71 @@ class Recipes:
         return list(dict.fromkeys(found))[:3]
 
 
+class _PartForm(TypedDict, total=False):
+    args: list[str]
+    env: dict[str, str]
+
+
+class _OnForm(_PartForm, total=False):
+    gb: int
+
+
+class _AnywhereForm(_PartForm, total=False):
+    on: dict[str, _OnForm]
+
+
+class _FeatureForm(_AnywhereForm, total=False):
+    modes: dict[str, _FeatureForm]
+    mode: str
+    strategies: list[str]
+    variants: list[str]
+    hardware: dict[str, str]
+
+
+class _VariantForm(_AnywhereForm, total=False):
+    model: str
+    precision: str
+    precision_on: dict[str, str]
+    gb: int
+    hardware: list[str]
+    tp: dict[str, int] | int
+    since: str
+    modes: dict[str, str]
+    nightly: bool
+
+
+class _StrategyForm(_AnywhereForm, total=False):
+    tp: dict[str, int] | int
+
+
+class _NeedForm(TypedDict):
+    install: str
+    optional: bool
+
+
+class _RecipeForm(_AnywhereForm, total=False):
+    model: str
+    since: str
+    nightly: bool
+    parameters: str
+    active: str
+    context: int
+    tasks: list[str]
+    hardware: dict[str, str]
+    default_hardware: str
+    default_variant: dict[str, str] | str
+    features: dict[str, _FeatureForm]
+    opt_in: list[str]
+    opt_in_on: dict[str, list[str]]
+    variants: dict[str, _VariantForm]
+    strategies: list[str]
+    strategy: str
+    by_strategy: dict[str, _StrategyForm]
+    strategy_hardware: dict[str, dict[str, str]]
+    min_gpus: dict[str, int] | int
+    needs: list[_NeedForm]
+
+
 @cache
 def load(file: Path = FILE) -> Recipes:
     """Every recipe, read once."""
@@ -139,7 +205,7 @@ def load(file: Path = FILE) -> Recipes:
     return Recipes(document["release"], recipes)
 
 
-def _recipe(name: str, raw: Mapping[str, Any]) -> Recipe:
+def _recipe(name: str, raw: _RecipeForm) -> Recipe:
     model = raw["model"]
     return Recipe(
         name=name,
@@ -171,7 +237,7 @@ def _recipe(name: str, raw: Mapping[str, Any]) -> Recipe:
     )
 
 
-def _variant(name: str, model: str, raw: Mapping[str, Any]) -> Variant:
+def _variant(name: str, model: str, raw: _VariantForm) -> Variant:
     return Variant(
         name=name,
         model=raw.get("model", model),
@@ -189,7 +255,7 @@ def _variant(name: str, model: str, raw: Mapping[str, Any]) -> Variant:
     )
 
 
-def _feature(raw: Mapping[str, Any]) -> Feature:
+def _feature(raw: _FeatureForm) -> Feature:
     return Feature(
         part=_part(raw),
         on=_on(raw),
@@ -201,15 +267,15 @@ def _feature(raw: Mapping[str, Any]) -> Feature:
     )
 
 
-def _part(raw: Mapping[str, Any]) -> Part:
-    return Part(tuple(raw.get("args", ())), raw.get("env", {}))
+def _part(raw: _PartForm) -> RecipePart:
+    return RecipePart(tuple(raw.get("args", ())), raw.get("env", {}))
 
 
-def _on(raw: Mapping[str, Any]) -> dict[str, Part]:
+def _on(raw: _AnywhereForm) -> dict[str, RecipePart]:
     return {key: _part(part) for key, part in raw.get("on", {}).items()}
 
 
-def _keyed(value: Any) -> Mapping[str, Any]:
+def _keyed(value: Mapping[str, V] | V | None) -> Mapping[str, V]:
     """A value by hardware; one for all is the default."""
     if value is None:
         return {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from functools import cache
-from typing import Any
+from typing import TypedDict
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.kinds import (
     KINDS,
@@ -14,8 +14,8 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.kinds imp
     by_task,
 )
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import DATA, read_yaml
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.hub import Found
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.model import Feature, Part, Recipe, Variant
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.hub import HubModel
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.model import Feature, Recipe, RecipePart, Variant
 
 FILE = DATA / "families.yml"
 # What a model takes beside its weights, by the rule of vLLM's recipes: parameters × bytes × 1.2
@@ -23,7 +23,25 @@ FILE = DATA / "families.yml"
 _BESIDE = 1.2
 
 
-def own_recipe(found: Found) -> tuple[Recipe, str, list[str]]:
+# An entry of data/families.yml; `not` is no name in Python.
+Family = TypedDict(
+    "Family",
+    {"types": list[str], "name": str, "not": str, "reasoning": str, "switch": str, "tools": str},
+    total=False,
+)
+
+
+class _Thinker(TypedDict, total=False):
+    model: str
+    reasoning: str
+
+
+class _Tables(TypedDict):
+    families: list[Family]
+    thinkers: list[_Thinker]
+
+
+def own_recipe(found: HubModel) -> tuple[Recipe, str, list[str]]:
     """A recipe with one variant, the model's kind, and notes on how certain both are."""
     kind, notes = _kind(found)
     family = _family(found) if KINDS[kind].chats else {}
@@ -49,7 +67,7 @@ def own_recipe(found: Found) -> tuple[Recipe, str, list[str]]:
     gb = math.ceil(found.weights * _BESIDE / 1e9)
     if not gb:
         notes.append("The hub does not say how large its weights are: the number of GPUs is one to be checked")
-    variant = Variant("default", found.model, "", gb, {}, (), {}, Part(), {}, {}, "", {}, False)
+    variant = Variant("default", found.model, "", gb, {}, (), {}, RecipePart(), {}, {}, "", {}, False)
     tasks = ("embedding",) if KINDS[kind].pooling else ("text",)
     recipe = Recipe(
         name=found.model,
@@ -63,7 +81,7 @@ def own_recipe(found: Found) -> tuple[Recipe, str, list[str]]:
         hardware={},
         default_hardware="",
         default_variant={},
-        part=Part(),
+        part=RecipePart(),
         on={},
         features=features,
         opt_in=(),
@@ -80,10 +98,10 @@ def own_recipe(found: Found) -> tuple[Recipe, str, list[str]]:
 
 
 def _feature(*words: str) -> Feature:
-    return Feature(Part(tuple(filter(None, words))), {}, {}, "", (), (), {})
+    return Feature(RecipePart(tuple(filter(None, words))), {}, {}, "", (), (), {})
 
 
-def _kind(found: Found) -> tuple[str, list[str]]:
+def _kind(found: HubModel) -> tuple[str, list[str]]:
     names = found.config.get("architectures")
     architecture = str(names[0]) if isinstance(names, list) and names else ""
     kind = by_task(found.task)
@@ -99,7 +117,7 @@ def _kind(found: Found) -> tuple[str, list[str]]:
     return "chat", ["`kind` is a guess: the hub names neither a task nor an architecture that is known here"]
 
 
-def _family(found: Found) -> dict[str, str]:
+def _family(found: HubModel) -> Family:
     kind, name = found.config.get("model_type"), found.model.rpartition("/")[2]
     for family in families():
         if (
@@ -128,12 +146,12 @@ def thinker(recipe: str) -> tuple[str, str]:
     return "", ""
 
 
-def families() -> list[dict[str, Any]]:
+def families() -> list[Family]:
     """The entries of data/families.yml, in their order."""
     return _tables()["families"]
 
 
 @cache
-def _tables() -> dict[str, list[dict[str, Any]]]:
-    read: dict[str, list[dict[str, Any]]] = read_yaml(FILE)
+def _tables() -> _Tables:
+    read: _Tables = read_yaml(FILE)
     return read

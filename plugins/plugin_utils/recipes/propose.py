@@ -12,17 +12,18 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems impor
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.facts import ModelFacts
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.memory import Fit, fit
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.entry import EntryForm
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.check import read_arguments
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.environment import as_text
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.extras import NO_EXTRAS
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.load import release as known_release
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.fleet import Inventory, plan_fleet
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.hosts import Host
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.hosts import DeclaredHost
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import read_menu
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.choose import (
     STRATEGIES,
     Choice,
-    Refusal,
+    RecipeRefusal,
     choose,
     elsewhere,
     strategies,
@@ -65,14 +66,14 @@ class Proposal:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class RecipeVerdict:
     """`made`: the entry, perhaps shortened to what fits; `problems`: why the plan would refuse it, [] where it would not."""
 
     made: Draft
     problems: list[str] = field(default_factory=list)
 
 
-def propose(wish: Wish, host: Host) -> Proposal:
+def propose(wish: Wish, host: DeclaredHost) -> Proposal:
     """The entry of a recipe for a host. Raises Unfit, with why each variant is none for it."""
     recipe = wish.recipe
     _known("variant", wish.variant, recipe.variants)
@@ -90,7 +91,7 @@ def propose(wish: Wish, host: Host) -> Proposal:
             f"{host.name}.gpu_name: is not declared, and a variant is chosen by the memory of the GPUs. Write their name as "
             "nvidia-smi has it (gpu_name: H100-80GB), or the memory of one (gpu_memory_gib: 80)"
         )
-    refusals: list[Refusal] = []
+    refusals: list[RecipeRefusal] = []
     for machine in able:
         choice, passed = choose(recipe, machine, host.release, wish.variant, wish.strategy)
         refusals += passed
@@ -99,7 +100,7 @@ def propose(wish: Wish, host: Host) -> Proposal:
     raise Unfit(_why(wish, host, able, refusals))
 
 
-def _draft(wish: Wish, choice: Choice, passed: Sequence[Refusal], machine: Machine, host: Host) -> Draft:
+def _draft(wish: Wish, choice: Choice, passed: Sequence[RecipeRefusal], machine: Machine, host: DeclaredHost) -> Draft:
     recipe, variant = wish.recipe, choice.variant
     command = compose(recipe, choice, machine, wish.features)
     idle = sorted(set(wish.features) - set(command.features))
@@ -141,7 +142,7 @@ def _draft(wish: Wish, choice: Choice, passed: Sequence[Refusal], machine: Machi
     return Draft(made.entry, notes)
 
 
-def _head(wish: Wish, choice: Choice, machine: Machine, host: Host) -> str:
+def _head(wish: Wish, choice: Choice, machine: Machine, host: DeclaredHost) -> str:
     variant = choice.variant
     gpus = f"{choice.gpus} of {machine}" if choice.gpus else "its CPU"
     if wish.kind:
@@ -157,7 +158,7 @@ def _head(wish: Wish, choice: Choice, machine: Machine, host: Host) -> str:
     )
 
 
-def _why(wish: Wish, host: Host, able: Sequence[Machine], refusals: Sequence[Refusal]) -> str:
+def _why(wish: Wish, host: DeclaredHost, able: Sequence[Machine], refusals: Sequence[RecipeRefusal]) -> str:
     lines = [f"{host.name} ({', '.join(map(str, able))}) cannot serve {wish.recipe.name}:"]
     lines += list(dict.fromkeys(f"  - {refusal.variant} {refusal.reason}" for refusal in refusals))
     if wish.variant and len(wish.recipe.variants) > 1:
@@ -176,11 +177,11 @@ def _known(key: str, name: str, known: Any) -> None:
 
 def judge(
     proposal: Proposal,
-    host: Host,
+    host: DeclaredHost,
     declared: Values,
     facts: ModelFacts | str | None = None,
     **more: Any,
-) -> Verdict:
+) -> RecipeVerdict:
     """What the plan says of the entry on its host. `declared`: the host's variables; `facts`: of the model, a sentence or None
     where they are not known; `more`: what else an Inventory has (`unchecked`, `extra_options`, …)."""
     made = _fitted(proposal, host, facts) if isinstance(facts, ModelFacts) else proposal.made
@@ -204,10 +205,10 @@ def judge(
         )
     )
     told = [str(warning) for warning in outcome.warnings if warning.key.startswith("vllm_models.")]
-    return Verdict(Draft(made.entry, [*made.notes, *told]), [str(problem) for problem in outcome.problems])
+    return RecipeVerdict(Draft(made.entry, [*made.notes, *told]), [str(problem) for problem in outcome.problems])
 
 
-def _fitted(proposal: Proposal, host: Host, facts: ModelFacts) -> Draft:
+def _fitted(proposal: Proposal, host: DeclaredHost, facts: ModelFacts) -> Draft:
     """With the GPUs, or else the max-model-len, for one request of the model's own length, where the recipe says neither."""
     made, machine, choice = proposal.made, proposal.machine, proposal.choice
     written = made.entry.get("args", {})
@@ -215,7 +216,8 @@ def _fitted(proposal: Proposal, host: Host, facts: ModelFacts) -> Draft:
     if not machine.count or "max-model-len" in read_arguments("", written, release, NO_EXTRAS, Problems()):
         return made
     gpu = host.kind(machine.indices[0] if machine.indices else 0)
-    env = as_text(made.entry.get("env", {}), release)
+    written_env: Any = made.entry.get("env", {})
+    env = as_text(written_env, release)
     pooling = KINDS[made.entry["kind"]].pooling
 
     def on(gpus: int) -> Fit:
@@ -228,7 +230,7 @@ def _fitted(proposal: Proposal, host: Host, facts: ModelFacts) -> Draft:
     lacks = f"one request of the model's own {found.length} tokens does not fit on {choice.gpus}×{machine.gpu} beside the weights"
     for gpus in _larger(choice, machine, facts):
         if not _short(on(gpus)):
-            entry = {**made.entry, "args": {**written, "tensor-parallel-size": gpus}}
+            entry: EntryForm = {**made.entry, "args": {**written, "tensor-parallel-size": gpus}}
             if machine.indices:
                 entry["gpus"] = list(machine.indices[:gpus])
             return Draft(
@@ -238,8 +240,8 @@ def _fitted(proposal: Proposal, host: Host, facts: ModelFacts) -> Draft:
     longest = (found.longest or 0) // 1024 * 1024
     if longest < 1024:
         return made
-    entry = {**made.entry, "args": {**written, "max-model-len": longest}}
-    return Draft(entry, [*made.notes, f"max-model-len is {longest} here: {lacks}"])
+    shorter: EntryForm = {**made.entry, "args": {**written, "max-model-len": longest}}
+    return Draft(shorter, [*made.notes, f"max-model-len is {longest} here: {lacks}"])
 
 
 def _short(found: Fit) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.expand import fields, value_of
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.state import State
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.state import ShellState
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.tree import Assign
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.tree import Word as TreeWord
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.values import Field, Gap, Piece, Variable, text_of
@@ -16,7 +16,7 @@ _MOST = 64
 _KEYED = re.compile(r"\[([^\]]+)\]=")
 
 
-def assign(assign: Assign, state: State) -> None:
+def assign(assign: Assign, state: ShellState) -> None:
     """Carry out one assignment in `state`; what its text alone does not tell becomes a gap.
 
     Raises ShellError: where bash would not parse a part of it.
@@ -56,7 +56,7 @@ def assign(assign: Assign, state: State) -> None:
     state.set(assign.name, Variable((value,), False, assign.line))
 
 
-def _keyed(assign: Assign, state: State) -> None:
+def _keyed(assign: Assign, state: ShellState) -> None:
     """`A=([name]=value …)`."""
     if not assign.append:
         state.set(assign.name, Variable((), True, assign.line))
@@ -68,7 +68,7 @@ def _keyed(assign: Assign, state: State) -> None:
             _put(assign.name, match[1], value, assign.line, state)
 
 
-def _put(name: str, key: str, value: Field, line: int, state: State) -> None:
+def _put(name: str, key: str, value: Field, line: int, state: ShellState) -> None:
     old = state.variables.get(name)
     keys = list(old.keys) if old is not None else []
     items = list(old.fields) if old is not None and old.keys else []

@@ -12,7 +12,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.conditions im
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.expand import fields, text_in, value_of
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.parse import parse
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.printers import PRINTERS
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.state import State
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.state import ShellState
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.tree import Assign, ShellError, Simple
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.tree import Word as TreeWord
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.values import (
@@ -31,7 +31,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.walk import W
 DEPTH = 12
 
 
-def _declare(walk: Walk, node: Simple, words: list[Field], state: State) -> Truth:
+def _declare(walk: Walk, node: Simple, words: list[Field], state: ShellState) -> Truth:
     name = text_of(words[0])
     options = [text_of(word) for word in words[1:] if re.match(r"[-+][A-Za-z]", text_of(word))]
     exports = name == "export" or any("x" in option for option in options if option[0] == "-")
@@ -62,7 +62,7 @@ def _declare(walk: Walk, node: Simple, words: list[Field], state: State) -> Trut
     return Truth(True)
 
 
-def _printed_settings(walk: Walk, item: TreeWord, node: Simple, state: State) -> list[str]:
+def _printed_settings(walk: Walk, item: TreeWord, node: Simple, state: ShellState) -> list[str]:
     """`export $(grep -v '^#' .env | xargs)`: the settings of a file beside the script; any other is told."""
     match = re.search(r"(?:grep|cat|sed)\b[^|]*?([\w./-]*env[\w.-]*)\"?\s*(?:\||\)|`)", item.source)
     text = walk.read(match[1]) if match else None
@@ -75,7 +75,7 @@ def _printed_settings(walk: Walk, item: TreeWord, node: Simple, state: State) ->
     return [name for name, __ in found]
 
 
-def _set(walk: Walk, node: Simple, words: list[Field], state: State) -> Truth:
+def _set(walk: Walk, node: Simple, words: list[Field], state: ShellState) -> Truth:
     texts = [text_of(word) for word in words]
     for index, text in enumerate(texts[1:], 1):
         if text == "--":
@@ -93,33 +93,33 @@ def _set(walk: Walk, node: Simple, words: list[Field], state: State) -> Truth:
     return Truth(True)
 
 
-def _shift(walk: Walk, node: Simple, words: list[Field], state: State) -> Truth:
+def _shift(walk: Walk, node: Simple, words: list[Field], state: ShellState) -> Truth:
     count = text_of(words[1]) if len(words) > 1 else "1"
     if state.given is not None:
         state.given = state.given[int(count) if re.fullmatch("[0-9]{1,18}", count) else 1 :]
     return Truth(True)
 
 
-def _unset(walk: Walk, node: Simple, words: list[Field], state: State) -> Truth:
+def _unset(walk: Walk, node: Simple, words: list[Field], state: ShellState) -> Truth:
     for word in words[1:]:
         state.set(text_of(word), None)
         state.exported.discard(text_of(word))
     return Truth(True)
 
 
-def _return(walk: Walk, node: Simple, words: list[Field], state: State) -> Truth:
+def _return(walk: Walk, node: Simple, words: list[Field], state: ShellState) -> Truth:
     if walk.returns:
         walk.returns[-1].append(state.copy())
     state.dead = True
     return UNKNOWN
 
 
-def _end(walk: Walk, node: Simple, words: list[Field], state: State) -> Truth:
+def _end(walk: Walk, node: Simple, words: list[Field], state: ShellState) -> Truth:
     state.dead = True
     return UNKNOWN
 
 
-def _cd(walk: Walk, node: Simple, words: list[Field], state: State) -> Truth:
+def _cd(walk: Walk, node: Simple, words: list[Field], state: ShellState) -> Truth:
     targets = [word for word in words[1:] if not text_of(word).startswith("-")]
     certain = targets and known(targets[0]) and not text_of(targets[0]).startswith("~")
     state.move(text_of(targets[0]) if certain else None)
@@ -131,7 +131,7 @@ def _cd(walk: Walk, node: Simple, words: list[Field], state: State) -> Truth:
     return Truth(True)
 
 
-def _read(walk: Walk, node: Simple, words: list[Field], state: State) -> Truth:
+def _read(walk: Walk, node: Simple, words: list[Field], state: ShellState) -> Truth:
     bodies = [redirect for redirect in node.redirects if redirect.body is not None or redirect.op == "<<<"]
     names = [text_of(word) for word in words[1:] if re.fullmatch(r"[A-Za-z_]\w*", text_of(word))]
     if (
@@ -176,7 +176,7 @@ def _read(walk: Walk, node: Simple, words: list[Field], state: State) -> Truth:
     return UNKNOWN
 
 
-def _getopts(walk: Walk, node: Simple, words: list[Field], state: State) -> Truth:
+def _getopts(walk: Walk, node: Simple, words: list[Field], state: ShellState) -> Truth:
     """Without arguments there is no option to take, and the loop around it ends before it begins."""
     if state.given is None:
         why = "the script is taken to be started without arguments"
@@ -184,7 +184,7 @@ def _getopts(walk: Walk, node: Simple, words: list[Field], state: State) -> Trut
     return UNKNOWN if state.given else Truth(False)
 
 
-def _printf(walk: Walk, node: Simple, words: list[Field], state: State) -> Truth:
+def _printf(walk: Walk, node: Simple, words: list[Field], state: ShellState) -> Truth:
     texts = [text_of(word) for word in words]
     if texts[1:2] == ["-v"] and len(texts) > 3:
         made = PRINTERS["printf"](words[3:], state)
@@ -196,21 +196,21 @@ def _printf(walk: Walk, node: Simple, words: list[Field], state: State) -> Truth
     return Truth(True)
 
 
-def _test(walk: Walk, node: Simple, words: list[Field], state: State) -> Truth:
+def _test(walk: Walk, node: Simple, words: list[Field], state: ShellState) -> Truth:
     inner = [word for word in node.words[1:] if isinstance(word, TreeWord)]
     if text_of(words[0]) == "[":
         inner = inner[:-1]
     return conditions.test(inner, state, False)
 
 
-def _let(walk: Walk, node: Simple, words: list[Field], state: State) -> Truth:
+def _let(walk: Walk, node: Simple, words: list[Field], state: ShellState) -> Truth:
     truth = UNKNOWN
     for word in words[1:]:
         truth = conditions.counting(text_of(word), state)
     return truth
 
 
-def _eval(walk: Walk, node: Simple, words: list[Field], state: State) -> Truth:
+def _eval(walk: Walk, node: Simple, words: list[Field], state: ShellState) -> Truth:
     text = " ".join(text_of(word) for word in words[1:])
     # The text is read anew, so what is not certain of it is told here.
     expanded = fields([word for word in node.words[1:] if isinstance(word, TreeWord)], state)
@@ -230,7 +230,7 @@ def _eval(walk: Walk, node: Simple, words: list[Field], state: State) -> Truth:
     return UNKNOWN
 
 
-def _source(walk: Walk, node: Simple, words: list[Field], state: State) -> Truth:
+def _source(walk: Walk, node: Simple, words: list[Field], state: ShellState) -> Truth:
     if len(words) < 2:
         return Truth(True)
     path = text_of(words[1])
@@ -255,7 +255,7 @@ def _source(walk: Walk, node: Simple, words: list[Field], state: State) -> Truth
     return Truth(True)
 
 
-BUILTINS: dict[str, Callable[[Walk, Simple, list[Field], State], Truth]] = {
+BUILTINS: dict[str, Callable[[Walk, Simple, list[Field], ShellState], Truth]] = {
     **dict.fromkeys(("export", "readonly", "local", "declare", "typeset"), _declare),
     "exit": _end,
     "return": _return,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.arithmetic import NoNumber
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.expand import _Gap, fields_of, number_of, value_of
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.state import State
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.state import ShellState
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.tree import Lit, Word
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.values import (
     Field,
@@ -58,7 +58,7 @@ def either(one: Truth, other: Truth) -> Truth:
     return both(one.negated(), other.negated()).negated()
 
 
-def counting(text: str, state: State) -> Truth:
+def counting(text: str, state: ShellState) -> Truth:
     """`(( … ))`; assignments in it are made."""
     seen: list[Gap] = []
     try:
@@ -67,7 +67,7 @@ def counting(text: str, state: State) -> Truth:
         return UNKNOWN
 
 
-def test(words: Sequence[Word], state: State, double: bool) -> Truth:
+def test(words: Sequence[Word], state: ShellState, double: bool) -> Truth:
     """The words between the brackets. `double`: of `[[ ]]`, where the right side of `=` is a pattern.
 
     Raises ShellError: where bash would not parse a part of it.
@@ -93,7 +93,9 @@ def _operator(word: Word) -> str | None:
 
 
 class _Reader:
-    def __init__(self, items: list[tuple[Field, str | None]], words: list[Word], state: State, double: bool) -> None:
+    def __init__(
+        self, items: list[tuple[Field, str | None]], words: list[Word], state: ShellState, double: bool
+    ) -> None:
         self.items, self.state, self.double, self.at = items, state, double, 0
         self._or = ("||", "-o")
         self._and = ("&&", "-a")

@@ -16,7 +16,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.arithmetic im
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.bounds import COMMAND, MOST, size_of, too_long
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.parse import parse
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.printers import PRINTERS
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.state import State
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.state import ShellState
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.tree import (
     AndOr,
     Hole,
@@ -61,7 +61,7 @@ class _Gap(Exception):
         self.gaps = tuple(gaps)
 
 
-def fields(words: Sequence[Word], state: State) -> list[Field]:
+def fields(words: Sequence[Word], state: ShellState) -> list[Field]:
     """The words of a command after all expansions; what may be further words is a field without text.
 
     Raises ShellError: where bash would not parse a part of it.
@@ -74,7 +74,7 @@ def fields(words: Sequence[Word], state: State) -> list[Field]:
     return found
 
 
-def fields_of(word: Word, state: State) -> list[Field]:
+def fields_of(word: Word, state: ShellState) -> list[Field]:
     """One word after all expansions: none, one or many fields; one with a gap where it grows beyond any argument.
 
     Raises ShellError: where bash would not parse a part of it.
@@ -85,7 +85,7 @@ def fields_of(word: Word, state: State) -> list[Field]:
     return found if size <= MAX_WORD else [too_long(word.source)]
 
 
-def _fields_of(word: Word, state: State) -> list[Field]:
+def _fields_of(word: Word, state: ShellState) -> list[Field]:
     plain = word.plain
     if plain is not None and "{" in plain and _BRACES.search(plain):
         texts = _braced(plain)
@@ -134,7 +134,7 @@ def _fields_of(word: Word, state: State) -> list[Field]:
     return [field for field in found if field]
 
 
-def value_of(word: Word, state: State) -> Field:
+def value_of(word: Word, state: ShellState) -> Field:
     """A word where nothing is split: the right side of an assignment, the word of a `case`.
 
     Raises ShellError: where bash would not parse a part of it.
@@ -153,7 +153,7 @@ def value_of(word: Word, state: State) -> Field:
     return tuple(pieces)
 
 
-def text_in(text: str, state: State, line: int) -> Field:
+def text_in(text: str, state: ShellState, line: int) -> Field:
     """A here-document's body. Raises ShellError: where bash would not parse a part of it."""
     return value_of(Word(pieces_of(text, line), line, text), state)
 
@@ -180,14 +180,14 @@ def _braced(text: str) -> list[str] | None:
     return ["".join(words) for words in itertools.product(*parts, [text[at:]])]
 
 
-def _is_many(part: Param, state: State) -> bool:
+def _is_many(part: Param, state: ShellState) -> bool:
     """Whether `_many` has items of it. It is not expanded for that: twice on each level would be without end."""
     if part.length or part.indirect:
         return part.indirect and _many(part, state) is not None
     return "@" in (part.name, part.index) or (not part.quoted and "*" in (part.name, part.index))
 
 
-def _many(part: Part, state: State) -> list[Field] | None:
+def _many(part: Part, state: ShellState) -> list[Field] | None:
     """The items of what is a word each; None for everything else."""
     if not isinstance(part, Param) or part.length:
         return None
@@ -240,7 +240,7 @@ def _argument_words(part: Param) -> list[Word]:
     return found
 
 
-def _one(part: Part, state: State) -> Field:
+def _one(part: Part, state: ShellState) -> Field:
     if isinstance(part, Lit):
         return (Piece(part.text, None, part.quoted),)
     if isinstance(part, Hole):
@@ -251,7 +251,7 @@ def _one(part: Part, state: State) -> Field:
     return tuple(piece._replace(quoted=True) for piece in field) if part.quoted else field
 
 
-def _sum(part: Sum, state: State) -> Field:
+def _sum(part: Sum, state: ShellState) -> Field:
     seen: list[Gap] = []
     try:
         number = number_of(part.text, state, seen)
@@ -262,7 +262,7 @@ def _sum(part: Sum, state: State) -> Field:
     return with_gaps(str(number), seen, part.source, part.quoted)
 
 
-def number_of(text: str, state: State, seen: list[Gap]) -> int:
+def number_of(text: str, state: ShellState, seen: list[Gap]) -> int:
     """The value of an arithmetic expression; `seen`: gaps for which a value was taken.
 
     Raises _Gap, NoNumber or ValueError where it is not known.
@@ -297,7 +297,7 @@ def number_of(text: str, state: State, seen: list[Gap]) -> int:
         raise NoNumber(text) from error
 
 
-def _param(part: Param, state: State) -> Field:
+def _param(part: Param, state: ShellState) -> Field:
     variable, written = _variable(part, state), part.source
     if part.length:
         if part.index in ("@", "*") and variable is not None and variable.array:
@@ -324,7 +324,7 @@ def _param(part: Param, state: State) -> Field:
     return with_gaps(text, (*gaps_of(field), *gaps_of(argument)), written)
 
 
-def _variable(part: Param, state: State) -> Variable | None:
+def _variable(part: Param, state: ShellState) -> Variable | None:
     if part.name.isdigit() and part.name != "0":
         return state.argument(int(part.name))
     if part.name == "#":
@@ -352,7 +352,7 @@ def _variable(part: Param, state: State) -> Variable | None:
         return Variable(((Piece(part.source, Gap(part.source)),),))
 
 
-def _between(state: State) -> str:
+def _between(state: ShellState) -> str:
     """What joins the items of "${A[*]}": the first character of IFS."""
     given = state.variables.get("IFS")
     return text_of(given.fields[0])[:1] if given is not None and given.fields else " "
@@ -367,7 +367,7 @@ def _field(variable: Variable | None, between: str = " ") -> Field:
     return tuple(piece._replace(quoted=False) for piece in joined)
 
 
-def _default(part: Param, variable: Variable | None, state: State) -> Field:
+def _default(part: Param, variable: Variable | None, state: ShellState) -> Field:
     """`${X:-a}`, `${X:=a}`, `${X:?a}`, `${X:+a}`, and the same without the colon."""
     field, kind = _field(variable), part.op[-1]
     empties = part.op.startswith(":")
@@ -417,7 +417,7 @@ def _argument_parts(part: Param) -> tuple[Part, ...]:
     return tuple(parts)
 
 
-def _changed(text: str, op: str, argument: str, state: State) -> str | None:
+def _changed(text: str, op: str, argument: str, state: ShellState) -> str | None:
     if op in ("#", "##", "%", "%%"):
         if len(text) > _CUT:
             return None
@@ -452,7 +452,7 @@ def _changed(text: str, op: str, argument: str, state: State) -> str | None:
     return None
 
 
-def output(part: Sub, state: State) -> Field:
+def output(part: Sub, state: ShellState) -> Field:
     """What `$(…)` prints, where its words alone say it."""
     try:
         script = parse(part.text)
@@ -466,7 +466,7 @@ def output(part: Sub, state: State) -> Field:
     return with_gaps(text_of(field).rstrip("\n"), gaps_of(field), part.source)
 
 
-def _printed(body: Sequence[Node], state: State) -> Field | None:
+def _printed(body: Sequence[Node], state: ShellState) -> Field | None:
     found: list[Piece] = []
     for node in body:
         field = _print_one(node, state)
@@ -476,7 +476,7 @@ def _printed(body: Sequence[Node], state: State) -> Field | None:
     return tuple(found)
 
 
-def _print_one(node: Node, state: State) -> Field | None:
+def _print_one(node: Node, state: ShellState) -> Field | None:
     if isinstance(node, AndOr):
         left = _print_one(node.left, state)
         right = _print_one(node.right, state) if left is not None and node.op == "&&" else ()

@@ -9,7 +9,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell import condit
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.conditions import UNKNOWN, Truth
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.expand import fields, text_in, value_of
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.questions import has_pattern, names_of, presumed
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.state import State
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.state import ShellState
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.tree import (
     CountedFor,
     Counting,
@@ -35,7 +35,7 @@ ROUNDS = 64
 _TOLD = 200
 
 
-def follow_while(walk: Walk, node: While, state: State) -> Truth:
+def follow_while(walk: Walk, node: While, state: ShellState) -> Truth:
     """Go through a `while` or `until`, ROUNDS times at most; its end tells nothing (UNKNOWN).
 
     Raises ShellError: where bash would not parse a part of it.
@@ -81,7 +81,7 @@ def _further(walk: Walk, line: int) -> None:
         walk.notes.append(note)
 
 
-def _lines(walk: Walk, node: While, state: State) -> list[tuple[Node]] | None:
+def _lines(walk: Walk, node: While, state: ShellState) -> list[tuple[Node]] | None:
     """`while read …; do …; done <<END`: the `read` of each line; None for every other loop."""
     asked = node.condition[-1] if len(node.condition) == 1 else None
     given = [redirect for redirect in node.redirects if redirect.body is not None or redirect.op == "<<<"]
@@ -102,7 +102,7 @@ def _lines(walk: Walk, node: While, state: State) -> list[tuple[Node]] | None:
     ]
 
 
-def _maybe(walk: Walk, node: While, state: State, truth: Truth) -> None:
+def _maybe(walk: Walk, node: While, state: ShellState, truth: Truth) -> None:
     taken = 1 if truth.holds is False else None
     word = "until" if node.until else "while"
     walk.ways(
@@ -119,14 +119,14 @@ def _maybe(walk: Walk, node: While, state: State, truth: Truth) -> None:
     )
 
 
-def _round(walk: Walk, body: Sequence[Node], state: State, line: int) -> None:
+def _round(walk: Walk, body: Sequence[Node], state: ShellState, line: int) -> None:
     """The first round of a loop of which nobody knows how many there are."""
     walk.nodes(body, state)
     if state.dead:
         state.dead = False
 
 
-def follow_for(walk: Walk, node: For, state: State) -> Truth:
+def follow_for(walk: Walk, node: For, state: ShellState) -> Truth:
     """Go through a `for … in …` word by word, or once for all of them where they are too many or not known.
 
     Raises ShellError: where bash would not parse a part of it.
@@ -154,7 +154,7 @@ def follow_for(walk: Walk, node: For, state: State) -> Truth:
     return UNKNOWN
 
 
-def follow_counted(walk: Walk, node: CountedFor, state: State) -> Truth:
+def follow_counted(walk: Walk, node: CountedFor, state: ShellState) -> Truth:
     """Go through a `for ((…))` as long as its condition is known to hold, ROUNDS times at most."""
     conditions.counting(node.start, state)
     for __ in range(ROUNDS):

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.bounds import MOST
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.state import State
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.state import ShellState
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.values import (
     Field,
     Gap,
@@ -20,7 +20,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.values import
 )
 
 
-def _echo(words: list[Field], state: State) -> Field | None:
+def _echo(words: list[Field], state: ShellState) -> Field | None:
     while words and text_of(words[0]) in ("-n", "-e", "-ne", "-en"):
         words = words[1:]
     joined: list[Piece] = []
@@ -29,7 +29,7 @@ def _echo(words: list[Field], state: State) -> Field | None:
     return tuple(joined)
 
 
-def _printf(words: list[Field], state: State) -> Field | None:
+def _printf(words: list[Field], state: ShellState) -> Field | None:
     form = text_of(words[0]) if words else ""
     if not re.fullmatch(r"(%[sd]|[^%\\]|\\n)*", form) or form.count("%") != len(words) - 1:
         return None
@@ -40,7 +40,7 @@ def _printf(words: list[Field], state: State) -> Field | None:
     return tuple(pieces)
 
 
-def _seq(words: list[Field], state: State) -> Field | None:
+def _seq(words: list[Field], state: ShellState) -> Field | None:
     numbers, between = [text_of(word) for word in words], "\n"
     if numbers and numbers[0].startswith("-s"):
         # seq -s, 0 3
@@ -67,8 +67,8 @@ def _seq_of(numbers: list[str]) -> tuple[int, int, int]:
     return (values[0], 1, values[1]) if len(values) == 2 else (values[0], values[1], values[2])
 
 
-def _path(change: Callable[[str], str]) -> Callable[[list[Field], State], Field | None]:
-    def printed(words: list[Field], state: State) -> Field | None:
+def _path(change: Callable[[str], str]) -> Callable[[list[Field], ShellState], Field | None]:
+    def printed(words: list[Field], state: ShellState) -> Field | None:
         words = [word for word in words if not re.match(r"-[a-zA-Z-]", text_of(word))]
         if not words:
             return None
@@ -81,7 +81,7 @@ def _path(change: Callable[[str], str]) -> Callable[[list[Field], State], Field 
     return printed
 
 
-def _real(words: list[Field], state: State) -> Field | None:
+def _real(words: list[Field], state: ShellState) -> Field | None:
     words = [word for word in words if not re.match(r"-[a-zA-Z-]", text_of(word))]
     if len(words) != 1:
         return None
@@ -93,7 +93,7 @@ def _real(words: list[Field], state: State) -> Field | None:
     return with_gaps(posixpath.normpath(posixpath.join(state.directory or "/", text)), gaps_of(words[0]), text)
 
 
-def _cd(words: list[Field], state: State) -> Field | None:
+def _cd(words: list[Field], state: ShellState) -> Field | None:
     words = [word for word in words if not re.match(r"-[a-zA-Z-]", text_of(word))]
     state.move(text_of(words[0]) if words and known(words[0]) else None)
     if state.directory is not None and words:
@@ -103,11 +103,11 @@ def _cd(words: list[Field], state: State) -> Field | None:
     return ()
 
 
-def _pwd(words: list[Field], state: State) -> Field | None:
+def _pwd(words: list[Field], state: ShellState) -> Field | None:
     return variable.fields[0] if (variable := state.get("PWD")) is not None and variable.fields else None
 
 
-PRINTERS: dict[str, Callable[[list[Field], State], Field | None]] = {
+PRINTERS: dict[str, Callable[[list[Field], ShellState], Field | None]] = {
     "echo": _echo,
     "printf": _printf,
     "seq": _seq,
@@ -122,7 +122,7 @@ PRINTERS: dict[str, Callable[[list[Field], State], Field | None]] = {
 }
 
 
-def _basename(words: list[Field], state: State) -> Field | None:
+def _basename(words: list[Field], state: ShellState) -> Field | None:
     field = _path(lambda text: posixpath.basename(text.rstrip("/")))(words[:1], state)
     if field is None or len(words) < 2:
         return field

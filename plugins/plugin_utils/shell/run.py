@@ -29,7 +29,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.questions imp
     source_of,
     source_text,
 )
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.state import State, join
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.state import ShellState, join
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.tree import (
     AndOr,
     Background,
@@ -99,14 +99,14 @@ class Walk:
     remarks: list[tuple[int, str]] = field(default_factory=list)
     depth: int = 0
     called: set[str] = field(default_factory=set)
-    returns: list[list[State]] = field(default_factory=list)
+    returns: list[list[ShellState]] = field(default_factory=list)
     line: int = 1
     stopped: int = 0
     work: Work | None = None
 
     # ---- lists
 
-    def script(self, script: Script, state: State) -> None:
+    def script(self, script: Script, state: ShellState) -> None:
         """Follow a whole script; what it runs is added to `found`, and `state` is as it leaves it.
 
         Raises ShellError: where bash would not parse a part of it, or a script that it runs.
@@ -115,7 +115,7 @@ class Walk:
         self.work = state.work
         self.nodes(script.body, state)
 
-    def nodes(self, body: Sequence[Node], state: State) -> Truth:
+    def nodes(self, body: Sequence[Node], state: ShellState) -> Truth:
         """Follow commands in turn until the way or the work ends; the truth of the last one."""
         truth = Truth(True)
         for node in body:
@@ -134,7 +134,7 @@ class Walk:
             self.stopped = self.line
             self.notes.append(f"Line {self.line}: {TOO_MUCH}. What comes after it is not here")
 
-    def node(self, node: Node, state: State) -> Truth:
+    def node(self, node: Node, state: ShellState) -> Truth:
         """Follow one command of any kind; whether it succeeds, as far as the text tells."""
         self.line = getattr(node, "line", self.line)
         if isinstance(node, Simple):
@@ -166,14 +166,14 @@ class Walk:
             return conditions.test(node.words, state, True)
         return conditions.counting(node.text, state)
 
-    def _pipeline(self, node: Pipeline, state: State) -> Truth:
+    def _pipeline(self, node: Pipeline, state: ShellState) -> Truth:
         if len(node.commands) == 1:
             return self.node(node.commands[0], state).negated()
         for command in node.commands:
             self.node(command, state.copy())
         return UNKNOWN
 
-    def _and_or(self, node: AndOr, state: State, asked_before: Truth | None = None) -> Truth:
+    def _and_or(self, node: AndOr, state: ShellState, asked_before: Truth | None = None) -> Truth:
         """`asked_before`: the answer of the left side, where that has been gone through already."""
         left = asked_before
         if (
@@ -228,17 +228,17 @@ class Walk:
         right = result[0] if result else UNKNOWN
         return both(left, right) if node.op == "&&" else either(left, right)
 
-    def _run(self, node: Node, state: State) -> None:
+    def _run(self, node: Node, state: ShellState) -> None:
         self.node(node, state)
 
     # ---- choices
 
     def _choose(
         self,
-        state: State,
+        state: ShellState,
         truth: Truth,
-        yes: Callable[[State], object],
-        no: Callable[[State], object],
+        yes: Callable[[ShellState], object],
+        no: Callable[[ShellState], object],
         when: str,
         unless: str,
     ) -> None:
@@ -250,13 +250,15 @@ class Walk:
         belief = f"`{unless if taken else when}` is taken to hold ({names_of(truth.gaps)})" if taken is not None else ""
         self.ways(state, [(yes, when, belief), (no, unless, belief)], taken)
 
-    def ways(self, state: State, ways: Sequence[tuple[Callable[[State], object], str, str]], taken: int | None) -> None:
+    def ways(
+        self, state: ShellState, ways: Sequence[tuple[Callable[[ShellState], object], str, str]], taken: int | None
+    ) -> None:
         """Follow several ways from one state, and join what they leave in it.
 
         Each way is what to follow, its condition in words, and what is believed where it is taken.
         `taken`: the index of the one that is believed to be gone; None where nobody knows.
         """
-        gone: list[tuple[State, str]] = []
+        gone: list[tuple[ShellState, str]] = []
         begins: list[int] = []
         for go, when, __ in ways:
             way = state.copy()
@@ -282,7 +284,7 @@ class Walk:
                     self.found[index] = replace(ran, passed_over=True)
         join(state, gone, taken)
 
-    def _if(self, node: If, state: State, first: int = 0) -> Truth:
+    def _if(self, node: If, state: ShellState, first: int = 0) -> Truth:
         if first == len(node.branches):
             if node.otherwise is not None:
                 self.nodes(node.otherwise, state)
@@ -301,7 +303,7 @@ class Walk:
         )
         return UNKNOWN
 
-    def _case(self, node: Case, state: State) -> Truth:
+    def _case(self, node: Case, state: ShellState) -> Truth:
         subject = value_of(node.subject, state)
         items = [([value_of(pattern, state) for pattern in patterns], patterns, body) for patterns, body in node.items]
         decided = [
@@ -313,7 +315,7 @@ class Walk:
             if decided:
                 self.nodes(items[decided[0]][2], state)
             return UNKNOWN
-        ways: list[tuple[Callable[[State], object], str, str]] = []
+        ways: list[tuple[Callable[[ShellState], object], str, str]] = []
         belief = f"`{node.subject.source}` is taken to be {text_of(subject)!r}" if known(subject) else ""
         for __, patterns, body in items:
             said = "|".join(pattern.source for pattern in patterns)
@@ -333,7 +335,7 @@ class Walk:
 
     # ---- commands
 
-    def _simple(self, node: Simple, state: State) -> Truth:
+    def _simple(self, node: Simple, state: ShellState) -> Truth:
         if not node.words:
             for one in node.assigns:
                 assign(one, state)
@@ -366,7 +368,7 @@ class Walk:
             return result
         return self._command(node, words, further, state)
 
-    def _command(self, node: Simple, words: list[Field], further: tuple[Gap, ...], state: State) -> Truth:
+    def _command(self, node: Simple, words: list[Field], further: tuple[Gap, ...], state: ShellState) -> Truth:
         name = text_of(words[0])
         function = state.functions.get(name)
         if function is not None and self.depth < DEPTH:
@@ -421,7 +423,7 @@ class Walk:
             return None
         return at
 
-    def _other(self, at: int, node: Simple, words: list[Field], state: State) -> Truth:
+    def _other(self, at: int, node: Simple, words: list[Field], state: ShellState) -> Truth:
         """A script beside this one: it gets the exported variables and its words."""
         path = text_of(words[at])
         inner = state.copy()
@@ -445,7 +447,7 @@ class Walk:
             self.found[index] = replace(ran, remarks=(note, *ran.remarks))
         return UNKNOWN
 
-    def environment(self, state: State) -> dict[str, Word]:
+    def environment(self, state: ShellState) -> dict[str, Word]:
         """Exported variables that are set, in the order in which they were set first."""
         found = {}
         for name in state.exported:
@@ -454,7 +456,7 @@ class Walk:
                 found[name] = _env_word(variable, variable.line)
         return dict(sorted(found.items(), key=lambda item: list(state.variables).index(item[0])))
 
-    def _call(self, function: Function, given: list[Field], node: Simple, state: State) -> Truth:
+    def _call(self, function: Function, given: list[Field], node: Simple, state: ShellState) -> Truth:
         self.called.add(function.name)
         before, state.given = state.given, given
         conditions_before = state.conditions
@@ -502,9 +504,9 @@ def _without(ran: Ran, when: str, belief: str) -> Ran:
 
 
 def commands(
-    text: str, state: State | None = None, read: Callable[[str], str | None] = lambda path: None, line: int = 1
+    text: str, state: ShellState | None = None, read: Callable[[str], str | None] = lambda path: None, line: int = 1
 ) -> Walk:
     """Every command that a script comes by. Raises ShellError where bash would not parse it."""
     walk = Walk(read)
-    walk.script(parse(text, line), state if state is not None else State())
+    walk.script(parse(text, line), state if state is not None else ShellState())
     return walk

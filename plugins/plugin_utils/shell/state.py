@@ -16,7 +16,7 @@ _OWN = ("RANDOM", "SECONDS", "LINENO", "BASHPID", "PPID", "EPOCHSECONDS")
 
 
 @dataclass
-class State:
+class ShellState:
     """`given`: the arguments of a function, None for the script's own, of which there are none as far as one knows.
 
     `dead`: the way ends here (exit, exec, return). `place`: the directory of the script, "" where it is no file.
@@ -36,7 +36,7 @@ class State:
     beliefs: tuple[str, ...] = ()
     work: Work = field(default_factory=Work)
 
-    def copy(self) -> State:
+    def copy(self) -> ShellState:
         """A state to go another way with; `work` is shared, and the copy is paid from it."""
         self.work.spend(len(self.variables))
         return replace(
@@ -47,7 +47,7 @@ class State:
             given=None if self.given is None else list(self.given),
         )
 
-    def become(self, other: State) -> None:
+    def become(self, other: ShellState) -> None:
         """Take over everything from another state, in place: callers hold this one."""
         for name in self.__dataclass_fields__:
             setattr(self, name, getattr(other, name))
@@ -99,7 +99,7 @@ class State:
             self.directory = posixpath.normpath(posixpath.join(self.directory, target))
 
 
-def join(state: State, ways: Sequence[tuple[State, str]], taken: int | None) -> None:
+def join(state: ShellState, ways: Sequence[tuple[ShellState, str]], taken: int | None) -> None:
     """The state after several ways of which one was gone; `taken`: the one that is believed.
 
     Ways that end are no ways on. What a variable can be is told with the words of each way.

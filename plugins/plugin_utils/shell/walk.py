@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.conditions import Truth
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.state import State
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.state import ShellState
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.tree import Node
 
 
@@ -15,14 +15,16 @@ class Walk(Protocol):
 
     notes: list[str]
     depth: int
-    returns: list[list[State]]
+    returns: list[list[ShellState]]
 
     @property
     def read(self) -> Callable[[str], str | None]:
         """The text of a file beside the script, None where it is not there."""
 
-    def nodes(self, body: Sequence[Node], state: State) -> Truth:
+    def nodes(self, body: Sequence[Node], state: ShellState) -> Truth:
         """Follow commands one after the other."""
 
-    def ways(self, state: State, ways: Sequence[tuple[Callable[[State], object], str, str]], taken: int | None) -> None:
+    def ways(
+        self, state: ShellState, ways: Sequence[tuple[Callable[[ShellState], object], str, str]], taken: int | None
+    ) -> None:
         """Go several ways and join what comes of them."""

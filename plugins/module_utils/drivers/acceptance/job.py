@@ -10,9 +10,9 @@ import os
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance.model import Run
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance.model import DiagnosticRun
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import folders
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.command import Run as Command
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.job import Job, JobError
@@ -24,13 +24,22 @@ _DIRECTORY = "run/gpu-acceptance"
 _MOST = 4 * 1024 * 1024
 
 
-def state(command: Command, root: Path = Path("/")) -> Run:
+class _Note(TypedDict, total=False):
+    """What is to be known of a diagnostic that runs; `started` in seconds since the epoch, `stopped`: units to start again."""
+
+    level: int
+    parameters: str
+    started: float
+    stopped: list[str]
+
+
+def state(command: Command, root: Path = Path("/")) -> DiagnosticRun:
     """The diagnostic that runs or has ended and was not settled. Raises JobError."""
     note = _note(root)
     if not note:
-        return Run()
+        return DiagnosticRun()
     found = Job(UNIT, command).state()
-    return Run(
+    return DiagnosticRun(
         state="running" if found.running else "ended",
         level=int(note.get("level", 0)),
         parameters=str(note.get("parameters", "")),
@@ -51,7 +60,7 @@ def start(
         raise JobError("somebody else started a diagnostic in this moment: run again to follow it")
     place = root / _DIRECTORY
     folders.make(place)
-    note = {"level": level, "parameters": parameters, "started": time.time(), "stopped": list(units)}
+    note: _Note = {"level": level, "parameters": parameters, "started": time.time(), "stopped": list(units)}
     # Before anything is stopped: whoever comes back knows what to start again.
     (place / "note.json").write_text(json.dumps(note))
     (place / "output").unlink(missing_ok=True)
@@ -72,7 +81,7 @@ def start(
         raise
 
 
-def wait(command: Command, patience: float, root: Path = Path("/")) -> Run:
+def wait(command: Command, patience: float, root: Path = Path("/")) -> DiagnosticRun:
     """Wait up to `patience` seconds for the end. Raises JobError."""
     return until(lambda: state(command, root), lambda found: found.state != "running", patience, pause=1)
 
@@ -127,9 +136,9 @@ def _systemctl(command: Command, *words: str) -> None:
         raise JobError(f"systemctl {' '.join(words)}: {(err or out).strip()}")
 
 
-def _note(root: Path) -> dict[str, Any]:
+def _note(root: Path) -> _Note:
     try:
-        data = json.loads((root / _DIRECTORY / "note.json").read_text())
+        data: _Note = json.loads((root / _DIRECTORY / "note.json").read_text())
     except (OSError, ValueError):
         return {}
     return data if isinstance(data, dict) else {}

@@ -9,7 +9,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.model import F
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedTest:
     """`level` is 0 (GPU health alone) to 4; `parameters` as `dcgmi diag --parameters` takes them.
 
     `again` is hardware, driver or always: what makes an earlier record void. `drain` stops the model units for the run;
@@ -24,7 +24,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Run:
+class DiagnosticRun:
     """A diagnostic on the host. `state` is "" (none), running or ended; `status` its exit status, `result` systemd's word.
 
     `started` is a UNIX time, `seconds` how long it has run or took; `stopped` are the model units that were stopped for
@@ -43,7 +43,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Sight:
+class AcceptanceSight:
     """`dcgm` is the version of dcgmi, "" where there is none; `units` the model units that run or start; `users` other
     processes on the GPUs; `record` the text of the record's file, "" without one."""
 
@@ -52,4 +52,4 @@ class Sight:
     record: str = ""
     units: tuple[str, ...] = ()
     users: tuple[User, ...] = ()
-    run: Run = field(default_factory=Run)
+    run: DiagnosticRun = field(default_factory=DiagnosticRun)

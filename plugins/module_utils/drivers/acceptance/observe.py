@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance import job
-from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance.model import Sight
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance.model import AcceptanceSight
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance.record import PATH
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import User
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus import amd, smi
@@ -19,11 +19,11 @@ _UNIT = re.compile(r"([^/\s]+\.(?:service|scope))(?:/|$)")
 _OURS = ("nvidia-dcgm.service", "nvidia-dcgm-exporter.service", "nvidia-persistenced.service", job.UNIT)
 
 
-def look(accelerator: str, run: Run, root: Path = Path("/")) -> Sight:
-    """See `Sight`; `accelerator` is cuda or rocm. Never raises for a tool that fails."""
+def look(accelerator: str, run: Run, root: Path = Path("/")) -> AcceptanceSight:
+    """See `AcceptanceSight`; `accelerator` is cuda or rocm. Never raises for a tool that fails."""
     facts = read_facts(accelerator, run)
     units = model_units(run)
-    return Sight(
+    return AcceptanceSight(
         facts=facts,
         dcgm=dcgm_version(run) if accelerator == "cuda" else "",
         record=_text(root / PATH.lstrip("/")),

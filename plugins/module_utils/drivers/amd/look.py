@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.amd.model import Kernel, State
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.amd.model import RocmKernel, RocmState
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia import look_boot, look_kernels, look_system
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.key import fingerprints
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.look_files import entries, text
@@ -33,14 +33,14 @@ _OPT = "/opt/rocm/bin"
 
 def look(
     packages: Sequence[str] = (), root: Path = Path("/"), run: command.Run = command.run, machine: str = ""
-) -> State:
+) -> RocmState:
     """See everything; `packages` are names of interest beside ROCm's own. Never raises for what it finds, or does not find."""
     module = root / "sys/module/amdgpu"
     current = look_kernels.running(root)
     gpus, __ = look_system.devices(root)
     keys = (text(root / path[1:]).encode() for path in (APT_KEY, DNF_KEY))
     groups = re.findall(r"^(video|render):", text(root / "etc/group"), re.MULTILINE)
-    return State(
+    return RocmState(
         system=look_system.system(root, machine or platform.machine()),
         gpus=tuple(gpu for gpu in gpus if gpu.vendor == look_system.AMD),
         secure_boot=look_system.secure_boot(root),
@@ -59,10 +59,12 @@ def look(
     )
 
 
-def _kernel(root: Path, run: command.Run, release: str) -> Kernel:
+def _kernel(root: Path, run: command.Run, release: str) -> RocmKernel:
     lines = text(root / "lib/modules" / release / "modules.dep").splitlines()
     built = next((path for path in (line.partition(":")[0] for line in lines) if _BUILT.fullmatch(path)), "")
-    return Kernel(release, look_kernels.headers(root, release), _module(root, run, release, built) if built else None)
+    return RocmKernel(
+        release, look_kernels.headers(root, release), _module(root, run, release, built) if built else None
+    )
 
 
 def _module(root: Path, run: command.Run, release: str, built: str) -> Module | None:

@@ -9,7 +9,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.model import F
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedRocm:
     """`version` is a whole release ("7.2.3"). `driver` is dkms (AMD's module, built for each kernel) or kernel (the one that
     the kernel brings). `mirror` is a base URL in place of AMD's, "" for none, and `mirror_key` a file on the control node with
     the key that signs it, "" for AMD's own."""
@@ -22,7 +22,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Kernel:
+class RocmKernel:
     """An installed kernel; `module` is AMD's own build of amdgpu for it, None where it would load the kernel's."""
 
     release: str
@@ -31,7 +31,7 @@ class Kernel:
 
 
 @dataclass(frozen=True)
-class State:
+class RocmState:
     """What was seen in one look.
 
     `texts` are the files of ours that are there, by path; `foreign` other files that name AMD's repositories;
@@ -46,7 +46,7 @@ class State:
     keys: tuple[str, ...] = ()
     running: str = ""
     next_kernel: str = ""
-    kernels: tuple[Kernel, ...] = ()
+    kernels: tuple[RocmKernel, ...] = ()
     loaded: bool = False
     loaded_version: str = ""
     packages: dict[str, str] = field(default_factory=dict)
@@ -58,7 +58,7 @@ class State:
 
 
 @dataclass(frozen=True)
-class Decision:
+class RocmDecision:
     """`files` are to be written ({path, content, mode}) and `commands` to be run, in this order; `reboot` says why the
     host has to be rebooted afterwards, "" where it has not. All empty: nothing is to be done."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.urls import open_url
@@ -13,7 +13,16 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.host import folders
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.hostfile import HostFile
 
 
-def key_differs(key: dict[str, Any]) -> bool:
+class SigningKey(TypedDict, total=False):
+    """A key of repositories: `path` on the host, its `fingerprint`, and whence it is: `content` in base64, or `url`."""
+
+    path: str
+    fingerprint: str
+    content: str
+    url: str
+
+
+def key_differs(key: SigningKey) -> bool:
     """Whether the key's file is not the expected one."""
     path = Path(key["path"])
     if not path.is_file():
@@ -24,7 +33,7 @@ def key_differs(key: dict[str, Any]) -> bool:
     return key["fingerprint"] not in fingerprints(found)
 
 
-def obtain(module: AnsibleModule, key: dict[str, Any]) -> bytes:
+def obtain(module: AnsibleModule, key: SigningKey) -> bytes:
     """The key itself; ends the module where it cannot be had or is another one."""
     if key.get("content"):
         return base64.b64decode(key["content"])

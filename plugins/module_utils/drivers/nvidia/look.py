@@ -15,7 +15,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia impo
     look_packages,
     look_system,
 )
-from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import Kernel, State, System
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import DriverState, Kernel, System
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus import smi
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.model import Facts
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import command
@@ -31,7 +31,7 @@ def look(
     root: Path = Path("/"),
     run: command.Run = command.run,
     machine: str = "",
-) -> State:
+) -> DriverState:
     """See everything but the offers of repositories. Never raises for what it finds, or does not find.
 
     `log_since` is boot, or a time that journalctl takes. `root` is where the host's files lie, `run` starts its commands,
@@ -58,7 +58,7 @@ def look(
         virtual = pool.submit(look_system.virtual, run)
         archives = pool.submit(look_packages.archives, root, run)
     libraries = look_packages.userspace(root, machine)
-    return State(
+    return DriverState(
         system=system,
         gpus=gpus,
         switches=switches,

@@ -20,13 +20,13 @@ _DEFAULT = re.compile(r"\s*set default=[\"']?([^\"'\n]*)[\"']?", re.MULTILINE)
 
 
 @dataclass
-class Entry:
+class BootEntry:
     """An entry of GRUB's menu, or a submenu with its `inner` entries."""
 
     title: str
     id: str
     linux: str = ""
-    inner: list[Entry] = field(default_factory=list)
+    inner: list[BootEntry] = field(default_factory=list)
 
 
 def next_kernel(root: Path, run: Run) -> str:
@@ -49,20 +49,20 @@ def _grub(root: Path) -> str:
     return release_of(root, chosen(menu(config), wanted or "0"))
 
 
-def menu(config: str) -> list[Entry]:
+def menu(config: str) -> list[BootEntry]:
     """The entries of a grub.cfg as grub-mkconfig writes it, in their order."""
-    top = Entry("", "")
-    open_: list[Entry] = [top]
+    top = BootEntry("", "")
+    open_: list[BootEntry] = [top]
     for line in map(str.strip, config.splitlines()):
         head, linux = _HEAD.match(line), _LINUX.match(line)
         if head:
             known = _ID.search(head[2])
-            entry = Entry(head[1][1:-1], known[1] if known else "")
+            entry = BootEntry(head[1][1:-1], known[1] if known else "")
             open_[-1].inner.append(entry)
             open_.append(entry)
         elif line.endswith("{"):
             # A function: its content is no entry's.
-            open_.append(Entry("", ""))
+            open_.append(BootEntry("", ""))
         elif line == "}" and len(open_) > 1:
             open_.pop()
         elif linux and not open_[-1].linux:
@@ -70,9 +70,9 @@ def menu(config: str) -> list[Entry]:
     return top.inner
 
 
-def chosen(entries_: list[Entry], wanted: str) -> str:
+def chosen(entries_: list[BootEntry], wanted: str) -> str:
     """The kernel of the entry that `wanted` names: a number, a title or an identifier, `>` between menu and submenu."""
-    entry: Entry | None = None
+    entry: BootEntry | None = None
     for name in wanted.split(">"):
         if name.isdecimal():
             entry = entries_[int(name)] if int(name) < len(entries_) else None

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.look_files import entries, text
-from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import Device, System, Unit
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import Device, ServiceState, System
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.command import Run
 
 NVIDIA, AMD = "10de", "1002"
@@ -114,10 +114,10 @@ def virtual(run: Run) -> str:
     return "" if out.strip() == "none" else out.strip()
 
 
-def units(run: Run, names: Sequence[str] = UNITS) -> dict[str, Unit]:
+def units(run: Run, names: Sequence[str] = UNITS) -> dict[str, ServiceState]:
     """The driver's services by full name; a failed one has its last words as `status`."""
     out = run(["systemctl", "show", "--property", _PROPERTIES, *names])[1]
-    found = {name: Unit("", False) for name in names}
+    found = {name: ServiceState("", False) for name in names}
     for block in out.strip().split("\n\n"):
         fields = dict(line.partition("=")[::2] for line in block.splitlines())
         name = fields.get("Id", "")
@@ -126,7 +126,7 @@ def units(run: Run, names: Sequence[str] = UNITS) -> dict[str, Unit]:
     return found
 
 
-def _unit(name: str, fields: Mapping[str, str], run: Run) -> Unit:
+def _unit(name: str, fields: Mapping[str, str], run: Run) -> ServiceState:
     state, status = fields.get("ActiveState", ""), fields.get("StatusText", "")
     if state == "failed":
         # The unit's own program, not systemd about it.
@@ -135,4 +135,4 @@ def _unit(name: str, fields: Mapping[str, str], run: Run) -> Unit:
         told = [line for line in lines if re.search(r"fail|error|not ", line, re.IGNORECASE)]
         status = (told or lines or [status])[-1]
     enabled = fields.get("UnitFileState") in ("enabled", "enabled-runtime", "static", "alias", "generated")
-    return Unit(state, enabled, fields.get("Result", ""), status)
+    return ServiceState(state, enabled, fields.get("Result", ""), status)

@@ -8,7 +8,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.model import F
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedDriver:
     """What the inventory asks for.
 
     `version` is a branch ("580"), a version ("580.95.05"), or "" for whatever works already, else the default branch.
@@ -89,7 +89,7 @@ class Dkms:
 
 
 @dataclass(frozen=True)
-class Unit:
+class ServiceState:
     """A service as systemd shows it; `state` is ActiveState, "" where it does not exist."""
 
     state: str
@@ -131,7 +131,7 @@ class Offer:
 
 
 @dataclass(frozen=True)
-class State:
+class DriverState:
     """Everything that was seen on a host in one look.
 
     `running` and `next_kernel` are kernel releases (`next_kernel` "" where it cannot be told). `packages` maps installed
@@ -164,7 +164,7 @@ class State:
     firmware: tuple[str, ...] = ()
     runfile: str = ""
     dkms: tuple[Dkms, ...] = ()
-    units: dict[str, Unit] = field(default_factory=dict)
+    units: dict[str, ServiceState] = field(default_factory=dict)
     xids: tuple[Xid, ...] = ()
     users: tuple[User, ...] = ()
     facts: Facts | None = None

@@ -12,7 +12,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ansible.module_utils.parsing.convert_bool import boolean
-from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance.dcgm_model import ENGINE, EXPORTER, Seen
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance.dcgm_model import (
+    ENGINE,
+    EXPORTER,
+    DcgmSeen,
+)
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit import cuda
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.jsonform import build
 
@@ -21,7 +25,7 @@ EXPORTER_PACKAGE = "datacenter-gpu-manager-exporter"
 OLD_PACKAGES = ("datacenter-gpu-manager", "datacenter-gpu-manager-config")
 
 
-class RefusalError(ValueError):
+class DcgmRefusalError(ValueError):
     """What is asked for cannot be had on this host; the text says what to do."""
 
 
@@ -49,17 +53,17 @@ def answer(said: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
     """
     try:
         lacks = todo(
-            build(Seen, said["seen"]),
+            build(DcgmSeen, said["seen"]),
             int(asked.get("cuda") or 0),
             boolean(asked.get("exporter", True)),
             str(asked.get("drop_in") or ""),
         )
-    except RefusalError as error:
+    except DcgmRefusalError as error:
         return {"failed": True, "msg": f"DCGM: {error}"}
     return {**said, "todo": asdict(lacks), "work": lacks.changes}
 
 
-def todo(seen: Seen, cuda: int, exporter: bool, drop_in: str) -> Todo:
+def todo(seen: DcgmSeen, cuda: int, exporter: bool, drop_in: str) -> Todo:
     """Compare. `cuda` is a CUDA major, 0 for the loaded driver's own. Raises RefusalError."""
     package = f"datacenter-gpu-manager-4-cuda{cuda or cuda_of(seen.driver)}"
     wanted = [package, *([EXPORTER_PACKAGE] if exporter else [])]
@@ -84,25 +88,25 @@ def cuda_of(driver: str) -> int:
     """The newest CUDA major that a driver ("580.95.05") runs. Raises RefusalError."""
     branch = driver.partition(".")[0]
     if not branch.isdigit():
-        raise RefusalError(
+        raise DcgmRefusalError(
             "the NVIDIA driver is not loaded, so that the package of DCGM that fits it cannot be told. Run playbooks/driver.yml"
             " first, or name the CUDA major that the driver will speak: dcgm_cuda: 13"
         )
     majors = cuda.read().majors
     fitting = [major for major, least in majors.items() if int(branch) >= least]
     if not fitting:
-        raise RefusalError(
+        raise DcgmRefusalError(
             f"DCGM 4 needs driver {min(majors.values())} or newer, this host runs {driver}. Write a newer"
             " nvidia_driver_version and run playbooks/driver.yml"
         )
     return max(fitting)
 
 
-def _up(seen: Seen, name: str) -> bool:
+def _up(seen: DcgmSeen, name: str) -> bool:
     unit = seen.units.get(name)
     return unit is not None and unit.state in ("active", "activating") and unit.enabled
 
 
-def _known(seen: Seen, name: str) -> bool:
+def _known(seen: DcgmSeen, name: str) -> bool:
     unit = seen.units.get(name)
     return unit is not None and (unit.enabled or unit.state in ("active", "activating"))

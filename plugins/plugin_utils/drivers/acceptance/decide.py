@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance import record as records
-from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance.model import Run, Sight, Wanted
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance.model import (
+    AcceptanceSight,
+    DiagnosticRun,
+    WantedTest,
+)
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance.record import Record
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.model import Facts
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.words import few
@@ -23,7 +27,7 @@ _SHOWN = 4
 
 
 @dataclass(frozen=True)
-class Decision:
+class AcceptanceDecision:
     """`act` is accepted, test, health (level 0), follow (a run that is under way or was not collected) or refuse."""
 
     act: str
@@ -31,7 +35,7 @@ class Decision:
     findings: tuple[Finding, ...] = ()
 
 
-def decide(sight: Sight, wanted: Wanted) -> Decision:
+def decide(sight: AcceptanceSight, wanted: WantedTest) -> AcceptanceDecision:
     """Judge a host before anything is run on it; `findings` hold everything that is wrong, not the first of it."""
     findings = health.findings(sight.facts)
     record = records.read(sight.record)
@@ -39,21 +43,21 @@ def decide(sight: Sight, wanted: Wanted) -> Decision:
     if not wanted.test or not why:
         if why:
             findings.append(_not_accepted(why))
-        return Decision("refuse" if _fatal(findings) else "accepted", why or _since(record), tuple(findings))
+        return AcceptanceDecision("refuse" if _fatal(findings) else "accepted", why or _since(record), tuple(findings))
     run = sight.run
     same = (run.level, run.parameters) == (wanted.level, wanted.parameters)
     if run.state == "running" and not same:
         findings.append(_other_run(run))
     elif run.state and same:
         # Health is looked at again when it ends; a sick GPU is no reason to lose sight of what runs.
-        return Decision("follow", why)
+        return AcceptanceDecision("follow", why)
     findings += _in_the_way(sight, wanted)
     if _fatal(findings):
-        return Decision("refuse", why, tuple(findings))
-    return Decision("test" if wanted.level else "health", why, tuple(findings))
+        return AcceptanceDecision("refuse", why, tuple(findings))
+    return AcceptanceDecision("test" if wanted.level else "health", why, tuple(findings))
 
 
-def conclude(run: Run, facts: Facts, dcgm: str, finished: str) -> tuple[Record, tuple[Finding, ...]]:
+def conclude(run: DiagnosticRun, facts: Facts, dcgm: str, finished: str) -> tuple[Record, tuple[Finding, ...]]:
     """The record of a run that has ended, and its findings; GPUs are looked at again after what they went through."""
     diagnosis = read(run.output)
     findings = _cut_off(run) or judge(diagnosis, run.status, run.level, len(facts.gpus))
@@ -62,11 +66,11 @@ def conclude(run: Run, facts: Facts, dcgm: str, finished: str) -> tuple[Record, 
 
 def conclude_health(facts: Facts, finished: str) -> tuple[Record, tuple[Finding, ...]]:
     """The record at level 0: nothing was run, the GPUs report no fault of their own."""
-    return _record(Run(), facts, finished, health.findings(facts), Diagnosis(), "")
+    return _record(DiagnosticRun(), facts, finished, health.findings(facts), Diagnosis(), "")
 
 
 def _record(
-    run: Run, facts: Facts, finished: str, findings: list[Finding], diagnosis: Diagnosis, dcgm: str
+    run: DiagnosticRun, facts: Facts, finished: str, findings: list[Finding], diagnosis: Diagnosis, dcgm: str
 ) -> tuple[Record, tuple[Finding, ...]]:
     record = Record(
         passed=not _fatal(findings),
@@ -83,7 +87,7 @@ def _record(
     return record, tuple(findings)
 
 
-def _in_the_way(sight: Sight, wanted: Wanted) -> list[Finding]:
+def _in_the_way(sight: AcceptanceSight, wanted: WantedTest) -> list[Finding]:
     findings = []
     if wanted.level and not sight.dcgm:
         findings.append(
@@ -128,7 +132,7 @@ def _in_the_way(sight: Sight, wanted: Wanted) -> list[Finding]:
     return findings
 
 
-def _other_run(run: Run) -> Finding:
+def _other_run(run: DiagnosticRun) -> Finding:
     what = f"level {run.level}" + (f" with {run.parameters}" if run.parameters else "")
     return Finding(
         "diagnostic-running",
@@ -145,7 +149,7 @@ def _not_accepted(why: str) -> Finding:
     )
 
 
-def _cut_off(run: Run) -> list[Finding]:
+def _cut_off(run: DiagnosticRun) -> list[Finding]:
     if run.result != "timeout":
         return []
     what = f"dcgmi diag did not end within {LIMITS[run.level] // 60} min and was stopped"

@@ -29,7 +29,7 @@ class Complaint:
 
 
 @dataclass(frozen=True)
-class Result:
+class DiagResult:
     """A test on one GPU ("GPU 3"), or on the whole host (""). `status` is lower case: pass, fail, warn, skip, not run."""
 
     entity: str
@@ -38,20 +38,20 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Check:
+class DiagCheck:
     """`category` is Deployment, Integration, Hardware or Stress; `name` as this release of DCGM writes it."""
 
     name: str
     category: str
     status: str
-    results: tuple[Result, ...] = ()
+    results: tuple[DiagResult, ...] = ()
 
 
 @dataclass(frozen=True)
 class Diagnosis:
     """One run. `error` is DCGM's reason for not finishing, or the last words of an output that holds no results, else ""."""
 
-    tests: tuple[Check, ...] = ()
+    tests: tuple[DiagCheck, ...] = ()
     error: str = ""
     version: str = ""
     driver: str = ""
@@ -83,7 +83,7 @@ def read(text: str) -> Diagnosis:
     )
 
 
-def _test(data: dict[str, object], category: str) -> Check:
+def _test(data: dict[str, object], category: str) -> DiagCheck:
     summary = _dict(data.get("test_summary"))
     results = tuple(result for entry in map(_dict, _list(data.get("results"))) for result in _results(entry))
     told = {complaint.text for result in results for complaint in result.complaints}
@@ -91,19 +91,19 @@ def _test(data: dict[str, object], category: str) -> Check:
     rest = tuple(c for c in _complaints(summary, informed=not told) if c.text not in told)
     status = _worst([result.status for result in results] + ([_status(summary)] if "status" in summary else []))
     if rest:
-        results = (*results, Result("", status, rest))
-    return Check(str(data.get("name", "")), category, status, results)
+        results = (*results, DiagResult("", status, rest))
+    return DiagCheck(str(data.get("name", "")), category, status, results)
 
 
-def _results(entry: dict[str, object]) -> Iterator[Result]:
+def _results(entry: dict[str, object]) -> Iterator[DiagResult]:
     status, complaints = _status(entry), _complaints(entry)
     if "entity_id" in entry:
-        yield Result(f"{entry.get('entity_group', 'GPU')} {entry['entity_id']}", status, complaints)
+        yield DiagResult(f"{entry.get('entity_group', 'GPU')} {entry['entity_id']}", status, complaints)
         return
     ids = str(entry.get("gpu_ids", entry.get("gpu_id", "")))
     names = [f"GPU {number.strip()}" for number in ids.split(",") if number.strip()]
     for name in names or [""]:
-        yield Result(name, status, complaints)
+        yield DiagResult(name, status, complaints)
 
 
 def _complaints(entry: dict[str, object], informed: bool = True) -> tuple[Complaint, ...]:

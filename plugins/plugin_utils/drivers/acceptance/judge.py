@@ -7,8 +7,8 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.acceptance.
     PASS,
     SKIP,
     WARN,
-    Check,
     Complaint,
+    DiagCheck,
     Diagnosis,
 )
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.finding import Finding
@@ -71,7 +71,7 @@ def judge(diagnosis: Diagnosis, status: int, level: int, gpus: int) -> list[Find
     return findings
 
 
-def _of_test(test: Check) -> list[Finding]:
+def _of_test(test: DiagCheck) -> list[Finding]:
     # GPUs that say the same are told together. A test may pass and complain.
     alike: dict[tuple[str, tuple[Complaint, ...]], list[str]] = {}
     for result in test.results:
@@ -93,7 +93,7 @@ def _of_test(test: Check) -> list[Finding]:
     return findings
 
 
-def _title(test: Check) -> str:
+def _title(test: DiagCheck) -> str:
     return f'Test "{test.name}" ({test.category})' if test.category else f'Test "{test.name}"'
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 from urllib.parse import unquote, urlsplit
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import numbers
@@ -116,5 +116,11 @@ def _place(url: str) -> re.Match[str] | None:
         return None
 
 
-def _build(release: str, name: str, said: dict[str, Any]) -> Build:
+class _BuildForm(TypedDict, total=False):
+    rocm: str
+    glibc: str
+    bundled: bool
+
+
+def _build(release: str, name: str, said: _BuildForm) -> Build:
     return Build(release, name, said["rocm"], said["glibc"], bool(said.get("bundled")))

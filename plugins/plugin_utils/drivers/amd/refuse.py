@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.amd.model import State, Wanted
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.amd.model import RocmState, WantedRocm
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.amd import releases, versions
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.finding import Finding
 
 
-def refusals(wanted: Wanted, state: State) -> list[Finding]:
+def refusals(wanted: WantedRocm, state: RocmState) -> list[Finding]:
     """Everything that stands in the way, at once."""
     return [
         *_system(wanted, state),
@@ -20,7 +20,7 @@ def refusals(wanted: Wanted, state: State) -> list[Finding]:
     ]
 
 
-def _system(wanted: Wanted, state: State) -> Iterator[Finding]:
+def _system(wanted: WantedRocm, state: RocmState) -> Iterator[Finding]:
     system = state.system
     known = releases.release(wanted.version)
     if known is not None and releases.fits(known, system):
@@ -36,7 +36,7 @@ def _system(wanted: Wanted, state: State) -> Iterator[Finding]:
     yield Finding("system-not-supported", f"AMD packages no ROCm {wanted.version} for {here}", remedy)
 
 
-def _hardware(state: State) -> Iterator[Finding]:
+def _hardware(state: RocmState) -> Iterator[Finding]:
     if not state.gpus:
         yield Finding(
             "no-gpu",
@@ -45,7 +45,7 @@ def _hardware(state: State) -> Iterator[Finding]:
         )
 
 
-def _sources(state: State) -> Iterator[Finding]:
+def _sources(state: RocmState) -> Iterator[Finding]:
     if state.foreign:
         yield Finding(
             "other-repository",
@@ -54,7 +54,7 @@ def _sources(state: State) -> Iterator[Finding]:
         )
 
 
-def _in_use(wanted: Wanted, state: State) -> Iterator[Finding]:
+def _in_use(wanted: WantedRocm, state: RocmState) -> Iterator[Finding]:
     found = versions.rocm(state.packages.get("rocm-core", ""))
     if not found or found == wanted.version or state.facts is None:
         return
@@ -67,7 +67,7 @@ def _in_use(wanted: Wanted, state: State) -> Iterator[Finding]:
         )
 
 
-def _signing(wanted: Wanted, state: State) -> Iterator[Finding]:
+def _signing(wanted: WantedRocm, state: RocmState) -> Iterator[Finding]:
     if wanted.driver != "dkms" or not state.secure_boot:
         return
     signers = {kernel.module.signer for kernel in state.kernels if kernel.module and kernel.module.signer}
@@ -89,7 +89,7 @@ def _signing(wanted: Wanted, state: State) -> Iterator[Finding]:
     )
 
 
-def unwell(state: State) -> list[Finding]:
+def unwell(state: RocmState) -> list[Finding]:
     """What amd-smi says against a host on which nothing is left to do."""
     facts = state.facts
     if facts is None:

@@ -14,7 +14,7 @@ FILE = DATA / "rocm.yml"
 
 
 @dataclass(frozen=True)
-class Release:
+class RocmRelease:
     """A release: `folder` of its repositories, `driver` that goes with it, `systems` by ID and VERSION_ID."""
 
     version: str
@@ -33,13 +33,13 @@ def releases() -> tuple[str, ...]:
     return tuple(facts()["releases"])
 
 
-def release(version: str) -> Release | None:
+def release(version: str) -> RocmRelease | None:
     """One release of ROCm by its version (7.2.3); None for one that the data do not know."""
     entry = facts()["releases"].get(version)
     if entry is None:
         return None
     systems = {name: tuple(versions) for name, versions in entry["systems"].items()}
-    return Release(version, entry.get("folder", version), entry["driver"], entry.get("graphics", True), systems)
+    return RocmRelease(version, entry.get("folder", version), entry["driver"], entry.get("graphics", True), systems)
 
 
 def family(system: System) -> str:
@@ -47,7 +47,7 @@ def family(system: System) -> str:
     return "debian" if system.name in facts()["suites"] else "rhel"
 
 
-def fits(known: Release, system: System) -> bool:
+def fits(known: RocmRelease, system: System) -> bool:
     """Whether AMD packages the release for a system: its architecture, and its version to the point."""
     return system.arch == "x86_64" and system.version in known.systems.get(system.name, ())
 
@@ -58,7 +58,7 @@ def key(mirror: str = "") -> dict[str, str]:
     return {"url": f"{mirror or said['url']}/{said['key']}", "fingerprint": said["fingerprint"]}
 
 
-def repositories(known: Release, system: System, driver: bool, mirror: str = "") -> list[dict[str, str]]:
+def repositories(known: RocmRelease, system: System, driver: bool, mirror: str = "") -> list[dict[str, str]]:
     """Repositories of a supported system: {name, url, suite}; `driver` with that of the kernel module."""
     base, folder = (mirror or facts()["url"]).rstrip("/"), known.folder
     if family(system) == "debian":

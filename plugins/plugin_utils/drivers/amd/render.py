@@ -6,9 +6,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.amd import look
-from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.amd.model import Wanted
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.amd.model import WantedRocm
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import System
-from ansible_collections.baremetal.vllm.plugins.module_utils.units.render import MARK
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.planned import MARK
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.amd import releases
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.templates import environment
 
@@ -18,7 +18,7 @@ def key_path(system: System) -> str:
     return look.APT_KEY if releases.family(system) == "debian" else look.DNF_KEY
 
 
-def files(templates: Path, wanted: Wanted, known: releases.Release, system: System) -> dict[str, str]:
+def files(templates: Path, wanted: WantedRocm, known: releases.RocmRelease, system: System) -> dict[str, str]:
     """{path: text} for a system that the release is for."""
     repositories = releases.repositories(known, system, wanted.driver == "dkms", wanted.mirror)
     values = {

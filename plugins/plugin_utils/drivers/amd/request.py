@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.amd.model import Wanted
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.amd.model import WantedRocm
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import HOSTS, Problems, did_you_mean
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.urls import has_password
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
@@ -20,7 +20,7 @@ TOOLS = ("rocminfo", "amd-smi-lib")
 PACKAGES = ("rocm-hip-libraries", *TOOLS)
 
 
-def read_rocm(declared: Values, problems: Problems, host: str = "") -> Wanted | None:
+def read_rocm(declared: Values, problems: Problems, host: str = "") -> WantedRocm | None:
     """What a host asks for; None where it asks for nothing or where something is wrong."""
     if all(declared.get(key) is None for key in KEYS):
         return None
@@ -59,7 +59,7 @@ def read_rocm(declared: Values, problems: Problems, host: str = "") -> Wanted | 
         problems.add(problem.key, problem.reason, problem.remedy, host)
     if wrong.problems:
         return None
-    return Wanted(version, driver, mirror.rstrip("/"), key, tuple(packages or _packages(declared)))
+    return WantedRocm(version, driver, mirror.rstrip("/"), key, tuple(packages or _packages(declared)))
 
 
 def _packages(declared: Values) -> tuple[str, ...]:

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia import offers, versions
-from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import Offer, State
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import DriverState, Offer
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia import hardware, repository, systems
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.systems import PackageSet, Release
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.systems import PackageSet, SystemRelease
 
 # Suites that a system takes nothing from by itself; headers of a kernel that came from there are looked for by name.
 _BESIDE = re.compile(r"-(backports|proposed)/")
@@ -17,7 +17,7 @@ MODULES, USERSPACE, FIRMWARE, FABRIC, IMEX = "kernel modules", "userspace", "fir
 
 
 @dataclass(frozen=True)
-class Way:
+class PackageWay:
     """A set of packages for a branch, its modules of a kind (open, proprietary) from a build (prebuilt, dkms)."""
 
     packages: PackageSet
@@ -52,10 +52,10 @@ class Shelf:
 
 
 @dataclass(frozen=True)
-class Found:
+class Candidate:
     """`version` is the one that all of `packages` come in; `optional` came along where it was to be had."""
 
-    way: Way
+    way: PackageWay
     version: str
     packages: Mapping[str, str]
     optional: Mapping[str, str] = field(default_factory=dict)
@@ -65,12 +65,12 @@ class Found:
 class Missed:
     """`parts` tells by part of the driver which versions of which packages there are, `common` those that all have."""
 
-    way: Way
+    way: PackageWay
     parts: Mapping[str, Mapping[str, frozenset[str]]]
     common: frozenset[str]
 
 
-def shelf(state: State, family: str, distribution: bool, beside: bool = False) -> Shelf:
+def shelf(state: DriverState, family: str, distribution: bool, beside: bool = False) -> Shelf:
     """What is on offer from the chosen source, and what is installed already, which need not be on offer any more.
 
     `beside` is for the distribution's own where another source is the one that was set up.
@@ -102,14 +102,14 @@ def shelf(state: State, family: str, distribution: bool, beside: bool = False) -
     )
 
 
-def needed(state: State) -> tuple[str, ...]:
+def needed(state: DriverState) -> tuple[str, ...]:
     """The parts that only some hosts need, and this one does: FABRIC, IMEX."""
     fabric = hardware.needs_fabric_manager(state.gpus, state.switches)
     imex = hardware.needs_imex(state.gpus, state.system.arch)
     return (*((FABRIC,) if fabric else ()), *((IMEX,) if imex else ()))
 
 
-def common(way: Way, state: State, release: Release, on: Shelf) -> set[str]:
+def common(way: PackageWay, state: DriverState, release: SystemRelease, on: Shelf) -> set[str]:
     """The versions of the branch that all parts come in."""
     required, __ = _parts(way, state, release, needed(state))
     stream = way.packages.stream(way.kind, way.build).format(branch=way.branch)
@@ -119,7 +119,9 @@ def common(way: Way, state: State, release: Release, on: Shelf) -> set[str]:
     return {version for version in every if versions.branch(version) == way.branch}
 
 
-def evaluate(way: Way, state: State, release: Release, on: Shelf, exact: str, keep: str) -> Found | Missed:
+def evaluate(
+    way: PackageWay, state: DriverState, release: SystemRelease, on: Shelf, exact: str, keep: str
+) -> Candidate | Missed:
     """The version that all parts come in: `exact`, else `keep` where it is one of them, else the newest."""
     required, optional = _parts(way, state, release, needed(state))
     shared = common(way, state, release, on)
@@ -134,17 +136,17 @@ def evaluate(way: Way, state: State, release: Release, on: Shelf, exact: str, ke
     packages = dict(on.having(names, version) for part in required.values() for names in part)
     along = dict(on.having(names, version) for names in optional)
     along.pop("", None)
-    return Found(way, version, packages, along)
+    return Candidate(way, version, packages, along)
 
 
-def names(way: Way, state: State, release: Release) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def names(way: PackageWay, state: DriverState, release: SystemRelease) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The packages of a way that must be there, and those that may; fabric manager and IMEX among the latter."""
     required, optional = _parts(way, state, release, ())
     listed = tuple(name for part in required.values() for name in part)
     return listed, (*optional, *(_named(name, way.branch) for name in (*way.packages.fabric, *way.packages.imex)))
 
 
-def flavour(kernel: str, release: Release) -> str:
+def flavour(kernel: str, release: SystemRelease) -> str:
     """As the meta packages call it: Ubuntu's newer kernels are generic-hwe-24.04 where the release's own is generic."""
     base = offers.flavour(kernel)
     if release.kernel and base == "generic" and _numbers(kernel) > _numbers(release.kernel):
@@ -153,7 +155,7 @@ def flavour(kernel: str, release: Release) -> str:
 
 
 def _parts(
-    way: Way, state: State, release: Release, needs: Sequence[str]
+    way: PackageWay, state: DriverState, release: SystemRelease, needs: Sequence[str]
 ) -> tuple[dict[str, tuple[str, ...]], tuple[str, ...]]:
     """Names by part, and optional names: modules of the kernels that do not boot next, and what follows later kernels."""
     first = state.next_kernel or state.running
@@ -190,7 +192,7 @@ def _named(name: str, branch: str, kernel: str = "", meta: str = "") -> str:
     return name
 
 
-def _carried(state: State, name: str) -> str:
+def _carried(state: DriverState, name: str) -> str:
     """The driver's version in installed prebuilt modules, whose own version is a kernel's: that of the module they brought."""
     if not name.startswith("linux-modules-nvidia-"):
         return ""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Command:
+class DriverCommand:
     """`title` is what it does, in words; `simulate` is the same without effect, () where there is no such thing.
 
     `optional` commands may fail (stopping a service that is not there).

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia import offers
-from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import Resolution, State
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import DriverState, Resolution
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.words import few
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.command import Command
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.command import DriverCommand
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.repository import REPO_ID
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.rules import NODES
 
@@ -42,12 +42,12 @@ def update(family: str) -> tuple[str, ...]:
     return ("dnf", "-y", "--refresh", "makecache")
 
 
-def difference(resolution: Resolution, state: State) -> dict[str, str]:
+def difference(resolution: Resolution, state: DriverState) -> dict[str, str]:
     """The packages of a resolution that are not installed in the resolved version ("" is any)."""
     return {name: version for name, version in resolution.packages.items() if not _installed(name, version, state)}
 
 
-def _installed(name: str, version: str, state: State) -> bool:
+def _installed(name: str, version: str, state: DriverState) -> bool:
     if name.startswith("kernel-"):
         # RPM keeps one beside the other, under one name; those of a kernel are asked for as "kernel-devel-RELEASE".
         kernels = [kernel for kernel in state.kernels if name == offers.devel(kernel.release)]
@@ -55,7 +55,7 @@ def _installed(name: str, version: str, state: State) -> bool:
     return name in state.packages and version in ("", state.packages[name])
 
 
-def download(family: str, packages: Mapping[str, str], removed: Iterable[str]) -> list[Command]:
+def download(family: str, packages: Mapping[str, str], removed: Iterable[str]) -> list[DriverCommand]:
     """Fetching packages without touching what is installed."""
     words = _words(family, packages, removed)
     if not packages:
@@ -63,10 +63,10 @@ def download(family: str, packages: Mapping[str, str], removed: Iterable[str]) -
     argv = (*_APT_INSTALL, "--download-only", "install", *words)
     if family != "debian":
         argv = (*_DNF, *_ALL_OF_THEM, "--allowerasing", "--downloadonly", "install", *words)
-    return [Command(f"download {_some(packages)}", argv)]
+    return [DriverCommand(f"download {_some(packages)}", argv)]
 
 
-def install(family: str, resolution: Resolution, state: State) -> list[Command]:
+def install(family: str, resolution: Resolution, state: DriverState) -> list[DriverCommand]:
     """One transaction that installs, removes and exchanges; nothing of it is left half done on purpose."""
     packages, removed = difference(resolution, state), resolution.remove
     if not packages and not removed:
@@ -75,9 +75,9 @@ def install(family: str, resolution: Resolution, state: State) -> list[Command]:
     title = f"install {_some(packages)}" if packages else f"remove {_some(removed)}"
     if family == "debian":
         argv = (*_APT_INSTALL, "install", *words)
-        return [Command(title, argv, simulate=(*_APT_INSTALL, "--simulate", "install", *words))]
+        return [DriverCommand(title, argv, simulate=(*_APT_INSTALL, "--simulate", "install", *words))]
     commands = [
-        Command(
+        DriverCommand(
             "unlock the driver's packages",
             (*_DNF, "versionlock", "delete", *resolution.packages, *removed),
             optional=True,
@@ -86,17 +86,17 @@ def install(family: str, resolution: Resolution, state: State) -> list[Command]:
     if resolution.stream:
         module = resolution.stream.partition(":")[0]
         commands += [
-            Command(f"leave the stream of {module}", (*_DNF, "module", "reset", module)),
-            Command(f"switch to the stream {resolution.stream}", (*_DNF, "module", "enable", resolution.stream)),
+            DriverCommand(f"leave the stream of {module}", (*_DNF, "module", "reset", module)),
+            DriverCommand(f"switch to the stream {resolution.stream}", (*_DNF, "module", "enable", resolution.stream)),
         ]
     if removed:
-        commands.append(Command(f"remove {_some(removed)}", (*_DNF, "remove", "--noautoremove", *removed)))
+        commands.append(DriverCommand(f"remove {_some(removed)}", (*_DNF, "remove", "--noautoremove", *removed)))
     if packages:
-        commands.append(Command(title, (*_DNF, "--allowerasing", "install", *words)))
+        commands.append(DriverCommand(title, (*_DNF, "--allowerasing", "install", *words)))
     return commands
 
 
-def back(family: str, resolution: Resolution, state: State) -> list[Command]:
+def back(family: str, resolution: Resolution, state: DriverState) -> list[DriverCommand]:
     """Undo a change that failed: the driver that was installed comes back, what was not goes; from cache or repository.
 
     All of its packages are named, as apt chooses none by itself but the newest, or the pinned one.
@@ -107,62 +107,62 @@ def back(family: str, resolution: Resolution, state: State) -> list[Command]:
         return []
     title = "go back to the earlier packages"
     if family == "debian":
-        return [Command(title, (*_APT_INSTALL, "install", *_words(family, before, new)))]
+        return [DriverCommand(title, (*_APT_INSTALL, "install", *_words(family, before, new)))]
     # Not `dnf history undo last`: where nothing was installed yet, that is somebody else's transaction.
-    found = [Command(title, (*_DNF, *_ALL_OF_THEM, "--allowerasing", "install", *_words(family, before, ())))]
+    found = [DriverCommand(title, (*_DNF, *_ALL_OF_THEM, "--allowerasing", "install", *_words(family, before, ())))]
     if new:
-        found.append(Command(f"remove {_some(new)}", (*_DNF, "remove", "--noautoremove", *new), optional=True))
-    return [*found, Command(f"lock {_some(before)}", (*_DNF, "versionlock", "add", *before), optional=True)]
+        found.append(DriverCommand(f"remove {_some(new)}", (*_DNF, "remove", "--noautoremove", *new), optional=True))
+    return [*found, DriverCommand(f"lock {_some(before)}", (*_DNF, "versionlock", "add", *before), optional=True)]
 
 
-def purge(family: str, packages: Iterable[str]) -> list[Command]:
+def purge(family: str, packages: Iterable[str]) -> list[DriverCommand]:
     """Take packages and their settings away; what other packages brought along stays."""
     names = sorted(packages)
     if not names:
         return []
     if family == "debian":
         argv = (*_APT, "--allow-change-held-packages", "purge", *names)
-        return [Command(f"remove {_some(names)}", argv, simulate=(argv[0], "--simulate", *argv[1:]))]
+        return [DriverCommand(f"remove {_some(names)}", argv, simulate=(argv[0], "--simulate", *argv[1:]))]
     return [
-        Command("unlock the driver's packages", (*_DNF, "versionlock", "delete", *names), optional=True),
-        Command(f"remove {_some(names)}", (*_DNF, "remove", "--noautoremove", *names)),
+        DriverCommand("unlock the driver's packages", (*_DNF, "versionlock", "delete", *names), optional=True),
+        DriverCommand(f"remove {_some(names)}", (*_DNF, "remove", "--noautoremove", *names)),
     ]
 
 
-def mend(family: str) -> list[Command]:
+def mend(family: str) -> list[DriverCommand]:
     """Finish what an interrupted package manager left."""
     if family == "debian":
         return [
-            Command(
+            DriverCommand(
                 "finish interrupted installations", ("dpkg", "--configure", "-a", "--force-confdef", "--force-confold")
             )
         ]
     return []
 
 
-def reinstall(family: str, resolution: Resolution, coming: Iterable[str]) -> list[Command]:
+def reinstall(family: str, resolution: Resolution, coming: Iterable[str]) -> list[DriverCommand]:
     """Unpack the driver's packages again, whose files somebody has removed; but for those that are coming anyway."""
     names = sorted(set(resolution.packages) - set(resolution.unheld) - set(coming))
     if not names:
         return []
     argv = (*_APT_INSTALL, "--reinstall", "install", *names) if family == "debian" else (*_DNF, "reinstall", *names)
-    return [Command(f"install {_some(names)} again", argv)]
+    return [DriverCommand(f"install {_some(names)} again", argv)]
 
 
-def hold(family: str, resolution: Resolution, state: State) -> list[Command]:
+def hold(family: str, resolution: Resolution, state: DriverState) -> list[DriverCommand]:
     """Keep upgrades of the system away from the driver's packages."""
     loose = sorted(set(resolution.packages) - set(resolution.unheld) - set(state.held))
     if not loose:
         return []
     if family == "debian":
-        return [Command(f"hold {_some(loose)}", ("apt-mark", "hold", *loose))]
+        return [DriverCommand(f"hold {_some(loose)}", ("apt-mark", "hold", *loose))]
     return [
-        Command("install versionlock", (*_DNF, "install", "dnf-command(versionlock)")),
-        Command(f"lock {_some(loose)}", (*_DNF, "versionlock", "add", *loose)),
+        DriverCommand("install versionlock", (*_DNF, "install", "dnf-command(versionlock)")),
+        DriverCommand(f"lock {_some(loose)}", (*_DNF, "versionlock", "add", *loose)),
     ]
 
 
-def build(resolution: Resolution, state: State) -> list[Command]:
+def build(resolution: Resolution, state: DriverState) -> list[DriverCommand]:
     """Build the module for every installed kernel that has none of the resolved version."""
     if resolution.build != "dkms":
         return []
@@ -175,7 +175,7 @@ def build(resolution: Resolution, state: State) -> list[Command]:
         and (kernel.module is None or kernel.module.version != resolution.version or kernel.release not in done)
     ]
     return [
-        Command(
+        DriverCommand(
             f"build the module {name}/{resolution.version} for {kernel}",
             ("dkms", "install", "--force", "-m", name, "-v", resolution.version, "-k", kernel),
         )
@@ -184,80 +184,83 @@ def build(resolution: Resolution, state: State) -> list[Command]:
     ]
 
 
-def forgotten(resolution: Resolution, state: State) -> bool:
+def forgotten(resolution: Resolution, state: DriverState) -> bool:
     """Whether a kernel lacks the module and DKMS does not even know its source, which the package's scripts tell it of."""
     lacking = any(k.headers and (k.module is None or k.module.version != resolution.version) for k in state.kernels)
     known = any(entry.version == resolution.version for entry in state.dkms)
     return resolution.build == "dkms" and lacking and not known
 
 
-def initramfs(family: str, kernels: Iterable[str]) -> list[Command]:
+def initramfs(family: str, kernels: Iterable[str]) -> list[DriverCommand]:
     """Make the early boot of kernels anew, without nouveau."""
     if family == "debian":
         return [
-            Command(f"make the initramfs of {kernel}", ("update-initramfs", "-u", "-k", kernel)) for kernel in kernels
+            DriverCommand(f"make the initramfs of {kernel}", ("update-initramfs", "-u", "-k", kernel))
+            for kernel in kernels
         ]
-    return [Command(f"make the initramfs of {kernel}", ("dracut", "--force", "--kver", kernel)) for kernel in kernels]
-
-
-def enable(units: Iterable[str]) -> list[Command]:
-    """Have units start at boot, a command each; none of them is started now."""
-    return [Command(f"enable {unit}", ("systemctl", "enable", unit)) for unit in units]
-
-
-def disable(unit: str) -> list[Command]:
-    """Stop a unit now and at boot, and have systemd forget that it failed."""
     return [
-        Command(f"stop and disable {unit}", ("systemctl", "disable", "--now", unit)),
-        Command(f"forget that {unit} failed", ("systemctl", "reset-failed", unit), optional=True),
+        DriverCommand(f"make the initramfs of {kernel}", ("dracut", "--force", "--kver", kernel)) for kernel in kernels
     ]
 
 
-def start(units: Iterable[str]) -> list[Command]:
+def enable(units: Iterable[str]) -> list[DriverCommand]:
+    """Have units start at boot, a command each; none of them is started now."""
+    return [DriverCommand(f"enable {unit}", ("systemctl", "enable", unit)) for unit in units]
+
+
+def disable(unit: str) -> list[DriverCommand]:
+    """Stop a unit now and at boot, and have systemd forget that it failed."""
+    return [
+        DriverCommand(f"stop and disable {unit}", ("systemctl", "disable", "--now", unit)),
+        DriverCommand(f"forget that {unit} failed", ("systemctl", "reset-failed", unit), optional=True),
+    ]
+
+
+def start(units: Iterable[str]) -> list[DriverCommand]:
     """Start units, or have running ones start anew, a command each, in the given order."""
-    return [Command(f"start {unit}", ("systemctl", "restart", unit)) for unit in units]
+    return [DriverCommand(f"start {unit}", ("systemctl", "restart", unit)) for unit in units]
 
 
-def stop(units: Iterable[str]) -> list[Command]:
+def stop(units: Iterable[str]) -> list[DriverCommand]:
     """Stop models gracefully, all at once: each waits for its running requests as long as its unit says."""
     named = tuple(units)
-    return [Command(f"drain {', '.join(named)}", ("systemctl", "stop", *named))] if named else []
+    return [DriverCommand(f"drain {', '.join(named)}", ("systemctl", "stop", *named))] if named else []
 
 
-def start_models(units: Iterable[str]) -> list[Command]:
+def start_models(units: Iterable[str]) -> list[DriverCommand]:
     """Start models again; systemd keeps their order."""
     named = tuple(units)
-    return [Command(f"start {', '.join(named)}", ("systemctl", "start", *named))] if named else []
+    return [DriverCommand(f"start {', '.join(named)}", ("systemctl", "start", *named))] if named else []
 
 
-def unload(state: State) -> list[Command]:
+def unload(state: DriverState) -> list[DriverCommand]:
     """Take the loaded module out of the kernel, whose users have been stopped before."""
     active = [unit for unit in SERVICES if unit in state.units and state.units[unit].state == "active"]
-    commands = [Command(f"stop {unit}", ("systemctl", "stop", unit)) for unit in active]
+    commands = [DriverCommand(f"stop {unit}", ("systemctl", "stop", unit)) for unit in active]
     if state.nouveau:
-        commands.append(Command("unload nouveau", ("rmmod", "nouveau")))
+        commands.append(DriverCommand("unload nouveau", ("rmmod", "nouveau")))
     if state.loaded is not None:
-        commands += [Command(f"unload {module}", ("rmmod", module), optional=True) for module in SISTERS]
-        commands.append(Command(f"unload nvidia {state.loaded.version}", ("rmmod", "nvidia")))
+        commands += [DriverCommand(f"unload {module}", ("rmmod", module), optional=True) for module in SISTERS]
+        commands.append(DriverCommand(f"unload nvidia {state.loaded.version}", ("rmmod", "nvidia")))
     return commands
 
 
-def load() -> list[Command]:
+def load() -> list[DriverCommand]:
     """Load the module as the next boot would, and make its device nodes."""
     return [
-        Command("load nvidia", ("modprobe", "nvidia")),
-        Command("load nvidia-uvm", ("modprobe", "nvidia-uvm")),
+        DriverCommand("load nvidia", ("modprobe", "nvidia")),
+        DriverCommand("load nvidia-uvm", ("modprobe", "nvidia-uvm")),
         # It waits for udev first: Ubuntu's nodes come from there, a moment after the module.
-        Command("make the device nodes", (NODES,), optional=True),
+        DriverCommand("make the device nodes", (NODES,), optional=True),
     ]
 
 
-def load_umad() -> list[Command]:
+def load_umad() -> list[DriverCommand]:
     """Load what NVLink 5 switches are reached by, as the next boot will."""
-    return [Command("load ib_umad", ("modprobe", "ib_umad"))]
+    return [DriverCommand("load ib_umad", ("modprobe", "ib_umad"))]
 
 
-def reload(state: State) -> list[Command]:
+def reload(state: DriverState) -> list[DriverCommand]:
     """After packages went back: what may have been unloaded and stopped before the change failed, where it was there.
 
     Without its module nothing is back, whatever else is: a module that loads no more is a failure of going back.
@@ -265,7 +268,7 @@ def reload(state: State) -> list[Command]:
     if state.loaded is None:
         return []
     active = [unit for unit in SERVICES if unit in state.units and state.units[unit].state == "active"]
-    starts = [Command(f"start {unit}", ("systemctl", "start", unit)) for unit in active]
+    starts = [DriverCommand(f"start {unit}", ("systemctl", "start", unit)) for unit in active]
     module, *others = load()
     return [module, *(replace(command, optional=True) for command in (*others, *starts))]
 

@@ -6,10 +6,18 @@ import re
 from collections.abc import Mapping
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia import offers, versions
-from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import Offer, State, Wanted
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import (
+    DriverState,
+    Offer,
+    WantedDriver,
+)
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia import candidates, hardware, refusals
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.candidates import Found, Shelf, Way
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.systems import Release
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.candidates import (
+    Candidate,
+    PackageWay,
+    Shelf,
+)
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.systems import SystemRelease
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.finding import Finding
 
 # What the fabric manager of NVLink 5 switches starts and calls (`nvlink5` of data/drivers.yml), by the packages that bring it.
@@ -19,7 +27,7 @@ PERSISTENCE = re.compile(r"nvidia-persistenced$|nvidia-compute-utils-")
 _PARTS = {candidates.FABRIC: re.compile(r"nvidia-fabric-?manager"), candidates.IMEX: re.compile(r"nvidia-imex")}
 
 
-def installed(version: str, build: str, state: State, release: Release) -> dict[str, str]:
+def installed(version: str, build: str, state: DriverState, release: SystemRelease) -> dict[str, str]:
     """The installed packages that a resolution to `version` names: those of the set that is there whole, with its
     companions; where no set is (a desktop's meta package), all of the driver's packages in that version."""
     number = versions.branch(version)
@@ -28,7 +36,7 @@ def installed(version: str, build: str, state: State, release: Release) -> dict[
             for kind in packages.modules:
                 if build not in packages.modules[kind]:
                     continue
-                way = Way(packages, kind, build, number)
+                way = PackageWay(packages, kind, build, number)
                 required, optional = candidates.names(way, state, release)
                 chosen = [_present(name.replace("{version}", version), state) for name in required]
                 if packages.first <= int(number) < packages.below and all(chosen):
@@ -43,7 +51,7 @@ def installed(version: str, build: str, state: State, release: Release) -> dict[
     }
 
 
-def lacking(version: str, packages: Mapping[str, str], state: State) -> bool:
+def lacking(version: str, packages: Mapping[str, str], state: DriverState) -> bool:
     """Whether anything is not among the packages that this host's NVLink needs: a fabric manager or IMEX in the driver's version,
     what NVLink 5 switches want besides."""
     parts = (_PARTS[part] for part in candidates.needed(state))
@@ -52,7 +60,9 @@ def lacking(version: str, packages: Mapping[str, str], state: State) -> bool:
     return subnet or not all(any(map(part.match, own)) for part in parts)
 
 
-def subnet(way: Way, state: State, on: Shelf, wanted: Wanted, release: Release) -> tuple[dict[str, str], list[Finding]]:
+def subnet(
+    way: PackageWay, state: DriverState, on: Shelf, wanted: WantedDriver, release: SystemRelease
+) -> tuple[dict[str, str], list[Finding]]:
     """What the fabric manager of NVLink 5 switches wants besides: what is installed stays, but for an upgrade; or a refusal."""
     if not hardware.has_nvlink5(state.gpus, state.switches):
         return {}, []
@@ -67,11 +77,13 @@ def subnet(way: Way, state: State, on: Shelf, wanted: Wanted, release: Release) 
     return packages, refused
 
 
-def _present(alternatives: str, state: State) -> str:
+def _present(alternatives: str, state: DriverState) -> str:
     return next((name for name in alternatives.split(" | ") if name in state.packages), "")
 
 
-def support(way: Way, state: State, release: Release, on: Shelf) -> tuple[dict[str, str], list[Finding], list[str]]:
+def support(
+    way: PackageWay, state: DriverState, release: SystemRelease, on: Shelf
+) -> tuple[dict[str, str], list[Finding], list[str]]:
     """Headers for the kernels that have none, and what follows later kernels; refusals; kernels that stay without."""
     tools = [
         name for name in way.packages.tools if name not in on.newest and not state.dkms and name not in state.packages
@@ -118,7 +130,7 @@ def support(way: Way, state: State, release: Release, on: Shelf) -> tuple[dict[s
     return packages, [], lacking
 
 
-def persistence(best: Found, state: State, on: Shelf) -> dict[str, str]:
+def persistence(best: Candidate, state: DriverState, on: Shelf) -> dict[str, str]:
     """The daemon in the driver's version, else the installed one, else the newest before: distributions let it lag behind.
 
     A newer one than the driver asks for newer libraries.
@@ -132,7 +144,7 @@ def persistence(best: Found, state: State, on: Shelf) -> dict[str, str]:
     return {}
 
 
-def along(best: Found, state: State, on: Shelf) -> dict[str, str]:
+def along(best: Candidate, state: DriverState, on: Shelf) -> dict[str, str]:
     """An installed fabric manager and IMEX in the driver's version, else as they are: where nothing else asks for them."""
     listed = {candidates.FABRIC: best.way.packages.fabric, candidates.IMEX: best.way.packages.imex}
     names = [
@@ -144,7 +156,9 @@ def along(best: Found, state: State, on: Shelf) -> dict[str, str]:
     return {name: on.driver.get(name, {}).get(best.version) or state.packages[name] for name in names if name}
 
 
-def in_the_way(way: Way, packages: dict[str, str], state: State, release: Release) -> tuple[str, ...]:
+def in_the_way(
+    way: PackageWay, packages: dict[str, str], state: DriverState, release: SystemRelease
+) -> tuple[str, ...]:
     """Installed packages of other modules or of another branch by name; those of the same way for old kernels stay."""
     own = {_pattern(name.replace("{branch}", way.branch)) for name in way.packages.modules[way.kind][way.build]}
     other = {

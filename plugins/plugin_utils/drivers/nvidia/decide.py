@@ -7,10 +7,15 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia import offers
-from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import Resolution, State, User, Wanted
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import (
+    DriverState,
+    Resolution,
+    User,
+    WantedDriver,
+)
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.words import few
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia import commands, hardware
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.command import Command
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.command import DriverCommand
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.systems import DKMS, PREBUILT
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.finding import Finding
 
@@ -32,7 +37,7 @@ class Policy:
 
 
 @dataclass(frozen=True)
-class Decision:
+class DriverDecision:
     """The steps for one host; every part is empty where nothing is to be done.
 
     `download` changes nothing that runs; `drain` are our units to stop before `install` and `load`; `heal` builds,
@@ -42,14 +47,14 @@ class Decision:
     """
 
     refusals: tuple[Finding, ...] = ()
-    download: tuple[Command, ...] = ()
+    download: tuple[DriverCommand, ...] = ()
     drain: tuple[str, ...] = ()
-    install: tuple[Command, ...] = ()
-    heal: tuple[Command, ...] = ()
-    load: tuple[Command, ...] = ()
+    install: tuple[DriverCommand, ...] = ()
+    heal: tuple[DriverCommand, ...] = ()
+    load: tuple[DriverCommand, ...] = ()
     reboot: str = ""
     waits: str = ""
-    back: tuple[Command, ...] = ()
+    back: tuple[DriverCommand, ...] = ()
     then: str = ""
 
     @property
@@ -59,21 +64,21 @@ class Decision:
 
 
 def decide(
-    state: State,
-    wanted: Wanted,
+    state: DriverState,
+    wanted: WantedDriver,
     resolution: Resolution,
     findings: Sequence[Finding],
     policy: Policy,
     family: str,
     stuck: str = "",
-) -> Decision:
+) -> DriverDecision:
     """The steps that bring the host to `resolution`, or that heal what `findings` names.
 
     `stuck` is why the module could not be exchanged in the kernel, "" where that was not tried or went well.
     """
     refusals = tuple(f for f in findings if f.fatal and not f.heal and f.name not in policy.accept)
     if refusals:
-        return Decision(refusals=refusals)
+        return DriverDecision(refusals=refusals)
     packages = commands.difference(resolution, state)
     # Those that the operator takes as they are need no healing either.
     findings = tuple(finding for finding in findings if finding.name not in policy.accept)
@@ -94,10 +99,10 @@ def decide(
     waits = reboot if not policy.reboot else ""
     if waits and moves and state.loaded is not None:
         # Half a change would leave new programs with a library that the loaded module refuses.
-        return Decision(waits=waits)
+        return DriverDecision(waits=waits)
     drain = ours if (change or reboot) and not waits else ()
     if packages or resolution.remove:
-        return Decision(
+        return DriverDecision(
             download=tuple(commands.download(family, packages, resolution.remove)),
             drain=drain,
             install=install,
@@ -108,7 +113,7 @@ def decide(
     needless = tuple(commands.FABRIC for f in findings if f.name == "fabric-manager-without-switch" and f.heal)
     heal = [*commands.build(resolution, state), *_initramfs(state, family), *commands.hold(family, resolution, state)]
     heal += [command for unit in needless for command in commands.disable(unit)]
-    return Decision(
+    return DriverDecision(
         drain=drain,
         install=install,
         heal=(*heal, *commands.enable(services.enable)),
@@ -121,15 +126,15 @@ def decide(
     )
 
 
-def decide_absent(state: State, family: str) -> Decision:
+def decide_absent(state: DriverState, family: str) -> DriverDecision:
     """The steps that take the driver away: models and services stop, the module leaves the kernel, the packages go."""
     ours, foreign = users(state)
     # Not the headers of a kernel that is called nvidia (linux-headers-nvidia of DGX OS).
     packages = [name for name, version in state.packages.items() if offers.belongs(name, version)]
     if foreign and state.loaded is not None:
         named = _named(foreign)
-        return Decision(refusals=(Finding("in-use", f"{named} uses the GPUs", "Stop it, then run again"),))
-    return Decision(
+        return DriverDecision(refusals=(Finding("in-use", f"{named} uses the GPUs", "Stop it, then run again"),))
+    return DriverDecision(
         drain=ours,
         install=(*commands.unload(state), *commands.purge(family, packages)),
         # Where somebody else's module keeps it in the kernel, what was stopped runs on.
@@ -143,7 +148,7 @@ class _Services:
     start: tuple[str, ...]
 
 
-def _services(state: State, wanted: Wanted, fickle: bool) -> _Services:
+def _services(state: DriverState, wanted: WantedDriver, fickle: bool) -> _Services:
     """Units of the driver that are installed and needed, and are not enabled or do not run.
 
     `fickle`: the persistence daemon is to be started anew, since the GPUs say that they do not persist.
@@ -163,19 +168,19 @@ def _services(state: State, wanted: Wanted, fickle: bool) -> _Services:
     )
 
 
-def _ubuntu(state: State) -> bool:
+def _ubuntu(state: DriverState) -> bool:
     """Where the daemon persists only once it runs from our unit; anywhere else another start would change nothing."""
     return state.system.name == "ubuntu"
 
 
-def _load_changes(state: State, resolution: Resolution) -> bool:
+def _load_changes(state: DriverState, resolution: Resolution) -> bool:
     """Whether another module must be in the kernel than the one that is."""
     if state.nouveau or state.loaded is None:
         return True
     return state.loaded.version != resolution.version or state.loaded.open != (resolution.modules == "open")
 
 
-def _reboot(state: State, resolution: Resolution, moves: bool, findings: Sequence[Finding]) -> str:
+def _reboot(state: DriverState, resolution: Resolution, moves: bool, findings: Sequence[Finding]) -> str:
     """Why nothing less than a reboot will do, "" where it will."""
     # nouveau is unloaded where nothing holds it, and a reboot is what is left otherwise.
     asked = [finding for finding in findings if finding.heal == "reboot" and finding.name != "nouveau-loaded"]
@@ -202,14 +207,14 @@ def _brought(resolution: Resolution, kernel: str) -> bool:
     return not named or any(name.endswith((f"-{kernel}", f"-{kernel.split('.el')[0]}")) for name in named)
 
 
-def users(state: State) -> tuple[tuple[str, ...], tuple[User, ...]]:
+def users(state: DriverState) -> tuple[tuple[str, ...], tuple[User, ...]]:
     """Our units that use the GPUs, and everybody else who does but the driver's own services."""
     ours = sorted({user.unit for user in state.users if user.unit.startswith(OURS)})
     foreign = [u for u in state.users if not u.unit.startswith(OURS) and u.unit not in commands.SERVICES]
     return tuple(ours), tuple(foreign)
 
 
-def _then(state: State, change: bool, reboot: str) -> str:
+def _then(state: DriverState, change: bool, reboot: str) -> str:
     if reboot:
         return f"a reboot: {reboot}"
     return "the loaded module is exchanged" if change and (state.loaded or state.nouveau) else ""
@@ -220,13 +225,13 @@ def _named(users: Sequence[User]) -> str:
     return few(named, 3)
 
 
-def _initramfs(state: State, family: str) -> list[Command]:
+def _initramfs(state: DriverState, family: str) -> list[DriverCommand]:
     return commands.initramfs(family, [kernel.release for kernel in state.kernels if kernel.nouveau_in_initramfs])
 
 
 def _load(
-    state: State, services: _Services, change: bool, names: Set[str], needless: tuple[str, ...]
-) -> tuple[Command, ...]:
+    state: DriverState, services: _Services, change: bool, names: Set[str], needless: tuple[str, ...]
+) -> tuple[DriverCommand, ...]:
     """Exchange the module where it must be, make device nodes, and start the services that shall run; `names` are of findings."""
     umad = commands.load_umad() if "ib-umad-not-loaded" in names else []
     if not change:

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Callable
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import Resolution, State, Wanted
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import (
+    DriverState,
+    Resolution,
+    WantedDriver,
+)
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia import (
     diagnose_boot,
     diagnose_devices,
@@ -62,7 +66,9 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
-def diagnose(state: State, wanted: Wanted, resolution: Resolution | None, declared: int = 0) -> list[Finding]:
+def diagnose(
+    state: DriverState, wanted: WantedDriver, resolution: Resolution | None, declared: int = 0
+) -> list[Finding]:
     """All faults, fatal ones first. `declared` is the inventory's gpu_count, 0 where it says nothing.
 
     Without a resolution (the driver is not ours to manage) the installed version is what everything is held against.

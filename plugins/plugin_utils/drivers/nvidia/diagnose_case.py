@@ -9,11 +9,11 @@ from functools import cached_property
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia import versions
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import (
     Device,
+    DriverState,
     Kernel,
     Resolution,
-    State,
-    Unit,
-    Wanted,
+    ServiceState,
+    WantedDriver,
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.words import few
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia import hardware
@@ -28,8 +28,8 @@ REBOOT = "the host reboots for it only with nvidia_driver_reboot: true"
 class Case:
     """`declared` is the inventory's gpu_count, 0 where it says nothing."""
 
-    state: State
-    wanted: Wanted
+    state: DriverState
+    wanted: WantedDriver
     resolution: Resolution | None
     declared: int = 0
 
@@ -94,9 +94,9 @@ class Case:
                 return found, versions.driver(full)
         return "", ""
 
-    def unit(self, name: str) -> Unit:
+    def unit(self, name: str) -> ServiceState:
         """A service by its name without `.service`; one without a state where the host does not have it."""
-        return self.state.units.get(f"{name}.service", Unit("", False))
+        return self.state.units.get(f"{name}.service", ServiceState("", False))
 
     def bring(self, version: str) -> str:
         """The step that gets a module of this version into the kernel: load it, boot into it, or build it first."""

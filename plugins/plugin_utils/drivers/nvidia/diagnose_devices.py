@@ -76,7 +76,7 @@ def unsupported(case: Case) -> Iterator[Finding]:
         yield from _branch(case, generation)
 
 
-def _branch(case: Case, generation: hardware.Generation) -> Iterator[Finding]:
+def _branch(case: Case, generation: hardware.GpuGeneration) -> Iterator[Finding]:
     """`first` and `last` are the ends of what drives a generation, 0 for none."""
     if not case.version:
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import Unit
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import ServiceState
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia import hardware
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.diagnose_case import Case, some
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.finding import Finding
@@ -58,7 +58,7 @@ def switches(case: Case) -> Iterator[Finding]:
         )
 
 
-def _needless(case: Case, unit: Unit) -> Iterator[Finding]:
+def _needless(case: Case, unit: ServiceState) -> Iterator[Finding]:
     fabric = case.state.facts is not None and any(gpu.fabric for gpu in case.state.facts.gpus)
     if not fabric and (unit.enabled or unit.state in ("active", "failed")):
         # A virtual machine may have the links and not the switches: nobody but its owner knows.
@@ -96,7 +96,7 @@ def persistence(case: Case) -> Iterator[Finding]:
         )
 
 
-def sentence(what: str, unit: Unit) -> str:
+def sentence(what: str, unit: ServiceState) -> str:
     """ "the fabric manager is failed, exit-code and not enabled ("…")"."""
     said = f' ("{unit.status}")' if unit.status else ""
     result = f", {unit.result}" if unit.state == "failed" and unit.result else ""

@@ -20,7 +20,7 @@ _GRADED, _HARMLESS = range(144, 151), "nonfatal"
 
 
 @dataclass(frozen=True)
-class Meaning:
+class XidMeaning:
     """What one code means; `fatal`, `heal` and `remedy` as in a finding."""
 
     means: str
@@ -29,15 +29,16 @@ class Meaning:
     heal: str = ""
 
 
-_UNKNOWN = Meaning("not in data/xids.yml", False, "See NVIDIA's Xid catalogue; if it returns, run dcgmi diag -r 3")
+_UNKNOWN = XidMeaning("not in data/xids.yml", False, "See NVIDIA's Xid catalogue; if it returns, run dcgmi diag -r 3")
 
 
 @lru_cache(maxsize=1)
-def meanings() -> dict[int, Meaning]:
+def meanings() -> dict[int, XidMeaning]:
     """Every code of data/xids.yml; read once."""
     data = read_yaml(FILE)
     return {
-        code: Meaning(means=entry["means"], **data["actions"][entry["action"]]) for code, entry in data["codes"].items()
+        code: XidMeaning(means=entry["means"], **data["actions"][entry["action"]])
+        for code, entry in data["codes"].items()
     }
 
 

@@ -15,7 +15,7 @@ _NVLINK_5 = (10, 0)
 
 
 @dataclass(frozen=True)
-class Generation:
+class GpuGeneration:
     """`open` says of the open modules: "no" they cannot drive it, "must" nothing else can, "yes" both can.
 
     Branches before `first` and after `last` do not know it; 0 where there is no such end.
@@ -29,10 +29,10 @@ class Generation:
 
 
 # What is newer than the table is driven by the open modules only, as all since Blackwell.
-UNKNOWN = Generation("a generation newer than data/drivers.yml knows", (99, 0), "must")
+UNKNOWN = GpuGeneration("a generation newer than data/drivers.yml knows", (99, 0), "must")
 
 
-def generation(number: str) -> Generation:
+def generation(number: str) -> GpuGeneration:
     """Of a PCI device number of NVIDIA's ("2330"), UNKNOWN where the table ends before it.
 
     Older ones than the table has are not told apart from its oldest: no driver with an open module knows either.
@@ -41,11 +41,11 @@ def generation(number: str) -> Generation:
     for first, last, found in _ranges():
         if first <= value <= last:
             must = number.lower() in systems.facts()["open_must"]
-            return Generation(found.name, found.capability, "must", found.first, found.last) if must else found
+            return GpuGeneration(found.name, found.capability, "must", found.first, found.last) if must else found
     return UNKNOWN if value > _ranges()[-1][1] else _generations()[0]
 
 
-def of_capability(capability: tuple[int, int]) -> Generation:
+def of_capability(capability: tuple[int, int]) -> GpuGeneration:
     """The generation of a CUDA compute capability, such as of a declared GPU."""
     return max((each for each in _generations() if each.capability <= capability), key=lambda each: each.capability)
 
@@ -56,7 +56,7 @@ def driven(gpus: Iterable[Device]) -> tuple[Device, ...]:
     return tuple(gpu for gpu in own if generation(gpu.device) != _generations()[0]) or own
 
 
-def generations(gpus: Iterable[Device]) -> tuple[Generation, ...]:
+def generations(gpus: Iterable[Device]) -> tuple[GpuGeneration, ...]:
     """The different generations of a host's NVIDIA GPUs, oldest first."""
     found = {generation(gpu.device) for gpu in driven(gpus)}
     return tuple(sorted(found, key=lambda each: each.capability))
@@ -84,9 +84,9 @@ def needs_imex(gpus: Iterable[Device], arch: str) -> bool:
 
 
 @lru_cache(maxsize=1)
-def _generations() -> tuple[Generation, ...]:
+def _generations() -> tuple[GpuGeneration, ...]:
     return tuple(
-        Generation(
+        GpuGeneration(
             entry["name"], _version(entry["capability"]), entry["open"], entry.get("first", 0), entry.get("last", 0)
         )
         for entry in systems.facts()["generations"]
@@ -94,7 +94,7 @@ def _generations() -> tuple[Generation, ...]:
 
 
 @lru_cache(maxsize=1)
-def _ranges() -> tuple[tuple[int, int, Generation], ...]:
+def _ranges() -> tuple[tuple[int, int, GpuGeneration], ...]:
     """First and last device number with their generation, in the order of the numbers."""
     rows = []
     for entry, found in zip(systems.facts()["generations"], _generations()):

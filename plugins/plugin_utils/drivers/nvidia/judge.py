@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.key import fingerprints
-from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import Resolution, State, Wanted
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import (
+    DriverState,
+    Resolution,
+    WantedDriver,
+)
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.hostfile import HostFile
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia import (
     commands,
@@ -17,14 +21,14 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia impo
     systems,
 )
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.decide import (
-    Decision,
+    DriverDecision,
     Policy,
     decide,
     decide_absent,
 )
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.diagnose import diagnose
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.resolve import installed_meets, resolve
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.systems import Release
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.systems import SystemRelease
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.finding import Finding
 
 # Every file of ours that a host may have.
@@ -34,14 +38,14 @@ _SOURCES = (repository.SOURCES, repository.MIRRORS, repository.SECURITY_MIRRORS,
 
 
 @dataclass(frozen=True)
-class Request:
+class DriverRequest:
     """What is asked of one host: `mirror_key` is the text of the operator's own key, `declared` the inventory's gpu_count.
 
     `absent` takes the driver away. `stuck` is why the module could not be exchanged a moment ago, "" otherwise. `settled` is
     what an earlier look of this run came to: it holds while no module is built that would tell of it.
     """
 
-    wanted: Wanted
+    wanted: WantedDriver
     policy: Policy = field(default_factory=Policy)
     mirror_key: str = ""
     declared: int = 0
@@ -51,7 +55,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class DriverVerdict:
     """What follows. `ask` wants another look with offers, after `files`, `key` and `update`, which set up the source.
 
     `files` are those that differ from what they must be, `remove` those that must go. `unhealed` are findings that
@@ -60,7 +64,7 @@ class Verdict:
 
     findings: tuple[Finding, ...] = ()
     unhealed: tuple[Finding, ...] = ()
-    decision: Decision = field(default_factory=Decision)
+    decision: DriverDecision = field(default_factory=DriverDecision)
     resolution: Resolution | None = None
     ask: bool = False
     files: tuple[HostFile, ...] = ()
@@ -79,13 +83,13 @@ class Verdict:
         return bool(self.ask or self.files or self.remove or self.key)
 
 
-def judge(state: State, texts: Mapping[str, str], request: Request) -> Verdict:
+def judge(state: DriverState, texts: Mapping[str, str], request: DriverRequest) -> DriverVerdict:
     """`texts` are the contents of those of `PATHS` that exist on the host."""
     system = systems.supported(state.system)
     if system is None:
         return _refused([refusals.system(state.system)])
     if request.absent:
-        return Verdict(
+        return DriverVerdict(
             decision=decide_absent(state, system.family),
             remove=_ours(texts),
         )
@@ -104,7 +108,7 @@ def judge(state: State, texts: Mapping[str, str], request: Request) -> Verdict:
     )
     if resolution is None:
         stop = tuple(f for f in findings if f.fatal and not f.heal and f.name not in request.policy.accept)
-        return replace(verdict, findings=tuple(findings), decision=Decision(refusals=stop), ask=not stop)
+        return replace(verdict, findings=tuple(findings), decision=DriverDecision(refusals=stop), ask=not stop)
     decision = decide(state, wanted, resolution, findings, request.policy, system.family, request.stuck)
     unhealed: tuple[Finding, ...] = ()
     if decision.idle and not verdict.repository:
@@ -112,7 +116,7 @@ def judge(state: State, texts: Mapping[str, str], request: Request) -> Verdict:
     return replace(verdict, findings=tuple(findings), unhealed=unhealed, decision=decision, resolution=resolution)
 
 
-def _left(settled: Resolution, state: State) -> Resolution:
+def _left(settled: Resolution, state: DriverState) -> Resolution:
     """A resolution after its transaction: what went is not to go again; no package has the name that brought headers."""
     return replace(
         settled,
@@ -121,13 +125,17 @@ def _left(settled: Resolution, state: State) -> Resolution:
     )
 
 
-def _refused(findings: list[Finding]) -> Verdict:
-    return Verdict(findings=tuple(findings), decision=Decision(refusals=tuple(findings)))
+def _refused(findings: list[Finding]) -> DriverVerdict:
+    return DriverVerdict(findings=tuple(findings), decision=DriverDecision(refusals=tuple(findings)))
 
 
 def _files(
-    state: State, texts: Mapping[str, str], request: Request, system: Release, resolution: Resolution | None
-) -> Verdict:
+    state: DriverState,
+    texts: Mapping[str, str],
+    request: DriverRequest,
+    system: SystemRelease,
+    resolution: Resolution | None,
+) -> DriverVerdict:
     """The part of the verdict about files: sources, key, pins, rules of modprobe."""
     mirror_key = request.mirror_key
     expected = [
@@ -143,7 +151,9 @@ def _files(
     if key and _key_there(key, texts.get(key.path, ""), mirror_key):
         key = None
     stale = resolution is None or key or any(path in _SOURCES for path in (*(f.path for f in differing), *remove))
-    return Verdict(files=differing, remove=remove, key=key, update=commands.update(system.family) if stale else ())
+    return DriverVerdict(
+        files=differing, remove=remove, key=key, update=commands.update(system.family) if stale else ()
+    )
 
 
 def _ours(texts: Mapping[str, str]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import State, Wanted
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import DriverState, WantedDriver
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.hostfile import HostFile
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia import repository
 
@@ -17,7 +17,7 @@ PATH = "/etc/systemd/system/nvidia-persistenced.service"
 
 
 def files(
-    state: State, texts: Mapping[str, str], wanted: Wanted, templates: Path = repository.TEMPLATES
+    state: DriverState, texts: Mapping[str, str], wanted: WantedDriver, templates: Path = repository.TEMPLATES
 ) -> tuple[HostFile, ...]:
     """Our unit on Ubuntu, unless the operator has one there; `texts` are the files that exist, by path."""
     if state.system.name != "ubuntu" or not wanted.persistence or foreign(texts):

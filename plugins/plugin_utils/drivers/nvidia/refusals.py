@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia import versions
-from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import System, Wanted
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import System, WantedDriver
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia import systems
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.candidates import Missed, Shelf
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.hardware import Generation
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.systems import Release
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.hardware import GpuGeneration
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.systems import SystemRelease
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.finding import Finding
 
 _SHOWN = 3
@@ -25,7 +25,7 @@ def system(found: System) -> Finding:
     )
 
 
-def source(wanted: Wanted, release: Release) -> Finding:
+def source(wanted: WantedDriver, release: SystemRelease) -> Finding:
     """The system's driver cannot come from the source asked for; the release knows why not."""
     return Finding(
         "source-unsupported",
@@ -34,7 +34,7 @@ def source(wanted: Wanted, release: Release) -> Finding:
     )
 
 
-def open_modules(old: Generation) -> Finding:
+def open_modules(old: GpuGeneration) -> Finding:
     """Open modules are asked for, and a GPU is too old for them; `old` is its generation."""
     return Finding(
         "open-unsupported",
@@ -44,7 +44,7 @@ def open_modules(old: Generation) -> Finding:
     )
 
 
-def proprietary_modules(new: Generation) -> Finding:
+def proprietary_modules(new: GpuGeneration) -> Finding:
     """Proprietary modules are asked for, and a GPU is too new for them; `new` is its generation."""
     return Finding(
         "proprietary-unsupported",
@@ -53,7 +53,7 @@ def proprietary_modules(new: Generation) -> Finding:
     )
 
 
-def mixed(old: Generation, new: Generation) -> Finding:
+def mixed(old: GpuGeneration, new: GpuGeneration) -> Finding:
     """The host's GPUs need both kinds of modules, of which one alone can be loaded."""
     return Finding(
         "gpus-unmixable",
@@ -62,7 +62,7 @@ def mixed(old: Generation, new: Generation) -> Finding:
     )
 
 
-def branch(asked: str, generation: Generation) -> Finding:
+def branch(asked: str, generation: GpuGeneration) -> Finding:
     """The branch asked for (535) is outside those that drive this generation."""
     bound = f"{generation.last} is the last branch" if generation.last else f"{generation.first} is the first branch"
     end = generation.last or generation.first
@@ -86,7 +86,7 @@ def kind_of_branch(asked: str, kind: str) -> Finding:
     )
 
 
-def kind_of_set(kinds: Sequence[str], wanted: Wanted, release: Release, asked: str) -> Finding:
+def kind_of_set(kinds: Sequence[str], wanted: WantedDriver, release: SystemRelease, asked: str) -> Finding:
     """No set of the source has these modules in this build at all."""
     have = {
         f"{kind} modules ({' or '.join(builds)})"
@@ -103,7 +103,7 @@ def kind_of_set(kinds: Sequence[str], wanted: Wanted, release: Release, asked: s
     )
 
 
-def nothing(wanted: Wanted, release: Release) -> Finding:
+def nothing(wanted: WantedDriver, release: SystemRelease) -> Finding:
     """The source has no package of a driver at all, which its lists or components explain."""
     hints = {
         "debian": "see that `apt-get update` succeeds on the host, and that contrib, non-free and non-free-firmware (Debian) or"
@@ -118,7 +118,7 @@ def nothing(wanted: Wanted, release: Release) -> Finding:
 
 
 def version(
-    asked: str, missed: Sequence[Missed], known: Iterable[str], wanted: Wanted, release: Release, on: Shelf
+    asked: str, missed: Sequence[Missed], known: Iterable[str], wanted: WantedDriver, release: SystemRelease, on: Shelf
 ) -> Finding:
     """No one version of all parts: told part by part where some of them are there, else with `known`, all there is."""
     number = versions.branch(asked)
@@ -151,7 +151,7 @@ def headers(kernel: str, package: str) -> Finding:
     )
 
 
-def tools(package: str, release: Release) -> Finding:
+def tools(package: str, release: SystemRelease) -> Finding:
     """What builds modules (dkms) is not on offer; the remedy depends on the family."""
     remedy = "See that the component main is among its package sources"
     if release.family == "rhel":
@@ -159,7 +159,7 @@ def tools(package: str, release: Release) -> Finding:
     return Finding("tools-not-on-offer", f"the modules are built by {package}, and no package source offers it", remedy)
 
 
-def subnet(package: str, wanted: Wanted, release: Release) -> Finding:
+def subnet(package: str, wanted: WantedDriver, release: SystemRelease) -> Finding:
     """A package that NVLink 5 switches want, and no package source has."""
     if package == "nvlsm":
         remedy = "Write nvidia_driver_source: vendor (NVIDIA's repository has it)"
@@ -180,7 +180,7 @@ def subnet(package: str, wanted: Wanted, release: Release) -> Finding:
     )
 
 
-def _from(wanted: Wanted, release: Release) -> str:
+def _from(wanted: WantedDriver, release: SystemRelease) -> str:
     if wanted.mirror:
         return f"{wanted.mirror} (for {release.title})"
     return f"NVIDIA's repository for {release.title}" if wanted.source == "vendor" else f"{release.title} itself"
@@ -213,6 +213,6 @@ def _sorted(found: Iterable[str]) -> list[str]:
     return sorted(found, key=versions.numbers, reverse=True)
 
 
-def _ranges(wanted: Wanted, release: Release) -> str:
+def _ranges(wanted: WantedDriver, release: SystemRelease) -> str:
     firsts = [packages.first for packages in release.sets[wanted.source]]
     return f", from branch {min(firsts)} on" if min(firsts) else ""

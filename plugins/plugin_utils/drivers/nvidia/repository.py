@@ -15,11 +15,11 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.mode
     Offer,
     Resolution,
     System,
-    Wanted,
+    WantedDriver,
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.hostfile import HostFile
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia import systems
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.systems import DISTRIBUTION, Release
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.systems import DISTRIBUTION, SystemRelease
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import TEMPLATES
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.templates import environment
 
@@ -51,7 +51,7 @@ class Key:
 
 
 def files(
-    wanted: Wanted, system: System, archives: Mapping[str, str], mirror_key: str = "", templates: Path = TEMPLATES
+    wanted: WantedDriver, system: System, archives: Mapping[str, str], mirror_key: str = "", templates: Path = TEMPLATES
 ) -> tuple[HostFile, ...]:
     """The package source that `wanted` names, and what keeps nouveau out; the rest of PATHS is to go (but PREFERENCES).
 
@@ -69,7 +69,7 @@ def files(
     return (*_sources(wanted, system, release, archives, templates), nouveau)
 
 
-def key(wanted: Wanted, system: System, mirror_key: str = "") -> Key | None:
+def key(wanted: WantedDriver, system: System, mirror_key: str = "") -> Key | None:
     """The key to put on the host; None where the system has it, or where the package manager fetches it over TLS."""
     release = systems.supported(system)
     if release is None or not release.sets[wanted.source]:
@@ -120,14 +120,14 @@ def _crc24(content: bytes) -> int:
     return crc
 
 
-def _vendor_url(wanted: Wanted, system: System, release: Release) -> str:
+def _vendor_url(wanted: WantedDriver, system: System, release: SystemRelease) -> str:
     """NVIDIA's folder for a system, or the mirror's; NVIDIA calls its ARM servers sbsa."""
     base = (wanted.mirror if wanted.source != DISTRIBUTION else "") or systems.repositories()
     arch = "sbsa" if system.arch == "aarch64" else system.arch
     return f"{base.rstrip('/')}/{release.slug}/{arch}/"
 
 
-def _repo(wanted: Wanted, system: System, release: Release, mirror_key: str, templates: Path) -> HostFile:
+def _repo(wanted: WantedDriver, system: System, release: SystemRelease, mirror_key: str, templates: Path) -> HostFile:
     url = _vendor_url(wanted, system, release)
     keys = [f"file://{KEYS['rhel']}" if release.fingerprint or mirror_key else url + release.key]
     if wanted.source == DISTRIBUTION:
@@ -138,7 +138,7 @@ def _repo(wanted: Wanted, system: System, release: Release, mirror_key: str, tem
 
 
 def _sources(
-    wanted: Wanted, system: System, release: Release, archives: Mapping[str, str], templates: Path
+    wanted: WantedDriver, system: System, release: SystemRelease, archives: Mapping[str, str], templates: Path
 ) -> list[HostFile]:
     if wanted.source != DISTRIBUTION:
         parts = [{"list": MIRRORS, "suites": "/", "components": ""}]

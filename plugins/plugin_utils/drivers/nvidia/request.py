@@ -8,12 +8,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import Wanted
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import WantedDriver
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import HOSTS, Problems, did_you_mean
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.urls import has_password
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia import hardware, systems
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.gpus import Gpu
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.gpus import KnownGpu
 
 _VERSION = re.compile(r"\d{3}(\.\d{1,3}){0,2}")
 _URL = re.compile(r"(https?://[^\s/]+|file:/)\S*")
@@ -32,7 +32,7 @@ ROLE_KEYS = (
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
-def read_wanted(at: str, declared: Values, problems: Problems, host: str = "") -> Wanted:
+def read_wanted(at: str, declared: Values, problems: Problems, host: str = "") -> WantedDriver:
     """What is asked, with the default in place of all that is wrong; `at` is what the keys of problems begin with."""
     for name in declared:
         if name.startswith("nvidia_driver") and name not in KEYS + ROLE_KEYS:
@@ -40,7 +40,7 @@ def read_wanted(at: str, declared: Values, problems: Problems, host: str = "") -
                 f"{at}.{name}", "is not a variable of the driver", did_you_mean(name, KEYS + ROLE_KEYS[:4]), host
             )
     source = _choice(at, "nvidia_driver_source", declared, problems, host)
-    return Wanted(
+    return WantedDriver(
         version=_version(at, declared.get("nvidia_driver_version"), problems, host),
         source=source,
         mirror=_mirror(at, source, declared, problems, host),
@@ -51,7 +51,7 @@ def read_wanted(at: str, declared: Values, problems: Problems, host: str = "") -
     )
 
 
-def check_declared(wanted: Wanted, gpu: Gpu | None, problems: Problems, host: str = "") -> None:
+def check_declared(wanted: WantedDriver, gpu: KnownGpu | None, problems: Problems, host: str = "") -> None:
     """Refuse modules and branches that cannot drive the declared GPU; one without a CUDA capability says nothing."""
     if gpu is None or gpu.capability is None:
         return
@@ -77,7 +77,9 @@ def check_declared(wanted: Wanted, gpu: Gpu | None, problems: Problems, host: st
         _check_branch(wanted, gpu, found, problems, host)
 
 
-def _check_branch(wanted: Wanted, gpu: Gpu, found: hardware.Generation, problems: Problems, host: str) -> None:
+def _check_branch(
+    wanted: WantedDriver, gpu: KnownGpu, found: hardware.GpuGeneration, problems: Problems, host: str
+) -> None:
     branch, at = int(wanted.version[:3]), f"{HOSTS}.nvidia_driver_version"
     open_from, open_only_from = systems.open_branches()
     if found.last and branch > found.last:

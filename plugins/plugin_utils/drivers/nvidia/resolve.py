@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia import offers, versions
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import (
+    DriverState,
     Kernel,
     Module,
     Resolution,
-    State,
-    Wanted,
+    WantedDriver,
 )
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia import (
     candidates,
@@ -23,14 +23,19 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia impo
     refusals,
     systems,
 )
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.candidates import Found, Missed, Shelf, Way
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.candidates import (
+    Candidate,
+    Missed,
+    PackageWay,
+    Shelf,
+)
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.systems import (
     DISTRIBUTION,
     DKMS,
     OPEN,
     PREBUILT,
     PROPRIETARY,
-    Release,
+    SystemRelease,
 )
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.finding import Finding
 
@@ -45,7 +50,7 @@ class _Goal:
     why: str
 
 
-def resolve(wanted: Wanted, state: State) -> Resolution | list[Finding]:
+def resolve(wanted: WantedDriver, state: DriverState) -> Resolution | list[Finding]:
     """What to install so that `wanted` holds; or why it cannot, with what is on offer. `state.offers` must have been read."""
     release = systems.supported(state.system)
     if release is None:
@@ -59,7 +64,7 @@ def resolve(wanted: Wanted, state: State) -> Resolution | list[Finding]:
     return _from(wanted, state, release)
 
 
-def _stays(wanted: Wanted, state: State, release: Release) -> bool:
+def _stays(wanted: WantedDriver, state: DriverState, release: SystemRelease) -> bool:
     """Whether a driver of the distribution's is installed and will do: NVIDIA's source, the default, does not replace it."""
     version = state.userspace
     number = versions.branch(version)
@@ -77,7 +82,9 @@ def _stays(wanted: Wanted, state: State, release: Release) -> bool:
     )
 
 
-def _from(wanted: Wanted, state: State, release: Release, beside: bool = False) -> Resolution | list[Finding]:
+def _from(
+    wanted: WantedDriver, state: DriverState, release: SystemRelease, beside: bool = False
+) -> Resolution | list[Finding]:
     """The resolution from one source; `beside` where it is not the one that was set up."""
     goal = _goal(wanted, state, release)
     kinds, refused = _kinds(wanted, state, goal.branch)
@@ -90,7 +97,7 @@ def _from(wanted: Wanted, state: State, release: Release, beside: bool = False) 
         candidates.evaluate(way, state, release, on, goal.exact, goal.keep)
         for way in _ways(wanted, release, kinds, goal.branch)
     ]
-    found = [outcome for outcome in outcomes if isinstance(outcome, Found)]
+    found = [outcome for outcome in outcomes if isinstance(outcome, Candidate)]
     missed = [outcome for outcome in outcomes if isinstance(outcome, Missed)]
     if not outcomes:
         return [refusals.kind_of_set(kinds, wanted, release, goal.branch)]
@@ -100,7 +107,7 @@ def _from(wanted: Wanted, state: State, release: Release, beside: bool = False) 
     return _resolution(_best(found, kinds, wanted, state), wanted, state, release, on, goal)
 
 
-def _goal(wanted: Wanted, state: State, release: Release) -> _Goal:
+def _goal(wanted: WantedDriver, state: DriverState, release: SystemRelease) -> _Goal:
     present = state.userspace if state.packages else ""
     default = release.default[wanted.source]
     if not wanted.version:
@@ -115,7 +122,7 @@ def _goal(wanted: Wanted, state: State, release: Release) -> _Goal:
     return _Goal(branch, "", keep, why + (", the newest of its branch" if wanted.upgrade else ""))
 
 
-def _kinds(wanted: Wanted, state: State, branch: str) -> tuple[Sequence[str], list[Finding]]:
+def _kinds(wanted: WantedDriver, state: DriverState, branch: str) -> tuple[Sequence[str], list[Finding]]:
     """The kinds of modules to try, the preferred one first; or why none will do."""
     found = hardware.generations(state.gpus)
     refused = [
@@ -141,9 +148,9 @@ def _kinds(wanted: Wanted, state: State, branch: str) -> tuple[Sequence[str], li
     return kinds, refused
 
 
-def _ways(wanted: Wanted, release: Release, kinds: Sequence[str], branch: str) -> list[Way]:
+def _ways(wanted: WantedDriver, release: SystemRelease, kinds: Sequence[str], branch: str) -> list[PackageWay]:
     return [
-        Way(packages, kind, build, branch)
+        PackageWay(packages, kind, build, branch)
         for packages in release.sets[wanted.source]
         if packages.first <= int(branch) < packages.below
         for kind in kinds
@@ -151,14 +158,16 @@ def _ways(wanted: Wanted, release: Release, kinds: Sequence[str], branch: str) -
     ]
 
 
-def _versions(wanted: Wanted, state: State, release: Release, kinds: Sequence[str], on: Shelf) -> set[str]:
+def _versions(
+    wanted: WantedDriver, state: DriverState, release: SystemRelease, kinds: Sequence[str], on: Shelf
+) -> set[str]:
     """Every version of every branch that could be had."""
     branches = {versions.branch(version) for known in on.driver.values() for version in known}
     ways = [way for branch in branches for way in _ways(wanted, release, kinds, branch)]
     return {version for way in ways for version in candidates.common(way, state, release, on)}
 
 
-def _best(found: Sequence[Found], kinds: Sequence[str], wanted: Wanted, state: State) -> Found:
+def _best(found: Sequence[Candidate], kinds: Sequence[str], wanted: WantedDriver, state: DriverState) -> Candidate:
     """The first build of each kind; of these the installed kind where it is one, else the newer version, else open."""
     by_kind = {kind: next((each for each in found if each.way.kind == kind), None) for kind in kinds}
     present = next((kernel.module for kernel in state.kernels if kernel.module is not None), None)
@@ -169,7 +178,7 @@ def _best(found: Sequence[Found], kinds: Sequence[str], wanted: Wanted, state: S
 
 
 def _resolution(
-    best: Found, wanted: Wanted, state: State, release: Release, on: Shelf, goal: _Goal
+    best: Candidate, wanted: WantedDriver, state: DriverState, release: SystemRelease, on: Shelf, goal: _Goal
 ) -> Resolution | list[Finding]:
     way = best.way
     followers = {name: full for name, full in best.packages.items() if name.startswith("linux-modules-")}
@@ -206,7 +215,7 @@ def _resolution(
     )
 
 
-def _why(best: Found, wanted: Wanted, goal: _Goal) -> str:
+def _why(best: Candidate, wanted: WantedDriver, goal: _Goal) -> str:
     asked = "as asked" if wanted.modules != "auto" else "chosen for this host's GPUs and what is on offer"
     return (
         f"{goal.why}: {best.version} is a version that kernel modules, userspace and firmware all come in;"
@@ -214,7 +223,7 @@ def _why(best: Found, wanted: Wanted, goal: _Goal) -> str:
     )
 
 
-def installed_meets(wanted: Wanted, state: State) -> Resolution | None:
+def installed_meets(wanted: WantedDriver, state: DriverState) -> Resolution | None:
     """What is installed, as a resolution, where it is whole and what `wanted` asks for; None where offers must be read.
 
     What is loaded, held or running is not asked here. With `upgrade` only the offers tell.
@@ -252,7 +261,7 @@ def installed_meets(wanted: Wanted, state: State) -> Resolution | None:
     )
 
 
-def _next_module(state: State) -> Module | None:
+def _next_module(state: DriverState) -> Module | None:
     """The module of the kernel that boots next."""
     name = state.next_kernel or state.running
     return next((kernel.module for kernel in state.kernels if kernel.release == name), None)

@@ -15,7 +15,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import State
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import DriverState
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.hostfile import HostFile
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia import hardware, repository
 
@@ -26,7 +26,9 @@ NVLINK5 = "/etc/modules-load.d/nvidia-nvlink5.conf"
 PATHS = (PATH, UDEV, NODES, NODES_UNIT, NVLINK5)
 
 
-def files(state: State, existing: Collection[str], templates: Path = repository.TEMPLATES) -> tuple[HostFile, ...]:
+def files(
+    state: DriverState, existing: Collection[str], templates: Path = repository.TEMPLATES
+) -> tuple[HostFile, ...]:
     """What makes device nodes, modules to load at boot, and rules of modprobe that the host lacks, or has from us (`existing` are
     paths of ours that are there)."""
     imex = hardware.needs_imex(state.gpus, state.system.arch)

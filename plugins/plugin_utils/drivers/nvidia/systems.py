@@ -49,7 +49,7 @@ class PackageSet:
 
 
 @dataclass(frozen=True)
-class Release:
+class SystemRelease:
     """A supported system: `family` is debian or rhel, `version` 12, 24.04 or 9, `slug` its folder at NVIDIA.
 
     `sets` are the sets of packages by source; `why_not` says why a source has none. `kernel` is the version that the
@@ -73,7 +73,7 @@ class Release:
     no_engine: str = ""
 
 
-def supported(system: System) -> Release | None:
+def supported(system: System) -> SystemRelease | None:
     """What is known of a host's system, None where it is not one of those."""
     data = _data()
     rhel = system.name in _RHEL
@@ -83,7 +83,7 @@ def supported(system: System) -> Release | None:
         return None
     own = data["rhel_distribution"].get(system.name) if rhel else {}
     sets = {VENDOR: _sets(entry[VENDOR]), DISTRIBUTION: _sets(entry.get(DISTRIBUTION, ())) if own is not None else ()}
-    return Release(
+    return SystemRelease(
         title=f"{system.name} {version}" if rhel else entry["title"],
         family=entry["family"],
         version=version,

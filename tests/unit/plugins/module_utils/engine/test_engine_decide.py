@@ -2,17 +2,17 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.decide import (
-    RefusalError,
+    EngineRefusalError,
     check_place,
     check_systemd,
     decide,
     room_needed,
 )
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.pythons import (
-    Choice,
     HostPython,
     NoPythonError,
-    Offer,
+    PythonChoice,
+    PythonOffer,
     choose_offline,
     choose_online,
 )
@@ -54,7 +54,7 @@ def test_what_is_done(
     ],
 )
 def test_an_engine_in_use_is_never_rebuilt(marker: dict[str, str], users: list[str], told: str) -> None:
-    with pytest.raises(RefusalError, match=told):
+    with pytest.raises(EngineRefusalError, match=told):
         decide("0.32.0", "cpu", marker, True, [OTHER], users)
 
 
@@ -63,7 +63,7 @@ def test_a_host_whose_systemd_is_too_old_is_refused(systemd: int | None, refused
     if not refused:
         check_systemd(systemd)
         return
-    with pytest.raises(RefusalError, match=f"systemd {systemd}.*247 and newer.*vllm_models"):
+    with pytest.raises(EngineRefusalError, match=f"systemd {systemd}.*247 and newer.*vllm_models"):
         check_systemd(systemd)
 
 
@@ -75,35 +75,37 @@ def host(*versions: str) -> list[HostPython]:
     return [HostPython(f"/usr/bin/python{'.'.join(v.split('.')[:2])}", v) for v in versions]
 
 
-P11, P12 = Offer("/w/py3.11", "3.11"), Offer("/w/py3.12", "3.12")
-P11_OWN = Offer("/w/py3.11", "3.11", "python/cpython-3.11.tar.gz")
+P11, P12 = PythonOffer("/w/py3.11", "3.11"), PythonOffer("/w/py3.12", "3.12")
+P11_OWN = PythonOffer("/w/py3.11", "3.11", "python/cpython-3.11.tar.gz")
 
 
 @pytest.mark.parametrize(
     ("wanted", "found", "offers", "choice"),
     [
         # Debian 12: its own Python.
-        ("auto", host("3.11.2"), [P11], Choice("/usr/bin/python3.11", "3.11", "/w/py3.11")),
-        ("auto", host("3.11.2"), [P11_OWN], Choice("/usr/bin/python3.11", "3.11", "/w/py3.11")),
+        ("auto", host("3.11.2"), [P11], PythonChoice("/usr/bin/python3.11", "3.11", "/w/py3.11")),
+        ("auto", host("3.11.2"), [P11_OWN], PythonChoice("/usr/bin/python3.11", "3.11", "/w/py3.11")),
         # Debian 13 and RHEL 9: too new and too old for the wheels; the wheelhouse brings one.
-        ("auto", host("3.13.5"), [P11_OWN], Choice("", "3.11", "/w/py3.11")),
-        ("auto", host("3.9.21"), [P11_OWN], Choice("", "3.11", "/w/py3.11")),
+        ("auto", host("3.13.5"), [P11_OWN], PythonChoice("", "3.11", "/w/py3.11")),
+        ("auto", host("3.9.21"), [P11_OWN], PythonChoice("", "3.11", "/w/py3.11")),
         # Asked for, so that an upgrade of the distribution cannot take it away.
-        ("wheelhouse", host("3.11.2"), [P11_OWN], Choice("", "3.11", "/w/py3.11")),
+        ("wheelhouse", host("3.11.2"), [P11_OWN], PythonChoice("", "3.11", "/w/py3.11")),
         # Two wheelhouses: the newest that the host can use; its own Python before a brought one.
-        ("auto", host("3.12.3", "3.11.2"), [P11, P12], Choice("/usr/bin/python3.12", "3.12", "/w/py3.12")),
-        ("auto", host("3.12.3"), [P11_OWN, P12], Choice("/usr/bin/python3.12", "3.12", "/w/py3.12")),
-        ("3.11", host("3.12.3", "3.11.2"), [P11, P12], Choice("/usr/bin/python3.11", "3.11", "/w/py3.11")),
-        ("3.11", host("3.12.3"), [P11_OWN, P12], Choice("", "3.11", "/w/py3.11")),
+        ("auto", host("3.12.3", "3.11.2"), [P11, P12], PythonChoice("/usr/bin/python3.12", "3.12", "/w/py3.12")),
+        ("auto", host("3.12.3"), [P11_OWN, P12], PythonChoice("/usr/bin/python3.12", "3.12", "/w/py3.12")),
+        ("3.11", host("3.12.3", "3.11.2"), [P11, P12], PythonChoice("/usr/bin/python3.11", "3.11", "/w/py3.11")),
+        ("3.11", host("3.12.3"), [P11_OWN, P12], PythonChoice("", "3.11", "/w/py3.11")),
         (
             "/usr/bin/python3.11",
             host("3.12.3", "3.11.2"),
             [P11, P12],
-            Choice("/usr/bin/python3.11", "3.11", "/w/py3.11"),
+            PythonChoice("/usr/bin/python3.11", "3.11", "/w/py3.11"),
         ),
     ],
 )
-def test_python_for_a_wheelhouse(wanted: str, found: list[HostPython], offers: list[Offer], choice: Choice) -> None:
+def test_python_for_a_wheelhouse(
+    wanted: str, found: list[HostPython], offers: list[PythonOffer], choice: PythonChoice
+) -> None:
     assert choose_offline(wanted, found, offers) == choice
 
 
@@ -119,7 +121,7 @@ def test_python_for_a_wheelhouse(wanted: str, found: list[HostPython], offers: l
         ("auto", host("3.11.2"), [], "no wheelhouse"),
     ],
 )
-def test_no_python_for_a_wheelhouse(wanted: str, found: list[HostPython], offers: list[Offer], told: str) -> None:
+def test_no_python_for_a_wheelhouse(wanted: str, found: list[HostPython], offers: list[PythonOffer], told: str) -> None:
     with pytest.raises(NoPythonError, match=told):
         choose_offline(wanted, found, offers)
 
@@ -130,17 +132,17 @@ SUPPORTED = ("3.12", "3.11", "3.13")
 @pytest.mark.parametrize(
     ("wanted", "found", "choice"),
     [
-        ("auto", host("3.12.3"), Choice("/usr/bin/python3.12", "3.12")),
-        ("auto", host("3.13.5", "3.11.2"), Choice("/usr/bin/python3.11", "3.11")),
-        ("auto", host("3.9.21"), Choice("3.12", "3.12")),
-        ("auto", [], Choice("3.12", "3.12")),
-        ("3.11", host("3.12.3"), Choice("3.11", "3.11")),
-        ("3.11", host("3.11.2"), Choice("/usr/bin/python3.11", "3.11")),
-        ("3.11.9", host("3.11.2"), Choice("3.11.9", "3.11")),
-        ("/usr/bin/python3.13", host("3.13.5"), Choice("/usr/bin/python3.13", "3.13")),
+        ("auto", host("3.12.3"), PythonChoice("/usr/bin/python3.12", "3.12")),
+        ("auto", host("3.13.5", "3.11.2"), PythonChoice("/usr/bin/python3.11", "3.11")),
+        ("auto", host("3.9.21"), PythonChoice("3.12", "3.12")),
+        ("auto", [], PythonChoice("3.12", "3.12")),
+        ("3.11", host("3.12.3"), PythonChoice("3.11", "3.11")),
+        ("3.11", host("3.11.2"), PythonChoice("/usr/bin/python3.11", "3.11")),
+        ("3.11.9", host("3.11.2"), PythonChoice("3.11.9", "3.11")),
+        ("/usr/bin/python3.13", host("3.13.5"), PythonChoice("/usr/bin/python3.13", "3.13")),
     ],
 )
-def test_python_from_an_index(wanted: str, found: list[HostPython], choice: Choice) -> None:
+def test_python_from_an_index(wanted: str, found: list[HostPython], choice: PythonChoice) -> None:
     assert choose_online(wanted, found, SUPPORTED) == choice
 
 
@@ -168,5 +170,5 @@ def test_where_engines_may_lie(survey: dict[str, list[str]], told: str | None) -
     if told is None:
         check_place("/opt/vllm/0.32.0", survey)
         return
-    with pytest.raises(RefusalError, match=told):
+    with pytest.raises(EngineRefusalError, match=told):
         check_place("/opt/vllm/0.32.0", survey)

@@ -141,7 +141,7 @@ def test_the_module_that_removes_leaves_others_alone(tmp_path: Path, capsys: pyt
 
 def test_a_build_replaces_nothing_of_somebody_else(tmp_path: Path) -> None:
     directory = lay(tmp_path / "opt", "0.32.0")
-    job = build.Job("0.32.0", "cpu", directory, tmp_path / "bundle", "", "")
+    job = build.BuildJob("0.32.0", "cpu", directory, tmp_path / "bundle", "", "")
     with pytest.raises(
         build.BuildError, match=r"0\.32\.0 is there and not an installation of this collection: move it away"
     ):

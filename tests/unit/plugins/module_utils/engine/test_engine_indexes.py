@@ -115,7 +115,7 @@ def test_the_file_of_users_says_what_the_address_says(
 
 def test_uv_of_a_host_is_told_in_variables(tmp_path: Path) -> None:
     tool = Tool(tmp_path)
-    job = build.Job(
+    job = build.BuildJob(
         release="0.33.0",
         accelerator="cuda",
         path=tmp_path / "opt" / "0.33.0",

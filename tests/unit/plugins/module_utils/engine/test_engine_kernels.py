@@ -313,7 +313,7 @@ def test_flashinfers_own_index_may_be_out_of_reach(
     assert "vllm_engine_kernels_index" in said[0]
 
 
-def distributions(job: build.Job) -> set[str]:
+def distributions(job: build.BuildJob) -> set[str]:
     """What is installed, named as its directory is."""
     return {path.name.partition("-")[0] for path in job.path.glob("lib/python3*/site-packages/*.dist-info")}
 
@@ -335,7 +335,7 @@ def test_a_wheelhouse_has_the_kernels_in_it(indexes: Indexes, tmp_path: Path, mo
     names = {wheels.named(path.name)[0] for path in (house / "wheels").iterdir()}
     assert {"flashinfer-cubin", "flashinfer-jit-cache", "flashinfer-jit-cache-sm90a"} <= names
     assert prepare.fits(target, Options(), house, prepare.read_manifest(house))
-    job = build.Job("0.33.0", "cuda", tmp_path / "opt" / "0.33.0", tmp_path / "none", "", sys.executable)
+    job = build.BuildJob("0.33.0", "cuda", tmp_path / "opt" / "0.33.0", tmp_path / "none", "", sys.executable)
     job.staging.mkdir(parents=True)
     (job.staging / "wheels").symlink_to(house / "wheels")
     (job.staging / "requirements.lock").symlink_to(house / "requirements.lock")
@@ -374,7 +374,7 @@ DEAD = "http://127.0.0.1:9/whl"
 
 def installed_on_host(indexes: Indexes, tmp_path: Path, held: str, index: str) -> set[str]:
     """What a host has after it installed a lock from the package index; `index` as vllm_engine_kernels_index has it."""
-    job = build.Job(
+    job = build.BuildJob(
         release="0.33.0",
         accelerator="cuda",
         path=tmp_path / "opt" / "0.33.0",

@@ -34,7 +34,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import (
     tools,
     wheels,
 )
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.decide import RefusalError
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.decide import EngineRefusalError
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.judge import check_rocm
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.prepare import Options, Preparation
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.sources import Target, indexes_for
@@ -533,7 +533,7 @@ def test_a_host_is_refused_before_anything_on_it_changes(asked: dict[str, Any], 
     if not told:
         check_rocm({"release": "0.33.0", **asked}, answer)
         return
-    with pytest.raises(RefusalError, match=re.escape(told)):
+    with pytest.raises(EngineRefusalError, match=re.escape(told)):
         check_rocm({"release": "0.33.0", **asked}, answer)
 
 

@@ -11,7 +11,7 @@ pytest.importorskip("ansible.plugins", reason="ansible-test runs what lies here 
 
 from ansible_collections.baremetal.vllm.plugins.action.gpu_facts import judge
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.model import Facts
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.declared import Declared, Kind, compare
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.declared import Declared, GpuKind, compare
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.health import findings
 from recorded_gpus import A100_MIG, H100, T4, V100S, amd_facts, amd_tool, facts, report
 
@@ -175,7 +175,7 @@ def test_amd() -> None:
 
 
 MIX = facts(report(H100, product_name="NVIDIA L4"), "0, 00000000:18:00.0, 8.9\n1, 00000000:2A:00.0, 9.0\n")
-KINDS = (Kind("L4"), Kind("H100-80GB"))
+KINDS = (GpuKind("L4"), GpuKind("H100-80GB"))
 
 
 def test_kinds_that_are_declared_by_index_are_no_fault() -> None:
@@ -202,7 +202,7 @@ def test_an_undeclared_mix_names_the_key() -> None:
 
 
 def test_memory_is_compared_by_index() -> None:
-    small = replace(RIGHT, gpu_name="", gpus=(Kind("", 20 * 2**30), Kind("", 94 * 2**30)))
+    small = replace(RIGHT, gpu_name="", gpus=(GpuKind("", 20 * 2**30), GpuKind("", 94 * 2**30)))
     (finding,) = [finding for finding in compare(small, MIX, BUS) if finding.name == "less-memory"]
     assert "GPU 1" in finding.message
     assert "GPU 0" not in finding.message

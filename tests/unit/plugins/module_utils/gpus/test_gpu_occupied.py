@@ -6,7 +6,7 @@ import pytest
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.holders import Holder
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.model import Facts, Gpu
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.finding import Finding
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.occupied import Demand, Unit, demands, findings
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.occupied import Demand, RunningUnit, demands, findings
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.service import Memory, Service
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,7 +49,7 @@ def named(found: list[Finding]) -> list[str]:
     return [finding.name for finding in found]
 
 
-NEW, RESTARTED, KEPT = Unit("start", "inactive"), Unit("restart", "active"), Unit("keep", "active")
+NEW, RESTARTED, KEPT = RunningUnit("start", "inactive"), RunningUnit("restart", "active"), RunningUnit("keep", "active")
 FOREIGN = Holder(31, kind="C", memory={"0": 73 * GIB})
 MIG, SPARE = gpu(60 * GIB, mig="enabled"), gpu(1 * GIB)
 
@@ -68,10 +68,10 @@ CASES = {
     "ours restarts, and the stranger has taken what it would need": (
         gpu(79 * GIB), [ours(held=41 * GIB), docker()], {QWEN: RESTARTED}, [demand()], ["gpu-no-room", "gpu-occupied"]),
     "ours starts still": (
-        gpu(79 * GIB), [ours(held=41 * GIB), docker()], {QWEN: Unit("wait", "activating")}, [demand()],
+        gpu(79 * GIB), [ours(held=41 * GIB), docker()], {QWEN: RunningUnit("wait", "activating")}, [demand()],
         ["gpu-no-room", "gpu-occupied"]),
     "a unit that nobody plans any more makes room": (
-        gpu(74 * GIB), [ours("vllm-old.service")], {QWEN: NEW, "vllm-old.service": Unit("remove", "active")}, [demand()], []),
+        gpu(74 * GIB), [ours("vllm-old.service")], {QWEN: NEW, "vllm-old.service": RunningUnit("remove", "active")}, [demand()], []),
     "the second of two sharers finds no room": (
         gpu(20 * GIB), [docker(20 * GIB)], {QWEN: NEW, BGE: NEW}, [demand(0.46), demand(0.46, BGE)],
         ["gpu-no-room", "gpu-occupied"]),
@@ -86,7 +86,7 @@ CASES = {
     "a worker left behind": (
         gpu(38 * GIB), [ours("session-3.scope", 38 * GIB)], {QWEN: NEW}, [demand()], ["gpu-no-room", "gpu-orphan"]),
     "a worker left behind in its unit's group": (
-        gpu(38 * GIB), [ours(held=38 * GIB)], {QWEN: Unit("start", "failed")}, [demand()], ["gpu-no-room", "gpu-orphan"]),
+        gpu(38 * GIB), [ours(held=38 * GIB)], {QWEN: RunningUnit("start", "failed")}, [demand()], ["gpu-no-room", "gpu-orphan"]),
     "an engine of ours' name in a container is a stranger": (
         gpu(38 * GIB), [docker(executable="/opt/vllm/bin/python3", user="vllm")], {}, [], ["gpu-occupied"]),
     "an operator's own service may run our engine": (
@@ -113,7 +113,7 @@ CASES = {
     "the same in Exclusive_Process": (
         gpu(74 * GIB, mode="Exclusive_Process"), [FOREIGN], {QWEN: RESTARTED}, [demand()], ["gpu-occupied", "gpu-room-unknown"]),
     "ours is not listed and makes room for another": (
-        gpu(74 * GIB), [], {QWEN: NEW, "vllm-old.service": Unit("remove", "active")}, [demand()],
+        gpu(74 * GIB), [], {QWEN: NEW, "vllm-old.service": RunningUnit("remove", "active")}, [demand()],
         ["gpu-memory-unseen", "gpu-room-unknown"]),
     "what is not listed may be ours, and a stranger has too much all the same": (
         gpu(79 * GIB), [docker()], {QWEN: RESTARTED}, [demand()], ["gpu-no-room", "gpu-occupied", "gpu-memory-unseen"]),
@@ -123,7 +123,7 @@ CASES = {
         gpu(74 * GIB), [], {QWEN: KEPT, BGE: NEW}, [demand(0.3, BGE)], ["gpu-no-room", "gpu-memory-unseen"]),
     # One that tries to start again and again has no process, and what is in its way is another's.
     "ours starts still and is not listed": (
-        gpu(74 * GIB), [], {QWEN: Unit("wait", "activating")}, [demand()], ["gpu-no-room", "gpu-memory-unseen"]),
+        gpu(74 * GIB), [], {QWEN: RunningUnit("wait", "activating")}, [demand()], ["gpu-no-room", "gpu-memory-unseen"]),
     # Shares that cannot start for what the driver keeps are the plan's business: nobody is in the way.
     "the whole GPU, and nobody on it": (gpu(4 * MIB), [], {QWEN: NEW}, [demand(1.0)], []),
 }  # fmt: skip
@@ -131,7 +131,7 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_what_cannot_start_is_refused_and_nothing_else(
-    case: tuple[Gpu, list[Holder], dict[str, Unit], list[Demand], list[str]],
+    case: tuple[Gpu, list[Holder], dict[str, RunningUnit], list[Demand], list[str]],
 ) -> None:
     there, holders, units, planned, expected = case
     found = findings(facts(there), holders, units, planned)
@@ -235,7 +235,7 @@ def test_more_memory_in_others_hands_never_lets_more_start(
     stranger: int, own: int, planned: list[float], verb: str, state: str, mode: str
 ) -> None:
     names = [f"vllm-m{number}.service" for number in range(len(planned))]
-    units = {name: Unit(verb, state) for name in names}
+    units = {name: RunningUnit(verb, state) for name in names}
     asked = [demand(share, name) for share, name in zip(planned, names)]
 
     def refused(strangers: int) -> int:

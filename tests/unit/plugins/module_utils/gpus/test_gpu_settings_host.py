@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus import settings_host as host
-from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.settings import Setting, from_dicts
+from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.settings import GpuSetting, from_dicts
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.settings_decide import left
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.settings_unit import read_units, unit_commands
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import systemd
@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from settable_gpus import Box
 
 TEMPLATES = Path(__file__).resolve().parents[5] / "templates"
-NONE = systemd.State("", "not-found", "inactive", "dead", "", 0, 0, "", 0, "", False, False, True, 0.0)
+NONE = systemd.UnitState("", "not-found", "inactive", "dead", "", 0, 0, "", 0, "", False, False, True, 0.0)
 
 
 class Host:
@@ -59,8 +59,8 @@ class Host:
                     raise systemd.SystemdError(out + err)
         self.active.add(name)
 
-    def show(self, names: Any) -> dict[str, systemd.State]:
-        def state(name: str) -> systemd.State:
+    def show(self, names: Any) -> dict[str, systemd.UnitState]:
+        def state(name: str) -> systemd.UnitState:
             enabled = "enabled" if name in self.enabled else ""
             return replace(NONE, unit=name, active="active" if name in self.active else "inactive", enabled=enabled)
 
@@ -73,7 +73,7 @@ class Host:
             if name in self.enabled:
                 self.start(name)
 
-    def set(self, *wanted: Setting) -> list[str]:
+    def set(self, *wanted: GpuSetting) -> list[str]:
         """One run of the module; what it did. The second look must find nothing."""
         planned = render_units(TEMPLATES, wanted)
         seen = host.look(planned, wanted)
@@ -84,7 +84,7 @@ class Host:
             assert left(host.look(planned, wanted).verdict) == []
         return seen.changes
 
-    def refused(self, *wanted: Setting) -> str:
+    def refused(self, *wanted: GpuSetting) -> str:
         return "\n".join(host.look(render_units(TEMPLATES, wanted), wanted).verdict.refusals)
 
 
@@ -101,10 +101,10 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     return made
 
 
-CAP = Setting(0, power_limit=500, clocks=(0, 1500))
-EXCLUSIVE = Setting(2, compute_mode="exclusive_process")
-HALVES = Setting(0, mig=("3g.40gb", "3g.40gb"), power_limit=500)
-SEVENTH = Setting(1, mig=("1g.10gb",))
+CAP = GpuSetting(0, power_limit=500, clocks=(0, 1500))
+EXCLUSIVE = GpuSetting(2, compute_mode="exclusive_process")
+HALVES = GpuSetting(0, mig=("3g.40gb", "3g.40gb"), power_limit=500)
+SEVENTH = GpuSetting(1, mig=("1g.10gb",))
 
 
 def test_nothing_asked_and_nothing_set_asks_no_gpu(machine: Host, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +145,7 @@ def test_one_gpu_is_cut_anew_while_another_ones_slices_are_in_use(machine: Host)
     machine.set(HALVES, SEVENTH)
     machine.box.busy = {0: [(42, "VLLM::EngineCore")]}
     machine.box.log.clear()
-    machine.set(HALVES, Setting(1, mig=("7g.80gb",)))
+    machine.set(HALVES, GpuSetting(1, mig=("7g.80gb",)))
     assert machine.box.gpus[1]["slices"] == ["7g.80gb"]
     assert not [words for words in machine.box.log if "mig" in words and words[words.index("-i") + 1] != "1"]
 
@@ -178,21 +178,21 @@ def test_without_a_tool_the_units_still_go(machine: Host, monkeypatch: pytest.Mo
 
 REFUSED = [
     (
-        Setting(0, power_limit=900),
+        GpuSetting(0, power_limit=900),
         "gpu_power_limit 900 W is outside what GPU 0 (NVIDIA H100 80GB HBM3) allows: write 200 to 700 W",
     ),
     (
-        Setting(1, clocks=(0, 1980)),
+        GpuSetting(1, clocks=(0, 1980)),
         "gpu_clocks up to 1980 MHz are more than GPU 1 (NVIDIA A100-SXM4-80GB) has: write 1410 MHz or less",
     ),
-    (Setting(2, mig=("1g.10gb",)), "GPU 2 (NVIDIA L40S) cannot be cut: it has no MIG mode"),
-    (Setting(7, power_limit=300), "GPU 7 is not there: nvidia-smi shows 0, 1, 2"),
+    (GpuSetting(2, mig=("1g.10gb",)), "GPU 2 (NVIDIA L40S) cannot be cut: it has no MIG mode"),
+    (GpuSetting(7, power_limit=300), "GPU 7 is not there: nvidia-smi shows 0, 1, 2"),
     (SEVENTH, "whole → 1g.10gb: VLLM::EngineCore (pid 42) runs on it. Stop the units on this GPU"),
 ]
 
 
 @pytest.mark.parametrize(("setting", "words"), REFUSED)
-def test_refused_with_what_the_gpu_allows(machine: Host, setting: Setting, words: str) -> None:
+def test_refused_with_what_the_gpu_allows(machine: Host, setting: GpuSetting, words: str) -> None:
     machine.box.busy = {1: [(42, "VLLM::EngineCore")]}
     assert words in machine.refused(setting)
 
@@ -220,9 +220,9 @@ def layouts() -> st.SearchStrategy[tuple[str, ...] | None]:
     return st.sampled_from([None, (), ("1g.10gb",), ("3g.40gb", "3g.40gb"), ("2g.20gb", "1g.10gb")])
 
 
-def gpu_settings(index: int, top: int, watts: tuple[int, int], cut: bool) -> st.SearchStrategy[Setting]:
+def gpu_settings(index: int, top: int, watts: tuple[int, int], cut: bool) -> st.SearchStrategy[GpuSetting]:
     return st.builds(
-        Setting,
+        GpuSetting,
         index=st.just(index),
         mig=layouts() if cut else st.none(),
         power_limit=st.none() | st.integers(*watts),
@@ -241,7 +241,7 @@ HOSTS = st.tuples(
 @given(st.lists(HOSTS, min_size=1, max_size=3))
 @how(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_follows_whatever_the_host_ends_as_asked_and_boots_so(
-    machine: Host, sequence: list[tuple[Setting, ...]]
+    machine: Host, sequence: list[tuple[GpuSetting, ...]]
 ) -> None:
     for wanted in sequence:
         machine.set(*wanted)
@@ -254,7 +254,7 @@ def test_whatever_follows_whatever_the_host_ends_as_asked_and_boots_so(
 
 
 @given(HOSTS)
-def test_units_tell_what_they_set(wanted: tuple[Setting, ...]) -> None:
+def test_units_tell_what_they_set(wanted: tuple[GpuSetting, ...]) -> None:
     commands = [[f"ExecStart={quoting.command(argv)}" for argv in argvs] for argvs in unit_commands(wanted).values()]
     texts = ["\n".join(["[Service]", *lines]) for lines in commands]
     # A GPU that is not cut needs no command at boot.
@@ -263,11 +263,11 @@ def test_units_tell_what_they_set(wanted: tuple[Setting, ...]) -> None:
 
 
 @given(HOSTS)
-def test_through_json_and_back(wanted: tuple[Setting, ...]) -> None:
+def test_through_json_and_back(wanted: tuple[GpuSetting, ...]) -> None:
     assert from_dicts([asdict(setting) for setting in wanted]) == wanted
 
 
 @given(st.text())
 def test_units_of_others_are_no_settings(text: str) -> None:
     for whole in (text, f"[Service]\nExecStart={text}", f"[Service]\nExecStart=/x -i 0 -pl {text}"):
-        assert all(isinstance(setting, Setting) for setting in read_units([whole]))
+        assert all(isinstance(setting, GpuSetting) for setting in read_units([whole]))

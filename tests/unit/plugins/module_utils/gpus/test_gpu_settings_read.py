@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.settings import Setting, unusable
+from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.settings import GpuSetting, unusable
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit import gpus
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus import mig
@@ -14,7 +14,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.settings_read 
 HOST = {"vllm_accelerator": "cuda", "gpu_count": 2, "gpu_name": "H100-80GB"}
 
 
-def read(**declared: Any) -> tuple[tuple[Setting, ...], list[str]]:
+def read(**declared: Any) -> tuple[tuple[GpuSetting, ...], list[str]]:
     problems = Problems()
     found = read_settings({**HOST, **declared}, problems, "gpu1")
     return found, [str(problem) for problem in sorted(problems.found)]
@@ -23,26 +23,26 @@ def read(**declared: Any) -> tuple[tuple[Setting, ...], list[str]]:
 RIGHT = [
     ({}, ()),
     ({"gpu_power_limit": None}, ()),
-    ({"gpu_power_limit": 400}, (Setting(0, power_limit=400), Setting(1, power_limit=400))),
-    ({"gpu_power_limit": "400", "gpu_count": "1"}, (Setting(0, power_limit=400),)),
-    ({"gpu_power_limit": {1: 300}}, (Setting(1, power_limit=300),)),
-    ({"gpu_power_limit": {"1": 300, "0": None}}, (Setting(1, power_limit=300),)),
-    ({"gpu_clocks": {0: 1500}}, (Setting(0, clocks=(0, 1500)),)),
-    ({"gpu_clocks": {0: [1200, "1500"]}}, (Setting(0, clocks=(1200, 1500)),)),
-    ({"gpu_compute_mode": {0: "EXCLUSIVE_PROCESS"}}, (Setting(0, compute_mode="exclusive_process"),)),
-    ({"gpu_mig": {0: ["3g.40gb", "3g.40gb"]}}, (Setting(0, mig=("3g.40gb", "3g.40gb")),)),
-    ({"gpu_mig": "off"}, (Setting(0, mig=()), Setting(1, mig=()))),
-    ({"gpu_mig": {0: False, 1: ["1g.10gb+me"]}}, (Setting(0, mig=()), Setting(1, mig=("1g.10gb+me",)))),
-    ({"gpu_mig": {0: ["2g.20gb"]}, "gpu_clocks": {0: 900}}, (Setting(0, mig=("2g.20gb",), clocks=(0, 900)),)),
+    ({"gpu_power_limit": 400}, (GpuSetting(0, power_limit=400), GpuSetting(1, power_limit=400))),
+    ({"gpu_power_limit": "400", "gpu_count": "1"}, (GpuSetting(0, power_limit=400),)),
+    ({"gpu_power_limit": {1: 300}}, (GpuSetting(1, power_limit=300),)),
+    ({"gpu_power_limit": {"1": 300, "0": None}}, (GpuSetting(1, power_limit=300),)),
+    ({"gpu_clocks": {0: 1500}}, (GpuSetting(0, clocks=(0, 1500)),)),
+    ({"gpu_clocks": {0: [1200, "1500"]}}, (GpuSetting(0, clocks=(1200, 1500)),)),
+    ({"gpu_compute_mode": {0: "EXCLUSIVE_PROCESS"}}, (GpuSetting(0, compute_mode="exclusive_process"),)),
+    ({"gpu_mig": {0: ["3g.40gb", "3g.40gb"]}}, (GpuSetting(0, mig=("3g.40gb", "3g.40gb")),)),
+    ({"gpu_mig": "off"}, (GpuSetting(0, mig=()), GpuSetting(1, mig=()))),
+    ({"gpu_mig": {0: False, 1: ["1g.10gb+me"]}}, (GpuSetting(0, mig=()), GpuSetting(1, mig=("1g.10gb+me",)))),
+    ({"gpu_mig": {0: ["2g.20gb"]}, "gpu_clocks": {0: 900}}, (GpuSetting(0, mig=("2g.20gb",), clocks=(0, 900)),)),
     # Profiles of a GPU that nobody declared are the driver's business.
-    ({"gpu_mig": {0: ["1g.99gb"]}, "gpu_name": None}, (Setting(0, mig=("1g.99gb",)),)),
-    ({"gpu_mig": {0: ["1g.47gb"]}, "gpu_name": "GB200"}, (Setting(0, mig=("1g.47gb",)),)),
-    ({"gpu_power_limit": {0: 400}, "nvidia_driver_persistence": True}, (Setting(0, power_limit=400),)),
+    ({"gpu_mig": {0: ["1g.99gb"]}, "gpu_name": None}, (GpuSetting(0, mig=("1g.99gb",)),)),
+    ({"gpu_mig": {0: ["1g.47gb"]}, "gpu_name": "GB200"}, (GpuSetting(0, mig=("1g.47gb",)),)),
+    ({"gpu_power_limit": {0: 400}, "nvidia_driver_persistence": True}, (GpuSetting(0, power_limit=400),)),
 ]
 
 
 @pytest.mark.parametrize(("declared", "expected"), RIGHT)
-def test_settings_by_gpu(declared: dict[str, Any], expected: tuple[Setting, ...]) -> None:
+def test_settings_by_gpu(declared: dict[str, Any], expected: tuple[GpuSetting, ...]) -> None:
     assert read(**declared) == (expected, [])
 
 

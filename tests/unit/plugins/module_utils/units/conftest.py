@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.baremetal.vllm.plugins.module_utils.units.render import Unit
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.planned import PlannedUnit
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.control import render_units
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import read_services
 
@@ -65,6 +65,6 @@ def service() -> Callable[..., dict[str, Any]]:
 
 
 @pytest.fixture(scope="session")
-def unit() -> Callable[..., Unit]:
+def unit() -> Callable[..., PlannedUnit]:
     """The rendered unit of `planned(...)`."""
     return lambda *args, **changes: render_units(TEMPLATES, read_services([planned(*args, **changes)]))[0]

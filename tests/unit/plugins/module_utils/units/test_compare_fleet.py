@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.causes import SECRETS, Cause
-from ansible_collections.baremetal.vllm.plugins.module_utils.units.decide import Step
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.decide import UnitStep
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan import render
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.compare import compare_fleet, count
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import FleetPlan, Weights, read_plan
@@ -17,8 +17,8 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet impor
 PORT = Cause("option", "port", "8001", "8002")
 GPUS = Cause("gpus", "gpus", "0", "0,1")
 LENGTH = Cause("option", "max-model-len", "16k", "32k")
-START = Step("u", "start", "new", write=True, enable=True)
-KEEP = Step("u", "keep", "as planned")
+START = UnitStep("u", "start", "new", write=True, enable=True)
+KEEP = UnitStep("u", "keep", "as planned")
 
 
 def plan(service: Callable[..., dict[str, Any]], **hosts: str) -> FleetPlan:
@@ -35,7 +35,7 @@ def plan(service: Callable[..., dict[str, Any]], **hosts: str) -> FleetPlan:
     return read_plan({"hosts": hosts_of})
 
 
-def answer(steps: Mapping[str, Step], **more: Any) -> dict[str, Any]:
+def answer(steps: Mapping[str, UnitStep], **more: Any) -> dict[str, Any]:
     """What a host says, by the model's name; whatever is not started anew is installed there."""
     return {
         "status": "read", "whole": True, "refusals": [], "files": [], "weights": [], "engine": {}, "weights_files": [],
@@ -49,28 +49,28 @@ def answer(steps: Mapping[str, Step], **more: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def gone(name: str) -> Step:
-    return Step(f"vllm-{name}.service", "remove", "no longer planned")
+def gone(name: str) -> UnitStep:
+    return UnitStep(f"vllm-{name}.service", "remove", "no longer planned")
 
 
 CASES = [
     (START, "started"),
-    (Step("u", "restart", "", causes=(LENGTH,)), "restarted"),
-    (Step("u", "restart", "", causes=(SECRETS,)), "restarted"),
-    (Step("u", "restart", "", causes=(PORT,)), "moved"),
-    (Step("u", "restart", "", causes=(GPUS, PORT)), "moved"),
-    (Step("u", "restart", "", causes=(GPUS, LENGTH)), "restarted"),
-    (Step("u", "start", "found failed", causes=(Cause("state", "found failed"),)), "restarted"),
+    (UnitStep("u", "restart", "", causes=(LENGTH,)), "restarted"),
+    (UnitStep("u", "restart", "", causes=(SECRETS,)), "restarted"),
+    (UnitStep("u", "restart", "", causes=(PORT,)), "moved"),
+    (UnitStep("u", "restart", "", causes=(GPUS, PORT)), "moved"),
+    (UnitStep("u", "restart", "", causes=(GPUS, LENGTH)), "restarted"),
+    (UnitStep("u", "start", "found failed", causes=(Cause("state", "found failed"),)), "restarted"),
     (gone("m"), "removed"),
-    (Step("u", "keep", "only After of its unit file changed", write=True), "rewritten"),
-    (Step("u", "keep", "not enabled at boot", enable=True), "rewritten"),
+    (UnitStep("u", "keep", "only After of its unit file changed", write=True), "rewritten"),
+    (UnitStep("u", "keep", "not enabled at boot", enable=True), "rewritten"),
     (KEEP, "unchanged"),
-    (Step("u", "wait", "still starting"), "unchanged"),
+    (UnitStep("u", "wait", "still starting"), "unchanged"),
 ]
 
 
 @pytest.mark.parametrize(("step", "expected"), CASES)
-def test_every_step_has_its_word(service: Any, step: Step, expected: str) -> None:
+def test_every_step_has_its_word(service: Any, step: UnitStep, expected: str) -> None:
     found = compare_fleet(plan(service, h="" if step.verb == "remove" else "m"), {"h": answer({"m": step})})
     assert [(d.model, d.change, d.why) for d in found] == [("m", expected, step.why)]
 
@@ -107,7 +107,7 @@ def test_the_table_has_a_line_for_everything_that_would_change(service: Any) -> 
         Weights("pushed", pushed_from="/home/me/small", path="/w/small", digest="d" * 64),
     )
     hosts = replace(hosts, hosts={**hosts.hosts, "a": replace(hosts.hosts["a"], weights=weights)})
-    restart = Step("u", "restart", "max-model-len 16k → 32k", causes=(LENGTH,))
+    restart = UnitStep("u", "restart", "max-model-len 16k → 32k", causes=(LENGTH,))
     answers = {
         "a": answer(
             {"m": restart},
@@ -159,7 +159,7 @@ def test_the_document_says_its_schema_and_is_null_where_no_host_was_asked(servic
 def test_every_model_of_a_thousand_hosts_is_compared_and_counted(service: Any) -> None:
     names = [f"m{i}" for i in range(8)]
     hosts = plan(service, **{f"h{i}": " ".join(names) for i in range(1000)})
-    steps = [KEEP, START, gone("m2"), Step("u", "restart", "", causes=(LENGTH, PORT))]
+    steps = [KEEP, START, gone("m2"), UnitStep("u", "restart", "", causes=(LENGTH, PORT))]
     answers = {f"h{i}": answer({name: steps[(i + j) % 4] for j, name in enumerate(names)}) for i in range(1000)}
     differences = compare_fleet(hosts, answers)
     render.difference_table(hosts, differences, answers)

@@ -6,10 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from ansible_collections.baremetal.vllm.plugins.module_utils.host.systemd import State, parse_show
-from ansible_collections.baremetal.vllm.plugins.module_utils.units.decide import Observed, Planned, decide, decide_all
+from ansible_collections.baremetal.vllm.plugins.module_utils.host.systemd import UnitState, parse_show
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.decide import Observed, decide, decide_all
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.planned import PlannedUnit
 
-PLANNED = Planned("vllm-m.service", "text", "digest")
+PLANNED = PlannedUnit("vllm-m.service", "text", "digest")
 
 
 def found(text: str | None = "text", digest: str = "digest", secrets: bool = True, **state: object) -> Observed:
@@ -18,7 +19,7 @@ def found(text: str | None = "text", digest: str = "digest", secrets: bool = Tru
         "main_pid": 7, "restarts": 0, "result": "success", "exit_status": 0, "invocation": "i", "job": False,
         "stale": False, "asserted": True, "since": 1.0,
     }  # fmt: skip
-    return Observed(text, State(**{**fields, **state}), digest, secrets)  # type: ignore[arg-type]
+    return Observed(text, UnitState(**{**fields, **state}), digest, secrets)  # type: ignore[arg-type]
 
 
 CASES = [
@@ -84,7 +85,7 @@ def test_the_reason_names_the_cause(unit: Any, case: str, changes: dict[str, Any
     digest, secrets = fields.pop("digest"), fields.pop("secrets_current", True)
     files = fields.pop("replaced", ())
     observed = replace(found(old.text, str(digest), bool(secrets), **fields), began=old.text, replaced=files)
-    step = decide(Planned(new.unit, new.text, new.digest), observed)
+    step = decide(PlannedUnit(new.unit, new.text, new.digest), observed)
     assert (step.verb, step.why) == (verb, why)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine import kernel_proof
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import systemd
 from ansible_collections.baremetal.vllm.plugins.module_utils.units import engine_settings
-from ansible_collections.baremetal.vllm.plugins.module_utils.units.decide import Observed, Planned, decide
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.decide import Observed, decide
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.planned import PlannedUnit
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.unitfile import (
     edited,
     read_unit,
@@ -47,17 +49,17 @@ def installed_engine(
     return engine
 
 
-def sent(unit: Any, engine: Path, **environment: str) -> dict[str, str]:
+def sent(unit: Any, engine: Path, **environment: str) -> PlannedUnit:
     """A planned unit of this engine, with more environment of the operator's."""
     planned = unit()
     was = planned.text.partition("ExecStart=")[2].partition("/bin/vllm")[0]
     lines = "".join(f'Environment="{name}={value}"\n' for name, value in environment.items())
     text = with_digest(planned.text.replace(was, str(engine)).replace("ExecStart=", f"{lines}ExecStart=", 1))
-    return {"unit": planned.unit, "text": text, "digest": stated_digest(text)}
+    return planned.changed_to(text)
 
 
-def told(unit: dict[str, str]) -> dict[str, str]:
-    environment = read_unit(unit["text"]).environment
+def told(unit: PlannedUnit) -> dict[str, str]:
+    environment = read_unit(unit.text).environment
     return {name: environment[name] for name in (SAMPLER, HOME, DEEP_GEMM) if name in environment}
 
 
@@ -84,8 +86,8 @@ def test_a_unit_is_told_what_its_engine_proved(
     planned = sent(unit, installed_engine(tmp_path, record), **environment)
     (resolved,) = engine_settings.resolve([planned], {}, ())
     assert told(resolved) == expected
-    assert resolved["digest"] == stated_digest(resolved["text"])
-    assert not edited(resolved["text"])
+    assert resolved.digest == stated_digest(resolved.text)
+    assert not edited(resolved.text)
     if told(planned) == expected:
         assert resolved == planned
 
@@ -105,12 +107,12 @@ def test_a_command_gets_the_attention_of_an_engine_without_kernels(
     unit: Any, tmp_path: Path, record: dict[str, Any], environment: dict[str, str], added: bool
 ) -> None:
     planned = sent(unit, installed_engine(tmp_path, record), **environment)
-    text = planned["text"].replace("[Unit]\n", "[Unit]\nX-Without-Kernels=--attention-backend TRITON_ATTN\n", 1)
-    planned = {**planned, "text": text}
+    text = planned.text.replace("[Unit]\n", "[Unit]\nX-Without-Kernels=--attention-backend TRITON_ATTN\n", 1)
+    planned = replace(planned, text=text)
     before = read_unit(text).command
     (resolved,) = engine_settings.resolve([planned], {}, ())
-    assert read_unit(resolved["text"]).command == [*before, *(["--attention-backend", "TRITON_ATTN"] if added else [])]
-    assert not edited(resolved["text"])
+    assert read_unit(resolved.text).command == [*before, *(["--attention-backend", "TRITON_ATTN"] if added else [])]
+    assert not edited(resolved.text)
     assert engine_settings.resolve([resolved], {}, ()) == [resolved]
 
 
@@ -136,16 +138,14 @@ def test_a_compiler_that_was_proved_and_is_gone_is_none(
 def test_what_was_written_once_stays_and_restarts_nobody(unit: Any, tmp_path: Path) -> None:
     planned = sent(unit, installed_engine(tmp_path, NOTHING))
     (first,) = engine_settings.resolve([planned], {}, ())
-    assert engine_settings.resolve([planned], {first["unit"]: first["text"]}, {first["unit"]}) == [first]
+    assert engine_settings.resolve([planned], {first.unit: first.text}, {first.unit}) == [first]
     # A generation that is gone back to has the lines already.
     assert engine_settings.resolve([first], {}, ()) == [first]
     state = systemd.parse_show(
-        f"Id={first['unit']}\nLoadState=loaded\nActiveState=active\nSubState=running\nUnitFileState=enabled\nMainPID=7\n"
-    )[first["unit"]]
-    observed = Observed(
-        first["text"], state, first["digest"], True, first["text"], tuple(read_unit(first["text"]).command)
-    )
-    step = decide(Planned(first["unit"], first["text"], first["digest"]), observed)
+        f"Id={first.unit}\nLoadState=loaded\nActiveState=active\nSubState=running\nUnitFileState=enabled\nMainPID=7\n"
+    )[first.unit]
+    observed = Observed(first.text, state, first.digest, True, first.text, tuple(read_unit(first.text).command))
+    step = decide(first, observed)
     assert (step.write, step.verb) == (False, "keep")
 
 
@@ -178,13 +178,13 @@ def before_records(root: Path, *distributions: str) -> Path:
 @pytest.mark.usefixtures("no_cuda")
 def test_an_engine_from_before_is_looked_at_and_what_serves_stays(unit: Any, tmp_path: Path) -> None:
     planned = sent(unit, before_records(tmp_path))
-    name, text = planned["unit"], planned["text"]
+    name, text = planned.unit, planned.text
     # What serves without the variable goes on without it; what fails, or is new, gets it, and keeps it from then on.
     assert engine_settings.resolve([planned], {name: text}, {name}) == [planned]
     (fails,) = engine_settings.resolve([planned], {name: text}, ())
     (new,) = engine_settings.resolve([planned], {}, ())
     assert told(fails) == told(new) == {SAMPLER: "0", DEEP_GEMM: "0"}
-    assert engine_settings.resolve([planned], {name: fails["text"]}, {name}) == [fails]
+    assert engine_settings.resolve([planned], {name: fails.text}, {name}) == [fails]
 
 
 @pytest.mark.usefixtures("no_cuda")

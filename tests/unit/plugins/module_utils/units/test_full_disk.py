@@ -14,7 +14,8 @@ import pytest
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import labels, systemd
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.hostfile import HostFile
 from ansible_collections.baremetal.vllm.plugins.module_utils.units import generations, host
-from ansible_collections.baremetal.vllm.plugins.module_utils.units.decide import Step
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.decide import UnitStep
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.planned import PlannedUnit
 
 LARGE = "x" * 8192
 
@@ -37,16 +38,8 @@ def file(path: Path, text: str) -> HostFile:
     return HostFile(str(path), text, 0o644, uid=found.st_uid, gid=found.st_gid)
 
 
-def unit(text: str) -> dict[str, str]:
-    return {
-        "unit": "vllm-m.service",
-        "name": "m",
-        "text": text,
-        "digest": "d",
-        "release": "1",
-        "weights": "/m",
-        "revision": "",
-    }
+def unit(text: str, name: str = "m", weights: str = "/m") -> PlannedUnit:
+    return PlannedUnit(f"vllm-{name}.service", text, "d", name=name, release="1", weights=weights)
 
 
 def test_a_file_that_cannot_be_written_is_named_and_stays_as_it_was(tmp_path: Path) -> None:
@@ -67,7 +60,7 @@ def test_a_generation_that_cannot_be_written_is_named_and_leaves_nothing(tmp_pat
 
 
 def test_an_outcome_that_cannot_be_written_is_named_and_the_manifest_stays(tmp_path: Path) -> None:
-    assert generations.write_generation(tmp_path, [{**unit("text"), "weights": LARGE}]) == 1
+    assert generations.write_generation(tmp_path, [unit("text", weights=LARGE)]) == 1
     with full(), pytest.raises(OSError, match="too large") as failed:
         generations.set_outcome(tmp_path, 1, "active")
     assert failed.value.filename == str(tmp_path / "1" / "manifest.json")
@@ -97,8 +90,8 @@ def test_nothing_is_stopped_where_a_unit_cannot_be_written(called: list[str], mo
 
     monkeypatch.setattr(HostFile, "write", refuse)
     steps = [
-        Step("vllm-m.service", "start", "new", write=True),
-        Step("vllm-old.service", "remove", "no longer planned"),
+        UnitStep("vllm-m.service", "start", "new", write=True),
+        UnitStep("vllm-old.service", "remove", "no longer planned"),
     ]
     with pytest.raises(OSError, match="No space left"):
         host.apply([unit("text")], steps, [], "", returned=False)
@@ -115,7 +108,7 @@ def test_nothing_is_stopped_where_a_unit_cannot_be_written(called: list[str], mo
 def test_a_failed_unit_is_stopped_where_its_earlier_file_cannot_come_back_and_the_others_are_seen_to(
     called: list[str], monkeypatch: pytest.MonkeyPatch, error: OSError
 ) -> None:
-    units = [{**unit("earlier"), "unit": f"vllm-{name}.service"} for name in ("a", "gone", "b")]
+    units = [unit("earlier", name) for name in ("a", "gone", "b")]
     generations.write_generation(host.GENERATIONS, units)
     generations.set_outcome(host.GENERATIONS, 1, "active")
     for name in ("a", "b"):
@@ -126,7 +119,7 @@ def test_a_failed_unit_is_stopped_where_its_earlier_file_cannot_come_back_and_th
             raise error
 
     monkeypatch.setattr(HostFile, "write", refuse)
-    assert host.restore(2, [each["unit"] for each in units]) == {
+    assert host.restore(2, [each.unit for each in units]) == {
         "vllm-a.service": "stopped",
         "vllm-gone.service": "restored",
         "vllm-b.service": "restored",

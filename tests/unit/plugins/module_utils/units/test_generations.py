@@ -10,22 +10,13 @@ import pytest
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.installed import used_by_generations
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.prune import prunable
 from ansible_collections.baremetal.vllm.plugins.module_utils.units import generations
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.planned import PlannedUnit
 from hypothesis import given
 from hypothesis import strategies as st
 
 
-def units(text: str, release: str = "0.32.0") -> list[dict[str, str]]:
-    return [
-        {
-            "unit": "vllm-m.service",
-            "name": "m",
-            "text": text,
-            "digest": "d",
-            "release": release,
-            "weights": "/m",
-            "revision": "r",
-        }
-    ]
+def units(text: str, release: str = "0.32.0") -> list[PlannedUnit]:
+    return [PlannedUnit("vllm-m.service", text, "d", name="m", release=release, weights="/m", revision="r")]
 
 
 def test_each_change_is_numbered_and_names_its_releases(tmp_path: Path) -> None:
@@ -114,7 +105,7 @@ def test_another_try_of_the_same_units_is_pending_again_and_says_whose_plan_it_i
     outcomes(tmp_path, "failed")
     assert generations.write_generation(tmp_path, units("1"), "a plan") == 1
     (again,) = generations.read_generations(tmp_path)
-    assert (again.outcome, again.manifest["plan"]) == ("pending", "a plan")
+    assert (again.outcome, again.plan) == ("pending", "a plan")
 
 
 @pytest.mark.parametrize(

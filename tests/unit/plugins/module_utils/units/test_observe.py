@@ -16,7 +16,8 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.host.secrets import
     secrets_digest,
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.units import generations, host, observe
-from ansible_collections.baremetal.vllm.plugins.module_utils.units.decide import Planned, Step, decide
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.decide import UnitStep, decide
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.planned import PlannedUnit
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.unitfile import DIGEST, read_unit
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,21 +57,13 @@ class Host:
         self.argv = tuple(read_unit(unit.text).command)
         self.state["ExecMainStartTimestampMonotonic"] = str(int((time.clock_gettime(time.CLOCK_MONOTONIC) - ago) * 1e6))
 
-    def step(self, planned: Any, identity: str | None = "") -> Step:
+    def step(self, planned: Any, identity: str | None = "") -> UnitStep:
         sight = observe.observe([UNIT], identity)
-        return decide(Planned(UNIT, planned.text, planned.digest), sight.observed[UNIT])
+        return decide(PlannedUnit(UNIT, planned.text, planned.digest), sight.observed[UNIT])
 
 
-def host_unit(unit: Any) -> dict[str, str]:
-    return {
-        "unit": unit.unit,
-        "name": "m",
-        "text": unit.text,
-        "digest": unit.digest,
-        "release": "1",
-        "weights": "/m",
-        "revision": "",
-    }
+def host_unit(unit: Any) -> PlannedUnit:
+    return PlannedUnit(unit.unit, unit.text, unit.digest, name="m", release="1", weights="/m")
 
 
 @pytest.fixture

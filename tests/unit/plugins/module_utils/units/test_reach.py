@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.planned import PlannedUnit, ProvedBy
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.reach import hindrances
 
+SERVICE: ProvedBy = {
+    "name": "m", "unit": "vllm-m.service", "kind": "chat", "address": "", "port": 8001, "served_names": ["m"], "prove": {},
+}  # fmt: skip
 LOOPBACK4 = "        |-- 127.0.0.1\n           /32 host LOCAL\n"
 OWN4 = "           |-- 10.0.0.5\n              /32 host LOCAL\n           |-- 10.0.0.255\n              /32 link BROADCAST\n"
 LOOPBACK6 = "00000000000000000000000000000001 01 80 10 80       lo\n"
@@ -36,8 +40,8 @@ def test_what_nobody_reaches_is_told(
         if text is not None:
             (tmp_path / name).write_text(text)
     units = [
-        {"unit": "vllm-m.service", "service": {"address": listens}},
-        {"unit": "vllm-unknown.service", "service": {}},
+        PlannedUnit("vllm-m.service", "", "", service=SERVICE | {"address": listens}),
+        PlannedUnit("vllm-unknown.service", "", ""),
     ]
     lines = hindrances(units, tmp_path)
     assert len(lines) == bool(told)

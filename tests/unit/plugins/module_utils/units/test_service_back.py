@@ -15,48 +15,48 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.units import (
     host_extras,
     restore,
 )
-from ansible_collections.baremetal.vllm.plugins.module_utils.units.render import as_dict
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.planned import PlannedUnit
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.unitfile import edited
 
 
-def kept(root: Path, *units: dict[str, Any]) -> generations.Generation:
+def kept(root: Path, *units: PlannedUnit) -> generations.Generation:
     generations.write_generation(root, units, "plan")
     return generations.read_generations(root)[-1]
 
 
 def test_a_kept_unit_is_what_was_planned(unit: Any, tmp_path: Path) -> None:
-    planned = as_dict(unit({"max-model-len": "16k"}, revision="r"))
+    planned = unit({"max-model-len": "16k"}, revision="r")
     (again,) = restore.units_of(kept(tmp_path, planned))
     assert again == planned
-    (service,) = parse_services([again["service"]])
+    (service,) = parse_services([again.service])
     assert (service.name, service.kind, service.port) == ("m", "chat", 8001)
 
 
 def test_gpus_are_found_as_they_lie_now(unit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The numbers of the nodes were others when the generation was made."""
-    planned = as_dict(unit(gpus=(0, 2)))
+    planned = unit(gpus=(0, 2))
     order = [3, 2, 1, 0]
     monkeypatch.setattr(device_nodes, "numbers", lambda kind, root: order)
     then, __ = device_nodes.resolve([planned], {})
-    assert "DeviceAllow=/dev/nvidia3 rw" in then[0]["text"]
+    assert "DeviceAllow=/dev/nvidia3 rw" in then[0].text
     generation = kept(tmp_path, then[0])
     assert restore.units_of(generation) == [planned]
     order[:] = [1, 0, 3, 2]
     (now,), doubts = device_nodes.resolve(restore.units_of(generation), {})
     assert not doubts
-    assert [n for n in range(4) if f"DeviceAllow=/dev/nvidia{n} rw" in now["text"]] == [1, 3]
-    assert not edited(now["text"])
+    assert [n for n in range(4) if f"DeviceAllow=/dev/nvidia{n} rw" in now.text] == [1, 3]
+    assert not edited(now.text)
 
 
 def test_a_manifest_that_names_no_service_is_read_from_the_unit(unit: Any, tmp_path: Path) -> None:
-    generation = kept(tmp_path, as_dict(unit(kind="embedding", port=8010)))
+    generation = kept(tmp_path, unit(kind="embedding", port=8010))
     path = tmp_path / "1" / "manifest.json"
     manifest = json.loads(path.read_text())
     del manifest["plan"], manifest["units"]["vllm-m.service"]["service"]
     path.write_text(json.dumps(manifest))
     (generation,) = generations.read_generations(tmp_path)
     (again,) = restore.units_of(generation)
-    (service,) = parse_services([again["service"]])
+    (service,) = parse_services([again.service])
     assert (service.kind, service.port, service.served_names) == ("embedding", 8010, ("m",))
     assert service.prove.key
 
@@ -78,7 +78,7 @@ def test_what_is_gone_from_the_host_is_named_at_once(unit: Any, tmp_path: Path) 
 
 def test_an_installed_unit_is_asked_what_it_was_planned_to_prove(unit: Any, tmp_path: Path) -> None:
     planned = unit(prove={"kind": "chat", "meaning": True, "max_model_len": 16})
-    generation = kept(tmp_path, as_dict(planned))
+    generation = kept(tmp_path, planned)
     (known,) = host_extras.endpoints({planned.unit: planned.text}, [generation])
     assert known["prove"]["max_model_len"] == 16
     # Edited by hand, or older than any generation: its answers may mean nothing.
@@ -90,8 +90,8 @@ def test_an_installed_unit_is_asked_what_it_was_planned_to_prove(unit: Any, tmp_
 
 def test_the_kept_generations_are_told_beside_the_installed_one(unit: Any, tmp_path: Path) -> None:
     first, second = unit(), unit({"max-model-len": "16k"})
-    kept(tmp_path, as_dict(first))
-    kept(tmp_path, as_dict(second))
+    kept(tmp_path, first)
+    kept(tmp_path, second)
     generations.set_outcome(tmp_path, 2, "failed")
     told = host_extras.generation({first.unit: first.text}, generations.read_generations(tmp_path))
     assert told["current"] == 1

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import systemd
 from ansible_collections.baremetal.vllm.plugins.module_utils.units import empty
-from ansible_collections.baremetal.vllm.plugins.module_utils.units.render import MARK
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.planned import MARK
 
 
 class Host:
@@ -21,7 +21,7 @@ class Host:
         monkeypatch.setattr(empty, "ENGINES", str(root / "opt/vllm"))
         monkeypatch.setattr(empty, "used_by_processes", lambda engines: self.processes)
 
-    def state(self, unit: str) -> systemd.State:
+    def state(self, unit: str) -> systemd.UnitState:
         active = "active" if unit in self.active else "inactive"
         return systemd.parse_show(f"Id={unit}\nActiveState={active}\n")[unit]
 

@@ -16,8 +16,8 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.host import fileset
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import fileset_trial as trial
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.fileset import (
     File,
-    Request,
-    Seen,
+    FilesetRequest,
+    FilesetSeen,
     decide,
     masked,
     request_of,
@@ -25,7 +25,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.host.fileset import
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.hostfile import HostFile
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="files are given to root")
-STATE = systemd.State("u", "loaded", "active", "running", "enabled", 1, 0, "", 0, "", False, False, True, 0.0)
+STATE = systemd.UnitState("u", "loaded", "active", "running", "enabled", 1, 0, "", 0, "", False, False, True, 0.0)
 UNIT = "door.service"
 
 
@@ -56,12 +56,12 @@ class Host:
             self.state = replace(self.state, active="inactive", enabled="disabled")
         return ""
 
-    def request(self, text: str, effect: str = "reload", **more: Any) -> Request:
+    def request(self, text: str, effect: str = "reload", **more: Any) -> FilesetRequest:
         files = [{"path": str(self.conf), "content": text, "effect": effect, **FILE}]
         files += more.pop("files", [])
         return request_of({"files": files, "secrets": {}, "directories": [], "unit": UNIT, **more})
 
-    def apply(self, request: Request, probe: tuple[str, ...] = ()) -> list[str]:
+    def apply(self, request: FilesetRequest, probe: tuple[str, ...] = ()) -> list[str]:
         """One run of the module: the orders that systemd got."""
         self.orders = []
         seen = host.look(request, probe)
@@ -167,7 +167,7 @@ def test_a_unit_without_an_install_section_is_not_enabled_and_daemon_reload_foll
     def verdict(text: str, path: str) -> Any:
         file = File(path, text, 0o644, "root", "root", False, "reload")
         state = replace(STATE, enabled="disabled")
-        return decide(Request((file,), (), UNIT), Seen((path,), (), (), state))
+        return decide(FilesetRequest((file,), (), UNIT), FilesetSeen((path,), (), (), state))
 
     unit = f"/etc/systemd/system/{UNIT}"
     assert not verdict("[Service]\n", unit).enable

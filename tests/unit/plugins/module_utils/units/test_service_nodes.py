@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import systemd
 from ansible_collections.baremetal.vllm.plugins.module_utils.units import device_nodes
-from ansible_collections.baremetal.vllm.plugins.module_utils.units.decide import Observed, Planned, Step, decide
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.decide import Observed, UnitStep, decide
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.planned import PlannedUnit
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.unitdiff import compare_units
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.unitfile import edited, stated_digest
 
@@ -93,8 +94,8 @@ def test_nodes_of_amd_follow_the_bus(gpus: list[tuple[int, int, int]], expected:
     assert device_nodes.numbers(device_nodes.AMD, amd(tmp_path, *gpus)) == expected
 
 
-def sent(unit: Any) -> dict[str, str]:
-    return {"unit": unit.unit, "text": unit.text, "digest": unit.digest, "release": "1"}
+def sent(unit: Any) -> PlannedUnit:
+    return PlannedUnit(unit.unit, unit.text, unit.digest, release="1")
 
 
 def allowed(text: str) -> list[str]:
@@ -102,7 +103,7 @@ def allowed(text: str) -> list[str]:
     return [line.partition(" ")[0] for line in lines if line[11:12].isdigit() or "renderD" in line]
 
 
-def one(root: Path, unit: Any, installed: str = "") -> tuple[dict[str, str], list[str]]:
+def one(root: Path, unit: Any, installed: str = "") -> tuple[PlannedUnit, list[str]]:
     (resolved,), doubts = device_nodes.resolve([sent(unit)], {unit.unit: installed} if installed else {}, root)
     return resolved, doubts
 
@@ -121,13 +122,13 @@ def test_a_unit_of_all_gpus_is_the_same_in_whatever_order_they_are(unit: Any, tm
 def test_where_they_differ_a_unit_gets_its_own_nodes_and_a_digest_that_says_so(unit: Any, tmp_path: Path) -> None:
     planned = unit(gpus=(0, 4))
     resolved, doubts = one(nvidia(tmp_path, A100), planned)
-    assert (allowed(resolved["text"]), doubts) == (["/dev/nvidia2", "/dev/nvidia6"], [])
-    assert "X-GPUs=0,4\n" in resolved["text"]
-    assert resolved["digest"] == stated_digest(resolved["text"]) != planned.digest
-    assert not edited(resolved["text"])
-    assert resolved["release"] == "1"
+    assert (allowed(resolved.text), doubts) == (["/dev/nvidia2", "/dev/nvidia6"], [])
+    assert "X-GPUs=0,4\n" in resolved.text
+    assert resolved.digest == stated_digest(resolved.text) != planned.digest
+    assert not edited(resolved.text)
+    assert resolved.release == "1"
     # Nothing but the nodes and the digest.
-    pairs = zip(planned.text.splitlines(), resolved["text"].splitlines(), strict=True)
+    pairs = zip(planned.text.splitlines(), resolved.text.splitlines(), strict=True)
     assert [before.partition("=")[0] for before, after in pairs if before != after] == [
         "Environment", "DeviceAllow", "DeviceAllow",
     ]  # fmt: skip
@@ -136,7 +137,7 @@ def test_where_they_differ_a_unit_gets_its_own_nodes_and_a_digest_that_says_so(u
 def test_amd_units_get_their_render_nodes(unit: Any, tmp_path: Path) -> None:
     root = amd(tmp_path, (0, 0xC100, 129), (0, 0x0500, 130))
     resolved, doubts = one(root, unit(accelerator="rocm", gpus=(1,)))
-    assert (allowed(resolved["text"]), doubts) == (["/dev/dri/renderD129"], [])
+    assert (allowed(resolved.text), doubts) == (["/dev/dri/renderD129"], [])
 
 
 def test_a_host_without_gpus_is_not_asked(unit: Any, tmp_path: Path) -> None:
@@ -175,26 +176,26 @@ def test_a_gpu_beyond_those_of_the_driver_is_named(unit: Any, tmp_path: Path) ->
 def test_without_a_driver_a_unit_keeps_what_was_known_of_the_same_gpus(unit: Any, tmp_path: Path) -> None:
     planned, other = unit({"max-model-len": "16k"}, gpus=(0,)), unit(gpus=(1,))
     known, __ = one(nvidia(tmp_path / "up", A100), planned)
-    assert one(tmp_path / "down", planned, known["text"]) == (known, [])
-    assert allowed(one(tmp_path / "down", unit(gpus=(0,)), known["text"])[0]["text"]) == ["/dev/nvidia2"]
+    assert one(tmp_path / "down", planned, known.text) == (known, [])
+    assert allowed(one(tmp_path / "down", unit(gpus=(0,)), known.text)[0].text) == ["/dev/nvidia2"]
     # Another GPU, or a file that somebody edited, tells nothing.
-    assert one(tmp_path / "down", other, known["text"])[1]
-    assert one(tmp_path / "down", planned, known["text"].replace("/dev/nvidia2", "/dev/nvidia5"))[1]
-    assert one(tmp_path / "down", unit(accelerator="rocm", gpus=(0,)), known["text"])[1]
+    assert one(tmp_path / "down", other, known.text)[1]
+    assert one(tmp_path / "down", planned, known.text.replace("/dev/nvidia2", "/dev/nvidia5"))[1]
+    assert one(tmp_path / "down", unit(accelerator="rocm", gpus=(0,)), known.text)[1]
 
 
-def step(planned: Mapping[str, str], text: str) -> Step:
+def step(planned: PlannedUnit, text: str) -> UnitStep:
     """What becomes of a unit that runs from `text`."""
-    shown = {"Id": planned["unit"], "ActiveState": "active", "SubState": "running", "UnitFileState": "enabled"}
+    shown = {"Id": planned.unit, "ActiveState": "active", "SubState": "running", "UnitFileState": "enabled"}
     state = systemd._state({**shown, "MainPID": "7", "NeedDaemonReload": "no"})
     seen = Observed(text, state, stated_digest(text), True, text)
-    return decide(Planned(planned["unit"], planned["text"], planned["digest"]), seen)
+    return decide(planned, seen)
 
 
 def test_numbers_that_changed_restart_a_unit_and_are_the_cause(unit: Any, tmp_path: Path) -> None:
     planned = unit(gpus=(0,))
     resolved, __ = one(nvidia(tmp_path, A100), planned)
-    assert (step(resolved, resolved["text"]).verb, step(resolved, resolved["text"]).changes) == ("keep", False)
+    assert (step(resolved, resolved.text).verb, step(resolved, resolved.text).changes) == ("keep", False)
     found = step(resolved, planned.text)
     assert (found.verb, found.why) == ("restart", "DeviceAllow /dev/nvidia0 → /dev/nvidia2")
 

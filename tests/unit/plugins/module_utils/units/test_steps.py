@@ -10,7 +10,7 @@ import pytest
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import systemd
 from ansible_collections.baremetal.vllm.plugins.module_utils.units import host_units, observe, steps
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.decide import Observed
-from ansible_collections.baremetal.vllm.plugins.module_utils.units.unitfile import read_unit, stated_digest, with_digest
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.unitfile import read_unit, with_digest
 
 RECORD = {
     "flashinfer": "0.7.2.post1",
@@ -35,15 +35,15 @@ def test_a_unit_that_runs_with_its_engines_kernels_is_kept(
     (engine / ".complete.json").write_text(json.dumps({**marker, "kernels": record}))
     drawn = unit()
     text = with_digest(drawn.text.replace(drawn.text.partition("ExecStart=")[2].partition("/bin/vllm")[0], str(engine)))
-    planned = {"unit": drawn.unit, "text": text, "digest": stated_digest(text)}
-    nothing = observe.Sight({}, {}, {}, True)
+    planned = drawn.changed_to(text)
+    nothing = observe.UnitsSight({}, {}, {}, True)
     (installed,) = host_units.resolve([planned], nothing)[0]
-    assert added in read_unit(installed["text"]).environment
+    assert added in read_unit(installed.text).environment
     state = systemd.parse_show(
         f"Id={drawn.unit}\nLoadState=loaded\nActiveState=active\nSubState=running\nUnitFileState=enabled\nMainPID=7\n"
     )[drawn.unit]
-    began = tuple(read_unit(installed["text"]).command)
-    seen = Observed(installed["text"], state, installed["digest"], True, installed["text"], began)
-    sight = observe.Sight({drawn.unit: seen}, {drawn.unit: installed["text"]}, {drawn.unit: state}, True)
+    began = tuple(read_unit(installed.text).command)
+    seen = Observed(installed.text, state, installed.digest, True, installed.text, began)
+    sight = observe.UnitsSight({drawn.unit: seen}, {drawn.unit: installed.text}, {drawn.unit: state}, True)
     monkeypatch.setattr(observe, "observe", lambda names, identity: sight)
     assert steps.steps_of([planned]) == {drawn.unit: {"verb": "keep", "active": "active"}}

@@ -14,21 +14,14 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance 
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine import build
 from ansible_collections.baremetal.vllm.plugins.module_utils.gateway import lock
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import fileset_host, folders, labels, systemd
-from ansible_collections.baremetal.vllm.plugins.module_utils.host.fileset import Directory, File, Request
+from ansible_collections.baremetal.vllm.plugins.module_utils.host.fileset import Directory, File, FilesetRequest
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.hostfile import HostFile
 from ansible_collections.baremetal.vllm.plugins.module_utils.units import generations, host
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.planned import PlannedUnit
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights import manifest, store
 
 ME = (os.getuid(), os.getgid())
-UNIT = {
-    "unit": "vllm-m.service",
-    "text": "x",
-    "name": "m",
-    "digest": "d",
-    "release": "1",
-    "weights": "/w",
-    "revision": "",
-}
+UNIT = PlannedUnit("vllm-m.service", "x", "d", name="m", release="1", weights="/w")
 
 
 def public(root: Path) -> None:
@@ -44,7 +37,7 @@ def unit_files(root: Path) -> None:
         File(str(root / "etc/haproxy/vllm/x.cfg"), "x", 0o644, "root", "root", False, "none"),
         File(str(root / "etc/keys/x"), "x", 0o600, "root", "root", True, "none"),
     )
-    request = Request(files, (Directory(str(root / "var/lib/a/b"), 0o750, "root", "root", False),), "")
+    request = FilesetRequest(files, (Directory(str(root / "var/lib/a/b"), 0o750, "root", "root", False),), "")
     verdict: Any = SimpleNamespace(directories=[str(root / "var/lib/a/b")])
     fileset_host.make_directories(request, verdict)
 
@@ -61,7 +54,7 @@ def weights(root: Path) -> None:
 
 
 def engine(root: Path) -> None:
-    job = build.Job("1.0", "cpu", root / "opt/vllm/1.0", root / "bundle", "", "")
+    job = build.BuildJob("1.0", "cpu", root / "opt/vllm/1.0", root / "bundle", "", "")
     build.alone(job).close()
 
 

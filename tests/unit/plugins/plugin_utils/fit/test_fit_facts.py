@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.facts import ModelFacts, read_config, read_model
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.length import greatest, usual
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.states import State
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.states import RecurrentState
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.tensors import BITS, PURPOSES
 from fit_models import CONFIGS
 from hypothesis import given, settings
@@ -78,8 +78,8 @@ def test_a_latent_is_one_vector_without_heads() -> None:
     ("config", "state"),
     [
         # The page that vLLM 0.10.2 logs for two GPUs: attention blocks of 544 tokens, padded by 1.49 %.
-        (CONFIGS["Qwen/Qwen3-Next-80B-A3B-Instruct"], State(36, 3 * 8192, 32 * 128 * 128)),
-        (CONFIGS["ai21labs/AI21-Jamba-1.5-Mini"], State(28, 3 * 8192, 8192 * 16)),
+        (CONFIGS["Qwen/Qwen3-Next-80B-A3B-Instruct"], RecurrentState(36, 3 * 8192, 32 * 128 * 128)),
+        (CONFIGS["ai21labs/AI21-Jamba-1.5-Mini"], RecurrentState(28, 3 * 8192, 8192 * 16)),
         # nvidia/NVIDIA-Nemotron-Nano-9B-v2, cut to its sizes.
         (
             {
@@ -94,13 +94,13 @@ def test_a_latent_is_one_vector_without_heads() -> None:
                 },
                 "mamba_ssm_cache_dtype": "float32",
             },
-            State(4, 3 * (128 * 80 + 2 * 8 * 128), 128 * 80 * 128, 32),
+            RecurrentState(4, 3 * (128 * 80 + 2 * 8 * 128), 128 * 80 * 128, 32),
         ),
         (CONFIGS["Qwen/Qwen2.5-72B-Instruct"], None),
     ],
     ids=["qwen3_next", "jamba", "nemotron_h", "qwen2"],
 )
-def test_the_state_of_layers_without_a_cache_is_read(config: dict[str, Any], state: State | None) -> None:
+def test_the_state_of_layers_without_a_cache_is_read(config: dict[str, Any], state: RecurrentState | None) -> None:
     facts = read_config(config)
     assert facts.state == state
     assert not any("state" in phrase for phrase in facts.unknown)

@@ -13,7 +13,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.estimate import
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.facts import ModelFacts, canonical, read_config
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.gpus import find
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.memory import Fit, fit
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.tensors import Part, Weights
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.tensors import WeightsPart, WeightsSize
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.verdict import check_fit
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.load import release as load
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.model import Release
@@ -151,7 +151,13 @@ def test_an_encoder_has_no_kv_cache() -> None:
 
 def moe(experts: int = 8) -> ModelFacts:
     facts = read_config(CONFIGS["mistralai/Mixtral-8x7B-Instruct-v0.1"])
-    weights = Weights(0, layers=Part(32 * GIB), experts=Part(320 * GIB), embedding=Part(GIB), head=Part(GIB))
+    weights = WeightsSize(
+        0,
+        layers=WeightsPart(32 * GIB),
+        experts=WeightsPart(320 * GIB),
+        embedding=WeightsPart(GIB),
+        head=WeightsPart(GIB),
+    )
     return replace(facts, experts=experts, weights=weights)
 
 
@@ -244,7 +250,7 @@ def test_no_plan_is_refused_for_what_is_not_known(args: dict[str, Any]) -> None:
 
 
 def test_the_encoder_of_pictures_stays_out_where_no_picture_is_taken() -> None:
-    facts = replace(facts_of(LLAMA), weights=Weights(0, layers=Part(8 * GIB), other=Part(GIB)))
+    facts = replace(facts_of(LLAMA), weights=WeightsSize(0, layers=WeightsPart(8 * GIB), other=WeightsPart(GIB)))
     for args, gib in (({}, 18), ({"language-model-only": True}, 16), ({"limit-mm-per-prompt": {"image": 0}}, 16)):
         found = fit(facts, args, None, NEW)
         assert (found.weights, found.weights_least) == (gib * GIB, gib * GIB)

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 import pytest
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway import config, errors, files
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.keys import Client
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.keys import GatewayClient
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.jsonform import build
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.gateway import GatewayPlan, Route, Settings
 from hypothesis import given
@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 TEMPLATES = Path(__file__).resolve().parents[5] / "templates"
 KEY, ENGINE = "sk-0123456789abcdef", "engine-key-$'\\\"%#"
-CLIENTS = (Client("team", (KEY,)), Client("narrow", ("n" * 20,), 60, 4, ("alias",)))
+CLIENTS = (GatewayClient("team", (KEY,)), GatewayClient("narrow", ("n" * 20,), 60, 4, ("alias",)))
 
 
 def model(name: str = "m", kind: str = "chat", *more: str, adapters: tuple[str, ...] = (), replicas: int = 2) -> Route:
@@ -40,7 +40,7 @@ def plan(*models: Route, **settings: Any) -> GatewayPlan:
     return GatewayPlan(("gw1", "gw2"), ("10.0.0.5", "10.0.0.6"), Settings(**settings), models)
 
 
-def rendered(planned: GatewayPlan, clients: tuple[Client, ...] = CLIENTS) -> dict[str, str]:
+def rendered(planned: GatewayPlan, clients: tuple[GatewayClient, ...] = CLIENTS) -> dict[str, str]:
     return config.public_files(TEMPLATES, planned, clients)
 
 
@@ -126,7 +126,7 @@ def test_a_limited_key_opens_a_model_by_all_of_its_own_names_and_an_adapter_by_i
         "narrow/m": "yes",
         "narrow/alias": "yes",
     }
-    narrow = (Client("narrow", ("n" * 20,), models=("org/x",)),)
+    narrow = (GatewayClient("narrow", ("n" * 20,), models=("org/x",)),)
     one = rendered(plan(model("m", "chat", "alias", adapters=("legal", "org/x")), model("other")), narrow)
     assert entries(one[f"{config.DIRECTORY}/allowed.map"]) == {"narrow": "some", "narrow/org%2Fx": "yes"}
     assert entries(public[f"{config.DIRECTORY}/per-minute.map"]) == {"narrow": "60"}

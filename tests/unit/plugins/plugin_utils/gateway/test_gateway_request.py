@@ -13,7 +13,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.judge impor
     judge_floating,
     judge_names,
 )
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.keys import Client, digest, read_keys
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.keys import GatewayClient, digest, read_keys
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.request import read_gateway
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.gateway import Replica, Route, Settings
 from hypothesis import given
@@ -140,9 +140,9 @@ def test_keys_as_they_may_be_written() -> None:
     }
     problems = Problems()
     assert read_keys(given_keys, problems) == (
-        Client("a", (KEY,)),
-        Client("b", ("k" * 16, "l" * 16)),
-        Client("c", (OTHER,), 60, 4, ("m",)),
+        GatewayClient("a", (KEY,)),
+        GatewayClient("b", ("k" * 16, "l" * 16)),
+        GatewayClient("c", (OTHER,), 60, 4, ("m",)),
     )
     assert not problems.found
     assert digest("x") == "2D711642B726B04401627CA9FBAC32F5C8530FB1903CC4DB02258717921A4881"
@@ -200,7 +200,7 @@ def test_what_only_the_fleet_shows() -> None:
     problems = Problems()
     replica = Replica("gpu 1", "10.0.0.1", 8000, "vllm-a.service")
     judge_names([Route("a", names=("a", "x"), replicas=(replica,)), Route("b", names=("b", "x"))], problems)
-    judge_clients([Client("team", (KEY,), models=("aa",))], ["a-model", "b"], KEY, problems)
+    judge_clients([GatewayClient("team", (KEY,), models=("aa",))], ["a-model", "b"], KEY, problems)
     judge_engine_key("two words", problems)
     judge_floating("10.0.0.9/24", {"gw1": "10.0.0.5", "gw2": "gw2.example.com"}, problems)
     judge_floating("10.0.0.9/24", {"gw1": "10.0.0.5"}, problems)

@@ -11,7 +11,7 @@ import yaml
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import numbers
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.page import groups
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options import fates, load
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.fates import Fate, Rule
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.fates import Fate, FateRule
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.known import KEYED, accepts, find, knows
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.model import UNKNOWN, Config, Release
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.sentence import advice
@@ -140,7 +140,7 @@ def test_every_variable_with_a_fate_went_away_in_the_release_that_it_says() -> N
         assert fate.source
 
 
-def rules() -> Iterator[tuple[str, Fate, Rule]]:
+def rules() -> Iterator[tuple[str, Fate, FateRule]]:
     for name, fate in {**fates.options(), **fates.variables()}.items():
         yield from ((name, fate, rule) for rule in fate.becomes)
         for value, own in fate.values.items():

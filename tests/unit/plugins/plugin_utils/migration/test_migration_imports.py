@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.command_line import (
-    Command,
+    ReadCommand,
     Unread,
     read_commands,
 )
@@ -276,7 +276,7 @@ def agree(part: Any, found: Any) -> bool:
     return part == found and isinstance(part, bool) == isinstance(found, bool)
 
 
-def told(found: list[Command]) -> str:
+def told(found: list[ReadCommand]) -> str:
     return "\n".join(note for one in found for note in one.notes)
 
 

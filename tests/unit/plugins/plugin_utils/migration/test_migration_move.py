@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.move import move, move_entry
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.change import Change
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.change import OptionChange
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.extras import Extras
 
 YARN = {"rope_type": "yarn", "factor": 4.0}
@@ -283,7 +283,7 @@ def test_a_spelling_means_what_it_meant_where_it_came_from() -> None:
 
 def told(
     args: dict[str, Any], to: str, came_from: str, env: dict[str, Any] | None = None, accelerator: str = "cuda"
-) -> dict[str, Change]:
+) -> dict[str, OptionChange]:
     moved = move_entry(args, env or {}, to, came_from, accelerators=[accelerator])
     return {change.option: change for change in moved.changes if change.kind == "meaning"}
 

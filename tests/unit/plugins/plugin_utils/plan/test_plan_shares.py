@@ -8,7 +8,7 @@ import pytest
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.gpus import find
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.setting import LEAST_SHARE
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.hosts import Host
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.hosts import DeclaredHost
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import Entry
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.shares import share
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.weights.source import Source
@@ -29,8 +29,8 @@ def shares(models: dict[str, tuple[list[int], Any]], default: float = 0.92) -> t
     return share(host(), entries, placed, default, problems), sorted(str(p) for p in problems.found)
 
 
-def host(gpu: str = "") -> Host:
-    return Host("gpu1", "cuda", "0.33.0", 8, find(gpu) if gpu else None)
+def host(gpu: str = "") -> DeclaredHost:
+    return DeclaredHost("gpu1", "cuda", "0.33.0", 8, find(gpu) if gpu else None)
 
 
 def told(written: list[Any], gpu: str = "", kind: str = "chat", **first: Any) -> tuple[list[str], list[str]]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.facts import read_model
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.hosts import Host, read_host
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.hosts import DeclaredHost, read_host
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.choose import judge, strategies
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.machine import machines
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.model import load
@@ -24,7 +24,7 @@ RECIPES = load()
 NAMES = sorted(RECIPES.recipes)
 
 
-def host(gpu: Any, count: int = 1, **more: Any) -> Host:
+def host(gpu: Any, count: int = 1, **more: Any) -> DeclaredHost:
     accelerator = "rocm" if str(gpu).startswith("MI") else "cuda"
     declared = {"vllm_accelerator": accelerator, "vllm_version": "0.33.0", "gpu_count": count, **more}
     if gpu:
@@ -34,7 +34,9 @@ def host(gpu: Any, count: int = 1, **more: Any) -> Host:
     return read
 
 
-def proposed(model: str, on: Host, variant: str = "", strategy: str = "", features: tuple[str, ...] = ()) -> Proposal:
+def proposed(
+    model: str, on: DeclaredHost, variant: str = "", strategy: str = "", features: tuple[str, ...] = ()
+) -> Proposal:
     found = RECIPES.find(model)
     assert found is not None
     return propose(Wish(found[0], RECIPES.release, variant or found[1], strategy, features), on)
@@ -151,7 +153,9 @@ FITTED = [
 
 
 @pytest.mark.parametrize(("on", "wanted", "said"), FITTED)
-def test_the_models_own_context_decides_too(tmp_path: Path, on: Host, wanted: dict[str, Any], said: str) -> None:
+def test_the_models_own_context_decides_too(
+    tmp_path: Path, on: DeclaredHost, wanted: dict[str, Any], said: str
+) -> None:
     (tmp_path / "config.json").write_text(json.dumps(QWEN3))
     facts = read_model(tmp_path)
     declared = {
@@ -179,7 +183,7 @@ def test_of_mixed_gpus_those_with_most_memory_are_named() -> None:
         assert 0 not in proposed("meta-llama/Llama-3.3-70B-Instruct", cut).made.entry["gpus"]
 
 
-REFUSED: list[tuple[str, Host, dict[str, Any], str]] = [
+REFUSED: list[tuple[str, DeclaredHost, dict[str, Any], str]] = [
     (
         "deepseek-ai/DeepSeek-R1",
         host("H100-80GB", 8),
@@ -211,7 +215,9 @@ REFUSED: list[tuple[str, Host, dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("model", "on", "wishes", "said"), REFUSED)
-def test_what_cannot_be_is_said_with_its_remedy(model: str, on: Host, wishes: dict[str, Any], said: str) -> None:
+def test_what_cannot_be_is_said_with_its_remedy(
+    model: str, on: DeclaredHost, wishes: dict[str, Any], said: str
+) -> None:
     with pytest.raises(Unfit) as refused:
         proposed(model, on, **wishes)
     assert said in str(refused.value)

@@ -13,7 +13,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.environment
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.extras import NO_EXTRAS
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.mending import mended_args
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.relations import check_relations
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.hosts import Host, read_host
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.hosts import DeclaredHost, read_host
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.choose import Choice
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.compose import compose
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.machine import Machine
@@ -65,7 +65,7 @@ HOSTS: dict[str, dict[str, Any]] = {
 SERVED = {"h200": 183, "b200": 187, "h100": 157, "l40s": 121, "spark": 120, "mi355x": 188, "cpu": 27}
 
 
-def host_of(name: str, **more: Any) -> tuple[Host, dict[str, Any]]:
+def host_of(name: str, **more: Any) -> tuple[DeclaredHost, dict[str, Any]]:
     declared = {"vllm_version": "0.33.0", **HOSTS[name], **more}
     problems = Problems()
     host = read_host(name, declared, problems)

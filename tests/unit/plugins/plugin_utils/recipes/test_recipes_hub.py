@@ -10,8 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.hub import hub_of
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options import load as catalogue
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.hub import Found, HubFailure, by_hand
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.hub import Hub as Client
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.hub import HubFailure, HubModel, by_hand
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.model import load
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.outside import families, own_recipe, thinker
 from huggingface_hub import HfApi
@@ -150,9 +150,9 @@ def test_where_the_hub_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "git ls-remote https://mirror.example/a/b HEAD" in by_hand("a/b", "https://mirror.example/")
 
 
-def found(model: str, kind: str = "", task: str = "", architecture: str = "", weights: int = 0) -> Found:
+def found(model: str, kind: str = "", task: str = "", architecture: str = "", weights: int = 0) -> HubModel:
     config = {"model_type": kind, "architectures": [architecture]}
-    return Found(
+    return HubModel(
         model, COMMIT, "", task, False, config, {"model.safetensors": weights, "consolidated.safetensors": 10**12}
     )
 
@@ -174,7 +174,7 @@ KNOWN = [
 
 @pytest.mark.parametrize(("one", "kind", "parsers", "noted"), KNOWN)
 def test_a_model_outside_the_recipes_gets_its_kind_and_parsers(
-    one: Found, kind: str, parsers: tuple[str, str], noted: str
+    one: HubModel, kind: str, parsers: tuple[str, str], noted: str
 ) -> None:
     recipe, said, notes = own_recipe(one)
     words = [word for feature in recipe.features.values() for word in feature.part.args]

@@ -7,7 +7,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.command_l
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell import words
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.bounds import CHARACTERS, COMMAND, Work
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.run import commands
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.state import State
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.shell.state import ShellState
 
 # A script, and why a word of its `vllm` is not known.
 UNKNOWN: list[tuple[str, str]] = [
@@ -29,7 +29,7 @@ UNKNOWN: list[tuple[str, str]] = [
 
 @pytest.mark.parametrize(("script", "why"), UNKNOWN)
 def test_what_has_no_bound_is_unknown_and_told(script: str, why: str) -> None:
-    state = State()
+    state = ShellState()
     ran = [one for one in commands(script, state).found if one.words[0].text == "vllm"]
     assert len(ran) == 1
     gaps = [gap for word in ran[0].words for gap in word.gaps] + list(ran[0].further)
@@ -141,6 +141,6 @@ def test_aliases_that_people_write_are_read() -> None:
 
 
 def test_the_bound_is_one_of_commands_too() -> None:
-    state = State()
+    state = ShellState()
     commands("X=1\n" * 100, state)
     assert CHARACTERS - state.work.left == 100 * (COMMAND + len("1") + 8)

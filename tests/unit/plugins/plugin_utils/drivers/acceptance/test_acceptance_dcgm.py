@@ -6,30 +6,34 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance import dcgm_observe
-from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance.dcgm_model import ENGINE, EXPORTER, Seen
-from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import Unit
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance.dcgm_model import (
+    ENGINE,
+    EXPORTER,
+    DcgmSeen,
+)
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import ServiceState
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.acceptance import dcgm
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.acceptance.dcgm import RefusalError, Todo, todo
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.acceptance.dcgm import DcgmRefusalError, Todo, todo
 
-UP = Unit("active", True)
+UP = ServiceState("active", True)
 CUDA13, CUDA12 = "datacenter-gpu-manager-4-cuda13", "datacenter-gpu-manager-4-cuda12"
 METRICS = "datacenter-gpu-manager-exporter"
-WHOLE = Seen({CUDA13: "1:4.4.2-1", METRICS: "4.5.0-1"}, "580.95.05", {ENGINE: UP, EXPORTER: UP}, "text", "debian")
+WHOLE = DcgmSeen({CUDA13: "1:4.4.2-1", METRICS: "4.5.0-1"}, "580.95.05", {ENGINE: UP, EXPORTER: UP}, "text", "debian")
 
 
-def having(**changes: object) -> Seen:
-    return Seen(**{**WHOLE.__dict__, **changes})
+def having(**changes: object) -> DcgmSeen:
+    return DcgmSeen(**{**WHOLE.__dict__, **changes})
 
 
 @pytest.mark.parametrize(
     ("seen", "exporter", "expected"),
     [
         (WHOLE, True, Todo()),
-        (Seen(driver="580.95.05"), True, Todo(install=(CUDA13, METRICS), write=True, start=(ENGINE, EXPORTER))),
-        (Seen(driver="570.195.03"), False, Todo(install=(CUDA12,), start=(ENGINE,))),
+        (DcgmSeen(driver="580.95.05"), True, Todo(install=(CUDA13, METRICS), write=True, start=(ENGINE, EXPORTER))),
+        (DcgmSeen(driver="570.195.03"), False, Todo(install=(CUDA12,), start=(ENGINE,))),
         (having(drop_in="other"), True, Todo(write=True, start=(EXPORTER,))),
-        (having(units={ENGINE: Unit("failed", True), EXPORTER: UP}), True, Todo(start=(ENGINE,))),
-        (having(units={ENGINE: UP, EXPORTER: Unit("active", False)}), True, Todo(start=(EXPORTER,))),
+        (having(units={ENGINE: ServiceState("failed", True), EXPORTER: UP}), True, Todo(start=(ENGINE,))),
+        (having(units={ENGINE: UP, EXPORTER: ServiceState("active", False)}), True, Todo(start=(EXPORTER,))),
         (WHOLE, False, Todo(delete=True, stop=(EXPORTER,))),
         (having(units={ENGINE: UP}, drop_in=""), False, Todo()),
         # A new driver that speaks a newer CUDA; the single package of DCGM 3.
@@ -40,7 +44,7 @@ def having(**changes: object) -> Seen:
         ),
     ],
 )  # fmt: skip
-def test_what_is_to_be_done(seen: Seen, exporter: bool, expected: Todo) -> None:
+def test_what_is_to_be_done(seen: DcgmSeen, exporter: bool, expected: Todo) -> None:
     done = todo(seen, 0, exporter, "text")
     assert done == expected
     assert done.changes == (expected != Todo())
@@ -57,9 +61,9 @@ def test_the_cuda_that_a_driver_speaks(driver: str, cuda: int) -> None:
     ("driver", "words"), [("", "dcgm_cuda: 13"), ("390.157", "450 or newer"), ("unknown", "not loaded")]
 )
 def test_what_cannot_be_told(driver: str, words: str) -> None:
-    with pytest.raises(RefusalError, match=words):
-        todo(Seen(driver=driver), 0, True, "")
-    assert todo(Seen(driver=driver), 13, False, "").install == (CUDA13,)
+    with pytest.raises(DcgmRefusalError, match=words):
+        todo(DcgmSeen(driver=driver), 0, True, "")
+    assert todo(DcgmSeen(driver=driver), 13, False, "").install == (CUDA13,)
 
 
 UNITS = f"Id={ENGINE}\nLoadState=loaded\nActiveState=active\nUnitFileState=enabled\n\nId={EXPORTER}\nLoadState=not-found\nActiveState=inactive\n"
@@ -90,4 +94,4 @@ def test_what_is_seen_on_a_host(
     (tmp_path / "sys/module/nvidia/version").write_text("580.95.05\n")
     answers = {"dpkg-query": dpkg, "rpm": rpm or (127, "", ""), "systemctl": (0, UNITS, "")}
     seen = dcgm_observe.look(Path("/etc/drop-in.conf"), lambda argv: answers[argv[0]], tmp_path)
-    assert seen == Seen(packages, "580.95.05", {ENGINE: UP}, "", family)
+    assert seen == DcgmSeen(packages, "580.95.05", {ENGINE: UP}, "", family)

@@ -9,7 +9,11 @@ from typing import Any
 
 import pytest
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance import record as records
-from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance.model import Run, Sight, Wanted
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance.model import (
+    AcceptanceSight,
+    DiagnosticRun,
+    WantedTest,
+)
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance.record import Record
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import User
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.model import Errors, Facts, Gpu
@@ -34,39 +38,44 @@ FACTS = Facts("nvidia-smi", returncode=0, driver="580.95.05", cuda="13.0", gpus=
 SICK = replace(FACTS, gpus=(gpu(0), gpu(1, errors=Errors(remap_failed=True))))
 PASSED = Record(True, 3, "2026-11-01T10:00:00Z", 900, ("GPU-0", "GPU-1"), "580.95.05", "4.4.2", {"memory": "pass"})
 FAILED = replace(PASSED, passed=False, failures=("diagnostic-failed: memory.",))
-READY = Sight(FACTS, dcgm="4.4.2")
+READY = AcceptanceSight(FACTS, dcgm="4.4.2")
 
 
-def known(record: Record, **more: Any) -> Sight:
+def known(record: Record, **more: Any) -> AcceptanceSight:
     return replace(READY, record=records.write(record), **more)
 
 
 @pytest.mark.parametrize(
     ("sight", "wanted", "act", "words"),
     [
-        (READY, Wanted(), "test", "never tested"),
-        (known(PASSED), Wanted(), "accepted", "level 3, DCGM 4.4.2"),
-        (known(PASSED), Wanted(level=1), "accepted", "accepted since"),
-        (known(PASSED), Wanted(level=0), "accepted", "accepted since"),
-        (known(PASSED), Wanted(level=4), "test", "level 4 is asked for"),
-        (known(FAILED), Wanted(), "test", "failed on 2026-11-01"),
-        (known(replace(PASSED, gpus=("GPU-0", "GPU-7"))), Wanted(), "test", "new: GPU 1 GPU-1; gone: GPU-7"),
-        (known(replace(PASSED, gpus=("GPU-0", "GPU-1", "GPU-2"))), Wanted(), "test", "gone: GPU-2"),
-        (known(replace(PASSED, driver="570.195.03")), Wanted(), "accepted", "accepted since"),
-        (known(replace(PASSED, driver="570.195.03")), Wanted(again="driver"), "test", "with driver 570.195.03"),
-        (known(PASSED), Wanted(again="always"), "test", "always"),
-        (known(PASSED), Wanted(again="always", test=False), "accepted", "accepted since"),
-        (replace(READY, record="{cut off"), Wanted(), "test", "never tested"),
-        (replace(READY, dcgm=""), Wanted(level=0), "health", "never tested"),
-        (replace(READY, units=("vllm-a.service",)), Wanted(level=0), "health", "never tested"),
-        (replace(READY, units=("vllm-a.service",)), Wanted(drain=True), "test", "never tested"),
+        (READY, WantedTest(), "test", "never tested"),
+        (known(PASSED), WantedTest(), "accepted", "level 3, DCGM 4.4.2"),
+        (known(PASSED), WantedTest(level=1), "accepted", "accepted since"),
+        (known(PASSED), WantedTest(level=0), "accepted", "accepted since"),
+        (known(PASSED), WantedTest(level=4), "test", "level 4 is asked for"),
+        (known(FAILED), WantedTest(), "test", "failed on 2026-11-01"),
+        (known(replace(PASSED, gpus=("GPU-0", "GPU-7"))), WantedTest(), "test", "new: GPU 1 GPU-1; gone: GPU-7"),
+        (known(replace(PASSED, gpus=("GPU-0", "GPU-1", "GPU-2"))), WantedTest(), "test", "gone: GPU-2"),
+        (known(replace(PASSED, driver="570.195.03")), WantedTest(), "accepted", "accepted since"),
+        (known(replace(PASSED, driver="570.195.03")), WantedTest(again="driver"), "test", "with driver 570.195.03"),
+        (known(PASSED), WantedTest(again="always"), "test", "always"),
+        (known(PASSED), WantedTest(again="always", test=False), "accepted", "accepted since"),
+        (replace(READY, record="{cut off"), WantedTest(), "test", "never tested"),
+        (replace(READY, dcgm=""), WantedTest(level=0), "health", "never tested"),
+        (replace(READY, units=("vllm-a.service",)), WantedTest(level=0), "health", "never tested"),
+        (replace(READY, units=("vllm-a.service",)), WantedTest(drain=True), "test", "never tested"),
         # A test that an earlier run of Ansible lost sight of.
-        (replace(READY, run=Run("running", 3)), Wanted(), "follow", "never tested"),
-        (replace(READY, run=Run("ended", 3), units=("vllm-a.service",)), Wanted(), "follow", "never tested"),
-        (replace(READY, run=Run("ended", 1)), Wanted(), "test", "never tested"),
+        (replace(READY, run=DiagnosticRun("running", 3)), WantedTest(), "follow", "never tested"),
+        (
+            replace(READY, run=DiagnosticRun("ended", 3), units=("vllm-a.service",)),
+            WantedTest(),
+            "follow",
+            "never tested",
+        ),
+        (replace(READY, run=DiagnosticRun("ended", 1)), WantedTest(), "test", "never tested"),
     ],
 )
-def test_what_is_done(sight: Sight, wanted: Wanted, act: str, words: str) -> None:
+def test_what_is_done(sight: AcceptanceSight, wanted: WantedTest, act: str, words: str) -> None:
     decision = decide(sight, wanted)
     assert (decision.act, [f.name for f in decision.findings if f.fatal]) == (act, [])
     assert words in decision.reason
@@ -75,28 +84,28 @@ def test_what_is_done(sight: Sight, wanted: Wanted, act: str, words: str) -> Non
 @pytest.mark.parametrize(
     ("sight", "wanted", "names"),
     [
-        (replace(READY, dcgm=""), Wanted(), ["dcgm-missing"]),
+        (replace(READY, dcgm=""), WantedTest(), ["dcgm-missing"]),
         (
-            replace(READY, dcgm="", units=("vllm-a.service",), users=(User(7, "python3", "jupyter.service"),)), Wanted(),
+            replace(READY, dcgm="", units=("vllm-a.service",), users=(User(7, "python3", "jupyter.service"),)), WantedTest(),
             ["dcgm-missing", "not-idle", "gpus-in-use"],
         ),
-        (replace(READY, run=Run("running", 4)), Wanted(), ["diagnostic-running"]),
-        (replace(READY, run=Run("running", 3, "pcie.is_allowed=true")), Wanted(), ["diagnostic-running"]),
-        (replace(READY, facts=replace(FACTS, gpus=(gpu(0), gpu(1, mig="enabled")))), Wanted(), ["mig-enabled"]),
-        (READY, Wanted(test=False), ["not-accepted"]),
-        (known(FAILED), Wanted(test=False), ["not-accepted"]),
+        (replace(READY, run=DiagnosticRun("running", 4)), WantedTest(), ["diagnostic-running"]),
+        (replace(READY, run=DiagnosticRun("running", 3, "pcie.is_allowed=true")), WantedTest(), ["diagnostic-running"]),
+        (replace(READY, facts=replace(FACTS, gpus=(gpu(0), gpu(1, mig="enabled")))), WantedTest(), ["mig-enabled"]),
+        (READY, WantedTest(test=False), ["not-accepted"]),
+        (known(FAILED), WantedTest(test=False), ["not-accepted"]),
     ],
 )  # fmt: skip
-def test_what_refuses_all_of_it_at_once(sight: Sight, wanted: Wanted, names: list[str]) -> None:
+def test_what_refuses_all_of_it_at_once(sight: AcceptanceSight, wanted: WantedTest, names: list[str]) -> None:
     decision = decide(sight, wanted)
     assert (decision.act, [f.name for f in decision.findings]) == ("refuse", names)
 
 
-@pytest.mark.parametrize("wanted", [Wanted(), Wanted(level=0), Wanted(test=False)])
+@pytest.mark.parametrize("wanted", [WantedTest(), WantedTest(level=0), WantedTest(test=False)])
 @pytest.mark.parametrize(
     "facts", [SICK, Facts("nvidia-smi", "NVIDIA-SMI has failed", 9), Facts("nvidia-smi", returncode=0)]
 )
-def test_a_sick_host_is_refused_whatever_its_record_says(facts: Facts, wanted: Wanted) -> None:
+def test_a_sick_host_is_refused_whatever_its_record_says(facts: Facts, wanted: WantedTest) -> None:
     record = replace(PASSED, gpus=records.uuids(facts))
     decision = decide(replace(known(record), facts=facts), wanted)
     assert decision.act == "refuse"
@@ -104,14 +113,14 @@ def test_a_sick_host_is_refused_whatever_its_record_says(facts: Facts, wanted: W
 
 def test_messages_name_the_process_its_unit_and_the_way_out() -> None:
     sight = replace(READY, units=tuple(f"vllm-{i}.service" for i in range(6)), users=(User(7, "python3", ""),))
-    text = "\n".join(map(str, decide(sight, Wanted()).findings))
+    text = "\n".join(map(str, decide(sight, WantedTest()).findings))
     assert "vllm-0.service, vllm-1.service, vllm-2.service, vllm-3.service and 2 more" in text
     assert "python3 (pid 7)" in text
     assert "acceptance_drain: true" in text
 
 
-def ended(name: str, **more: Any) -> Run:
-    return Run("ended", 3, seconds=900, result="success", output=(DATA / name).read_text(), **more)
+def ended(name: str, **more: Any) -> DiagnosticRun:
+    return DiagnosticRun("ended", 3, seconds=900, result="success", output=(DATA / name).read_text(), **more)
 
 
 def test_a_run_that_passed_leaves_a_record_that_stands() -> None:
@@ -153,8 +162,8 @@ def test_level_0_is_gpu_health_alone() -> None:
 
 
 def test_what_a_host_sends_is_built_back() -> None:
-    sight = replace(READY, users=(User(1, "a", "b"),), run=Run("running", 2, stopped=("vllm-a.service",)))
-    assert build(Sight, json.loads(json.dumps(asdict(sight)))) == sight
+    sight = replace(READY, users=(User(1, "a", "b"),), run=DiagnosticRun("running", 2, stopped=("vllm-a.service",)))
+    assert build(AcceptanceSight, json.loads(json.dumps(asdict(sight)))) == sight
 
 
 @given(st.text(max_size=60) | st.recursive(st.none() | st.integers() | st.text(max_size=4), st.lists).map(json.dumps))

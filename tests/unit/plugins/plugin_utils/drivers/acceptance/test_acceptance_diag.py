@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.acceptance.diag import (
-    Check,
+    DiagCheck,
     Diagnosis,
-    Result,
+    DiagResult,
     read,
 )
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.acceptance.judge import judge
@@ -131,7 +131,9 @@ def test_a_test_that_passes_and_complains_is_told() -> None:
 
 def test_gpus_named_together_by_old_releases_are_told_apart() -> None:
     memory = next(test for test in seen("written-dcgm3-level2-fail.json").tests if test.name == "GPU Memory")
-    assert memory == Check("GPU Memory", "Hardware", "pass", (Result("GPU 0", "pass"), Result("GPU 1", "pass")))
+    assert memory == DiagCheck(
+        "GPU Memory", "Hardware", "pass", (DiagResult("GPU 0", "pass"), DiagResult("GPU 1", "pass"))
+    )
 
 
 @pytest.mark.parametrize("cut", [1, 50, 400, 1500])

@@ -8,7 +8,12 @@ from typing import Any
 
 import pytest
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.amd import look
-from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.amd.model import Decision, Kernel, State, Wanted
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.amd.model import (
+    RocmDecision,
+    RocmKernel,
+    RocmState,
+    WantedRocm,
+)
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import Device, Module, System
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.model import Facts, Gpu, Process
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.amd import refuse, releases, render
@@ -20,43 +25,43 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.amd.decide 
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.jsonform import build
 
 TEMPLATES = Path(__file__).resolve().parents[6] / "templates"
-WANTED = Wanted("7.2.3", packages=("rocm-hip-libraries", "amd-smi-lib"))
+WANTED = WantedRocm("7.2.3", packages=("rocm-hip-libraries", "amd-smi-lib"))
 BUILT = Module("6.16.13", False, "DKMS module signing key", "/lib/modules/6.1.0-56-amd64/updates/dkms/amdgpu.ko")
 DEBIAN, ROCKY = System("debian", "12"), System("rocky", "9.7")
 
 
-def plan(wanted: Wanted, system: System) -> dict[str, str]:
+def plan(wanted: WantedRocm, system: System) -> dict[str, str]:
     known = releases.release(wanted.version)
     assert known is not None
     return render.files(TEMPLATES, wanted, known, system)
 
 
-def run(state: State, wanted: Wanted = WANTED) -> Decision:
+def run(state: RocmState, wanted: WantedRocm = WANTED) -> RocmDecision:
     known = releases.release(wanted.version)
     assert known is not None
     return decide(wanted, known, state, plan(wanted, state.system))
 
 
-def titles(decision: Decision) -> list[str]:
+def titles(decision: RocmDecision) -> list[str]:
     return [str(command["title"]) for command in decision.commands]
 
 
-def argv(decision: Decision, title: str) -> list[str]:
+def argv(decision: RocmDecision, title: str) -> list[str]:
     return [str(word) for command in decision.commands if command["title"] == title for word in command["argv"]]  # type: ignore[attr-defined]
 
 
 GPU = Gpu(0, "amd", "AMD Instinct MI300X", "u", "0000:05:00.0")
-BARE = State(
+BARE = RocmState(
     system=DEBIAN,
     gpus=(Device("0000:05:00.0", "1002", "74a1", "120000"),),
     running="6.1.0-56-amd64",
     next_kernel="6.1.0-56-amd64",
-    kernels=(Kernel("6.1.0-56-amd64", False, None),),
+    kernels=(RocmKernel("6.1.0-56-amd64", False, None),),
     groups=("video", "render"),
 )
 DONE = replace(
     BARE,
-    kernels=(Kernel("6.1.0-56-amd64", True, BUILT),),
+    kernels=(RocmKernel("6.1.0-56-amd64", True, BUILT),),
     loaded=True,
     loaded_version="6.16.13",
     packages={
@@ -72,7 +77,7 @@ DONE = replace(
 
 
 def test_nothing_to_do() -> None:
-    assert run(DONE) == Decision()
+    assert run(DONE) == RocmDecision()
     assert refuse.refusals(WANTED, DONE) == []
     assert refuse.unwell(DONE) == []
 
@@ -128,18 +133,18 @@ def test_the_kernels_driver_in_the_place_of_amds() -> None:
     gone = {name: version for name, version in DONE.packages.items() if "dkms" not in name}
     kernels = (replace(DONE.kernels[0], module=None),)
     after = replace(DONE, packages=gone, kernels=kernels, loaded_version="", texts=plan(wanted, DEBIAN))
-    assert run(after, wanted) == Decision()
+    assert run(after, wanted) == RocmDecision()
 
 
 def test_a_new_kernel_gets_its_headers_and_its_module_before_it_boots() -> None:
-    new = Kernel("6.1.0-57-amd64", False, None)
+    new = RocmKernel("6.1.0-57-amd64", False, None)
     decision = run(replace(DONE, kernels=(*DONE.kernels, new), next_kernel=new.release))
     assert titles(decision) == ["install kernel headers", "build amdgpu for 6.1.0-57-amd64", "tell the linker"]
     assert argv(decision, "build amdgpu for 6.1.0-57-amd64") == ["dkms", "autoinstall", "-k", "6.1.0-57-amd64"]
 
 
 def test_ubuntu_keeps_a_part_of_what_amdgpu_needs_elsewhere() -> None:
-    kernel = Kernel("6.8.0-60-generic", True, None)
+    kernel = RocmKernel("6.8.0-60-generic", True, None)
     state = replace(BARE, system=System("ubuntu", "24.04"), kernels=(kernel,))
     words = argv(run(state), "install ROCm 7.2.3 and the driver 30.30.3")
     assert "linux-modules-extra-6.8.0-60-generic" in words
@@ -159,7 +164,7 @@ RPM = [
 
 @pytest.mark.parametrize(("system", "kernel", "headers"), RPM)
 def test_rpm_systems(system: System, kernel: str, headers: list[str]) -> None:
-    decision = run(replace(BARE, system=system, kernels=(Kernel(kernel, False, None),)))
+    decision = run(replace(BARE, system=system, kernels=(RocmKernel(kernel, False, None),)))
     words = argv(decision, "install ROCm 7.2.3 and the driver 30.30.3")
     assert words[:2] == ["dnf", "-y"]
     assert words[words.index("install") + 1 :] == [*headers, "amdgpu-dkms", *WANTED.packages]
@@ -170,7 +175,7 @@ def test_an_rpm_driver_is_known_by_the_repository_that_it_came_from() -> None:
     packages = {**DONE.packages, "amdgpu-dkms": "6.16.13-2341068.el9"}
     state = replace(DONE, system=ROCKY, packages=packages, texts=plan(WANTED, ROCKY))
     assert installed_driver(state) == "30.30.3"
-    assert run(state) == Decision()
+    assert run(state) == RocmDecision()
     assert "remove the driver 30.30.3" in titles(run(state, replace(WANTED, version="7.2.1")))
 
 
@@ -185,7 +190,7 @@ def test_a_file_that_was_edited_is_put_back() -> None:
 
 
 BUSY = Facts("amd-smi", returncode=0, gpus=(replace(GPU, processes=(Process(42, "VLLM::Worker", "C", None),)),))
-REFUSED: list[tuple[dict[str, Any], Wanted, str]] = [
+REFUSED: list[tuple[dict[str, Any], WantedRocm, str]] = [
     (
         {"system": System("debian", "11")},
         WANTED,
@@ -220,7 +225,7 @@ REFUSED: list[tuple[dict[str, Any], Wanted, str]] = [
 
 
 @pytest.mark.parametrize(("seen", "wanted", "words"), REFUSED)
-def test_refused_with_what_would_do(seen: dict[str, Any], wanted: Wanted, words: str) -> None:
+def test_refused_with_what_would_do(seen: dict[str, Any], wanted: WantedRocm, words: str) -> None:
     told = [str(finding) for finding in refuse.refusals(wanted, replace(DONE, **seen))]
     assert len(told) == 1, told
     assert words in told[0]
@@ -235,7 +240,7 @@ FINE = [
 
 
 @pytest.mark.parametrize(("seen", "wanted"), FINE)
-def test_not_refused(seen: dict[str, Any], wanted: Wanted) -> None:
+def test_not_refused(seen: dict[str, Any], wanted: WantedRocm) -> None:
     assert refuse.refusals(wanted, replace(DONE, **seen)) == []
 
 
@@ -259,4 +264,4 @@ def test_a_gpu_that_amd_smi_does_not_show_is_named() -> None:
 
 
 def test_a_host_of_what_it_saw_through_json() -> None:
-    assert build(State, asdict(DONE)) == DONE
+    assert build(RocmState, asdict(DONE)) == DONE

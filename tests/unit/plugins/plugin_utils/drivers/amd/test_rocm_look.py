@@ -107,7 +107,7 @@ def test_amd_smi_is_found_where_rocm_puts_it(tmp_path: Path) -> None:
 
 def test_a_bare_tree_is_a_host_without_anything(tmp_path: Path) -> None:
     state = look.look((), tmp_path, run, "x86_64")
-    assert state == look.State(System("", "", arch="x86_64"))
+    assert state == look.RocmState(System("", "", arch="x86_64"))
 
 
 @given(st.text())

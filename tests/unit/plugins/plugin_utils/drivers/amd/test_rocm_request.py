@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.amd.model import Wanted
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.amd.model import WantedRocm
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import System
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.amd import releases, render, versions
@@ -18,7 +18,7 @@ TEMPLATES = Path(__file__).resolve().parents[6] / "templates"
 HOST = {"vllm_accelerator": "rocm"}
 
 
-def read(**declared: Any) -> tuple[Wanted | None, list[str]]:
+def read(**declared: Any) -> tuple[WantedRocm | None, list[str]]:
     problems = Problems()
     found = read_rocm({**HOST, **declared}, problems, "gpu1")
     return found, [str(problem) for problem in sorted(problems.found)]
@@ -29,7 +29,7 @@ def test_nothing_asked() -> None:
 
 
 def test_a_release_with_its_defaults() -> None:
-    assert read(rocm_version="7.2.3") == (Wanted("7.2.3", "dkms", "", "", PACKAGES), [])
+    assert read(rocm_version="7.2.3") == (WantedRocm("7.2.3", "dkms", "", "", PACKAGES), [])
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_everything_said(tmp_path: Path) -> None:
         "rocm_mirror_key": str(key),
         "rocm_packages": ["rocm"],
     }
-    expected = Wanted("7.1.1", "kernel", "https://mirror/amd", str(key), ("rocm",))
+    expected = WantedRocm("7.1.1", "kernel", "https://mirror/amd", str(key), ("rocm",))
     assert read(rocm_version="7.1.1", **asked) == (expected, [])
 
 
@@ -110,7 +110,7 @@ def test_each_release_is_for_a_system_or_not(version: str, system: System) -> No
         assert known.titles()
         return
     for driver in ("dkms", "kernel"):
-        wanted = Wanted(version, driver, "https://mirror/amd")
+        wanted = WantedRocm(version, driver, "https://mirror/amd")
         found = releases.repositories(known, system, driver == "dkms", wanted.mirror)
         assert any("/amdgpu/" in each["url"] for each in found) == (driver == "dkms")
         assert all(each["url"].startswith("https://mirror/amd/") for each in found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.look import look
-from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import State
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import DriverState
 
 MISSING = (127, "", "not installed")
 
@@ -57,7 +57,7 @@ class LookedAt:
         known = [words for words in self.commands if line == words or line.startswith(f"{words} ")]
         return self.commands[max(known, key=len)] if known else MISSING
 
-    def look(self, **options: object) -> State:
+    def look(self, **options: object) -> DriverState:
         return look(root=self.root, run=self.run, machine="x86_64", **options)  # type: ignore[arg-type]
 
 

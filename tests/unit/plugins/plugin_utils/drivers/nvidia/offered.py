@@ -9,10 +9,10 @@ from pathlib import Path
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia import offers
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import (
     Device,
+    DriverState,
     Kernel,
     Module,
     Offer,
-    State,
     System,
 )
 
@@ -53,11 +53,11 @@ def read(name: str, family: str, kernels: Sequence[str]) -> tuple[Offer, ...]:
     return offers.read(family, kernels, run)
 
 
-def host(name: str, source: str, gpus: Sequence[Device] = (H100,), headers: bool = True) -> State:
+def host(name: str, source: str, gpus: Sequence[Device] = (H100,), headers: bool = True) -> DriverState:
     """A host of HOSTS without any driver, with the list of a source before it."""
     system, kernel, lists = HOSTS[name]
     family = "debian" if system.name in ("debian", "ubuntu") else "rhel"
-    return State(
+    return DriverState(
         system=system,
         gpus=tuple(gpus),
         running=kernel,
@@ -67,7 +67,9 @@ def host(name: str, source: str, gpus: Sequence[Device] = (H100,), headers: bool
     )
 
 
-def installed(state: State, packages: dict[str, str], version: str, dkms: bool = True, is_open: bool = True) -> State:
+def installed(
+    state: DriverState, packages: dict[str, str], version: str, dkms: bool = True, is_open: bool = True
+) -> DriverState:
     """The same host after these packages were installed, and their module was built for all of its kernels."""
     from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import Dkms
 

@@ -17,13 +17,13 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.look
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import (
     Device,
     Dkms,
+    DriverState,
     Kernel,
     Loaded,
     Module,
     Offer,
-    State,
+    ServiceState,
     System,
-    Unit,
     User,
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.model import Facts, Gpu
@@ -101,7 +101,7 @@ class Host:
     blocked: bool = False
     texts: dict[str, str] = field(default_factory=dict)
     stream: str = ""
-    units: dict[str, Unit] = field(default_factory=dict)
+    units: dict[str, ServiceState] = field(default_factory=dict)
     models: dict[str, bool] = field(default_factory=dict)
     strangers: tuple[str, ...] = ()
     unbuildable: set[str] = field(default_factory=set)
@@ -145,7 +145,7 @@ class Host:
 
     # What a look sees
 
-    def look(self, offers: bool) -> State:
+    def look(self, offers: bool) -> DriverState:
         held = {name for name in self.held if name in self.packages}
         pin = re.search(r"Pin: version (\S+)\*", self.texts.get(repository.PREFERENCES, ""))
         if pin and self.family == "debian":
@@ -154,7 +154,7 @@ class Host:
             }
         users = [User(100 + n, name, unit) for n, (name, unit) in enumerate(self._users())]
         renamed = re.search(r"install nvidia modprobe -i (\S+)", self.texts.get(rules.PATH, ""))
-        return State(
+        return DriverState(
             system=self.system,
             gpus=self.gpus,
             switches=self.switches,
@@ -175,7 +175,7 @@ class Host:
             userspace=self.userspace,
             firmware=tuple(sorted(self.firmware)),
             dkms=tuple(self._dkms_status()),
-            units={name: self.units.get(name, Unit("", False)) for name in UNITS},
+            units={name: self.units.get(name, ServiceState("", False)) for name in UNITS},
             users=tuple(users),
             facts=self._facts(),
             offers=self._offered() if offers else None,
@@ -226,10 +226,10 @@ class Host:
             )
         if not self.works:
             return Facts("nvidia-smi", error="No devices were found", returncode=6)
-        fabric = self.units.get(FABRIC, Unit("", False)).state == "active"
+        fabric = self.units.get(FABRIC, ServiceState("", False)).state == "active"
         switched = hardware.needs_fabric_manager(self.gpus, self.switches)
         told = ("completed" if fabric else "in progress") if switched else ""
-        persistent = self.units.get(PERSISTENCE, Unit("", False)).state == "active"
+        persistent = self.units.get(PERSISTENCE, ServiceState("", False)).state == "active"
         gpus = tuple(
             Gpu(n, "nvidia", "a GPU", f"GPU-{n}", gpu.address, minor=n, persistence=persistent, fabric=told)
             for n, gpu in enumerate(self.gpus)
@@ -254,12 +254,12 @@ class Host:
         self.umad, self.channel = rules.NVLINK5 in self.texts, False
         self.models = dict.fromkeys(self.models, False)
         for name, unit in self.units.items():
-            self.units[name] = Unit("inactive", unit.enabled)
+            self.units[name] = ServiceState("inactive", unit.enabled)
         try:
             self._insert()
         except Failed:
             return
-        if self.units.get(PERSISTENCE, Unit("", False)).enabled:
+        if self.units.get(PERSISTENCE, ServiceState("", False)).enabled:
             self.sisters.add("nvidia_uvm")
         if {rules.UDEV, rules.NODES, rules.NODES_UNIT} <= set(self.texts):
             self.make_nodes()
@@ -314,7 +314,7 @@ class Host:
         if name == IMEX:
             own = [versions.driver(full) for package, full in self.packages.items() if part(package) == "imex"]
             well = well and bool(self.imex_nodes) and self.loaded is not None and self.loaded.version in own
-        self.units[name] = Unit("active", enabled) if well else Unit("failed", enabled, "exit-code")
+        self.units[name] = ServiceState("active", enabled) if well else ServiceState("failed", enabled, "exit-code")
         if not well:
             raise Failed(f"Job for {name} failed because the control process exited with error code")
 
@@ -322,7 +322,7 @@ class Host:
         if name in self.models:
             self.models[name] = False
         elif name in self.units:
-            self.units[name] = Unit("inactive", self.units[name].enabled)
+            self.units[name] = ServiceState("inactive", self.units[name].enabled)
 
     # DKMS
 
@@ -390,7 +390,7 @@ class Host:
     def _service(self, unit: str) -> None:
         """Debian's packages enable and start what they bring; rpm's only restart what runs."""
         was = self.units.get(unit)
-        self.units[unit] = was or Unit("inactive", self.family == "debian")
+        self.units[unit] = was or ServiceState("inactive", self.family == "debian")
         if self.family == "debian" or (was and was.state == "active"):
             self._try(self._start, unit)
 

@@ -6,7 +6,12 @@ from dataclasses import replace
 from functools import cache
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia import versions
-from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import Device, Offer, System, Unit
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import (
+    Device,
+    Offer,
+    ServiceState,
+    System,
+)
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia import hardware, repository
 from offered import read
 from simulated_host import FABRIC, PERSISTENCE, STRICT, Disk, Failed, Host, part
@@ -128,7 +133,7 @@ def with_driver(host: Host, version: str, kind: str = "open", models: bool = Tru
     host.umad = hardware.has_nvlink5(host.gpus, host.switches)
     host.channel = hardware.needs_imex(host.gpus, host.system.arch)
     for unit in [PERSISTENCE, *([FABRIC] if hardware.needs_fabric_manager(host.gpus, host.switches) else [])]:
-        host.units[unit] = Unit("active", True)
+        host.units[unit] = ServiceState("active", True)
     host.models = dict.fromkeys(MODELS, models)
     return host
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia import versions
-from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import Offer, Unit
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import Offer, ServiceState
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia import repository, rules
 from simulated_host import STRICT, Failed, Host, part
 
@@ -66,10 +66,10 @@ def _systemctl(host: Host, verb: str, units: Sequence[str]) -> None:
     for unit in units:
         try:
             if verb == "enable":
-                host.units[unit] = Unit(host.units[unit].state, True)
+                host.units[unit] = ServiceState(host.units[unit].state, True)
             elif verb == "disable":
                 host._stop(unit)
-                host.units[unit] = Unit(host.units[unit].state, False)
+                host.units[unit] = ServiceState(host.units[unit].state, False)
             elif verb == "reset-failed":
                 pass
             elif verb == "stop":

@@ -12,9 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import State, System
-from ansible_collections.baremetal.vllm.plugins.module_utils.units.render import FIRST, WANTS
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import DriverState, System
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia import rules
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.start_order import FIRST, WANTS
 from offered import B200, H100
 
 # The form of these files: open-gpu-kernel-modules, kernel-open/nvidia/nv-procfs.c and nv-caps.c; NVIDIA's driver README.
@@ -36,7 +36,7 @@ INFORMATION = (
     "Model: \t\t NVIDIA H100 80GB HBM3\nIRQ:   \t\t 185\nDevice Minor: \t {minor}\nGPU Firmware: \t 580.95.05\n"
 )
 CAPABILITY = "DeviceFileMinor: {minor}\nDeviceFileMode: {mode}\nDeviceFileModify: 1\n"
-HGX = State(System("ubuntu", "24.04"), gpus=(H100,) * 8)
+HGX = DriverState(System("ubuntu", "24.04"), gpus=(H100,) * 8)
 TRAY = replace(HGX, system=System("ubuntu", "24.04", arch="aarch64"), gpus=(replace(B200, device="2941"),) * 4)
 # STAND-INs: only root makes nodes, and not in every container.
 STAND_IN = '#!/bin/sh\necho "mknod $*" >>"$CALLS"\n: >"$3"\n'
@@ -58,7 +58,7 @@ def tree(root: Path, gpus: int = 8, modify: int = 1, mode: int = 438, gid: int =
     return root
 
 
-def run(root: Path, state: State = HGX, stand_ins: bool = True) -> list[str]:
+def run(root: Path, state: DriverState = HGX, stand_ins: bool = True) -> list[str]:
     """Run the script as the role writes it for this host; what it made, with stand-ins for mknod and chown."""
     texts = {file.path: file for file in rules.files(state, ())}
     script, tools, calls = root / "script", root / "bin", root / "calls"

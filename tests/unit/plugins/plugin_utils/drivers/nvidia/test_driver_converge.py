@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia import versions
-from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import Unit
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import ServiceState
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions import driver_look, follow
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia import hardware, rules
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.judge import PATHS
@@ -86,9 +86,9 @@ def check_proved(before: Host, host: Host, asked: dict[str, Any]) -> None:
         assert loaded.open == (asked["modules"] == "open")
     # A daemon newer than the driver is none for it.
     if asked.get("persistence", True) and PERSISTENCE in host.units:
-        assert host.units[PERSISTENCE] == Unit("active", True)
+        assert host.units[PERSISTENCE] == ServiceState("active", True)
     if hardware.needs_fabric_manager(host.gpus, host.switches):
-        assert host.units[FABRIC] == Unit("active", True)
+        assert host.units[FABRIC] == ServiceState("active", True)
         if hardware.has_nvlink5(host.gpus, host.switches):
             assert host.umad
             # It holds over a boot.
@@ -99,7 +99,7 @@ def check_proved(before: Host, host: Host, asked: dict[str, Any]) -> None:
     if hardware.needs_imex(host.gpus, host.system.arch):
         assert "imex" in {part(name) for name in host.packages}
         assert host.channel
-        assert not host.imex_nodes or host.units[IMEX] == Unit("active", True)
+        assert not host.imex_nodes or host.units[IMEX] == ServiceState("active", True)
 
 
 def check_unchanged(before: Host, host: Host) -> None:
@@ -194,7 +194,7 @@ def _half_configured(host: Host) -> None:
 def _unloaded(host: Host) -> None:
     host.loaded, host.sisters, host.strangers = None, set(), ()
     host.models = dict.fromkeys(host.models, False)
-    host.units = {name: Unit("inactive", unit.enabled) for name, unit in host.units.items()}
+    host.units = {name: ServiceState("inactive", unit.enabled) for name, unit in host.units.items()}
 
 
 def _new_kernel(host: Host) -> None:
@@ -230,14 +230,14 @@ def _without_subnet_manager(host: Host) -> None:
     for name in [name for name in host.packages if name in ("nvlsm", "infiniband-diags")]:
         host.take(name)
         if FABRIC in host.units:
-            host.units[FABRIC] = Unit("failed", True, "exit-code")
+            host.units[FABRIC] = ServiceState("failed", True, "exit-code")
 
 
 def _without_umad(host: Host) -> None:
     if hardware.has_nvlink5(host.gpus, host.switches):
         host.umad = False
         if FABRIC in host.units:
-            host.units[FABRIC] = Unit("failed", True, "exit-code")
+            host.units[FABRIC] = ServiceState("failed", True, "exit-code")
 
 
 FAULTS: dict[str, Callable[[Host], None]] = {
@@ -247,7 +247,7 @@ FAULTS: dict[str, Callable[[Host], None]] = {
     "unloaded": _unloaded,
     "new kernel": _new_kernel,
     "kernel removed": _kernel_removed,
-    "no services": lambda host: host.units.update(dict.fromkeys(host.units, Unit("inactive", False))),
+    "no services": lambda host: host.units.update(dict.fromkeys(host.units, ServiceState("inactive", False))),
     "compiler broken": lambda host: host.unbuildable.add("*"),
     "new version does not build": lambda host: host.unbuildable.update(LAST.values()),
     "new version does not load": lambda host: host.unloadable.update(LAST.values()),
@@ -387,7 +387,7 @@ def without_key(name: str) -> Host:
 
 def services_off(name: str) -> Host:
     host = managed(name)
-    host.units = dict.fromkeys(host.units, Unit("inactive", False))
+    host.units = dict.fromkeys(host.units, ServiceState("inactive", False))
     return host
 
 
@@ -416,7 +416,7 @@ def forgotten_with_new_kernel(name: str) -> Host:
 def with_needless(name: str) -> Host:
     host = managed(name)
     _needless(host)
-    host.units[FABRIC] = Unit("failed", True, "exit-code")
+    host.units[FABRIC] = ServiceState("failed", True, "exit-code")
     return host
 
 
@@ -435,7 +435,7 @@ def without(host: Host, *parts: str) -> Host:
     for package in [package for package in host.packages if package in parts]:
         host.take(package)
     host.umad = host.umad and "ib_umad" not in parts
-    host.units[FABRIC] = Unit("failed", True, "exit-code")
+    host.units[FABRIC] = ServiceState("failed", True, "exit-code")
     return host
 
 

@@ -8,18 +8,18 @@ from typing import Any
 import pytest
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import (
     Dkms,
+    DriverState,
     Kernel,
     Loaded,
     Module,
     Resolution,
-    State,
+    ServiceState,
     System,
-    Unit,
     User,
-    Wanted,
+    WantedDriver,
 )
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.decide import (
-    Decision,
+    DriverDecision,
     Policy,
     decide,
     decide_absent,
@@ -39,8 +39,8 @@ def resolution(version: str = NEW, **more: Any) -> Resolution:
     return Resolution(version, "open", "dkms", packages(version), **more)
 
 
-def healthy(version: str = NEW) -> State:
-    return State(
+def healthy(version: str = NEW) -> DriverState:
+    return DriverState(
         system=System("debian", "12"),
         running=KERNEL,
         next_kernel=KERNEL,
@@ -49,12 +49,17 @@ def healthy(version: str = NEW) -> State:
         packages=packages(version),
         held=NAMES,
         dkms=(Dkms("nvidia", version, KERNEL, "installed"),),
-        units={"nvidia-persistenced.service": Unit("active", True)},
+        units={"nvidia-persistenced.service": ServiceState("active", True)},
     )
 
 
-def steps(state: State, policy: Policy = Policy(), findings: tuple[Finding, ...] = (), **more: Any) -> Decision:  # noqa: B008
-    return decide(state, Wanted(), resolution(**more), findings, policy, "debian")
+POLICY = Policy()
+
+
+def steps(
+    state: DriverState, policy: Policy = POLICY, findings: tuple[Finding, ...] = (), **more: Any
+) -> DriverDecision:
+    return decide(state, WantedDriver(), resolution(**more), findings, policy, "debian")
 
 
 def titles(commands: tuple[Any, ...]) -> list[str]:
@@ -66,7 +71,7 @@ STRANGER = User(11, "python", "user@1000.service")
 
 
 def test_a_host_that_is_as_wanted_needs_nothing() -> None:
-    assert steps(healthy()) == Decision()
+    assert steps(healthy()) == DriverDecision()
     assert steps(replace(healthy(), users=(MODEL, STRANGER))).idle
 
 
@@ -94,7 +99,7 @@ def test_after_the_packages_the_module_is_built_held_and_loaded() -> None:
         held=(),
         dkms=(Dkms("nvidia", NEW, "", "added"),),
         kernels=(Kernel(KERNEL, True, None),),
-        units={"nvidia-persistenced.service": Unit("inactive", False)},
+        units={"nvidia-persistenced.service": ServiceState("inactive", False)},
     )
     found = steps(installed)
     assert not found.install
@@ -221,15 +226,15 @@ def test_removal_leaves_strangers_alone() -> None:
 
 
 def test_nothing_is_removed_where_nothing_is() -> None:
-    assert decide_absent(State(system=System("debian", "12")), "debian").idle
+    assert decide_absent(DriverState(system=System("debian", "12")), "debian").idle
 
 
 def test_headers_may_be_of_any_version_and_move_with_the_system() -> None:
     wanted = replace(
         resolution(), packages={**packages(NEW), f"linux-headers-{KERNEL}": ""}, unheld=(f"linux-headers-{KERNEL}",)
     )
-    bare = decide(healthy(), Wanted(), wanted, (), Policy(), "debian")
+    bare = decide(healthy(), WantedDriver(), wanted, (), Policy(), "debian")
     assert bare.install[0].argv[-1] == f"linux-headers-{KERNEL}"
     assert not bare.drain
     there = replace(healthy(), packages={**packages(NEW), f"linux-headers-{KERNEL}": "6.1.192-2"})
-    assert decide(there, Wanted(), wanted, (), Policy(), "debian").idle
+    assert decide(there, WantedDriver(), wanted, (), Policy(), "debian").idle

@@ -11,15 +11,15 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia impo
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import (
     Device,
     Dkms,
+    DriverState,
     Kernel,
     Loaded,
     Module,
     Resolution,
-    State,
+    ServiceState,
     System,
-    Unit,
     User,
-    Wanted,
+    WantedDriver,
     Xid,
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.model import Errors, Facts, Gpu
@@ -58,7 +58,7 @@ def device(index: int, number: str = "2330", vendor: str = "10de") -> Device:
 
 
 PACKAGES = dict.fromkeys(("nvidia-kernel-open-dkms", "nvidia-driver-cuda", "libnvidia-ml1", "libcuda1"), f"{V}-1")
-HEALTHY = State(
+HEALTHY = DriverState(
     system=System("debian", "12"),
     gpus=(device(0), device(1)),
     secure_boot=False,
@@ -73,8 +73,8 @@ HEALTHY = State(
     firmware=(V,),
     dkms=(Dkms("nvidia", V, KEPT, "installed"), Dkms("nvidia", V, NOW, "installed")),
     units={
-        **{name: Unit("", False) for name in look_system.UNITS},
-        "nvidia-persistenced.service": Unit("active", True, "success"),
+        **{name: ServiceState("", False) for name in look_system.UNITS},
+        "nvidia-persistenced.service": ServiceState("active", True, "success"),
     },
     facts=seen(),
     nodes=("nvidia0", "nvidia1", "nvidiactl", "nvidia-uvm"),
@@ -85,11 +85,11 @@ PREBUILT = replace(RESOLVED, build="prebuilt")
 SWITCHED = {
     "switches": 4,
     "packages": {**HEALTHY.packages, "nvidia-fabricmanager": f"{V}-1"},
-    "units": {**HEALTHY.units, "nvidia-fabricmanager.service": Unit("active", True, "success")},
+    "units": {**HEALTHY.units, "nvidia-fabricmanager.service": ServiceState("active", True, "success")},
 }
 
 
-def fabric(unit: Unit, version: str = V) -> dict[str, Any]:
+def fabric(unit: ServiceState, version: str = V) -> dict[str, Any]:
     return {
         "switches": 4,
         "packages": {**HEALTHY.packages, "nvidia-fabricmanager-580": f"{version}-1"},
@@ -110,7 +110,7 @@ EMPTY: dict[str, Any] = {
     "dkms": (),
     "facts": None,
     "nodes": (),
-    "units": {name: Unit("", False) for name in look_system.UNITS},
+    "units": {name: ServiceState("", False) for name in look_system.UNITS},
     "kernels": (kernel(KEPT, None), kernel(NOW, None)),
 }
 
@@ -135,13 +135,13 @@ EMPTY: dict[str, Any] = {
     ],
 )
 def test_a_healthy_host_has_no_fault_that_is_fatal(changes: dict[str, Any], resolution: Resolution | None) -> None:
-    found = diagnose(replace(HEALTHY, **changes), Wanted(), resolution, 2)
+    found = diagnose(replace(HEALTHY, **changes), WantedDriver(), resolution, 2)
     assert [str(finding) for finding in found if finding.fatal] == []
 
 
 def test_a_healthy_host_has_no_fault() -> None:
-    assert diagnose(HEALTHY, Wanted(version="580"), RESOLVED, 2) == []
-    assert diagnose(HEALTHY, Wanted(), None) == []
+    assert diagnose(HEALTHY, WantedDriver(version="580"), RESOLVED, 2) == []
+    assert diagnose(HEALTHY, WantedDriver(), None) == []
 
 
 # name, whether it is fatal, the step that heals it, words that the message or the remedy must have, what is broken
@@ -384,28 +384,28 @@ FAULTS: list[tuple[str, bool, str, str, dict[str, Any]]] = [
     ("device-nodes-missing", True, "load", "/dev/nvidia-uvm", {"nodes": ("nvidia0", "nvidia1", "nvidiactl")}),
     ("device-nodes-missing", True, "load", "/dev/nvidia1", {"nodes": ("nvidia0", "nvidia-uvm", "nvidiactl")}),
     ("fabric-manager-missing", True, "packages", "NVSwitch", {"switches": 4}),
-    ("fabric-manager-mismatch", True, "packages", OLD, fabric(Unit("failed", True, "exit-code"), OLD)),
+    ("fabric-manager-mismatch", True, "packages", OLD, fabric(ServiceState("failed", True, "exit-code"), OLD)),
     (
         "fabric-manager-not-running",
         True,
         "services",
         "failed to initialise",
-        fabric(Unit("failed", True, "exit-code", "failed to initialise NVSwitch")),
+        fabric(ServiceState("failed", True, "exit-code", "failed to initialise NVSwitch")),
     ),
-    ("fabric-manager-not-running", True, "services", "not enabled", fabric(Unit("active", False))),
+    ("fabric-manager-not-running", True, "services", "not enabled", fabric(ServiceState("active", False))),
     (
         "fabric-manager-without-switch",
         False,
         "services",
         "without NVSwitches",
-        {"units": {**HEALTHY.units, "nvidia-fabricmanager.service": Unit("failed", True, "exit-code")}},
+        {"units": {**HEALTHY.units, "nvidia-fabricmanager.service": ServiceState("failed", True, "exit-code")}},
     ),
     (
         "fabric-manager-without-switch",
         False,
         "",
         "without NVSwitches",
-        {"units": {**HEALTHY.units, "nvidia-fabricmanager.service": Unit("active", True)}, "virtual": "kvm"},
+        {"units": {**HEALTHY.units, "nvidia-fabricmanager.service": ServiceState("active", True)}, "virtual": "kvm"},
     ),
     (
         "fabric-not-completed",
@@ -419,14 +419,14 @@ FAULTS: list[tuple[str, bool, str, str, dict[str, Any]]] = [
         False,
         "services",
         "inactive",
-        {"units": {**HEALTHY.units, "nvidia-persistenced.service": Unit("inactive", True)}},
+        {"units": {**HEALTHY.units, "nvidia-persistenced.service": ServiceState("inactive", True)}},
     ),
     (
         "persistence-off",
         False,
         "packages",
         "not installed",
-        {"units": {**HEALTHY.units, "nvidia-persistenced.service": Unit("", False)}},
+        {"units": {**HEALTHY.units, "nvidia-persistenced.service": ServiceState("", False)}},
     ),
     ("engine-unsupported", True, "", "systemd 239", {"system": System("rocky", "8.10")}),
     ("persistence-off", False, "", "--no-persistence-mode", {"facts": seen(gpu(0), gpu(1, persistence=False))}),
@@ -442,7 +442,7 @@ FAULTS: list[tuple[str, bool, str, str, dict[str, Any]]] = [
 )
 def test_faults(name: str, fatal: bool, heal: str, words: str, broken: dict[str, Any]) -> None:
     resolution = replace(RESOLVED, version=broken["userspace"]) if name == "branch-unsupported" else RESOLVED
-    found = diagnose(replace(HEALTHY, **broken), Wanted(version="580"), resolution, 2)
+    found = diagnose(replace(HEALTHY, **broken), WantedDriver(version="580"), resolution, 2)
     told = [finding for finding in found if finding.name == name]
     assert len(told) == 1, [str(finding) for finding in found]
     assert (told[0].fatal, told[0].heal) == (fatal, heal)
@@ -453,7 +453,7 @@ def test_faults_have_names_messages_and_remedies_of_their_own() -> None:
     found = [
         finding
         for __, __, __, __, broken in FAULTS
-        for finding in diagnose(replace(HEALTHY, **broken), Wanted(version="580"), RESOLVED, 2)
+        for finding in diagnose(replace(HEALTHY, **broken), WantedDriver(version="580"), RESOLVED, 2)
     ]
     assert len({finding.name for finding in found}) >= 40
     for finding in found:
@@ -472,79 +472,85 @@ MOVING = dict.fromkeys(PACKAGES, "590.44.01-1")
     ("name", "state", "wanted", "resolution", "heal"),
     [
         # What is asked for is refused; what is installed makes room.
-        ("open-unsupported", {"gpus": (device(0, "1db5"),)}, Wanted(modules="open"), None, ""),
-        ("open-unsupported", {"gpus": (device(0, "1db5"),)}, Wanted(), None, "packages"),
+        ("open-unsupported", {"gpus": (device(0, "1db5"),)}, WantedDriver(modules="open"), None, ""),
+        ("open-unsupported", {"gpus": (device(0, "1db5"),)}, WantedDriver(), None, "packages"),
         (
             "open-unsupported",
             {"gpus": (device(0, "1db5"),)},
-            Wanted(),
+            WantedDriver(),
             replace(RESOLVED, modules="proprietary"),
             "packages",
         ),
-        ("proprietary-unsupported", {"gpus": (device(0, "2901"),)}, Wanted(modules="proprietary"), None, ""),
+        ("proprietary-unsupported", {"gpus": (device(0, "2901"),)}, WantedDriver(modules="proprietary"), None, ""),
         (
             "proprietary-unsupported",
             {"gpus": (device(0, "2901"),)},
-            Wanted(),
+            WantedDriver(),
             replace(RESOLVED, modules="proprietary"),
             "",
         ),
         (
             "proprietary-unsupported",
             {"gpus": (device(0, "2901"),), "kernels": (kernel(NOW, module(open_=False)),)},
-            Wanted(),
+            WantedDriver(),
             RESOLVED,
             "packages",
         ),
-        ("branch-unsupported", {"gpus": (device(0, "2901"),), "userspace": "550.54.15"}, Wanted("550"), None, ""),
+        ("branch-unsupported", {"gpus": (device(0, "2901"),), "userspace": "550.54.15"}, WantedDriver("550"), None, ""),
         (
             "branch-unsupported",
             {"gpus": (device(0, "2901"),), "userspace": "550.54.15"},
-            Wanted("580"),
+            WantedDriver("580"),
             None,
             "packages",
         ),
         # A person must enrol the key, but not for a module that goes anyway.
-        ("secure-boot-unsigned", UNSIGNED, Wanted(), None, "packages"),
-        ("secure-boot-unsigned", UNSIGNED, Wanted(), PREBUILT, ""),
-        ("secure-boot-unsigned", UNSIGNED, Wanted(), replace(PREBUILT, packages=MOVING), "packages"),
-        ("secure-boot-unsigned", UNSIGNED, Wanted(), replace(RESOLVED, packages=MOVING), ""),
+        ("secure-boot-unsigned", UNSIGNED, WantedDriver(), None, "packages"),
+        ("secure-boot-unsigned", UNSIGNED, WantedDriver(), PREBUILT, ""),
+        ("secure-boot-unsigned", UNSIGNED, WantedDriver(), replace(PREBUILT, packages=MOVING), "packages"),
+        ("secure-boot-unsigned", UNSIGNED, WantedDriver(), replace(RESOLVED, packages=MOVING), ""),
         (
             "secure-boot-unsigned",
             {"secure_boot": True, "keys": ("x",)},
-            Wanted(),
+            WantedDriver(),
             replace(RESOLVED, packages=MOVING),
             "",
         ),
         # Another version may be what the GPUs wait for.
-        ("nvml-error", {"facts": Facts("nvidia-smi", "No devices were found", 6)}, Wanted("590"), None, "packages"),
         (
             "nvml-error",
             {"facts": Facts("nvidia-smi", "No devices were found", 6)},
-            Wanted("590"),
+            WantedDriver("590"),
+            None,
+            "packages",
+        ),
+        (
+            "nvml-error",
+            {"facts": Facts("nvidia-smi", "No devices were found", 6)},
+            WantedDriver("590"),
             replace(RESOLVED, packages=MOVING),
             "packages",
         ),
-        ("nvml-error", {"facts": Facts("nvidia-smi", "No devices were found", 6)}, Wanted(), RESOLVED, ""),
-        ("not-installed", EMPTY, Wanted(), None, "packages"),
+        ("nvml-error", {"facts": Facts("nvidia-smi", "No devices were found", 6)}, WantedDriver(), RESOLVED, ""),
+        ("not-installed", EMPTY, WantedDriver(), None, "packages"),
         (
             "module-missing-for-next-kernel",
             {"dkms": (), "next_kernel": NEW, "kernels": (kernel(), kernel(NEW, None))},
-            Wanted(),
+            WantedDriver(),
             PREBUILT,
             "packages",
         ),
         (
             "module-other-version-for-kernel",
             {"kernels": (kernel(NOW, module(OLD, path="kernel/nvidia-570/nvidia.ko")),)},
-            Wanted(),
+            WantedDriver(),
             PREBUILT,
             "packages",
         ),
     ],
 )
 def test_what_heals_depends_on_what_is_wanted(
-    name: str, state: dict[str, Any], wanted: Wanted, resolution: Resolution | None, heal: str
+    name: str, state: dict[str, Any], wanted: WantedDriver, resolution: Resolution | None, heal: str
 ) -> None:
     found = diagnose(replace(HEALTHY, **state), wanted, resolution)
     assert [finding.heal for finding in found if finding.name == name] == [heal], [str(finding) for finding in found]
@@ -557,24 +563,24 @@ def test_old_gpus_need_no_firmware_and_headers_of_kernels_with_a_module_are_not_
         "loaded": Loaded(V, False, 1),
         "kernels": (kernel(NOW, module(open_=False)),),
     }
-    names = {f.name for f in diagnose(replace(HEALTHY, **volta, facts=seen(gpu(0))), Wanted(), None)}
+    names = {f.name for f in diagnose(replace(HEALTHY, **volta, facts=seen(gpu(0))), WantedDriver(), None)}
     assert "firmware-missing" not in names
-    assert diagnose(replace(HEALTHY, kernels=(kernel(KEPT, headers=False), kernel())), Wanted(), RESOLVED) == []
+    assert diagnose(replace(HEALTHY, kernels=(kernel(KEPT, headers=False), kernel())), WantedDriver(), RESOLVED) == []
 
 
 def test_one_cause_is_not_told_as_several() -> None:
-    names = {f.name for f in diagnose(replace(HEALTHY, **EMPTY), Wanted(), RESOLVED, 2)}
+    names = {f.name for f in diagnose(replace(HEALTHY, **EMPTY), WantedDriver(), RESOLVED, 2)}
     assert names == {"not-installed"}
     lost = {"facts": seen(gpu(0)), **xid(79, address="0000:02:00.0")}
-    assert {f.name for f in diagnose(replace(HEALTHY, **lost), Wanted(), RESOLVED, 2)} == {"gpu-fell-off"}
+    assert {f.name for f in diagnose(replace(HEALTHY, **lost), WantedDriver(), RESOLVED, 2)} == {"gpu-fell-off"}
     failed = Facts("nvidia-smi", "Failed to initialize NVML: Driver/library version mismatch", 18)
     mismatch = {"loaded": Loaded(OLD, True, 1), "facts": failed}
-    assert {f.name for f in diagnose(replace(HEALTHY, **mismatch), Wanted(), RESOLVED, 2)} == {"version-mismatch"}
+    assert {f.name for f in diagnose(replace(HEALTHY, **mismatch), WantedDriver(), RESOLVED, 2)} == {"version-mismatch"}
 
 
 def test_fatal_faults_come_first() -> None:
     broken = replace(HEALTHY, held=(), nouveau=True, files=("/etc/x",), xids=(Xid("0000:01:00.0", 13, 1, ""),))
-    fatal = [finding.fatal for finding in diagnose(broken, Wanted(), RESOLVED)]
+    fatal = [finding.fatal for finding in diagnose(broken, WantedDriver(), RESOLVED)]
     assert fatal == sorted(fatal, reverse=True)
     assert len(fatal) == 4
 
@@ -582,7 +588,7 @@ def test_fatal_faults_come_first() -> None:
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=60)
 @given(
     st.builds(
-        State,
+        DriverState,
         system=st.just(HEALTHY.system),
         gpus=st.lists(
             st.sampled_from(
@@ -608,7 +614,7 @@ def test_fatal_faults_come_first() -> None:
     st.sampled_from([None, RESOLVED, PREBUILT]),
     st.integers(0, 9),
 )
-def test_any_state_is_judged(state: State, resolution: Resolution | None, declared: int) -> None:
-    for finding in diagnose(state, Wanted(), resolution, declared):
+def test_any_state_is_judged(state: DriverState, resolution: Resolution | None, declared: int) -> None:
+    for finding in diagnose(state, WantedDriver(), resolution, declared):
         assert finding.message
         assert finding.remedy

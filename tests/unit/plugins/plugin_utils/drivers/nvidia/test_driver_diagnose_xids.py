@@ -6,9 +6,9 @@ import pytest
 import yaml
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import (
     Device,
-    State,
+    DriverState,
     System,
-    Wanted,
+    WantedDriver,
     Xid,
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.model import Facts, Gpu
@@ -21,13 +21,13 @@ A, B = "0000:01:00.0", "0000:02:00.0"
 
 def judged(*xids: Xid, recovery: str = "") -> list[Finding]:
     gpus = tuple(Gpu(i, "nvidia", "H100", str(i), address, recovery=recovery) for i, address in enumerate((A, B)))
-    state = State(
+    state = DriverState(
         System("debian", "12"),
         gpus=(Device(A, "10de", "2330", "030200"),),
         xids=xids,
         facts=Facts("nvidia-smi", returncode=0, gpus=gpus),
     )
-    return list(diagnose_xids.xids(Case(state, Wanted(), None)))
+    return list(diagnose_xids.xids(Case(state, WantedDriver(), None)))
 
 
 def test_every_code_has_a_known_action() -> None:

@@ -17,7 +17,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.mode
     Kernel,
     Loaded,
     Module,
-    Unit,
+    ServiceState,
     User,
 )
 from hypothesis import given
@@ -78,8 +78,8 @@ def test_debian_as_it_was_found(debian: LookedAt) -> None:
     assert not {"nvidia-tesla-470-kernel-support", "libcuda1", "nvidia-driver"} & set(state.packages)
     assert (state.held, state.broken, state.runfile, state.virtual, state.rule) == ((), (), "", "", "")
     said = "nvidia-persistenced failed to initialize. Check syslog for more details."
-    assert state.units["nvidia-persistenced.service"] == Unit("failed", True, "exit-code", said)
-    assert state.units["nvidia-fabricmanager.service"] == Unit("", False)
+    assert state.units["nvidia-persistenced.service"] == ServiceState("failed", True, "exit-code", said)
+    assert state.units["nvidia-fabricmanager.service"] == ServiceState("", False)
     # The kernel of the recording brings no nouveau, and nvidia-smi is not there.
     assert (state.nouveau, state.nouveau_blocked, state.facts, state.loaded) == (False, True, None, None)
     assert state.system.arch == "x86_64"

@@ -7,7 +7,7 @@ import re
 
 import pytest
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia import offers, versions
-from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import Resolution, Wanted
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import Resolution, WantedDriver
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.resolve import installed_meets, resolve
 from offered import HOSTS, host, installed
 
@@ -49,7 +49,7 @@ def test_every_cell_is_there() -> None:
 @pytest.mark.parametrize(("system", "source", "modules", "asked", "expected"), CELLS)
 def test_cell(system: str, source: str, modules: str, asked: str, expected: str) -> None:
     state = host(system, source)
-    outcome = resolve(Wanted(version=asked, source=source, modules=modules), state)
+    outcome = resolve(WantedDriver(version=asked, source=source, modules=modules), state)
     if not expected[0].isdigit():
         assert not isinstance(outcome, Resolution)
         assert [finding.name for finding in outcome] == [expected]
@@ -68,6 +68,6 @@ def test_cell(system: str, source: str, modules: str, asked: str, expected: str)
             assert (offer.driver or versions.driver(full)) == expected
     # Once that is installed, nothing is left to do.
     after = installed(state, outcome.packages, expected, outcome.build == "dkms", modules == "open")
-    again = installed_meets(Wanted(version=asked, source=source, modules=modules), after)
+    again = installed_meets(WantedDriver(version=asked, source=source, modules=modules), after)
     assert again is not None
     assert again.packages == {name: full for name, full in outcome.packages.items() if not offers.supports(name)}

@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import (
     Device,
+    DriverState,
     Kernel,
     Loaded,
     Module,
     Resolution,
-    State,
+    ServiceState,
     System,
-    Unit,
-    Wanted,
+    WantedDriver,
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.model import Facts, Gpu
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia import hardware, rules
@@ -69,17 +69,17 @@ def test_what_a_hosts_gpus_ask_for(gpus: Sequence[Device], switches: int, arch: 
 # One resolution, or a refusal
 
 
-def board(system: str, source: str = "vendor") -> State:
+def board(system: str, source: str = "vendor") -> DriverState:
     return host(system, source, (B200,) * 8)
 
 
-def tray(system: str, source: str = "vendor") -> State:
+def tray(system: str, source: str = "vendor") -> DriverState:
     found = host(system, source, (GB200,) * 4)
     return replace(found, system=replace(found.system, arch=GRACE))
 
 
-def resolved(state: State, **asked: Any) -> Resolution:
-    outcome = resolve(Wanted(**asked), state)
+def resolved(state: DriverState, **asked: Any) -> Resolution:
+    outcome = resolve(WantedDriver(**asked), state)
     assert isinstance(outcome, Resolution), outcome
     return outcome
 
@@ -98,13 +98,13 @@ def test_what_no_package_depends_on_comes_with_the_driver(system: str) -> None:
     after = installed(state, found.packages, found.version)
     extra = {name: found.packages[name] for name in ("nvlsm", "infiniband-diags")}
     after = replace(after, packages={**after.packages, **extra})
-    again = installed_meets(Wanted(), after)
+    again = installed_meets(WantedDriver(), after)
     assert again is not None
     assert {"nvlsm", "infiniband-diags"} <= set(again.packages)
     assert "infiniband-diags" in again.unheld
     for name in extra:
         lacking = {other: full for other, full in after.packages.items() if other != name}
-        assert installed_meets(Wanted(), replace(after, packages=lacking)) is None
+        assert installed_meets(WantedDriver(), replace(after, packages=lacking)) is None
 
 
 def test_other_hosts_get_none_of_it() -> None:
@@ -145,12 +145,12 @@ def test_an_installed_subnet_manager_stays_but_for_an_upgrade() -> None:
     ids=["Ubuntu's own", "a repository without", "a mirror without", "no IMEX"],
 )
 def test_a_source_without_them_is_refused_with_what_does(
-    state: State, asked: dict[str, Any], names: list[str], words: list[str]
+    state: DriverState, asked: dict[str, Any], names: list[str], words: list[str]
 ) -> None:
     if state.system.name == "debian":
         ibstat = next(o for o in host("debian 12", "vendor").offers or () if o.name == "infiniband-diags")
         state = replace(state, offers=(*(state.offers or ()), ibstat))
-    outcome = resolve(Wanted(**asked), state)
+    outcome = resolve(WantedDriver(**asked), state)
     assert isinstance(outcome, list)
     assert [finding.name for finding in outcome] == names
     assert all(finding.fatal and not finding.heal for finding in outcome)
@@ -192,9 +192,9 @@ def test_imex_comes_in_the_drivers_version(system: str, version: str, name: str)
     assert found.version in found.packages[name]
     assert not any(package.startswith("nvidia-fabric") for package in found.packages)
     after = installed(tray(system), found.packages, found.version)
-    assert installed_meets(Wanted(version=version), after) is not None
+    assert installed_meets(WantedDriver(version=version), after) is not None
     without = {package: full for package, full in after.packages.items() if package != name}
-    assert installed_meets(Wanted(version=version), replace(after, packages=without)) is None
+    assert installed_meets(WantedDriver(version=version), replace(after, packages=without)) is None
 
 
 # Faults by name
@@ -202,8 +202,8 @@ def test_imex_comes_in_the_drivers_version(system: str, version: str, name: str)
 V, NOW = "580.95.05", "6.8.0-151-generic"
 NODES = (*(f"nvidia{n}" for n in range(8)), "nvidiactl", "nvidia-uvm", "nvidia-caps-imex-channels/channel0")
 OWN = ("nvidia-dkms-580-open", "libnvidia-compute-580", "nvidia-fabricmanager", "nvidia-imex")
-RUNS = Unit("active", True, "success")
-HGX = State(
+RUNS = ServiceState("active", True, "success")
+HGX = DriverState(
     system=System("ubuntu", "24.04"),
     gpus=tuple(replace(B200, address=f"0000:{n + 1:02x}:00.0") for n in range(8)),
     running=NOW,
@@ -226,14 +226,14 @@ NVL72 = replace(
     system=System("ubuntu", "24.04", arch=GRACE),
     gpus=tuple(replace(gpu, device="2941") for gpu in HGX.gpus[:4]),
     facts=replace(HGX.facts, gpus=HGX.facts.gpus[:4]) if HGX.facts else None,
-    units={**HGX.units, "nvidia-fabricmanager.service": Unit("", False)},
+    units={**HGX.units, "nvidia-fabricmanager.service": ServiceState("", False)},
     packages={name: full for name, full in HGX.packages.items() if "fabric" not in name},
     umad=False,
     imex_nodes=("192.0.2.1", "192.0.2.2"),
 )
 
 
-def packages(state: State, *gone: str, **more: str) -> dict[str, Any]:
+def packages(state: DriverState, *gone: str, **more: str) -> dict[str, Any]:
     return {"packages": {name: full for name, full in {**state.packages, **more}.items() if name not in gone}}
 
 
@@ -263,7 +263,7 @@ FAULTS = [
         "packages",
         "spans hosts",
         NVL72,
-        {**packages(NVL72, "nvidia-imex"), "units": {**NVL72.units, "nvidia-imex.service": Unit("", False)}},
+        {**packages(NVL72, "nvidia-imex"), "units": {**NVL72.units, "nvidia-imex.service": ServiceState("", False)}},
     ),
     (
         "imex-mismatch",
@@ -280,23 +280,23 @@ FAULTS = [
         "services",
         "not enabled",
         NVL72,
-        {"units": {**NVL72.units, "nvidia-imex.service": Unit("inactive", False)}},
+        {"units": {**NVL72.units, "nvidia-imex.service": ServiceState("inactive", False)}},
     ),
     ("imex-channel-missing", False, "load", "channel0", NVL72, {"nodes": NODES[:-1]}),
 ]
 
 
 @pytest.mark.parametrize("state", [HGX, NVL72, replace(HGX, gpus=HGX.gpus[:2], packages={}, units={}, umad=False)])
-def test_what_has_all_of_it_is_well(state: State) -> None:
-    found = diagnose(state, Wanted(), None)
+def test_what_has_all_of_it_is_well(state: DriverState) -> None:
+    found = diagnose(state, WantedDriver(), None)
     assert [finding for finding in found if finding.name.startswith(("nvlsm", "ib", "imex", "fabric"))] == []
 
 
 @pytest.mark.parametrize(
     ("name", "fatal", "heal", "words", "state", "broken"), FAULTS, ids=[f"{i}-{r[0]}" for i, r in enumerate(FAULTS)]
 )
-def test_faults(name: str, fatal: bool, heal: str, words: str, state: State, broken: dict[str, Any]) -> None:
-    found = diagnose(replace(state, **broken), Wanted(), None)
+def test_faults(name: str, fatal: bool, heal: str, words: str, state: DriverState, broken: dict[str, Any]) -> None:
+    found = diagnose(replace(state, **broken), WantedDriver(), None)
     assert [(f.name, f.fatal, f.heal) for f in found if f.name.startswith(("nvlsm", "ib", "imex", "fabric"))] == [
         (name, fatal, heal)
     ]
@@ -357,7 +357,7 @@ def test_the_fabric_manager_starts_just_where_nothing_is_found_missing(name: str
     )
     assert started.stdout.startswith("Detected NVL5+ system")
     assert (started.returncode == 0) is (findings == []), started.stdout
-    found = diagnose(hgx.look(), Wanted(), None)
+    found = diagnose(hgx.look(), WantedDriver(), None)
     assert [f.name for f in found if f.name.startswith(("nvlsm", "ib"))] == findings
 
 
@@ -370,7 +370,7 @@ def test_a_kernel_without_its_extra_modules_is_named(hgx: LookedAt) -> None:
         ["sh", str(START)], env={**os.environ, "ROOT": str(hgx.root)}, capture_output=True, text=True, check=False
     )
     assert "NV_WARN_NOTHING_TO_DO" in started.stdout
-    found = diagnose(hgx.look(), Wanted(), None)
+    found = diagnose(hgx.look(), WantedDriver(), None)
     assert [f.name for f in found if f.name.startswith(("nvlsm", "ib"))] == ["ib-umad-missing"]
 
 

@@ -8,10 +8,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import State, System, Wanted
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import (
+    DriverState,
+    System,
+    WantedDriver,
+)
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia import persistence
 
-OURS = persistence.files(State(System("ubuntu", "24.04")), {}, Wanted())[0]
+OURS = persistence.files(DriverState(System("ubuntu", "24.04")), {}, WantedDriver())[0]
 
 
 def test_our_unit_keeps_the_gpus_initialised_and_can_be_enabled() -> None:
@@ -46,12 +50,12 @@ def test_the_daemon_runs_as_whom_its_package_made(users: list[str], chosen: str,
 @pytest.mark.parametrize(
     ("system", "there", "wanted", "expected"),
     [
-        (System("ubuntu", "22.04"), {}, Wanted(), True),
-        (System("ubuntu", "22.04"), {persistence.PATH: OURS.content}, Wanted(), True),
-        (System("ubuntu", "22.04"), {persistence.PATH: "[Unit]\n"}, Wanted(), False),
-        (System("ubuntu", "22.04"), {}, Wanted(persistence=False), False),
-        (System("debian", "12"), {}, Wanted(), False),
+        (System("ubuntu", "22.04"), {}, WantedDriver(), True),
+        (System("ubuntu", "22.04"), {persistence.PATH: OURS.content}, WantedDriver(), True),
+        (System("ubuntu", "22.04"), {persistence.PATH: "[Unit]\n"}, WantedDriver(), False),
+        (System("ubuntu", "22.04"), {}, WantedDriver(persistence=False), False),
+        (System("debian", "12"), {}, WantedDriver(), False),
     ],
 )
-def test_where_it_is_written(system: System, there: dict[str, str], wanted: Wanted, expected: bool) -> None:
-    assert bool(persistence.files(State(system), there, wanted)) is expected
+def test_where_it_is_written(system: System, there: dict[str, str], wanted: WantedDriver, expected: bool) -> None:
+    assert bool(persistence.files(DriverState(system), there, wanted)) is expected

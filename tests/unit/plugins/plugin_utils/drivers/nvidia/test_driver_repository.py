@@ -14,7 +14,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.mode
     Offer,
     Resolution,
     System,
-    Wanted,
+    WantedDriver,
 )
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia import repository
 from offered import HOSTS
@@ -26,20 +26,22 @@ NVIDIA = "https://developer.download.nvidia.com/compute/cuda/repos"
 ARCHIVES = {"bookworm": "http://archive.example/debian", "bookworm-security": "http://archive.example/debian-security"}
 
 
-def texts(wanted: Wanted, system: System, mirror_key: str = "", archives: dict[str, str] = ARCHIVES) -> dict[str, str]:
+def texts(
+    wanted: WantedDriver, system: System, mirror_key: str = "", archives: dict[str, str] = ARCHIVES
+) -> dict[str, str]:
     return {file.path: file.content for file in repository.files(wanted, system, archives, mirror_key)}
 
 
 @pytest.mark.parametrize(
     ("name", "wanted", "url"),
     [
-        ("debian 12", Wanted(), f"{NVIDIA}/debian12/x86_64/"),
-        ("ubuntu 26.04", Wanted(), f"{NVIDIA}/ubuntu2604/x86_64/"),
-        ("debian 13", Wanted(mirror="https://mirror.example.com/nvidia/"), "https://mirror.example.com/nvidia/debian13/x86_64/"),
-        ("ubuntu 24.04", Wanted(mirror="file:/srv/nvidia"), "file:/srv/nvidia/ubuntu2404/x86_64/"),
+        ("debian 12", WantedDriver(), f"{NVIDIA}/debian12/x86_64/"),
+        ("ubuntu 26.04", WantedDriver(), f"{NVIDIA}/ubuntu2604/x86_64/"),
+        ("debian 13", WantedDriver(mirror="https://mirror.example.com/nvidia/"), "https://mirror.example.com/nvidia/debian13/x86_64/"),
+        ("ubuntu 24.04", WantedDriver(mirror="file:/srv/nvidia"), "file:/srv/nvidia/ubuntu2404/x86_64/"),
     ],
 )  # fmt: skip
-def test_apt_vendor(name: str, wanted: Wanted, url: str) -> None:
+def test_apt_vendor(name: str, wanted: WantedDriver, url: str) -> None:
     written = texts(wanted, HOSTS[name][0])
     assert written[repository.MIRRORS].splitlines()[1:] == [url]
     source = written[repository.SOURCES]
@@ -50,51 +52,51 @@ def test_apt_vendor(name: str, wanted: Wanted, url: str) -> None:
 
 def test_arm_servers() -> None:
     system = System("ubuntu", "24.04", arch="aarch64")
-    assert f"{NVIDIA}/ubuntu2404/sbsa/" in texts(Wanted(), system)[repository.MIRRORS]
+    assert f"{NVIDIA}/ubuntu2404/sbsa/" in texts(WantedDriver(), system)[repository.MIRRORS]
 
 
 def test_apt_distribution() -> None:
-    written = texts(Wanted(source="distribution"), HOSTS["debian 12"][0])
+    written = texts(WantedDriver(source="distribution"), HOSTS["debian 12"][0])
     source = written[repository.SOURCES]
     assert source.count("Components: contrib non-free non-free-firmware") == 2
     assert "Suites: bookworm bookworm-updates\n" in source
     assert "Suites: bookworm-security\n" in source
     assert written[repository.SECURITY_MIRRORS].endswith("\nhttp://archive.example/debian-security\n")
     assert written[repository.MIRRORS].endswith("\nhttp://archive.example/debian\n")
-    assert repository.key(Wanted(source="distribution"), HOSTS["debian 12"][0]) is None
-    mirrored = texts(Wanted(source="distribution", mirror="http://deb.example.com"), HOSTS["debian 12"][0])
+    assert repository.key(WantedDriver(source="distribution"), HOSTS["debian 12"][0]) is None
+    mirrored = texts(WantedDriver(source="distribution", mirror="http://deb.example.com"), HOSTS["debian 12"][0])
     assert mirrored[repository.MIRRORS].endswith("http://deb.example.com/debian\n")
 
 
 def test_where_debian_comes_from_is_as_the_host_has_it() -> None:
-    wanted, system = Wanted(source="distribution"), HOSTS["debian 12"][0]
+    wanted, system = WantedDriver(source="distribution"), HOSTS["debian 12"][0]
     plain = texts(wanted, system, archives={"bookworm": "http://archive.example/debian"})
     assert repository.SECURITY_MIRRORS not in plain
     assert "security" not in plain[repository.SOURCES]
     assert list(texts(wanted, system, archives={"sid": "http://archive.example/debian"})) == [repository.NOUVEAU]
     assert repository.SOURCES in texts(
-        Wanted(source="distribution", mirror="http://deb.example.com"), system, archives={}
+        WantedDriver(source="distribution", mirror="http://deb.example.com"), system, archives={}
     )
 
 
 def test_ubuntu_serves_itself() -> None:
-    assert list(texts(Wanted(source="distribution"), HOSTS["ubuntu 24.04"][0])) == [repository.NOUVEAU]
+    assert list(texts(WantedDriver(source="distribution"), HOSTS["ubuntu 24.04"][0])) == [repository.NOUVEAU]
 
 
 @pytest.mark.parametrize(
     ("name", "wanted", "url", "keys"),
     [
-        ("rocky 8", Wanted(), f"{NVIDIA}/rhel8/x86_64/", f"file://{repository.KEYS['rhel']}"),
-        ("almalinux 10", Wanted(), f"{NVIDIA}/rhel10/x86_64/", f"{NVIDIA}/rhel10/x86_64/CDF6BA43.pub"),
+        ("rocky 8", WantedDriver(), f"{NVIDIA}/rhel8/x86_64/", f"file://{repository.KEYS['rhel']}"),
+        ("almalinux 10", WantedDriver(), f"{NVIDIA}/rhel10/x86_64/", f"{NVIDIA}/rhel10/x86_64/CDF6BA43.pub"),
         (
             "almalinux 9",
-            Wanted(source="distribution"),
+            WantedDriver(source="distribution"),
             "https://nvidia.repo.almalinux.org/cuda/9/x86_64/",
             f"file:///etc/pki/rpm-gpg/RPM-GPG-KEY-AlmaLinux-9 file://{repository.KEYS['rhel']}",
         ),
     ],
 )
-def test_dnf(name: str, wanted: Wanted, url: str, keys: str) -> None:
+def test_dnf(name: str, wanted: WantedDriver, url: str, keys: str) -> None:
     parser = configparser.ConfigParser()
     parser.read_string(texts(wanted, HOSTS[name][0])[repository.REPO])
     section = parser[repository.REPO_ID]
@@ -102,14 +104,14 @@ def test_dnf(name: str, wanted: Wanted, url: str, keys: str) -> None:
 
 
 def test_own_key_of_a_mirror() -> None:
-    wanted, system = Wanted(mirror="https://mirror.example.com"), HOSTS["almalinux 10"][0]
+    wanted, system = WantedDriver(mirror="https://mirror.example.com"), HOSTS["almalinux 10"][0]
     assert f"file://{repository.KEYS['rhel']}" in texts(wanted, system, "files/own.asc")[repository.REPO]
     key = repository.key(wanted, system, "files/own.asc")
     assert key == repository.Key(repository.KEYS["rhel"], local="files/own.asc")
 
 
 def test_keys_are_checked_by_fingerprint() -> None:
-    key = repository.key(Wanted(), HOSTS["debian 13"][0])
+    key = repository.key(WantedDriver(), HOSTS["debian 13"][0])
     assert key is not None
     assert key.url == f"{NVIDIA}/debian13/x86_64/8793F200.pub"
     assert key.fingerprint == "02182E60104FCDC26EAE1B8597A5D4CB8793F200"
@@ -117,14 +119,14 @@ def test_keys_are_checked_by_fingerprint() -> None:
 
 def test_nothing_but_nouveau_where_nothing_is_served() -> None:
     for system, source in ((System("fedora", "42"), "vendor"), (HOSTS["rocky 8"][0], "distribution")):
-        assert list(texts(Wanted(source=source), system)) == [repository.NOUVEAU]
-        assert repository.key(Wanted(source=source), system) is None
+        assert list(texts(WantedDriver(source=source), system)) == [repository.NOUVEAU]
+        assert repository.key(WantedDriver(source=source), system) is None
 
 
 @pytest.mark.parametrize("name", HOSTS)
 @pytest.mark.parametrize("source", ["vendor", "distribution"])
 def test_every_file_is_known_and_marked(name: str, source: str) -> None:
-    wanted = Wanted(source=source)
+    wanted = WantedDriver(source=source)
     for file in (
         *repository.files(wanted, HOSTS[name][0], ARCHIVES),
         *repository.pins(Resolution("580.95.05", "open", "dkms", {}), "debian"),

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import Wanted
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import WantedDriver
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import HOSTS, Problems
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.request import check_declared, read_wanted
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit import gpus
 
-OLD = gpus.Gpu("P40", 24 << 30, False, (6, 1))
+OLD = gpus.KnownGpu("P40", 24 << 30, False, (6, 1))
 
 
-def wanted(**declared: Any) -> tuple[Wanted, list[str]]:
+def wanted(**declared: Any) -> tuple[WantedDriver, list[str]]:
     problems = Problems()
     found = read_wanted(HOSTS, {f"nvidia_driver_{name}": value for name, value in declared.items()}, problems, "gpu1")
     return found, sorted(str(problem) for problem in problems.found)
@@ -22,21 +22,21 @@ def wanted(**declared: Any) -> tuple[Wanted, list[str]]:
 @pytest.mark.parametrize(
     ("declared", "expected"),
     [
-        ({}, Wanted()),
-        ({"version": "580"}, Wanted(version="580")),
-        ({"version": 580}, Wanted(version="580")),
-        ({"version": "580.95.05"}, Wanted(version="580.95.05")),
-        ({"version": "580.142"}, Wanted(version="580.142")),
-        ({"version": "", "mirror": "", "modules": ""}, Wanted()),
-        ({"upgrade": "yes", "persistence": "false"}, Wanted(upgrade=True, persistence=False)),
-        ({"upgrade": True, "persistence": False}, Wanted(upgrade=True, persistence=False)),
-        ({"source": "distribution", "modules": "open", "build": "prebuilt"}, Wanted("", "distribution", "", "open", "prebuilt")),
-        ({"mirror": "https://mirror.example.com/nvidia", "mirror_key": "files/nvidia.asc"}, Wanted(mirror="https://mirror.example.com/nvidia")),
-        ({"mirror": "file:/srv/nvidia"}, Wanted(mirror="file:/srv/nvidia")),
-        ({"reboot": True, "serial": 1, "manage": True, "accept": []}, Wanted()),
+        ({}, WantedDriver()),
+        ({"version": "580"}, WantedDriver(version="580")),
+        ({"version": 580}, WantedDriver(version="580")),
+        ({"version": "580.95.05"}, WantedDriver(version="580.95.05")),
+        ({"version": "580.142"}, WantedDriver(version="580.142")),
+        ({"version": "", "mirror": "", "modules": ""}, WantedDriver()),
+        ({"upgrade": "yes", "persistence": "false"}, WantedDriver(upgrade=True, persistence=False)),
+        ({"upgrade": True, "persistence": False}, WantedDriver(upgrade=True, persistence=False)),
+        ({"source": "distribution", "modules": "open", "build": "prebuilt"}, WantedDriver("", "distribution", "", "open", "prebuilt")),
+        ({"mirror": "https://mirror.example.com/nvidia", "mirror_key": "files/nvidia.asc"}, WantedDriver(mirror="https://mirror.example.com/nvidia")),
+        ({"mirror": "file:/srv/nvidia"}, WantedDriver(mirror="file:/srv/nvidia")),
+        ({"reboot": True, "serial": 1, "manage": True, "accept": []}, WantedDriver()),
     ],
 )  # fmt: skip
-def test_read(declared: dict[str, Any], expected: Wanted) -> None:
+def test_read(declared: dict[str, Any], expected: WantedDriver) -> None:
     assert wanted(**declared) == (expected, [])
 
 
@@ -77,23 +77,27 @@ def test_all_at_once() -> None:
     ("asked", "gpu", "words"),
     [
         (
-            Wanted(modules="open"),
+            WantedDriver(modules="open"),
             "V100-32GB",
             ["nvidia_driver_modules", "cannot drive the V100-32GB (Volta)", "proprietary"],
         ),
-        (Wanted(modules="proprietary"), "B200", ["nvidia_driver_modules", "cannot drive the B200 (Blackwell)", "open"]),
-        (Wanted(modules="proprietary"), "GH200-96GB", ["nvidia_driver_modules", "cannot drive the GH200-96GB"]),
-        (Wanted(version="590"), "V100-16GB", ["nvidia_driver_version", "580 is the last branch for Volta"]),
-        (Wanted(version="595.71.05"), OLD, ["nvidia_driver_version", "580 is the last branch for Pascal"]),
         (
-            Wanted(version="620", modules="proprietary"),
+            WantedDriver(modules="proprietary"),
+            "B200",
+            ["nvidia_driver_modules", "cannot drive the B200 (Blackwell)", "open"],
+        ),
+        (WantedDriver(modules="proprietary"), "GH200-96GB", ["nvidia_driver_modules", "cannot drive the GH200-96GB"]),
+        (WantedDriver(version="590"), "V100-16GB", ["nvidia_driver_version", "580 is the last branch for Volta"]),
+        (WantedDriver(version="595.71.05"), OLD, ["nvidia_driver_version", "580 is the last branch for Pascal"]),
+        (
+            WantedDriver(version="620", modules="proprietary"),
             "H100-80GB",
             ["nvidia_driver_version", "no proprietary modules"],
         ),
-        (Wanted(version="470", modules="open"), "A100-80GB", ["nvidia_driver_version", "no open modules"]),
+        (WantedDriver(version="470", modules="open"), "A100-80GB", ["nvidia_driver_version", "no open modules"]),
     ],
 )
-def test_declared_gpu_refuses(asked: Wanted, gpu: str | gpus.Gpu, words: list[str]) -> None:
+def test_declared_gpu_refuses(asked: WantedDriver, gpu: str | gpus.KnownGpu, words: list[str]) -> None:
     problems = Problems()
     check_declared(asked, gpus.find(gpu) if isinstance(gpu, str) else gpu, problems, "gpu1")
     told = [str(problem) for problem in problems.found]
@@ -105,15 +109,15 @@ def test_declared_gpu_refuses(asked: Wanted, gpu: str | gpus.Gpu, words: list[st
 @pytest.mark.parametrize(
     ("asked", "gpu"),
     [
-        (Wanted(version="580", modules="open"), "H100-80GB"),
-        (Wanted(version="580", modules="proprietary"), "H100-80GB"),
-        (Wanted(version="580"), "V100-32GB"),
-        (Wanted(modules="open"), "T4"),
-        (Wanted(version="610", modules="auto"), "B200"),
-        (Wanted(modules="open"), "MI300X"),
+        (WantedDriver(version="580", modules="open"), "H100-80GB"),
+        (WantedDriver(version="580", modules="proprietary"), "H100-80GB"),
+        (WantedDriver(version="580"), "V100-32GB"),
+        (WantedDriver(modules="open"), "T4"),
+        (WantedDriver(version="610", modules="auto"), "B200"),
+        (WantedDriver(modules="open"), "MI300X"),
     ],
 )
-def test_declared_gpu_agrees(asked: Wanted, gpu: str) -> None:
+def test_declared_gpu_agrees(asked: WantedDriver, gpu: str) -> None:
     problems = Problems()
     check_declared(asked, gpus.find(gpu), problems)
     check_declared(asked, None, problems)

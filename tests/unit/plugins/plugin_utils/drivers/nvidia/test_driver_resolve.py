@@ -11,13 +11,13 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia impo
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import (
     Device,
     Dkms,
+    DriverState,
     Kernel,
     Module,
     Offer,
     Resolution,
-    State,
     System,
-    Wanted,
+    WantedDriver,
 )
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.commands import difference
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.resolve import installed_meets, resolve
@@ -26,20 +26,20 @@ from hypothesis import strategies as st
 from offered import B200, H100, V100, host, installed
 
 
-def resolved(state: State, **asked: Any) -> Resolution:
-    outcome = resolve(Wanted(**asked), state)
+def resolved(state: DriverState, **asked: Any) -> Resolution:
+    outcome = resolve(WantedDriver(**asked), state)
     assert isinstance(outcome, Resolution), outcome
     return outcome
 
 
-def refused(state: State, **asked: Any) -> str:
-    outcome = resolve(Wanted(**asked), state)
+def refused(state: DriverState, **asked: Any) -> str:
+    outcome = resolve(WantedDriver(**asked), state)
     assert isinstance(outcome, list)
     assert len(outcome) == 1
     return str(outcome[0])
 
 
-def with_driver(version: str, source: str = "vendor", **asked: Any) -> State:
+def with_driver(version: str, source: str = "vendor", **asked: Any) -> DriverState:
     """Debian 12 with a driver of NVIDIA's, and the list of packages before it."""
     before = host("debian 12", source)
     found = resolved(before, version=version, source=source, **asked)
@@ -153,7 +153,7 @@ def test_headers_of_rpm_kernels_are_named_whole() -> None:
 K64 = "5.14.0-687.54.1.el9_8.aarch64+64k"
 
 
-def with_64k(state: State, *packages: str) -> State:
+def with_64k(state: DriverState, *packages: str) -> DriverState:
     """A Grace host of RHEL 9 on the kernel with pages of 64 KiB; `packages` are on offer for it beside the plain kernel's."""
     more = tuple(Offer(name, "5.14.0-687.54.1.el9_8", "appstream") for name in packages)
     return replace(
@@ -219,7 +219,7 @@ def test_meta_package_of_newer_ubuntu_kernels() -> None:
 
 def test_any_version_of_the_branch_will_do() -> None:
     state = with_driver("580.95.05")
-    assert installed_meets(Wanted(version="580"), state) is not None
+    assert installed_meets(WantedDriver(version="580"), state) is not None
     # Even where something else is to be done, it stays at its version.
     assert resolved(state, version="580").version == "580.95.05"
     assert resolved(state).version == "580.95.05"
@@ -227,7 +227,7 @@ def test_any_version_of_the_branch_will_do() -> None:
 
 def test_upgrade_moves_to_the_newest_of_the_branch() -> None:
     state = with_driver("580.95.05")
-    assert installed_meets(Wanted(version="580", upgrade=True), state) is None
+    assert installed_meets(WantedDriver(version="580", upgrade=True), state) is None
     assert resolved(state, version="580", upgrade=True).version == "580.126.20"
     assert resolved(state, upgrade=True).version == "580.126.20"
 
@@ -235,7 +235,7 @@ def test_upgrade_moves_to_the_newest_of_the_branch() -> None:
 @pytest.mark.parametrize("version", ["570.195.03", "590.48.01", "570", "590"])
 def test_other_versions_up_and_down(version: str) -> None:
     state = with_driver("580.95.05")
-    assert installed_meets(Wanted(version=version), state) is None
+    assert installed_meets(WantedDriver(version=version), state) is None
     assert resolved(state, version=version).version.startswith(version)
 
 
@@ -260,7 +260,7 @@ def test_a_driver_of_the_distributions_stays_where_only_a_kernel_lacks_headers(v
         offers=host("ubuntu 24.04", "vendor").offers,
     )
     state = replace(state, kernels=(*state.kernels, Kernel(new, False, None)))
-    assert installed_meets(Wanted(version=version), state) is None
+    assert installed_meets(WantedDriver(version=version), state) is None
     found = resolved(state, version=version)
     assert (found.version, found.packages, found.remove) == ("570.211.01", SERVER, ())
 
@@ -284,7 +284,7 @@ def test_modules_for_a_new_kernel_come_from_where_the_driver_came() -> None:
         kernels=(Kernel(old_kernel, True, module), Kernel("6.8.0-151-generic", True, None)),
         offers=(*(state.offers or ()), *(host("ubuntu 24.04", "vendor").offers or ())),
     )
-    assert installed_meets(Wanted(), after) is None
+    assert installed_meets(WantedDriver(), after) is None
     found = resolved(after)
     assert (found.version, found.build, found.remove) == (old.version, "prebuilt", ())
     assert set(found.packages) - set(packages) == {"linux-modules-nvidia-580-server-open-6.8.0-151-generic"}
@@ -292,9 +292,9 @@ def test_modules_for_a_new_kernel_come_from_where_the_driver_came() -> None:
 
 def test_auto_keeps_the_installed_kind() -> None:
     state = with_driver("580.95.05", modules="proprietary")
-    assert installed_meets(Wanted(version="580"), state) is not None
+    assert installed_meets(WantedDriver(version="580"), state) is not None
     assert resolved(state, version="590").modules == "proprietary"
-    assert installed_meets(Wanted(version="580", modules="open"), state) is None
+    assert installed_meets(WantedDriver(version="580", modules="open"), state) is None
 
 
 def test_other_modules_go() -> None:
@@ -417,14 +417,14 @@ def test_unsupported_system() -> None:
 )
 def test_not_whole(change: dict[str, Any]) -> None:
     state = with_driver("580.95.05")
-    assert installed_meets(Wanted(version="580"), state) is not None
-    assert installed_meets(Wanted(version="580"), replace(state, **change)) is None
+    assert installed_meets(WantedDriver(version="580"), state) is not None
+    assert installed_meets(WantedDriver(version="580"), replace(state, **change)) is None
 
 
 def test_persistence_daemon_is_missed() -> None:
     state = with_driver("580.95.05", persistence=False)
-    assert installed_meets(Wanted(version="580", persistence=False), state) is not None
-    assert installed_meets(Wanted(version="580"), state) is None
+    assert installed_meets(WantedDriver(version="580", persistence=False), state) is not None
+    assert installed_meets(WantedDriver(version="580"), state) is None
 
 
 def test_a_desktop_is_kept_as_it_is() -> None:
@@ -443,7 +443,7 @@ def test_a_desktop_is_kept_as_it_is() -> None:
         dkms=(Dkms("nvidia", "580.126.09", kernel, "installed"),),
         offers=None,
     )
-    found = installed_meets(Wanted(), state)
+    found = installed_meets(WantedDriver(), state)
     assert found is not None
     assert "nvidia-dkms-580-open" in found.packages
 
@@ -458,7 +458,7 @@ def test_never_two_versions(missing: list[str], data: st.DataObject) -> None:
     offers = tuple(
         offer for offer in state.offers or () if offer.name != name or versions.driver(offer.version) not in missing
     )
-    outcome = resolve(Wanted(version="580", modules="open"), replace(state, offers=offers))
+    outcome = resolve(WantedDriver(version="580", modules="open"), replace(state, offers=offers))
     if isinstance(outcome, Resolution):
         own = {name: full for name, full in outcome.packages.items() if not name.startswith("linux-headers-")}
         assert {versions.driver(full) for full in own.values()} == {outcome.version}

@@ -10,15 +10,16 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance import record
-from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance.model import Sight
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance.model import AcceptanceSight
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance.record import Record
+from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import ServiceState
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.model import Errors, Facts, Gpu
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions import gpu_look
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia import repository
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.judge import PATHS
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import ROOT
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import Declared, HostPlan
-from simulated_host import PERSISTENCE, Host, Unit
+from simulated_host import PERSISTENCE, Host
 from simulated_hosts import H100, bare, with_driver
 from simulated_role import Run
 
@@ -61,7 +62,7 @@ def seen(host: Host, **more: Any) -> dict[str, Any]:
         "bus": [asdict(device) for device in host.gpus],
         "holders": [],
         "units": {},
-        "sight": asdict(Sight(found, record=record.write(accepted))),
+        "sight": asdict(AcceptanceSight(found, record=record.write(accepted))),
         **more,
     }
 
@@ -99,7 +100,7 @@ def held_back(host: Host) -> None:
 
 
 def stopped(host: Host) -> None:
-    host.units[PERSISTENCE] = Unit("inactive", False)
+    host.units[PERSISTENCE] = ServiceState("inactive", False)
 
 
 def unpinned(host: Host) -> None:
@@ -158,7 +159,7 @@ def test_settings_that_differ_or_are_refused_are_seen(settled: Host) -> None:
 
 
 def test_a_host_that_must_be_accepted_and_is_not_is_refused(settled: Host) -> None:
-    never = {"sight": asdict(Sight(facts(settled)))}
+    never = {"sight": asdict(AcceptanceSight(facts(settled)))}
     assert set(judged(settled, required=True, **never).refused) == {"acceptance"}
     told = judged(settled, **never)
     assert told.differs == told.refused == {}

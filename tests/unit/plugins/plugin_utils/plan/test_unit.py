@@ -11,11 +11,13 @@ from typing import Any
 
 import jinja2
 import pytest
-from ansible_collections.baremetal.vllm.plugins.module_utils.units.render import DIGEST, MARK, Unit, render_unit
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.planned import MARK, PlannedUnit
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.unitdiff import kind_of
-from ansible_collections.baremetal.vllm.plugins.module_utils.units.unitfile import read_unit
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.unitfile import DIGEST, read_unit
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.fleet import Inventory, plan_fleet
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import read_menu
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.unit import render_unit
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import read_services
 
 TEMPLATES = Path(__file__).resolve().parents[5] / "templates"
 LOADER = jinja2.FileSystemLoader(TEMPLATES)
@@ -24,16 +26,16 @@ TEMPLATE = jinja2.Environment(
 ).get_template("etc/systemd/system/vllm-model.service.j2")
 
 
-def units(accelerator: str = "cuda", **models: dict[str, Any]) -> dict[str, Unit]:
+def units(accelerator: str = "cuda", **models: dict[str, Any]) -> dict[str, PlannedUnit]:
     menu = {name.replace("_", "-"): {"model": "/srv/m", "kind": "chat", **entry} for name, entry in models.items()}
     host = {"vllm_accelerator": accelerator, "vllm_version": "0.33.0", "gpu_count": 8}
     outcome = plan_fleet(Inventory(menu=read_menu(menu), hosts={"h": host}, match=lambda pattern: ["h"], keyed=True))
     assert not outcome.problems
-    services = outcome.plan["hosts"]["h"]["services"]
-    return {s["name"]: render_unit(TEMPLATE, s, "/etc/vllm/secrets/api_key.env") for s in services}
+    services = read_services(outcome.plan["hosts"]["h"]["services"])
+    return {s.name: render_unit(TEMPLATE, s, "/etc/vllm/secrets/api_key.env") for s in services}
 
 
-def settings(unit: Unit, key: str) -> list[str]:
+def settings(unit: PlannedUnit, key: str) -> list[str]:
     return [line.partition("=")[2] for line in unit.text.splitlines() if line.startswith(f"{key}=")]
 
 
