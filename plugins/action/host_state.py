@@ -101,7 +101,7 @@ class ActionModule(ActionBase):
                     planned.services, TEMPLATES, canary["state"] == "present", {key: canary[key] for key in CANARY}
                 ),
             }
-            filesets = [{"name": name, **with_contents(fileset)} for name, fileset in sets.items()]
+            filesets = {name: with_contents(fileset) for name, fileset in sets.items()}
         except ValueError as error:
             raise AnsibleActionFail(str(error)) from error
         token = str(site_input(self, "vllm_hf_token", self._variables, "")).strip()

@@ -122,9 +122,8 @@ options:
     type: str
   filesets:
     description: Sets of files by name, each as M(baremetal.vllm.unit_files) takes it. Set by the action plugin.
-    type: list
-    elements: dict
-    default: []
+    type: dict
+    default: {}
   weights_store:
     description: Where weights lie. Set by the action plugin.
     type: path
@@ -292,7 +291,9 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.weights import stor
 
 # Of the result. Raised when a key goes or changes its meaning.
 SCHEMA = 1
-NONE, KEPT, INSTALLED = "none", "kept", "installed"
+NONE = "none"
+KEPT = "kept"
+INSTALLED = "installed"
 
 
 def answers(asked: dict[str, Any], found: dict[str, Any]) -> dict[str, object]:
@@ -322,7 +323,8 @@ def look(module: AnsibleModule) -> dict[str, Any]:
     states = supplies.weights(asked["weights"])
     found["refusals"] += [state.detail for state in states if state.state == "refused"]
     # Nobody but root can compare them.
-    sets = {each["name"]: filesets.differs(each) for each in asked["filesets"]} if os.geteuid() == 0 else {}
+    root = os.geteuid() == 0
+    sets = {name: filesets.differs(filesets.read(told)) for name, told in asked["filesets"].items() if root}
     for warning in (line for each in sets.values() for line in each["warnings"]):
         module.warn(warning)
     planned = asked["engine"]
@@ -372,12 +374,7 @@ def main() -> None:
             "files": {"type": "list", "elements": "dict", "default": []},
             "secrets_path": {"type": "path", "default": "/etc/vllm/secrets/api_key.env"},
             "secrets_digest": {"type": "str", "no_log": True},
-            "filesets": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {"name": {"type": "str", "required": True}, **filesets.OPTIONS},
-            },
+            "filesets": {"type": "dict", "default": {}},
             "weights_store": {"type": "path", "default": "/var/lib/vllm/models"},
             "token_file": {"type": "path", "default": "/etc/vllm/secrets/hf_token", "no_log": False},
             "token_digest": {"type": "str", "default": "", "no_log": True},

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pwd
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import fileset_host as host
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import systemd
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.fileset import (
@@ -84,6 +86,17 @@ class FilesetParameters(SetParameters, Parameters):
     programs: list[str]
     users: list[str]
     probe: list[str]
+
+
+def read(told: Mapping[str, Any]) -> FilesetParameters:
+    """A set as it is told a module that has no argument specification of its own for it: with the defaults of `OPTIONS`.
+
+    Raises ValueError: for what `OPTIONS` do not allow.
+    """
+    result = ArgumentSpecValidator(OPTIONS).validate(dict(told))
+    if result.error_messages:
+        raise ValueError("; ".join(result.error_messages))
+    return cast("FilesetParameters", result.validated_parameters)
 
 
 def compare(params: FilesetParameters) -> Comparison:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import systemd
-from ansible_collections.baremetal.vllm.plugins.module_utils.look.filesets import differs
+from ansible_collections.baremetal.vllm.plugins.module_utils.look.filesets import differs, read
 
 
 def fileset(path: str, **more: Any) -> dict[str, Any]:
@@ -50,3 +50,10 @@ def test_what_cannot_be_compared_says_why(
 
     monkeypatch.setattr(systemd, "show", refuse)
     assert differs(fileset(str(tmp_path / "f"), **broken)) == {"steps": [], "warnings": [], "unknown": [why]}
+
+
+def test_what_a_set_leaves_out_is_as_unit_files_has_it(tmp_path: Path) -> None:
+    path = str(tmp_path / "f")
+    assert differs(read({"files": [{"path": path, "content": "x\n"}]}))["steps"] == [f"write {path}"]
+    with pytest.raises(ValueError, match="missing required arguments: path"):
+        read({"files": [{"content": "x\n"}]})
