@@ -234,13 +234,87 @@ state:
   description: What was seen, as C(State) in C(model.py) of C(drivers/nvidia) or C(drivers/amd) in C(module_utils) has it.
   returned: steps look and look_amd
   type: dict
-texts:
-  description: Contents of the files of O(texts) that exist, by path.
-  type: dict
+repository:
+  description: Whether files, key or package lists come first.
+  type: bool
   returned: step look
-seconds:
-  description: How long the look took, without the offers.
-  type: float
+offers:
+  description: Whether another look has to follow them, with O(offers).
+  type: bool
+  returned: step look
+remove_files:
+  description: Files to remove.
+  type: list
+  elements: str
+  returned: step look
+update_command:
+  description: The command that reads the package lists, empty where that is not needed.
+  type: list
+  elements: str
+  returned: step look
+download:
+  description: Commands that fetch packages while models still run. These and all other commands are as O(step=run) takes them.
+  type: list
+  elements: dict
+  returned: step look
+install:
+  description: Commands that install the driver.
+  type: list
+  elements: dict
+  returned: step look
+heal:
+  description: Commands that mend what is wrong beside the version.
+  type: list
+  elements: dict
+  returned: step look
+load:
+  description: Commands that load the driver.
+  type: list
+  elements: dict
+  returned: step look
+drain:
+  description: Units of models that stop for the change.
+  type: list
+  elements: str
+  returned: step look
+drain_commands:
+  description: Commands that stop them.
+  type: list
+  elements: dict
+  returned: step look
+undrain_commands:
+  description: Commands that start them again, with those that an earlier look of the same run has stopped.
+  type: list
+  elements: dict
+  returned: step look
+resume:
+  description: Units that an earlier look has stopped.
+  type: list
+  elements: str
+  returned: step look
+resume_commands:
+  description: Commands that start these alone.
+  type: list
+  elements: dict
+  returned: step look
+back:
+  description: Commands that go back to what was installed before the change.
+  type: list
+  elements: dict
+  returned: step look
+back_files:
+  description: Files as they were before the change, with path, content and mode.
+  type: list
+  elements: dict
+  returned: step look
+back_remove:
+  description: Files that were not there before the change.
+  type: list
+  elements: str
+  returned: step look
+back_loaded:
+  description: Whether a driver was loaded before the change.
+  type: bool
   returned: step look
 change:
   description: Whether anything is to be done.
@@ -248,12 +322,12 @@ change:
   type: bool
 files:
   description: Files to write, with path, content and mode.
-  returned: step look_amd
+  returned: steps look and look_amd
   type: list
   elements: dict
 key:
   description: The signing key, as O(step=files) takes it.
-  returned: step look_amd
+  returned: steps look and look_amd
   type: dict
 lists:
   description: The command that reads the package lists, empty where that is not needed.

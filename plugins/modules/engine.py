@@ -220,6 +220,22 @@ pythons:
   type: list
   elements: dict
   returned: step look
+glibc:
+  description: The release of the host's glibc, empty where it has another C library.
+  type: str
+  returned: step look
+systemd:
+  description: The release of its systemd, null where it has none.
+  type: int
+  returned: step look
+arch:
+  description: Its processors, such as V(x86_64).
+  type: str
+  returned: step look
+free_bytes:
+  description: What is free where engines lie.
+  type: int
+  returned: step look
 source:
   description: What the action plugin chose to install from - wheelhouse or lock, and Python.
   type: dict

@@ -151,6 +151,10 @@ steps:
   returned: phase apply
   type: list
   elements: dict
+pending:
+  description: Units that were still starting when they were started or looked at, with their restarts until then.
+  returned: phase apply
+  type: dict
 generation:
   description: The number of the generation that now runs.
   returned: phase apply, when not in check mode
@@ -226,7 +230,7 @@ def secret_file(module: AnsibleModule) -> tuple[HostFile | None, str]:
     return hidden, host.secrets_identity(hidden.content)
 
 
-def apply(module: AnsibleModule) -> dict[str, Any]:
+def apply(module: AnsibleModule) -> dict[str, object]:
     """Bring units to the plan, or to an earlier generation, without waiting for them.
 
     Returns the steps, the difference, `generation`, and `pending`: units to wait for with their restarts so far.
@@ -262,7 +266,7 @@ def apply(module: AnsibleModule) -> dict[str, Any]:
     stale = [file for file in files if file.differs()]
     reload_needed = any(found.state.stale for found in observed.values())
     changed = bool(stale) or any(step.changes for step in steps)
-    result: dict[str, Any] = {
+    result: dict[str, object] = {
         "changed": changed,
         "steps": [asdict(step) for step in steps],
         "diff": host.diffs(steps, after, texts, stale),
@@ -285,13 +289,13 @@ def apply(module: AnsibleModule) -> dict[str, Any]:
     return result
 
 
-def watch(module: AnsibleModule) -> dict[str, Any]:
+def watch(module: AnsibleModule) -> dict[str, object]:
     """Look for 10 seconds at most how far the starts are that are waited for."""
     now = host.watch(module.params["pending"], module.params["seen"], wait=10)
     return {"progress": [asdict(item) for item in now]}
 
 
-def restore(module: AnsibleModule) -> dict[str, Any]:
+def restore(module: AnsibleModule) -> dict[str, object]:
     """Go back to what served before a generation that failed; `restored` says what was done.
 
     Raises SystemdError: where a unit cannot be stopped, or systemd does not take one.
@@ -299,7 +303,7 @@ def restore(module: AnsibleModule) -> dict[str, Any]:
     return {"changed": True, "restored": host.restore(module.params["generation"], list(module.params["pending"]))}
 
 
-def settle(module: AnsibleModule) -> dict[str, Any]:
+def settle(module: AnsibleModule) -> dict[str, object]:
     """Write down how a generation turned out, and drop those beyond what is kept; nothing where it is gone."""
     number = module.params["generation"]
     if not (Path(host.GENERATIONS) / str(number)).is_dir():
@@ -308,7 +312,7 @@ def settle(module: AnsibleModule) -> dict[str, Any]:
     return {"changed": False, "pruned": generations.prune(host.GENERATIONS)}
 
 
-def list_kept(module: AnsibleModule) -> dict[str, Any]:
+def list_kept(module: AnsibleModule) -> dict[str, object]:
     """The generations that the host keeps, oldest first, after recording the outcome that `mark` names."""
     mark = module.params["mark"]
     told = kept.mark(mark["number"], mark["outcome"], module.check_mode) if mark else {"changed": False}
