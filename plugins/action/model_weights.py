@@ -39,7 +39,8 @@ KEYS = (
 class ActionModule(ActionBase):
     """See the documentation of the module of the same name."""
 
-    TRANSFERS_FILES = True
+    # What is pushed goes to a directory that the host has made for it, beside the weights.
+    TRANSFERS_FILES = False
     _supports_check_mode = True
 
     def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
