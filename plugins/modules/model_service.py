@@ -195,7 +195,6 @@ back:
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.hostfile import HostFile
