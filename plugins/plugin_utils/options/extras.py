@@ -17,7 +17,6 @@ _KEYS = ("type", "choices", "list")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-# An option as the inventory describes it; `list` would be no name for a type any longer inside a class.
 class PluginOption(TypedDict, total=False):
     """What the operator says of an option of a plug-in: its `type`, its `choices`, and whether it takes a `list` of them."""
 
