@@ -108,7 +108,7 @@ class ActionModule(ActionBase):
         run = build(DiagnosticRun, watched["run"])
         if not run.state:
             raise AnsibleActionFail(
-                "The test has vanished: the host was rebooted, or somebody else settled it. DiagnosticRun again."
+                "The test has vanished: the host was rebooted, or somebody else settled it. Run again."
             )
         made, findings = decide.conclude(run, build(Facts, watched["facts"]), watched["dcgm"], _now())
         self._say(f"level {run.level} {'passed' if made.passed else 'FAILED'} after {_minutes(run.seconds)}")
