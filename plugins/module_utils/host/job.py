@@ -30,7 +30,7 @@ class JobError(Exception):
 
 
 @dataclass(frozen=True)
-class State:
+class JobState:
     """A job as systemd has it. `status` is its exit status, 128 and more where a signal ended it, 0 while it runs; `result`
     systemd's word for how it ended; `seconds` how long it has run or took, 0 where it never began."""
 
@@ -58,7 +58,7 @@ class Job:
         """The secret part of its environment, while it runs."""
         return self.folder / f"{self.unit.rpartition('.')[0]}.env"
 
-    def state(self) -> State:
+    def state(self) -> JobState:
         """How it stands; not running where nothing runs and nothing ended. Raises JobError."""
         out = self._must("systemctl", "show", self.unit, f"--property={','.join(_PROPERTIES)}")
         shown = dict(line.partition("=")[::2] for line in out.splitlines())
@@ -69,7 +69,7 @@ class Job:
         now = time.clock_gettime(time.CLOCK_MONOTONIC) if running or not ended else ended
         # CLD_KILLED and CLD_DUMPED: the status is a signal then, told as a shell does.
         signal = 128 if shown.get("ExecMainCode") in ("2", "3") else 0
-        return State(
+        return JobState(
             running=running,
             title=shown.get("Description", ""),
             status=_number(shown, "ExecMainStatus") + signal,
@@ -149,7 +149,7 @@ class Logged:
         Raises JobError.
         """
 
-        def look() -> tuple[State, list[str], int]:
+        def look() -> tuple[JobState, list[str], int]:
             found = self.job.state()
             return (found, *self._lines(offset, whole=found.running))
 

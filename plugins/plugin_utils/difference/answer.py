@@ -19,7 +19,7 @@ class CauseForm(TypedDict, total=False):
 
 
 class StepForm(TypedDict):
-    """The JSON form of `Step` (plugins/module_utils/units/decide.py)."""
+    """The JSON form of `UnitStep` (plugins/module_utils/units/decide.py)."""
 
     unit: str
     verb: str

@@ -19,7 +19,7 @@ _WEIGHTS = {"hub": "fetched", "pushed": "pushed", "host": REFUSED}
 
 
 @dataclass(frozen=True)
-class Change:
+class HostChange:
     """One thing that a deployment would do on a host: to what (`item`), what (`change`: installed, removed, fetched, pushed,
     rewritten, changed), and why; or that it would be `REFUSED`."""
 
@@ -29,34 +29,34 @@ class Change:
     why: str
 
 
-def host_changes(planned: HostPlan, look: HostAnswer) -> Iterator[Change]:
+def host_changes(planned: HostPlan, look: HostAnswer) -> Iterator[HostChange]:
     """What would change on a host that was read, beside its models, and what would be refused there."""
     for change, key in (("changed", "differs"), (REFUSED, "refused")):
         for topic, why in look["gpus"].get(key, {}).items():
-            yield Change(topic, f"({topic})", change, why)
+            yield HostChange(topic, f"({topic})", change, why)
     for refusal in look["refusals"]:
-        yield Change(UNITS, "(host)", REFUSED, refusal)
+        yield HostChange(UNITS, "(host)", REFUSED, refusal)
     engine = look["engine"]
     if engine.get("install"):
-        yield Change(ENGINE, f"(engine {engine['release']})", "installed", engine["why"])
+        yield HostChange(ENGINE, f"(engine {engine['release']})", "installed", engine["why"])
     if engine.get("packages"):
-        yield Change(ENGINE, "(packages)", "installed", ", ".join(engine["packages"]))
+        yield HostChange(ENGINE, "(packages)", "installed", ", ".join(engine["packages"]))
     for release in engine.get("remove", []):
-        yield Change(ENGINE, f"(engine {release})", "removed", "no longer used")
+        yield HostChange(ENGINE, f"(engine {release})", "removed", "no longer used")
     for item in weights_changes(planned, look):
         # A refusal of weights has its line among the host's.
         if item["change"] not in ("unchanged", REFUSED):
-            yield Change(WEIGHTS, f"(weights {item['name']})", item["change"], item["why"])
+            yield HostChange(WEIGHTS, f"(weights {item['name']})", item["change"], item["why"])
     for line in look["weights_files"]:
-        yield Change(WEIGHTS, "(weights)", "rewritten", line)
+        yield HostChange(WEIGHTS, "(weights)", "rewritten", line)
     for topic in (FIREWALL, CANARY):
         found = look["filesets"].get(topic, _EQUAL)
         for why in found["unknown"]:
-            yield Change(topic, f"({topic})", REFUSED, why)
+            yield HostChange(topic, f"({topic})", REFUSED, why)
         if found["steps"]:
-            yield Change(topic, f"({topic})", "changed", ", ".join(found["steps"]))
+            yield HostChange(topic, f"({topic})", "changed", ", ".join(found["steps"]))
     for path in look["files"]:
-        yield Change(UNITS, "(file)", "rewritten", path)
+        yield HostChange(UNITS, "(file)", "rewritten", path)
 
 
 def weights_changes(planned: HostPlan, look: HostAnswer) -> Iterator[dict[str, str]]:
