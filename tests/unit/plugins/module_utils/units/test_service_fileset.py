@@ -241,7 +241,7 @@ def ask(arguments: dict[str, Any], check: bool = False) -> dict[str, Any]:
     root = Path(__file__).resolve().parents[5]
     module = root / "plugins" / "modules" / "unit_files.py"
     # Under ansible-test the collection is found by the folders above it.
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path, str(root.parents[2])])}
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path, *map(str, root.parents[:3])])}
     done = subprocess.run(
         [sys.executable, str(module)], input=given, capture_output=True, text=True, check=False, env=env
     )
