@@ -6,7 +6,7 @@ import http.client
 import json
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -105,7 +105,7 @@ class Client:
         """
         return require_object(self.post(path, body), path)
 
-    def upload(self, path: str, fields: dict[str, str], name: str, content: bytes) -> Reply:
+    def upload(self, path: str, fields: Mapping[str, object], name: str, content: bytes) -> Reply:
         """Send a form with one file named `file`. Raises NoAnswer: where none comes within the client's timeout."""
         parts = [
             f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="{field}"\r\n\r\n{value}\r\n'.encode()

@@ -9,8 +9,8 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.check imp
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.client import Client, Reply
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.kinds import CHAT, EMBEDDINGS, KINDS
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.listing import MODELS, max_model_len
-from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.media import wav
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.service import Service
+from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.smallest import send
 
 UNKNOWN_MODEL = "no-such-model"
 
@@ -21,10 +21,7 @@ def post_text(client: Client, service: Service, model: str, text: str) -> Reply:
     Raises NoAnswer: where none comes within the client's timeout.
     """
     kind = KINDS[service.kind]
-    if kind.form:
-        return client.upload(kind.path, {"model": model}, "tone.wav", wav(0.1))
-    body = request(service, text, 1) if kind.chats else kind.about(text)
-    return client.post(kind.path, {**body, "model": model})
+    return send(client, service, request(service, text, 1) if kind.chats else kind.about(text), model)
 
 
 @probe("key_required", "wrong_key_refused")

@@ -1,6 +1,8 @@
-"""The smallest request that makes an engine work, by kind."""
+"""One request of a service's kind, and the smallest that makes its engine work."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.client import Client, Reply
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.kinds import KINDS
@@ -8,12 +10,15 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.media imp
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.service import Service
 
 
+def send(client: Client, service: Service, fields: Mapping[str, object], model: str) -> Reply:
+    """Send `fields`, addressed to `model`; with a tone where the kind takes a form.
+
+    Raises NoAnswer: where none comes within the client's timeout.
+    """
+    kind, body = KINDS[service.kind], {**fields, "model": model}
+    return client.upload(kind.path, body, "tone.wav", wav()) if kind.form else client.post(kind.path, body)
+
+
 def ask_one(client: Client, service: Service) -> Reply:
     """Raises NoAnswer where none comes within the client's timeout."""
-    kind = KINDS[service.kind]
-    fields = {"model": service.model, **kind.smallest}
-    return (
-        client.upload(kind.path, {name: str(value) for name, value in fields.items()}, "tone.wav", wav())
-        if kind.form
-        else client.post(kind.path, fields)
-    )
+    return send(client, service, KINDS[service.kind].smallest, service.model)
