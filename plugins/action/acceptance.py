@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from datetime import datetime, timezone
-from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.parsing.convert_bool import boolean
-from ansible.plugins.action import ActionBase
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance import record
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance.model import (
     AcceptanceSight,
@@ -18,27 +16,23 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance.
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.model import Facts
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.words import printable
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.follow import follow, say
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.base import Action, lost
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.follow import follow
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.steps import step_of
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.acceptance import dcgm, decide
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.finding import Finding, as_dicts
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.jsonform import build
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Arguments, Result
 
 
-class ActionModule(ActionBase):
+class ActionModule(Action):
     """One round trip where the host is accepted already."""
 
-    TRANSFERS_FILES = False
-    _supports_check_mode = True
-
-    def run(self, tmp: str | None = None, task_vars: dict[str, object] | None = None) -> dict[str, Any]:
+    def act(self) -> Result:
         """Return accepted, reason, findings and the record; failed where the host is not accepted and has to be."""
-        super().run(tmp, task_vars)
-        self._variables = task_vars or {}
-        self._host = str(self._variables.get("inventory_hostname", "host"))
-        asked = self._task.args
+        asked = self.given
         if step_of(self, "phase", {"dcgm_state": "dcgm"}, "look") == "dcgm":
-            seen = self._host_module(**{**asked, "phase": "dcgm"})
+            seen = self.ask_host("acceptance", {**asked, "phase": "dcgm"})
             return dcgm.answer(seen, asked) if "seen" in seen else seen
         self._accelerator = str(asked.get("accelerator", "cuda"))
         self._required, self._tell = (boolean(asked.get(name, True)) for name in ("required", "tell"))
@@ -50,7 +44,7 @@ class ActionModule(ActionBase):
                 "findings": [],
             }
         wanted = _wanted(asked, self._accelerator)
-        looked = self._host_module(phase="look", accelerator=self._accelerator)
+        looked = self.ask_host("acceptance", {"phase": "look", "accelerator": self._accelerator})
         if "sight" not in looked:
             return looked
         sight = build(AcceptanceSight, looked["sight"])
@@ -69,31 +63,24 @@ class ActionModule(ActionBase):
         if decision.act == "test":
             self._start(wanted, sight, tuple(sorted({*sight.units, *sight.run.stopped})))
         else:
-            self._say(
+            self.show(
                 f"following the diagnostic at level {sight.run.level} that was started {_minutes(sight.run.seconds)} ago"
             )
         return self._follow(decision.reason)
 
-    def _host_module(self, **arguments: Any) -> dict[str, Any]:
-        result: dict[str, Any] = self._execute_module(
-            module_name="baremetal.vllm.acceptance", module_args=arguments, task_vars=self._variables
-        )
-        result.pop("invocation", None)
-        return result
-
-    def _must(self, **arguments: Any) -> dict[str, Any]:
+    def _must(self, **arguments: object) -> Result:
         """A phase that has to succeed; the task fails with its words where it does not."""
-        result = self._host_module(**arguments)
-        if result.get("failed") or result.get("unreachable"):
+        result = self.ask_host("acceptance", arguments)
+        if lost(result):
             raise AnsibleActionFail(f"Acceptance, {arguments['phase']}: {result.get('msg', result)}")
         return result
 
     def _start(self, wanted: WantedTest, sight: AcceptanceSight, units: tuple[str, ...]) -> None:
         names = sorted({gpu.name for gpu in sight.facts.gpus})
         what = f"{len(sight.facts.gpus)} × {', '.join(names)}, driver {sight.facts.driver}, DCGM {sight.dcgm}"
-        self._say(f"dcgmi diag at level {wanted.level}, {decide.TAKES[wanted.level]}: {what}")
+        self.show(f"dcgmi diag at level {wanted.level}, {decide.TAKES[wanted.level]}: {what}")
         if sight.units:
-            self._say(f"stopping {', '.join(sight.units)} for the test")
+            self.show(f"stopping {', '.join(sight.units)} for the test")
         self._must(
             phase="start",
             level=wanted.level,
@@ -102,7 +89,7 @@ class ActionModule(ActionBase):
             units=list(units),
         )
 
-    def _follow(self, reason: str) -> dict[str, Any]:
+    def _follow(self, reason: str) -> Result:
         """Watch the test until it ends, judge it, keep the record."""
         watched = follow(self._looks(), self._show)
         run = build(DiagnosticRun, watched["run"])
@@ -111,26 +98,26 @@ class ActionModule(ActionBase):
                 "The test has vanished: the host was rebooted, or somebody else settled it. Run again."
             )
         made, findings = decide.conclude(run, build(Facts, watched["facts"]), watched["dcgm"], _now())
-        self._say(f"level {run.level} {'passed' if made.passed else 'FAILED'} after {_minutes(run.seconds)}")
+        self.show(f"level {run.level} {'passed' if made.passed else 'FAILED'} after {_minutes(run.seconds)}")
         return self._settle(made, findings, reason, run.stopped)
 
-    def _looks(self) -> Iterator[dict[str, Any]]:
+    def _looks(self) -> Iterator[Result]:
         state = "running"
         while state == "running":
             watched = self._must(phase="watch", accelerator=self._accelerator)
             state = watched["run"]["state"]
             yield watched
 
-    def _show(self, watched: dict[str, Any], quiet: bool) -> bool:
+    def _show(self, watched: Result, quiet: bool) -> bool:
         run = build(DiagnosticRun, watched["run"])
         told = quiet and run.state == "running"
         if told:
-            self._say(f"level {run.level} for {_minutes(run.seconds)}{_busy(watched['busy'])}")
+            self.show(f"level {run.level} for {_minutes(run.seconds)}{_busy(watched['busy'])}")
         return told
 
     def _settle(
         self, made: record.Record, findings: tuple[Finding, ...], reason: str, stopped: tuple[str, ...]
-    ) -> dict[str, Any]:
+    ) -> Result:
         again = stopped if made.passed else ()
         self._must(phase="settle", record=record.write(made), units=list(again))
         if stopped and not made.passed:
@@ -139,21 +126,18 @@ class ActionModule(ActionBase):
         answer = self._answer(made.passed, True, reason, findings)
         return answer if answer.get("failed") else {**answer, "record": asdict(made)}
 
-    def _answer(self, accepted: bool, changed: bool, reason: str, findings: tuple[Finding, ...]) -> dict[str, Any]:
+    def _answer(self, accepted: bool, changed: bool, reason: str, findings: tuple[Finding, ...]) -> Result:
         if not accepted and self._required:
             # The message alone, its causes first: whoever reads a failure needs nothing twice.
             ordered = sorted(findings, key=lambda finding: not finding.fatal)
             text = "\n".join(["This host is not accepted:", *(printable(f"  {finding}") for finding in ordered)])
             return {"failed": True, "changed": changed, "accepted": False, "msg": text}
         for finding in findings if self._tell else ():
-            self._say(str(finding))
+            self.show(str(finding))
         return {"changed": changed, "accepted": accepted, "reason": reason, "findings": as_dicts(findings)}
 
-    def _say(self, text: str) -> None:
-        say(self._host, text)
 
-
-def _wanted(asked: dict[str, Any], accelerator: str) -> WantedTest:
+def _wanted(asked: Arguments, accelerator: str) -> WantedTest:
     default = WantedTest()
     level = int(asked.get("level", default.level))
     if level not in (0, *decide.TAKES):

@@ -7,33 +7,27 @@ import time
 import urllib.error
 import urllib.request
 from dataclasses import replace
-from typing import Any
 
 from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.kinds import KINDS
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.base import ControlAction
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.json_output import tell
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.refusal import told_once
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.keys import read_keys
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan import clients
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.gateway import address_of, reached
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import FleetPlan, read_plan
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.service import Service
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Result, Variables
 
 
-class ActionModule(ActionBase):
-    _requires_connection = False
-    _supports_check_mode = True
-
-    @told_once
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, object]:
-        super().run(tmp, task_vars)
-        variables = task_vars or {}
-        given = self._task.args
+class ActionModule(ControlAction):
+    def act(self) -> Result:
+        """Print the answer and how to ask again; return the answer and its seconds."""
+        variables, given = self.variables, self.given
         question = given.get("question") or clients.QUESTION
-        plan = read_plan(plain(given["plan"]))
+        plan = read_plan(given["plan"])
         host, service = _choose(plan, given.get("model"))
         url, keyed = reached(plan.gateway, service, address_of(host, variables["hostvars"][host]))
         started = time.monotonic()
@@ -53,7 +47,7 @@ class ActionModule(ActionBase):
         )
 
 
-def _key(plan: FleetPlan, variables: dict[str, Any], engines: str | None) -> str | None:
+def _key(plan: FleetPlan, variables: Variables, engines: str | None) -> str | None:
     """The engines' own key, or at a gateway that of the first client who may use every model."""
     if plan.gateway is None:
         return engines

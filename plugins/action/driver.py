@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from ansible.plugins.action import ActionBase
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.base import Action
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.driver_amd import LookAmd
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.driver_look import Look
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.driver_run import Run
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.steps import step_of
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Result
 
 FORMER = {"driver_state": "look", "rocm_state": "look_amd", "driver_repository": "files", "driver_job": "run"}
 
 
-class ActionModule(ActionBase):
-    TRANSFERS_FILES = False
-    _supports_check_mode = True
-
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        super().run(tmp, task_vars)
-        variables = task_vars or {}
+class ActionModule(Action):
+    def act(self) -> Result:
+        """Do one step: on the control node what it decides, on the host the rest."""
         step = step_of(self, "step", FORMER)
         if step == "look":
-            return Look(self, variables).run()
+            return Look(self).run()
         if step == "look_amd":
-            return LookAmd(self, variables).run()
+            return LookAmd(self).run()
         if step == "run":
-            return Run(self, variables).run()
+            return Run(self).run()
         # Files are for the host alone; what is no step is told there.
-        answer: dict[str, Any] = self._execute_module(
-            module_name="baremetal.vllm.driver", module_args={**self._task.args, "step": step}, task_vars=variables
-        )
-        return answer
+        return self.ask_host("driver", {**self.given, "step": step})

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.lock import LockError
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.urls import without_users
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.base import Action
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.control import behind_proxy
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.follow import ticking
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.follow import display, ticking
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.steps import step_of
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.amd.builds import NoBuildError
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import pythons
@@ -21,38 +19,26 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.judge import
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.pack import indexes, pack
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.tools import ToolError
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.wheels import WheelError
-
-display = Display()
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Arguments, Result
 
 FORMER = {"engine_state": "look", "engine_install": "install", "engine_prune": "prune"}
 
 
-class ActionModule(ActionBase):
+class ActionModule(Action):
     """One module call for each step; an installation sends one file before it."""
 
-    TRANSFERS_FILES = False
-    _supports_check_mode = True
-
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, object]:
+    def act(self) -> Result:
         """The module's answer; of a look with what is to be done, of an installation with the seconds that sending took."""
-        super().run(tmp, task_vars)
-        self._variables = task_vars or {}
         step = step_of(self, "step", FORMER)
-        asked = {**self._task.args, "step": step}
+        asked = {**self.given, "step": step}
         if step == "look":
             return self._look(asked)
         if step == "install":
             return self._install(asked)
-        return self._module(asked)
+        return self.ask_host("engine", asked)
 
-    def _module(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        answer: dict[str, Any] = self._execute_module(
-            module_name="baremetal.vllm.engine", module_args=arguments, task_vars=self._variables
-        )
-        return answer
-
-    def _look(self, asked: dict[str, Any]) -> dict[str, Any]:
-        answer = self._module(asked)
+    def _look(self, asked: Arguments) -> Result:
+        answer = self.ask_host("engine", asked)
         if answer.get("failed") or "installed" not in answer:
             return answer
         try:
@@ -61,10 +47,10 @@ class ActionModule(ActionBase):
             return {"failed": True, "msg": f"vLLM {asked['release']} for {asked['accelerator']}: {error}"}
         return answer
 
-    def _install(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def _install(self, asked: Arguments) -> Result:
         if self._task.check_mode:
             return {"changed": True, "msg": f"would install vLLM {asked['release']} in {asked['path']}"}
-        title = f"{self._variables.get('inventory_hostname', 'host')}: vLLM {asked['release']}"
+        title = f"{self.host}: vLLM {asked['release']}"
         try:
             with ticking(f"{title}: 1 of 3, pack the files on the control node"), behind_proxy(asked):
                 packed, digest = pack(asked, display.warning)
@@ -79,6 +65,6 @@ class ActionModule(ActionBase):
         sent = time.monotonic() - started
         with ticking(f"{title}: 3 of 3, build, compile and import it"):
             arguments = {**asked, "bundle": remote, "lock_sha256": digest, "index_urls": list(indexes(asked))}
-            answer = self._module(arguments)
+            answer = self.ask_host("engine", arguments)
         answer.setdefault("seconds", {})["send"] = round(sent, 1)
         return answer

@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.parsing.convert_bool import boolean
-from ansible.plugins.action import ActionBase
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.base import Action, lost
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway import config, files, judge
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.certificate import join
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.keys import GatewayClient, read_keys
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.jsonform import build
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.gateway import GatewayPlan, Settings
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Arguments, Result
 
 
-class ActionModule(ActionBase):
-    TRANSFERS_FILES = False
-    _supports_check_mode = True
-
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, object]:
-        super().run(tmp, task_vars)
-        self._variables = task_vars or {}
-        given = plain(self._task.args)
+class ActionModule(Action):
+    def act(self) -> Result:
+        """Bring the host's sets of files to what the plan asks for, or take them away."""
+        given = self.given
         self._compare = given.get("compare", False)
         templates, planned = Path(given["templates"]), given.get("plan")
         if planned is None or given.get("state") == "absent":
@@ -34,7 +29,7 @@ class ActionModule(ActionBase):
                 files.absent(files.merged(files.keepalived(), files.renewal())),
                 files.absent(files.haproxy(templates, {config.CONFIG: ""}, {})),
             )
-        plan, host = build(GatewayPlan, planned), self._variables["inventory_hostname"]
+        plan, host = build(GatewayPlan, planned), self.host
         addresses = dict(zip(plan.hosts, plan.addresses))
         clients = () if plan.settings.open else _read(given)
         engine_key = str(given.get("engine_key") or "")
@@ -56,17 +51,12 @@ class ActionModule(ActionBase):
             gone.append(files.keepalived())
         return self._ask(*present, *([files.absent(files.merged(*gone))] if gone else []))
 
-    def _ask(self, *requests: dict[str, Any]) -> dict[str, Any]:
+    def _ask(self, *requests: Arguments) -> Result:
         """Each request to the host in turn, until one fails; their results as one."""
-        whole: dict[str, Any] = {"changed": False, "steps": [], "missing": [], "diff": []}
+        whole: Result = {"changed": False, "steps": [], "missing": [], "diff": []}
         for request in requests:
-            answer: dict[str, Any] = self._execute_module(
-                module_name="baremetal.vllm.unit_files",
-                module_args={**request, "compare": self._compare},
-                task_vars=self._variables,
-            )
-            answer.pop("invocation", None)
-            if answer.get("failed") or answer.get("unreachable"):
+            answer = self.ask_host("unit_files", {**request, "compare": self._compare})
+            if lost(answer):
                 return {**answer, "changed": whole["changed"] or answer.get("changed", False)}
             whole["changed"] = whole["changed"] or answer["changed"]
             for key in ("steps", "missing", "diff"):

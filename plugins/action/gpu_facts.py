@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
-from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.words import printable
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.base import Action
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.follow import display
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.finding import Finding, as_dicts
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.judge import judge
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.occupied import NAMES
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.jsonform import build
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import names, plain, whole
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import names, whole
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import TEMPLATES
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.control import render_units
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.hosts import ACCELERATORS
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import Declared, read_services
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Arguments, Result
 
-_display = Display()
 
-
-class ActionModule(ActionBase):
+class ActionModule(Action):
     """One module call, none for a host without GPUs."""
 
-    TRANSFERS_FILES = False
-    _supports_check_mode = True
-
-    def run(self, tmp: str | None = None, task_vars: dict[str, object] | None = None) -> dict[str, object]:
+    def act(self) -> Result:
         """Return the module's answer with `findings`; failed where a fatal one is not accepted."""
-        super().run(tmp, task_vars)
-        host = str((task_vars or {}).get("inventory_hostname", "host"))
-        given = self._task.args.get("declared")
+        asked, host = self.given, self.host
+        given = asked.get("declared")
         if given and given.get("accelerator") not in ACCELERATORS:
             return {
                 "failed": True,
@@ -40,18 +34,18 @@ class ActionModule(ActionBase):
         declared = build(Declared, {**given, "gpu_count": whole(given.get("gpu_count")) or 0}) if given else None
         if declared is not None and declared.accelerator == "cpu":
             return {"changed": False, "facts": None, "bus": [], "holders": [], "units": {}, "findings": []}
-        given_services = plain(self._task.args.get("services"))
+        given_services = asked.get("services")
         services = None if given_services is None else read_services(given_services)
-        arguments: dict[str, Any] = {"accelerator": self._task.args.get("accelerator") or "auto"}
+        arguments: Arguments = {"accelerator": asked.get("accelerator") or "auto"}
         if services is not None:
             rendered = render_units(TEMPLATES, services)
             arguments["units"] = [{"unit": unit.unit, "text": unit.text, "digest": unit.digest} for unit in rendered]
-        if declared is not None and "accelerator" not in self._task.args:
+        if declared is not None and "accelerator" not in asked:
             arguments["accelerator"] = declared.accelerator
-        answer: dict[str, Any] = self._execute_module(module_args=arguments, task_vars=task_vars)
+        answer = self.ask_host("gpu_facts", arguments)
         if "facts" not in answer:
             return answer
-        accepted = set(names(self._task.args.get("accept")))
+        accepted = set(names(asked.get("accept")))
         findings = judge(answer, declared, host, services or ())
         answer["findings"] = as_dicts(findings)
         judged = findings if declared is not None else [f for f in findings if services is not None and f.name in NAMES]
@@ -68,4 +62,4 @@ def refusal(host: str, findings: list[Finding]) -> str:
 
 def _tell(host: str, findings: Iterable[Finding]) -> None:
     for finding in findings:
-        _display.warning(printable(f"{host}: {finding}"))
+        display.warning(printable(f"{host}: {finding}"))

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.module_utils.parsing.convert_bool import boolean
-from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.lock import LockError
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.secrets import (
     environment_secrets,
@@ -18,6 +13,8 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.host.secrets import
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.words import printable
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.planned import as_dict
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions import gpu_look
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.base import Action
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.follow import display
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.inputs import role_inputs, site_input
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import prepare
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.decide import (
@@ -33,26 +30,22 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain imp
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import TEMPLATES
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.control import SECRETS, host_files, render_units
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import HostPlan, read_services
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Arguments, Registered, Result
 
 # What the host needs of the task's arguments; the rest stays here.
 SENT = ("ask", "proof_age", "engine", "weights", "keep", "packages", "restart_replaced", "timeout", "concurrency")
 # What is not given is as the role vllm_engine has it on this host.
 OF_ENGINE = ("keep", "prune", "source", "wheelhouse", "lock", "rocm", "packages")
-_display = Display()
 CANARY = ("interval", "timeout", "failures", "restarts")
 
 
-class ActionModule(ActionBase):
+class ActionModule(Action):
     """One module call, whatever the number of models."""
 
-    TRANSFERS_FILES = False
-    _supports_check_mode = True
-
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, object]:
-        super().run(tmp, task_vars)
-        self._variables = task_vars or {}
-        engine = role_inputs(self, "vllm_engine", self._variables)
-        asked = {**{key: engine[key] for key in OF_ENGINE}, **plain(self._task.args)}
+    def act(self) -> Result:
+        """What the host is found to be, with what would be done to its engine and GPUs."""
+        engine = role_inputs(self, "vllm_engine", self.variables)
+        asked = {**{key: engine[key] for key in OF_ENGINE}, **self.given}
         planned = self._planned(asked)
         secrets = environment_secrets(asked.get("api_key"), asked.get("secret_env"))
         arguments = {
@@ -73,25 +66,25 @@ class ActionModule(ActionBase):
             answer["gpus"] = self._judge_gpus(planned, answer["gpus"])
         return answer
 
-    def _planned(self, asked: dict[str, Any]) -> HostPlan:
+    def _planned(self, asked: Arguments) -> HostPlan:
         """The host's part of the plan; `asked` gets its engine and weights, and the site's secrets."""
         if not asked.get("plan"):
             return HostPlan(services=tuple(read_services(asked.get("services", []))))
-        host, plan = self._variables["inventory_hostname"], self._variables.get(asked["plan"]) or {}
+        host, plan = self.host, self.variables.get(asked["plan"]) or {}
         try:
             planned = build(HostPlan, plain(plan["plan"]["hosts"][host]))
         except (KeyError, TypeError):
             raise AnsibleActionFail(f"plan: {asked['plan']} holds no plan for {host}") from None
         asked["engine"] = json_form(planned.engine) or {}
         asked["weights"] = json_form(planned.weights)
-        asked["api_key"] = site_input(self, "vllm_api_key", self._variables, "")
-        asked["secret_env"] = site_input(self, "vllm_secret_env", self._variables, {})
+        asked["api_key"] = site_input(self, "vllm_api_key", self.variables, "")
+        asked["secret_env"] = site_input(self, "vllm_secret_env", self.variables, {})
         return planned
 
     def _surroundings(self, planned: HostPlan) -> dict[str, object]:
         """What stands around the units of a host, as the roles of site.yml would have it there."""
         firewall, canary, weights, proof = (
-            role_inputs(self, role, self._variables)
+            role_inputs(self, role, self.variables)
             for role in ("endpoint_firewall", "canary", "model_weights", "endpoint_check")
         )
         try:
@@ -104,7 +97,7 @@ class ActionModule(ActionBase):
             filesets = {name: with_contents(fileset) for name, fileset in sets.items()}
         except ValueError as error:
             raise AnsibleActionFail(str(error)) from error
-        token = str(site_input(self, "vllm_hf_token", self._variables, "")).strip()
+        token = str(site_input(self, "vllm_hf_token", self.variables, "")).strip()
         return {
             "filesets": filesets,
             "weights_store": weights["store"],
@@ -113,13 +106,11 @@ class ActionModule(ActionBase):
             **{key: proof[key] for key in ("api_key_file", "timeout", "concurrency")},
         }
 
-    def _ask(self, arguments: dict[str, Any], lost: bool) -> dict[str, Any]:
+    def _ask(self, arguments: Arguments, lost: bool) -> Result:
         """What the host answers. One that does not is a finding like any other, with its line in the table; where it is to be
         `lost` to the run, it is that."""
         try:
-            answer: dict[str, Any] = self._execute_module(
-                module_name="baremetal.vllm.host_state", module_args=arguments, task_vars=self._variables
-            )
+            answer = self.ask_host("host_state", arguments)
         except AnsibleConnectionFailure as error:
             if lost:
                 raise
@@ -131,29 +122,28 @@ class ActionModule(ActionBase):
                 "why": _full(_one_line(said)),
                 **({"failed": True, "msg": said} if lost else {}),
             }
-        answer.pop("invocation", None)
-        return {**answer, "host": self._variables.get("inventory_hostname", ""), "status": "read"}
+        return {**answer, "host": self.host, "status": "read"}
 
-    def _judge_gpus(self, planned: HostPlan, seen: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    def _judge_gpus(self, planned: HostPlan, seen: Registered) -> dict[str, dict[str, str]]:
         """By topic of the GPUs why a role would do something (`differs`) or refuse to go on (`refused`).
 
         What has no other consequence is told here.
         """
-        host = str(self._variables["inventory_hostname"])
-        inputs = {role: role_inputs(self, role, self._variables) for role in gpu_look.ROLES}
-        managed = boolean(site_input(self, "nvidia_driver_manage", self._variables, True))
-        required = site_input(self, "vllm_acceptance", self._variables, "optional") == "required"
+        host = self.host
+        inputs = {role: role_inputs(self, role, self.variables) for role in gpu_look.ROLES}
+        managed = boolean(site_input(self, "nvidia_driver_manage", self.variables, True))
+        required = site_input(self, "vllm_acceptance", self.variables, "optional") == "required"
         try:
             judged = gpu_look.judge(host, planned, seen, inputs, managed, required)
         except ValueError as error:
             raise AnsibleActionFail(str(error)) from error
         for line in judged.lines:
-            _display.display(printable(f"{host:<12} {line}"))
+            self.show(line)
         for warning in judged.warnings:
-            _display.warning(printable(f"{host}: {warning}"))
+            display.warning(printable(f"{host}: {warning}"))
         return {"differs": judged.differs, "refused": judged.refused}
 
-    def _judge(self, asked: Mapping[str, Any], answer: dict[str, Any]) -> dict[str, object]:
+    def _judge(self, asked: Arguments, answer: Result) -> dict[str, object]:
         """What vllm_engine would do; a refusal joins the host's others."""
         planned, found = asked["engine"], answer["engine"]
         release = planned["release"]

@@ -5,34 +5,25 @@ from __future__ import annotations
 import os
 
 from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
-from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.base import ControlAction
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.control import behind_proxy
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.hub import hub_of
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.hub import HUB, hub_of
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.json_output import tell
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.refusal import told_once
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.hub import Hub, HubFailure, by_hand
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Result
+
+SPEC = {
+    "model": {"type": "str", "required": True},
+    "revision": {"type": "str", "default": "main"},
+    **HUB,
+}
 
 
-class ActionModule(ActionBase):
-    _requires_connection = False
-    _supports_check_mode = True
-
-    @told_once
-    def run(self, tmp: str | None = None, task_vars: dict[str, object] | None = None) -> dict[str, object]:
-        super().run(tmp, task_vars)
-        __, given = self.validate_argument_spec(
-            argument_spec={
-                "model": {"type": "str", "required": True},
-                "revision": {"type": "str", "default": "main"},
-                "offline": {"type": "bool", "default": False},
-                "endpoint": {"type": "str"},
-                "hf_token": {"type": "str", "no_log": True},
-                **proxy.ARGUMENTS,
-            }
-        )
-        given = plain(given)
+class ActionModule(ControlAction):
+    def act(self) -> Result:
+        """Print the commit, and return it with the model's name as the hub writes it."""
+        given = plain(self.checked(SPEC))
         try:
             with behind_proxy(given):
                 hub = hub_of(given["endpoint"], given["hf_token"], given["offline"])

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from ansible.plugins.action import ActionBase
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions import migrate_command, migrate_menu
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.refusal import told_once
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.base import ControlAction
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.steps import run_step
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Result
 
 SUBJECTS = {"menu": migrate_menu.STEP, "command": migrate_command.STEP}
 
 
-class ActionModule(ActionBase):
-    _requires_connection = False
-    _supports_check_mode = True
+class ActionModule(ControlAction):
     _supports_diff = True
 
-    @told_once
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, object]:
-        super().run(tmp, task_vars)
-        return run_step(self, "subject", SUBJECTS, task_vars, "menu")
+    def act(self) -> Result:
+        """Move the menu, or make an entry of a command."""
+        return run_step(self, "subject", SUBJECTS, self.variables, "menu")

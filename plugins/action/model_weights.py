@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.parsing.convert_bool import boolean
-from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights import manifest as mf
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights.selection import in_units
-from ansible_collections.baremetal.vllm.plugins.module_utils.weights.store import label
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.follow import follow
+from ansible_collections.baremetal.vllm.plugins.module_utils.weights.store import WeightsState, label
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.base import Action, lost
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.follow import display, follow
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.jsonform import build, json_form
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import Weights
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Arguments, Result
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.weights.fingerprint import fingerprint
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.weights.progress import Meter, clock
 
@@ -36,41 +37,35 @@ KEYS = (
 )
 
 
-class ActionModule(ActionBase):
-    """See the documentation of the module of the same name."""
+class ActionModule(Action):
+    """Files that are pushed go straight to the directories that the host has made for them."""
 
-    # What is pushed goes to a directory that the host has made for it, beside the weights.
-    TRANSFERS_FILES = False
-    _supports_check_mode = True
-
-    def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
-        super().run(tmp, task_vars)
-        self._vars = task_vars or {}
-        self._host = str(self._vars.get("inventory_hostname", "host"))
+    def act(self) -> Result:
+        """Each item with what became of it."""
         self._started = time.monotonic()
-        args = self._task.args
-        items = list(args.get("items") or [])
+        args = self.given
+        items = [build(Weights, item) for item in args.get("items") or []]
         if not items and not args.get("hf_token"):
             return {"changed": False, "weights": []}
         common = {key: args[key] for key in KEYS if args.get(key) not in (None, "")}
         found = self._host_step("settle", common, items)
-        states = found["states"]
+        states = [build(WeightsState, state) for state in found["states"]]
         self._refuse(items, states, args, bool(found["engine"]))
-        missing = [item for item, state in zip(items, states) if state["state"] in ("absent", "damaged", "unmanaged")]
+        missing = [item for item, state in zip(items, states) if state.state in ("absent", "damaged", "unmanaged")]
         weights = [
             {
-                "path": item["path"],
-                "model": label(item),
-                "state": TEXTS[item["source"]] if item in missing else s["state"],
+                "path": item.path,
+                "model": _name(item),
+                "state": TEXTS[item.source] if item in missing else state.state,
             }
-            for item, s in zip(items, states)
+            for item, state in zip(items, states)
         ]
-        result: dict[str, Any] = {"changed": bool(found["changed"] or missing), "weights": weights}
+        result: Result = {"changed": bool(found["changed"] or missing), "weights": weights}
         if self._task.diff:
             result["diff"] = [{"prepared": text} for text in self._planned(items, states)]
         if missing and not self._task.check_mode:
-            hub = [item for item in missing if item["source"] == "hub"]
-            pushed = [item for item in missing if item["source"] == "pushed"]
+            hub = [item for item in missing if item.source == "hub"]
+            pushed = [item for item in missing if item.source == "pushed"]
             ready = self._prepare(common, pushed) if pushed else {}
             if hub:
                 self._fetch({**common, "reserved": ready.get("needed", 0)}, hub)
@@ -78,30 +73,27 @@ class ActionModule(ActionBase):
                 self._push(common, pushed, ready)
         return result
 
-    def _host_step(self, step: str, common: dict[str, Any], items: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
+    def _host_step(self, step: str, common: Arguments, items: Sequence[Weights], **more: object) -> Result:
         """Run one step on the host; its failure ends the action with the same one line."""
-        arguments = {**common, "step": step, "items": items, **more}
-        result: dict[str, Any] = self._execute_module(
-            module_name="baremetal.vllm.model_weights", module_args=arguments, task_vars=self._vars
-        )
-        if result.get("failed") or result.get("unreachable"):
+        result = self.ask_host("model_weights", {**common, "step": step, "items": json_form(items), **more})
+        if lost(result):
             raise AnsibleActionFail(str(result.get("msg", "the host did not answer")), result=result)
         return result
 
-    def _refuse(self, items: list[Any], states: list[Any], args: dict[str, Any], engine: bool) -> None:
+    def _refuse(self, items: list[Weights], states: list[WeightsState], args: Arguments, engine: bool) -> None:
         """End with all that can be said before anything is fetched."""
         offline = boolean(args.get("offline", False))
         errors = []
         for item, state in zip(items, states):
-            if state["state"] == "refused":
-                errors.append(state["detail"])
-            elif item["source"] == "hub" and state["state"] in ("absent", "damaged") and offline:
-                detail = state["detail"] or "is not there"
+            if state.state == "refused":
+                errors.append(state.detail)
+            elif item.source == "hub" and state.state in ("absent", "damaged") and offline:
+                detail = state.detail or "is not there"
                 errors.append(
-                    f"{label(item)}: {item['path']} {detail}, and model_weights_offline is set: copy the files of "
+                    f"{_name(item)}: {item.path} {detail}, and model_weights_offline is set: copy the files of "
                     "exactly that revision there, or give a directory of the control node as the model"
                 )
-        fetches = any(i["source"] == "hub" and s["state"] not in ("present", "adopted") for i, s in zip(items, states))
+        fetches = any(i.source == "hub" and s.state not in ("present", "adopted") for i, s in zip(items, states))
         if fetches and not offline and not engine and not self._task.check_mode:
             errors.append(
                 f"no engine at {args.get('engine_python') or '(model_weights_engine_python is empty)'} on this host: "
@@ -110,27 +102,27 @@ class ActionModule(ActionBase):
         if errors:
             raise AnsibleActionFail("; ".join(errors))
 
-    def _planned(self, items: list[Any], states: list[Any]) -> list[str]:
+    def _planned(self, items: list[Weights], states: list[WeightsState]) -> list[str]:
         """One line per item that is not as planned, for --diff."""
         lines = []
         for item, state in zip(items, states):
-            if state["state"] not in ("present", "adopted"):
-                why = f" ({state['detail']})" if state["detail"] else ""
-                verb = "fetch" if item["source"] == "hub" else "push"
-                lines.append(f"{verb} {label(item)} to {item['path']}{why}\n")
+            if state.state not in ("present", "adopted"):
+                why = f" ({state.detail})" if state.detail else ""
+                verb = "fetch" if item.source == "hub" else "push"
+                lines.append(f"{verb} {_name(item)} to {item.path}{why}\n")
         return lines
 
     def _say(self, text: str) -> None:
-        Display().display(f"{self._host} | {text}, {clock(time.monotonic() - self._started)}")
+        display.display(f"{self.host} | {text}, {clock(time.monotonic() - self._started)}")
 
-    def _fetch(self, common: dict[str, Any], items: list[Any]) -> None:
+    def _fetch(self, common: Arguments, items: list[Weights]) -> None:
         """Have the host fetch all `items`, showing how far it is. Ends when they are there or cannot be had."""
-        meter = Meter(self._host)
+        meter = Meter(self.host)
 
-        def show(status: dict[str, Any], quiet: bool) -> bool:
-            line = meter.line(status, time.monotonic(), time.monotonic() - self._started, quiet)
+        def show(status: Result, quiet: bool) -> bool:
+            line = meter.line(status["items"], time.monotonic(), time.monotonic() - self._started, quiet)
             if line:
-                Display().display(line)
+                display.display(line)
             return bool(line)
 
         while True:
@@ -140,7 +132,7 @@ class ActionModule(ActionBase):
                     f"the download process ended before it was done ({status['log'] or 'without a word'}); "
                     "run again, it resumes where it stopped"
                 )
-            mine = {item["path"] for item in items}
+            mine = {item.path for item in items}
             theirs = {item["path"] for item in status["items"]}
             if status["errors"] and mine & theirs:
                 raise AnsibleActionFail("; ".join(status["errors"]))
@@ -153,7 +145,7 @@ class ActionModule(ActionBase):
             if not items:
                 return
 
-    def _statuses(self, common: dict[str, Any], items: list[Any]) -> Iterator[dict[str, Any]]:
+    def _statuses(self, common: Arguments, items: Sequence[Weights]) -> Iterator[Result]:
         """What the download process says of itself, from its start to its end."""
         status = self._host_step("fetch", common, items)["status"]
         yield status
@@ -164,49 +156,56 @@ class ActionModule(ActionBase):
             status = self._host_step("poll", common, [])["status"]
             yield status
 
-    def _manifest(self, item: dict[str, Any]) -> mf.Manifest:
+    def _manifest(self, item: Weights) -> mf.Manifest:
         try:
-            digest, whole = fingerprint(item["from"])
+            digest, whole = fingerprint(item.pushed_from)
         except ValueError as error:
             raise AnsibleActionFail(str(error)) from error
-        if digest != item["digest"]:
+        if digest != item.digest:
             raise AnsibleActionFail(
-                f"{item['from']} has changed since the plan was made (digest {digest}, planned {item['digest']}): "
+                f"{item.pushed_from} has changed since the plan was made (digest {digest}, planned {item.digest}): "
                 "run again"
             )
         return whole
 
-    def _prepare(self, common: dict[str, Any], items: list[Any]) -> dict[str, Any]:
-        self._manifests = {item["path"]: mf.to_data(self._manifest(item)) for item in items}
+    def _prepare(self, common: Arguments, items: list[Weights]) -> Result:
+        self._wholes = {item.path: self._manifest(item) for item in items}
         owner = -1
         if self._play_context.become:
             # Files arrive as the user that logs in, not as root.
             answer = self._low_level_execute_command("id -u", sudoable=False)
             owner = int(answer["stdout"].strip().splitlines()[-1])
-        return self._host_step("prepare", common, items, manifests=self._manifests, owner=owner)
+        return self._host_step("prepare", common, items, manifests=self._manifests(), owner=owner)
 
-    def _push(self, common: dict[str, Any], items: list[Any], ready: dict[str, Any]) -> None:
+    def _push(self, common: Arguments, items: list[Weights], ready: Result) -> None:
         """Send what is missing, have it checked; what arrived wrong is sent once more."""
         for last in (False, True):
             for item in items:
-                self._send(item, ready["uploads"][item["path"]])
-            wrong = self._host_step("adopt", common, items, manifests=self._manifests)["wrong"]
-            items = [item for item in items if item["path"] in wrong]
+                self._send(item, **ready["uploads"][item.path])
+            wrong = self._host_step("adopt", common, items, manifests=self._manifests())["wrong"]
+            items = [item for item in items if item.path in wrong]
             if not items:
                 return
             if last:
                 raise AnsibleActionFail("; ".join(f"{path}: {faults[0]}" for path, faults in wrong.items()))
             ready = self._prepare(common, items)
 
-    def _send(self, item: dict[str, Any], upload: dict[str, Any]) -> None:
-        sizes = {entry["path"]: entry["size"] for entry in self._manifests[item["path"]]["files"]}
-        total, sent = sum(sizes[name] for name in upload["missing"]), 0
-        for number, name in enumerate(upload["missing"], 1):
+    def _manifests(self) -> Arguments:
+        return {path: mf.to_data(whole) for path, whole in self._wholes.items()}
+
+    def _send(self, item: Weights, staging: str, missing: list[str]) -> None:
+        """Send the files of an item that its directory on the host lacks."""
+        model = os.path.basename(item.pushed_from)
+        sizes = {entry.path: entry.size for entry in self._wholes[item.path].files}
+        total, sent = sum(sizes[name] for name in missing), 0
+        for number, name in enumerate(missing, 1):
             if sizes[name] > 50e6:
-                self._say(f"{os.path.basename(item['from'])}: sending {name}, {in_units(sizes[name])}")
-            self._connection.put_file(os.path.join(item["from"], name), os.path.join(upload["staging"], name))
+                self._say(f"{model}: sending {name}, {in_units(sizes[name])}")
+            self._connection.put_file(os.path.join(item.pushed_from, name), os.path.join(staging, name))
             sent += sizes[name]
-            if number == len(upload["missing"]):
-                self._say(
-                    f"{os.path.basename(item['from'])}: {number} files sent, {in_units(sent)} of {in_units(total)}"
-                )
+            if number == len(missing):
+                self._say(f"{model}: {number} files sent, {in_units(sent)} of {in_units(total)}")
+
+
+def _name(item: Weights) -> str:
+    return label(json_form(item))

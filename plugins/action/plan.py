@@ -6,17 +6,15 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
 from ansible.utils.vars import load_extra_vars
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems, some
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.base import ControlAction
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.control import pattern_matcher
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.follow import display
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.json_output import JSON, VARIABLE, as_json, tell
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.output import json_text, unwritable, write_output
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.refusal import told_once
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.run import takes_part
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.at_hand import ENGINE_KEYS, check_sources, locks_of
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.adapters import read_adapter
@@ -32,38 +30,32 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.hosts import H
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.menu import Entry, read_menu
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.table import plan_table
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.report.table import by_reason
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Arguments, Result, Variables
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.weights.fingerprint import fingerprint
 
-display = Display()
+SPEC = {
+    "models": {"type": "raw"},
+    "group": {"type": "str", "default": "gpu_hosts"},
+    "gateway_group": {"type": "str", "default": "gateways"},
+    "keyed": {"type": "bool", "default": False},
+    "api_key": {"type": "raw", "no_log": True},
+    "show": {"type": "bool", "default": False},
+    "document": {"type": "path"},
+    "json": {"type": "path"},
+    "gap": {"type": "str", "default": ""},
+    "writes": {"type": "dict", "default": {}},
+    "exit": {"type": "str", "default": ""},
+    "unchecked_releases": {"type": "raw"},
+    "extra_options": {"type": "raw"},
+    "extra_choices": {"type": "raw"},
+    "extra_env": {"type": "raw"},
+}
 
 
-class ActionModule(ActionBase):
-    _requires_connection = False
-    _supports_check_mode = True
-
-    @told_once
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, object]:
-        super().run(tmp, task_vars)
-        variables = task_vars or {}
-        __, given = self.validate_argument_spec(
-            argument_spec={
-                "models": {"type": "raw"},
-                "group": {"type": "str", "default": "gpu_hosts"},
-                "gateway_group": {"type": "str", "default": "gateways"},
-                "keyed": {"type": "bool", "default": False},
-                "api_key": {"type": "raw", "no_log": True},
-                "show": {"type": "bool", "default": False},
-                "document": {"type": "path"},
-                "json": {"type": "path"},
-                "gap": {"type": "str", "default": ""},
-                "writes": {"type": "dict", "default": {}},
-                "exit": {"type": "str", "default": ""},
-                "unchecked_releases": {"type": "raw"},
-                "extra_options": {"type": "raw"},
-                "extra_choices": {"type": "raw"},
-                "extra_env": {"type": "raw"},
-            }
-        )
+class ActionModule(ControlAction):
+    def act(self) -> Result:
+        """The plan of the whole fleet, or all that stands against one."""
+        variables, given = self.variables, self.checked(SPEC)
         if not takes_part(self._task.tags, variables, given["gap"]):
             return {"skipped": True, "changed": False}
         menu = read_menu(plain(given.get("models")))
@@ -130,7 +122,7 @@ class ActionModule(ActionBase):
             lambda: {**document(), "warnings": warnings, "missing_engines": missing},
         )
 
-    def _check_run(self, given: dict[str, Any], problems: Problems) -> None:
+    def _check_run(self, given: Arguments, problems: Problems) -> None:
         """What is wrong with this run, beside the inventory: files that could not be written at its end, and how it is to end."""
         for name, path in {"vllm_plan_document": given["document"], **given["writes"]}.items():
             # An empty one is a shell's variable that was not set.
@@ -147,7 +139,7 @@ class ActionModule(ActionBase):
 
 
 def _declared(
-    variables: Mapping[str, Any], group: str, keys: tuple[str, ...], prefixes: tuple[str, ...]
+    variables: Variables, group: str, keys: tuple[str, ...], prefixes: tuple[str, ...]
 ) -> tuple[dict[str, dict[str, object]], dict[str, tuple[str, ...]]]:
     """The variables of these names and prefixes of every host of a group, and the names of all that it has."""
     found, names = {}, {}
@@ -192,7 +184,7 @@ def _facts(menu: Iterable[Entry]) -> dict[str, ModelFacts | str]:
 
 def _adapters(menu: Iterable[Entry]) -> dict[str, dict[str, dict[str, object]]]:
     """By entry and adapter, what the adapters at hand say of themselves."""
-    found: dict[str, dict[str, dict[str, Any]]] = {}
+    found: dict[str, dict[str, dict[str, object]]] = {}
     for entry in menu:
         for name, source in entry.adapters.items():
             directory = locate(source, os.environ, file="adapter_config.json") if source.model else None

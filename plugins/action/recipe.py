@@ -5,19 +5,16 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
-from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems, did_you_mean
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.base import ControlAction
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.control import behind_proxy
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.hub import hub_of
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.hub import HUB, hub_of
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.json_output import tell
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.refusal import told_once
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.facts import ModelFacts, read_model
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.find import locate
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.overrides import overrides_of
@@ -41,6 +38,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.propose imp
     judge,
     propose,
 )
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Arguments, Result, Variables
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.weights.source import Source
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -55,40 +53,33 @@ _FLEET = {
 }
 
 
-class ActionModule(ActionBase):
-    _requires_connection = False
-    _supports_check_mode = True
+SPEC = {
+    "model": {"type": "str"},
+    "host": {"type": "str"},
+    "variant": {"type": "str", "default": ""},
+    "spread": {"type": "str", "default": ""},
+    "features": {"type": "raw"},
+    "revision": {"type": "str", "default": "main"},
+    **HUB,
+}
 
-    @told_once
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, object]:
-        super().run(tmp, task_vars)
-        __, given = self.validate_argument_spec(
-            argument_spec={
-                "model": {"type": "str"},
-                "host": {"type": "str"},
-                "variant": {"type": "str", "default": ""},
-                "spread": {"type": "str", "default": ""},
-                "features": {"type": "raw"},
-                "revision": {"type": "str", "default": "main"},
-                "offline": {"type": "bool", "default": False},
-                "endpoint": {"type": "str"},
-                "hf_token": {"type": "str", "no_log": True},
-                **proxy.ARGUMENTS,
-            }
-        )
-        given = plain(given)
+
+class ActionModule(ControlAction):
+    def act(self) -> Result:
+        """Print the recipe, for a host as an entry that it can run."""
+        given = plain(self.checked(SPEC))
         recipes = load()
         if not given["model"]:
             raise AnsibleActionFail(
                 f"model: is missing. Write -e model=ORG/NAME; the {len(recipes.recipes)} recipes of vLLM {recipes.release} are: "
                 + ", ".join(recipes.recipes)
             )
-        host, declared = self._host(given["host"], task_vars or {})
+        host, declared = self._host(given["host"], self.variables)
         asked = _Asked(given, declared, recipes)
         with behind_proxy(given):
             return asked.without_host() if host is None else asked.for_host(host)
 
-    def _host(self, name: str | None, variables: Mapping[str, Any]) -> tuple[DeclaredHost | None, dict[str, object]]:
+    def _host(self, name: str | None, variables: Variables) -> tuple[DeclaredHost | None, dict[str, object]]:
         """The host as the plan reads it, and its variables."""
         if not name:
             return None, {}
@@ -110,13 +101,13 @@ class ActionModule(ActionBase):
 class _Asked:
     """One request. What the hub says is asked once."""
 
-    def __init__(self, given: Mapping[str, Any], declared: dict[str, Any], recipes: Recipes) -> None:
+    def __init__(self, given: Arguments, declared: Mapping[str, object], recipes: Recipes) -> None:
         self._given, self._declared, self._recipes = given, declared, recipes
         self._endpoint = str(declared.get("model_weights_endpoint") or given["endpoint"] or "")
         self._token = str(declared.get("vllm_hf_token") or given["hf_token"] or "")
         self._found: dict[str, HubModel] = {}
 
-    def without_host(self) -> dict[str, object]:
+    def without_host(self) -> Result:
         known = self._recipes.find(self._given["model"])
         result = {"changed": False, "whole": False}
         if known is not None:
@@ -136,7 +127,7 @@ class _Asked:
         seen = {"entry": None, "recipe": None, "model": found.model, "kind_of_model": wish.kind, "bytes": found.weights}
         return tell(result, lambda screen: text, "recipe", lambda: seen)
 
-    def for_host(self, host: DeclaredHost) -> dict[str, object]:
+    def for_host(self, host: DeclaredHost) -> Result:
         extra: list[str] = []
         wish = self._wish(extra.extend)
         try:
@@ -160,7 +151,7 @@ class _Asked:
         entry, comments = verdict.made.entry, [*verdict.made.notes, *(f"NOT RIGHT YET: {p}" for p in verdict.problems)]
         lacks = [*map(str, verdict.problems), *([] if revision else [_unpinned(entry["name"])])]
         said = {"entry": entry, "notes": list(verdict.made.notes)}
-        result: dict[str, Any] = {"changed": False, "whole": True, **said}
+        result: Result = {"changed": False, "whole": True, **said}
         if lacks:
             lines = "\n".join(f"  - {line}" for line in lacks)
             result = {"failed": True, "msg": f"Not whole:\n{lines}"}
@@ -171,7 +162,7 @@ class _Asked:
             lambda: {**said, "lacks": lacks},
         )
 
-    def _wish(self, note: Any) -> Wish:
+    def _wish(self, note: Callable[[list[str]], None]) -> Wish:
         """The recipe that is meant; one of our own where vLLM has none and the hub knows the model."""
         model, given = self._given["model"], self._given
         features = names(given["features"])

@@ -5,26 +5,21 @@ from __future__ import annotations
 import json
 
 from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import did_you_mean
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.base import ControlAction
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.json_output import tell
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.output import write_output
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.refusal import told_once
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.load import release, releases
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.schema import variables
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Result
 
 
-class ActionModule(ActionBase):
-    _requires_connection = False
-    _supports_check_mode = True
+class ActionModule(ControlAction):
     _supports_diff = True
 
-    @told_once
-    def run(self, tmp: str | None = None, task_vars: dict[str, object] | None = None) -> dict[str, object]:
-        super().run(tmp, task_vars)
-        __, given = self.validate_argument_spec(
-            argument_spec={"release": {"type": "str"}, "path": {"type": "path"}},
-        )
+    def act(self) -> Result:
+        """Print the schema, or write it to a file; return its release."""
+        given = self.checked({"release": {"type": "str"}, "path": {"type": "path"}})
         version = given["release"] or releases()[-1]
         known = release(version)
         if known is None:

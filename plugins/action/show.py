@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.refusal import told_once
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.base import ControlAction
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.follow import display
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Result
 
 SPEC = {
     "text": {"type": "str", "required": True},
@@ -14,22 +14,16 @@ SPEC = {
 }
 
 
-class ActionModule(ActionBase):
-    """Runs wholly on the control node and contacts no host."""
-
-    _requires_connection = False
-    _supports_check_mode = True
-
-    @told_once
-    def run(self, tmp: str | None = None, task_vars: dict[str, object] | None = None) -> dict[str, object]:
-        super().run(tmp, task_vars)
-        __, given = self.validate_argument_spec(SPEC)
+class ActionModule(ControlAction):
+    def act(self) -> Result:
+        """Print the text, or end the run with it."""
+        given = self.checked(SPEC)
         # A module of its own before, which meta/runtime.yml sends here.
         if not given["refuse"] and str(self._task.action).rpartition(".")[2] != "refuse":
-            Display().display(given["text"])
+            display.display(given["text"])
             return {"changed": False}
         if given["reasons"] == []:
             return {"changed": False}
         if not self._task.run_once:
-            given["text"] = f"{(task_vars or {}).get('inventory_hostname')}: {given['text']}"
+            given["text"] = f"{self.host}: {given['text']}"
         raise AnsibleActionFail("\n".join([given["text"], *(f"  - {reason}" for reason in given["reasons"] or ())]))

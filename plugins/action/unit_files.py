@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.base import Action
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.contents import ContentError, with_contents
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Result
 
 
-class ActionModule(ActionBase):
+class ActionModule(Action):
     """One module call, whatever there is to do."""
 
-    TRANSFERS_FILES = False
-    _supports_check_mode = True
-
-    def run(self, tmp: str | None = None, task_vars: dict[str, object] | None = None) -> dict[str, object]:
-        super().run(tmp, task_vars)
+    def act(self) -> Result:
+        """The host's answer."""
         try:
-            arguments = with_contents(plain(self._task.args))
+            return self.ask_host("unit_files", with_contents(self.given))
         except ContentError as error:
             raise AnsibleActionFail(str(error)) from error
-        answer: dict[str, Any] = self._execute_module(module_args=arguments, task_vars=task_vars)
-        answer.pop("invocation", None)
-        return answer

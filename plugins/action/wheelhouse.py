@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
 
 from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.kernels import INDEX, NONE, index_error
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.lock import LockError, Pin
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.urls import without_users
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.base import ControlAction
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.control import behind_proxy
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.follow import display
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.json_output import tell
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.refusal import told_once
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import rocm
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.prepare import (
     Options,
@@ -35,10 +33,9 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.sources impo
 )
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.tools import ToolError
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.wheels import WheelError, pin_of
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Arguments, Result, Spec
 
-display = Display()
-
-ARGUMENTS: dict[str, dict[str, Any]] = {
+ARGUMENTS: Spec = {
     "release": {"type": "str", "required": True},
     "accelerator": {"type": "str", "required": True, "choices": ["cuda", "rocm", "cpu"]},
     "directory": {"type": "path"},
@@ -65,7 +62,7 @@ _REQUIRED = {
 }
 
 
-def target_of(asked: dict[str, Any]) -> Target:
+def target_of(asked: Arguments) -> Target:
     """Return the target that the arguments describe; raises AnsibleActionFail where there can be none."""
     accelerator, wanted = asked["accelerator"], asked["rocm"] or ""
     if accelerator == "rocm" and (problems := rocm.of_wheelhouse(asked)):
@@ -97,20 +94,15 @@ def _own(paths: list[str]) -> tuple[Pin, ...]:
         raise AnsibleActionFail(f"wheelhouse_wheels: {error.filename} cannot be read: {error.strerror}") from None
 
 
-class ActionModule(ActionBase):
+class ActionModule(ControlAction):
     """Runs on the control node whatever host the task names."""
 
-    TRANSFERS_FILES = False
-    _requires_connection = False
-
-    @told_once
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, object]:
+    def act(self) -> Result:
         """Return the wheelhouse's path, lock, size and count; changed when anything was fetched or written."""
-        super().run(tmp, task_vars)
         lacking = [f"  - {name}" for key, name in _REQUIRED.items() if not self._task.args.get(key)]
         if lacking:
             raise AnsibleActionFail("\n".join(["Nothing was fetched.", *lacking]))
-        __, asked = self.validate_argument_spec(ARGUMENTS)
+        asked = self.checked(ARGUMENTS)
         wrong = index_error(asked["kernels_index"])
         if wrong:
             raise AnsibleActionFail(f"wheelhouse_kernels_index: {wrong}. Write {INDEX}, a mirror of it, or {NONE}")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Variables
 
 
-def waiting_hosts(hosts: Iterable[str], variables: Mapping[str, Any]) -> str:
+def waiting_hosts(hosts: Iterable[str], variables: Variables) -> str:
     """Which of the hosts wait for a reboot, and why; "" where none does."""
     lines = []
     for host in hosts:

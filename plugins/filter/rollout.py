@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Registered, Variables
+
 
 def server_of(model: str, host: str) -> dict[str, str]:
     """A replica as the module gateway_server names it."""
@@ -12,7 +14,7 @@ def server_of(model: str, host: str) -> dict[str, str]:
 
 
 def generation_services(
-    generations: Sequence[Mapping[str, Any]], number: int | str, units: Sequence[str]
+    generations: Sequence[Registered], number: int | str, units: Sequence[str]
 ) -> list[dict[str, object]]:
     """What the units of one kept generation must prove; all its units where none are named.
 
@@ -35,7 +37,7 @@ def closed_to(rules: Mapping[str, Any] | None, services: Sequence[Mapping[str, A
     return {**rules, "ports": sorted(ports), "peers": rules.get("peers", False) or peers}
 
 
-def registered_anywhere(hosts: Sequence[str], variables: Mapping[str, Any], name: str) -> Any:
+def registered_anywhere(hosts: Sequence[str], variables: Variables, name: str) -> Any:
     """What a task that ran once registered, as the first of these hosts has it; an empty dictionary where none does.
 
     Plays that follow need it in their headers, where no host is at hand.

@@ -169,7 +169,6 @@ seen:
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance import dcgm_observe, job, observe
@@ -183,18 +182,19 @@ patient = partial(run, timeout=900)
 WATCH = 20.0
 
 
-def look(asked: dict[str, Any]) -> dict[str, Any]:
+def look(module: AnsibleModule) -> dict[str, object]:
     """What there is to judge by: {changed, sight}, of which the action decides whether to test."""
-    return {"changed": False, "sight": asdict(observe.look(asked["accelerator"], run))}
+    return {"changed": False, "sight": asdict(observe.look(module.params["accelerator"], run))}
 
 
-def start(asked: dict[str, Any]) -> dict[str, Any]:
+def start(module: AnsibleModule) -> dict[str, object]:
     """Stop the units and start the diagnostic, which outlives this call. Raises JobError: where it does not start."""
+    asked = module.params
     job.start(patient, asked["level"], asked["parameters"], asked["limit"], asked["units"])
     return {"changed": True}
 
 
-def watch(asked: dict[str, Any]) -> dict[str, Any]:
+def watch(module: AnsibleModule) -> dict[str, object]:
     """Wait WATCH seconds at most. Returns `run`, and `busy` while it goes on, `facts` and `dcgm` once it is over."""
     found = job.wait(run, WATCH)
     if found.state == "running":
@@ -202,27 +202,27 @@ def watch(asked: dict[str, Any]) -> dict[str, Any]:
     return {
         "changed": False,
         "run": asdict(found),
-        "facts": asdict(observe.read_facts(asked["accelerator"], run)),
+        "facts": asdict(observe.read_facts(module.params["accelerator"], run)),
         "dcgm": observe.dcgm_version(run),
     }
 
 
-def settle(asked: dict[str, Any]) -> dict[str, object]:
+def settle(module: AnsibleModule) -> dict[str, object]:
     """Save the record and the diagnostic's output, and start the units again, without waiting until they serve.
 
     Raises JobError: where systemd does not take the start.
     """
     output = job.state(run).output
-    changed = job.save(Path(PATH), asked["record"])
+    changed = job.save(Path(PATH), module.params["record"])
     if output:
         job.save(Path(OUTPUT_PATH), output)
-    job.settle(patient, asked["units"])
+    job.settle(patient, module.params["units"])
     return {"changed": changed}
 
 
-def dcgm(asked: dict[str, Any]) -> dict[str, Any]:
+def dcgm(module: AnsibleModule) -> dict[str, object]:
     """What of DCGM is installed and runs on the host, in `seen`; changes nothing."""
-    return {"changed": False, "seen": asdict(dcgm_observe.look(Path(asked["path"]), run))}
+    return {"changed": False, "seen": asdict(dcgm_observe.look(Path(module.params["path"]), run))}
 
 
 PHASES = {"look": look, "start": start, "watch": watch, "settle": settle, "dcgm": dcgm}
@@ -252,7 +252,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        module.exit_json(**PHASES[module.params["phase"]](module.params))
+        module.exit_json(**PHASES[module.params["phase"]](module))
     except JobError as error:
         module.fail_json(msg=str(error))
     except OSError as error:

@@ -141,7 +141,6 @@ import time
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.baremetal.vllm.plugins.module_utils.gateway import drain
@@ -158,8 +157,9 @@ def result(sight: GatewaySight) -> dict[str, object]:
     return {"servers": servers, "drains": sight.drains, "running": sight.process is not None}
 
 
-def on_hosts(sight: GatewaySight, params: dict[str, Any]) -> list[drain.Pair]:
+def on_hosts(sight: GatewaySight, module: AnsibleModule) -> list[drain.Pair]:
     """The servers of the hosts that are asked for; to be made ready, those that the same one has drained."""
+    params = module.params
     found = [(model, host) for model, servers in sight.view.items() for host in servers if host in params["hosts"]]
     if params["state"] == "drained":
         return found
@@ -254,7 +254,7 @@ def main() -> None:
         asked = [(server["model"], server["host"]) for server in module.params["servers"]]
         if module.params["hosts"]:
             sight = gateway.look()
-            asked += on_hosts(sight, module.params)
+            asked += on_hosts(sight, module)
             if not asked:
                 module.exit_json(changed=False, **result(sight))
         asked = sorted(set(asked))

@@ -23,17 +23,8 @@ options:
     description: A branch, a tag or a commit.
     type: str
     default: main
-  offline:
-    description: Ask no hub. C(HF_HUB_OFFLINE) in the environment does the same.
-    type: bool
-    default: false
-  endpoint:
-    description: The hub's address. By default C(HF_ENDPOINT) of the environment, else U(https://huggingface.co).
-    type: str
-  hf_token:
-    description: A token for gated models. By default C(HF_TOKEN) of the environment.
-    type: str
 extends_documentation_fragment:
+  - baremetal.vllm.hub
   - baremetal.vllm.proxy
 """
 

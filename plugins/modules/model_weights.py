@@ -113,7 +113,6 @@ weights:
 """
 
 import os
-from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import folders, proxy
@@ -121,7 +120,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.weights import job,
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights.hub_fetch import Order
 
 
-def settle(module: AnsibleModule) -> dict[str, Any]:
+def settle(module: AnsibleModule) -> dict[str, object]:
     """How each model lies on the host, after taking what somebody carried there (offline), in `states`; writes the
     token. `engine`: whether there is a Python to fetch with."""
     p = module.params
@@ -147,7 +146,7 @@ def settle(module: AnsibleModule) -> dict[str, Any]:
     }
 
 
-def prepare(module: AnsibleModule) -> dict[str, Any]:
+def prepare(module: AnsibleModule) -> dict[str, object]:
     """Make staging directories for models that are pushed. Returns by path the files that are `missing`, and the bytes
     `needed`; fails the task where the disk lacks them."""
     p = module.params
@@ -164,7 +163,7 @@ def prepare(module: AnsibleModule) -> dict[str, Any]:
     return {"changed": True, "uploads": sent, "needed": needed}
 
 
-def adopt(module: AnsibleModule) -> dict[str, Any]:
+def adopt(module: AnsibleModule) -> dict[str, object]:
     """Check what was pushed and put it in its place. `wrong`: by path what is wrong with it; the rest is adopted."""
     p = module.params
     wrong = {}
@@ -175,7 +174,7 @@ def adopt(module: AnsibleModule) -> dict[str, Any]:
     return {"changed": len(wrong) < len(p["items"]), "wrong": wrong}
 
 
-def fetch(module: AnsibleModule) -> dict[str, Any]:
+def fetch(module: AnsibleModule) -> dict[str, object]:
     """Start the job that fetches from the hub, and return its first status; it outlives this call."""
     p = module.params
     order: Order = {

@@ -14,7 +14,8 @@ description:
     The variant is chosen by the memory of the host's GPUs, its hardware's options are added, the options are those of the host's
     release, the revision is looked up at the hub, and the whole is checked as the plan would.
   - Comments say what was left out and why.
-  - A hub id that no recipe names gets an entry from what the hub says of it.
+  - A hub id that no recipe names gets an entry from what the hub says of it. The host's C(model_weights_endpoint) and
+    C(vllm_hf_token) come before O(endpoint) and O(hf_token).
   - Without C(host) it prints what each variant needs.
   - Fails, after printing, where the entry is not whole.
 version_added: "0.1.0"
@@ -41,19 +42,8 @@ options:
     description: A branch, a tag or a commit to pin.
     type: str
     default: main
-  offline:
-    description: Ask no hub. C(HF_HUB_OFFLINE) in the environment does the same.
-    type: bool
-    default: false
-  endpoint:
-    description:
-      - The hub's address. The host's C(model_weights_endpoint) comes first; by default C(HF_ENDPOINT) of the environment, else
-        U(https://huggingface.co).
-    type: str
-  hf_token:
-    description: A token for gated models. The host's C(vllm_hf_token) comes first; by default C(HF_TOKEN) of the environment.
-    type: str
 extends_documentation_fragment:
+  - baremetal.vllm.hub
   - baremetal.vllm.proxy
 """
 

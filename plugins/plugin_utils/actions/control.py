@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.parsing.dataloader import DataLoader
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.run import managed
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import names
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Arguments
 
 
 def pattern_matcher(loader: DataLoader, groups: Mapping[str, Iterable[str]]) -> Callable[[str], list[str]]:
@@ -21,7 +21,7 @@ def pattern_matcher(loader: DataLoader, groups: Mapping[str, Iterable[str]]) -> 
 
 
 @contextmanager
-def behind_proxy(arguments: Mapping[str, Any]) -> Iterator[None]:
+def behind_proxy(arguments: Arguments) -> Iterator[None]:
     """Have this action and what it starts fetch through the `proxy` of its arguments, where one is given (`host.proxy`).
 
     Raises AnsibleActionFail where it is none. An action has a process of its own: what goes on beside it is not concerned.

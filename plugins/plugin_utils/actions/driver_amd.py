@@ -3,44 +3,37 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from ansible.module_utils.parsing.convert_bool import boolean
-from ansible.plugins.action import ActionBase
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.amd.model import RocmState, WantedRocm
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.key import fingerprints
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.base import Action
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.amd import decide, refuse, releases, render
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.jsonform import build
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Registered, Result
 
 
 class LookAmd:
     """One module call, made by `action`; everything else happens here."""
 
-    def __init__(self, action: ActionBase, variables: dict[str, Any]) -> None:
-        self._action, self._variables = action, variables
+    def __init__(self, action: Action) -> None:
+        self._action = action
 
-    def run(self) -> dict[str, object]:
+    def run(self) -> Result:
         """Return what is to be done; failed where something stands in the way."""
-        asked = plain(self._action._task.args)
+        asked = self._action.given
         wanted = build(WantedRocm, asked["wanted"])
-        answer: dict[str, Any] = self._action._execute_module(
-            module_name="baremetal.vllm.driver",
-            module_args={"step": "look_amd", "packages": list(wanted.packages)},
-            task_vars=self._variables,
-        )
+        answer = self._action.ask_host("driver", {"step": "look_amd", "packages": list(wanted.packages)})
         if "state" not in answer:
             return answer
-        answer.pop("invocation", None)
         proof = boolean(asked.get("proof", False)) and not self._action._task.check_mode
         judged = judge_amd(wanted, answer["state"], Path(asked["templates"]), proof)
         # Whoever reads a failure needs no list of all that was seen.
         return judged if judged.get("failed") else {**answer, **judged}
 
 
-def judge_amd(wanted: WantedRocm, seen: Mapping[str, Any], templates: Path, proof: bool = False) -> dict[str, object]:
+def judge_amd(wanted: WantedRocm, seen: Registered, templates: Path, proof: bool = False) -> Result:
     """What is to be done on a host: `failed` with `msg` where something stands in the way, else change, files, key, lists,
     commands, reboot, findings, warnings. `seen`: the JSON form of RocmState; with `proof` what is left to do is a failure too."""
     state = build(RocmState, seen)

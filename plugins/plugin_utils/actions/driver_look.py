@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 from ansible.module_utils.parsing.convert_bool import boolean
-from ansible.plugins.action import ActionBase
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import DriverState, Resolution
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.words import printable
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.follow import say
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.base import Action
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia import commands, repository
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.decide import Policy
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.judge import (
@@ -27,7 +24,8 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.judg
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.request import read_wanted
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.finding import Finding, as_dicts
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.jsonform import build
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import names, plain
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import names
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Arguments, Result
 
 # What a rescue needs, from the look before the change that failed.
 _BACK = ("back", "back_files", "back_remove", "back_loaded", "undrain_commands")
@@ -43,40 +41,31 @@ PAUSE = 5
 class Look:
     """One module call, made by `action`."""
 
-    def __init__(self, action: ActionBase, variables: dict[str, Any]) -> None:
-        self._action, self._variables = action, variables
-        self._host = variables.get("inventory_hostname", "host")
+    def __init__(self, action: Action) -> None:
+        self._action = action
 
-    def run(self) -> dict[str, object]:
+    def run(self) -> Result:
         """Return the steps for this host; failed where something stands in their way that nobody can heal from here."""
-        given = plain(self._action._task.args)
+        given, host = self._action.given, self._action.host
         before = given.get("before") or {}
         try:
-            request = read_request(self._host, given)
+            request = read_request(host, given)
         except ValueError as error:
             return {"failed": True, "msg": str(error)}
         prove = boolean(given.get("prove", False)) and not request.absent
         through = {key: given[key] for key in proxy.ARGUMENTS if given.get(key)}
         deadline = time.monotonic() + SETTLES
         while True:
-            seen: dict[str, Any] = self._action._execute_module(
-                module_name="baremetal.vllm.driver",
-                module_args={
-                    "step": "look",
-                    "texts": list(PATHS),
-                    "offers": boolean(given.get("offers", False)),
-                    **through,
-                },
-                task_vars=self._variables,
-            )
+            offers = boolean(given.get("offers", False))
+            seen = self._action.ask_host("driver", {"step": "look", "texts": list(PATHS), "offers": offers, **through})
             if "state" not in seen:
-                return dict(seen)
+                return seen
             state = build(DriverState, seen["state"])
             verdict = judge(state, seen["texts"], request)
             stop = _stop(verdict, request, prove)
             if not prove or not _settles(stop, state) or time.monotonic() > deadline:
                 break
-            self._show(f"{stop[0].message}: looking again in {PAUSE} s")
+            self._action.show(f"{stop[0].message}: looking again in {PAUSE} s")
             time.sleep(PAUSE)
         answer = _answer(state, verdict, before, request.mirror_key, seen["texts"])
         if request.absent:
@@ -105,13 +94,10 @@ class Look:
         if verdict.decision.then:
             lines.append(f"after the installation: {verdict.decision.then}")
         for line in lines:
-            self._show(line)
-
-    def _show(self, text: str) -> None:
-        say(self._host, text)
+            self._action.show(line)
 
 
-def read_request(host: str, given: Mapping[str, Any]) -> DriverRequest:
+def read_request(host: str, given: Arguments) -> DriverRequest:
     """What step look of module driver is asked for: wanted (the role's inputs), reboot, accept, gpu_count, state, before.
 
     Raises ValueError with all that is wrong with the inputs, a line each.
@@ -176,8 +162,8 @@ def _mirror_key(path: str) -> tuple[str, str]:
 
 
 def _answer(
-    state: DriverState, verdict: DriverVerdict, before: dict[str, Any], mirror_key: str, texts: dict[str, str]
-) -> dict[str, Any]:
+    state: DriverState, verdict: DriverVerdict, before: Arguments, mirror_key: str, texts: dict[str, str]
+) -> Result:
     decision = verdict.decision
     drained = list(dict.fromkeys([*before.get("resume", ()), *before.get("drain", ())]))
     key = verdict.key

@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterator
-from typing import Any
 
-from ansible.plugins.action import ActionBase
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.causes import cause, stage
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.follow import follow, say
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.base import Action, lost
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.follow import follow
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Arguments, Result
 
 # Lines of a failed command that are shown beside its cause.
 SHOWN = 12
@@ -20,16 +19,15 @@ SHOWN = 12
 class Run:
     """Several module calls for each command, made by `action`."""
 
-    def __init__(self, action: ActionBase, variables: dict[str, Any]) -> None:
-        self._action, self._variables = action, variables
-        self._host = variables["inventory_hostname"]
+    def __init__(self, action: Action) -> None:
+        self._action = action
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> Result:
         """Return the titles of the commands; failed with the end of the log where one of them failed."""
-        given = plain(self._action._task.args)
+        given = self._action.given
         commands = given.get("commands", [])
         self._proxy = {key: given[key] for key in proxy.ARGUMENTS if given.get(key)}
-        result: dict[str, Any] = {"changed": bool(commands), "commands": [command["title"] for command in commands]}
+        result: Result = {"changed": bool(commands), "commands": [command["title"] for command in commands]}
         told = []
         for command in commands:
             if self._action._task.check_mode:
@@ -43,18 +41,14 @@ class Run:
             result["diff"] = {
                 "before": "",
                 "after": "\n".join([*text, ""]),
-                "after_header": f"commands on {self._host}",
+                "after_header": f"commands on {self._action.host}",
             }
         return result
 
-    def _module(self, **arguments: Any) -> dict[str, Any]:
-        result: dict[str, Any] = self._action._execute_module(
-            module_name="baremetal.vllm.driver", module_args={"step": "run", **arguments}, task_vars=self._variables
-        )
-        result.pop("invocation", None)
-        return result
+    def _module(self, **arguments: object) -> Result:
+        return self._action.ask_host("driver", {"step": "run", **arguments})
 
-    def _simulated(self, command: dict[str, Any]) -> list[str]:
+    def _simulated(self, command: Arguments) -> list[str]:
         lines = [f"{command['title']}: {' '.join(command['argv'])}"]
         if command.get("simulate"):
             said = self._module(phase="simulate", argv=command["simulate"])
@@ -62,12 +56,12 @@ class Run:
             lines += [f"  {line}" for line in said.get("lines", []) if line.startswith(("Inst ", "Remv ", "E: "))]
         return lines
 
-    def _carried_out(self, command: dict[str, Any]) -> dict[str, Any]:
+    def _carried_out(self, command: Arguments) -> Result:
         """Start a command and watch it to its end; {} when it went well, else `msg` and `rc`."""
         title, begun = command["title"], time.monotonic()
         self._show(title, begun)
         started = self._module(phase="start", title=title, argv=command["argv"], **self._proxy)
-        if started.get("failed") or started.get("unreachable"):
+        if lost(started):
             return {"msg": f"{title}: {started.get('msg', started)}", **started}
         if started.get("busy"):
             return {
@@ -75,7 +69,7 @@ class Run:
             }
         lines: deque[str] = deque(maxlen=2000)
 
-        def show(seen: dict[str, Any], quiet: bool) -> bool:
+        def show(seen: Result, quiet: bool) -> bool:
             new = seen.get("lines", [])
             lines.extend(new)
             news = [text for text in map(stage, new) if text]
@@ -92,12 +86,12 @@ class Run:
         text = f"{title} failed (status {seen['rc']}): {cause([*lines])}. The whole log is /var/log/vllm-driver.log; its end:"
         return {"msg": f"{text}\n{last}", "rc": seen["rc"]}
 
-    def _looks(self, begin: int) -> Iterator[dict[str, Any]]:
+    def _looks(self, begin: int) -> Iterator[Result]:
         """What is seen of the command until it has ended, or cannot be seen any more: no `done` then."""
-        seen: dict[str, Any] = {"offset": begin, "done": False}
+        seen: Result = {"offset": begin, "done": False}
         while not seen.get("done", True):
             seen = self._module(phase="watch", offset=seen["offset"], begin=begin)
             yield seen
 
     def _show(self, text: str, begun: float) -> None:
-        say(self._host, text, time.monotonic() - begun)
+        self._action.show(text, time.monotonic() - begun)

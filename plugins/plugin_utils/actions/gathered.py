@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import FleetPlan
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Result, Variables
 
 
-def planned_hosts(variables: Mapping[str, Any], plan: FleetPlan) -> list[str]:
+def planned_hosts(variables: Variables, plan: FleetPlan) -> list[str]:
     """The hosts of the play that the plan knows, in the play's order, lost ones too; `variables` are the task's."""
     return [str(host) for host in variables["ansible_play_hosts_all"] if host in plan.hosts]
 
 
-def result_of(variables: Mapping[str, Any], given: Any) -> Any:
+def result_of(variables: Variables, given: Result | str) -> Result:
     """A result as it is given, or the one under the name of a variable: by its name, Ansible does not template all of it for the
     task. Plain values."""
-    return plain(variables.get(given) if isinstance(given, str) else given)
+    found: Result = plain(variables.get(given) if isinstance(given, str) else given)
+    return found
 
 
-def registered(variables: Mapping[str, Any], hosts: Iterable[str], name: str) -> dict[str, Any]:
+def registered(variables: Variables, hosts: Iterable[str], name: str) -> dict[str, Result | None]:
     """By host a variable of it as plain values; None where it has none, as where the task that makes it did not run."""
     return {host: plain(variables["hostvars"][host].get(name)) for host in hosts}

@@ -69,7 +69,7 @@ def judge(
             found.refused[DRIVER] = str(judged["msg"])
         elif judged["change"] or judged["reboot"]:
             found.differs[DRIVER] = str(judged["reboot"] or "its packages or files differ")
-        found.warnings += [str(line) for line in judged.get("warnings", ())]  # type: ignore[attr-defined]
+        found.warnings += [str(line) for line in judged.get("warnings", ())]
     if DRIVER in found.differs:
         # What the GPUs are like shows once it is changed.
         return found

@@ -5,8 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.hub import ENDPOINT, Hub, HubFailure
 
+# What these actions take to ask it; the doc fragment `hub` describes it.
+HUB = {
+    "offline": {"type": "bool", "default": False},
+    "endpoint": {"type": "str"},
+    "hf_token": {"type": "str", "no_log": True},
+    **proxy.ARGUMENTS,
+}
 _TRUE = ("1", "on", "yes", "true")
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from ansible.plugins.action import ActionBase
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.base import Action
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import ROOT
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Arguments, Variables
 
 
-def role_inputs(action: ActionBase, role: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+def role_inputs(action: Action, role: str, variables: Variables) -> Arguments:
     """The inputs of a role, without their prefix: the variables of the task's host, else the role's defaults.
 
     Raises AnsibleError for a variable that cannot be templated, as the role would.
@@ -23,7 +23,7 @@ def role_inputs(action: ActionBase, role: str, variables: Mapping[str, Any]) -> 
     }
 
 
-def site_input(action: ActionBase, name: str, variables: Mapping[str, Any], default: Any) -> Any:
+def site_input(action: Action, name: str, variables: Variables, default: Any) -> Any:
     """A variable of the task's host that several roles take, as a plain value; `default` where it has none, or null."""
     value = plain(action._templar.template(variables[name])) if name in variables else None
     return default if value is None else value

@@ -12,11 +12,11 @@ import json
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.screen import SCREEN
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.report.screen import Screen
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Registered, Result
 
 VARIABLE = "vllm_output"
 TEXT, JSON = "text", "json"
@@ -30,15 +30,15 @@ SCHEMA = 1
 class Output:
     """One run's document. `kind` says which playbook's it is (docs/screen.md)."""
 
-    document: dict[str, Any] = field(default_factory=dict)
+    document: dict[str, object] = field(default_factory=dict)
     errors: list[dict[str, str]] = field(default_factory=list)
 
-    def heard(self, result: Mapping[str, Any]) -> None:
+    def heard(self, result: Registered) -> None:
         """Take what an action told; later ones know more."""
         if _KEY in result:
             self.document = dict(result[_KEY])
 
-    def failed(self, host: str, task: str, result: Mapping[str, Any]) -> None:
+    def failed(self, host: str, task: str, result: Registered) -> None:
         """Take a failure; `result` is that of the task."""
         self.heard(result)
         told = [_message(item) for item in result.get("results", ()) if isinstance(item, Mapping) and _bad(item)]
@@ -73,7 +73,7 @@ def as_json() -> bool:
 
 def tell(
     result: Mapping[str, object], text: Callable[[Screen], str], kind: str, document: Callable[[], Mapping[str, object]]
-) -> dict[str, Any]:
+) -> Result:
     """The result of an action that has something to tell: `text`, if there is any, is printed, or `document` goes with the
     result."""
     if not _STATE.json:
@@ -106,11 +106,11 @@ def take_stdout() -> Callable[[Mapping[str, object]], None]:
     return write
 
 
-def _message(result: Mapping[str, object]) -> str:
+def _message(result: Registered) -> str:
     said = str(result.get("msg") or result.get("censored") or "It failed without a word")
     # Ansible's own words before a cause, which `task` has already said.
     return said.removeprefix("Task failed: ").removeprefix("Action failed: ").strip()
 
 
-def _bad(item: Mapping[str, object]) -> bool:
+def _bad(item: Registered) -> bool:
     return bool(item.get("failed") or item.get("unreachable"))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.base import Action
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.json_output import tell
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.steps import Step
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
@@ -16,9 +14,10 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.move impo
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.report import imported, told
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options import load
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.mending import mended_args
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Arguments, Result, Spec, Variables
 
 _ONE = [("command", "file")]
-SPEC: dict[str, Any] = {
+SPEC: Spec = {
     "command": {"type": "str"},
     "file": {"type": "path"},
     "release": {"type": "str"},
@@ -26,7 +25,7 @@ SPEC: dict[str, Any] = {
 }
 
 
-def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+def run(action: Action, given: Arguments, variables: Variables) -> Result:
     """The entry that a start command becomes, moved to a release where one is named.
 
     Raises AnsibleActionFail: where the command cannot be read.
@@ -43,9 +42,9 @@ def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any])
         raise AnsibleActionFail(f"file: {given['file']} cannot be read: {error}") from error
     except Unread as error:
         raise AnsibleActionFail(f"{given['file'] or 'command'}: {error}.") from error
-    entries: list[dict[str, Any]] = []
+    entries: list[Result] = []
     for read, notes, release in found:
-        entry: dict[str, Any] = dict(read)
+        entry: Result = dict(read)
         spoken = load.release(release) if release else None
         if spoken is not None and "args" in entry:
             # Typed before the rules of a move are asked: `--x.y=True` is true.
@@ -57,7 +56,7 @@ def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any])
             notes = [*notes, *told(moved)]
         entries.append({"entry": entry, "notes": notes})
     nameless = [found["entry"]["name"] for found in entries if "model" not in found["entry"]]
-    result: dict[str, Any] = {"changed": False, "entries": entries}
+    result: Result = {"changed": False, "entries": entries}
     if nameless:
         result = {
             "failed": True,

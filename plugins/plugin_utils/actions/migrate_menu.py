@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
 
 from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.base import Action
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.control import pattern_matcher
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.json_output import tell
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.output import write_output
@@ -21,11 +19,12 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.menu impo
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.migration.report import document, hosts_section, sections
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.extras import read_extras
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.load import releases
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Arguments, Result, Spec, Variables
 
 display = Display()
 
 
-SPEC: dict[str, Any] = {
+SPEC: Spec = {
     "models": {"type": "raw"},
     "to": {"type": "str", "required": True},
     "came_from": {"type": "str"},
@@ -38,7 +37,7 @@ SPEC: dict[str, Any] = {
 }
 
 
-def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+def run(action: Action, given: Arguments, variables: Variables) -> Result:
     """The menu as another release takes it, with what changes and which hosts cannot run it. Raises AnsibleActionFail: for
     a release that the catalogue lacks."""
     given = plain(given)
@@ -69,7 +68,7 @@ def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any])
     warnings = [str(problem) for problem in sorted([*problems.found, *unread])]
     for warning in warnings:
         display.warning(warning)
-    result: dict[str, Any] = {
+    result: Result = {
         "changed": False,
         "to": given["to"],
         "hosts": {"refused": [str(one) for one in stopped], "restricted": [str(one) for one in restricted]},

@@ -19,6 +19,7 @@ from typing import Any
 
 from ansible.utils.display import Display
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.refusal import refusal
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Result
 
 _STDOUT = ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 _STDERR = ("/dev/stderr", "/dev/fd/2", "/proc/self/fd/2")
@@ -59,7 +60,7 @@ def _mode(path: str) -> int | None:
         return None
 
 
-def write_output(name: str, path: str, text: str, *, check_mode: bool = False, diff: bool = False) -> dict[str, Any]:
+def write_output(name: str, path: str, text: str, *, check_mode: bool = False, diff: bool = False) -> Result:
     """Write `text` where the variable `name` says, not in check mode; an action's `changed` and `path`, and `diff` on request.
 
     `changed` tells of a regular file's content; what a device or a pipe got has changed nothing. Raises Refusal, which names the
@@ -79,7 +80,7 @@ def json_text(content: Any) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
-def _write(path: str, text: str, check_mode: bool, diff: bool) -> dict[str, object]:
+def _write(path: str, text: str, check_mode: bool, diff: bool) -> Result:
     data, mode = text.encode("utf-8", "surrogateescape"), _mode(path)
     # What a shell has opened for us is its own business, even where it is a file.
     streamed = path.startswith(_DESCRIPTORS) or (mode is not None and not stat.S_ISREG(mode))
@@ -89,7 +90,7 @@ def _write(path: str, text: str, check_mode: bool, diff: bool) -> dict[str, obje
         _stream(path, text, data)
     elif changed and not check_mode:
         _replace(Path(os.path.realpath(path)), data)
-    result: dict[str, Any] = {"changed": changed, "path": path}
+    result: Result = {"changed": changed, "path": path}
     if diff and not streamed:
         shown = before.decode("utf-8", "replace")
         result["diff"] = {"before": shown, "after": text, "before_header": path, "after_header": path}

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.base import Action
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.gathered import (
     planned_hosts,
     registered,
@@ -34,9 +32,10 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.saved im
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan import render
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.compare import compare_fleet, count
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import read_plan
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Arguments, Result, Spec, Variables
 
 display = Display()
-SPEC: dict[str, Any] = {
+SPEC: Spec = {
     "plan": {"type": "raw", "required": True},
     "found": {"type": "str", "required": True},
     "path": {"type": "path"},
@@ -45,7 +44,7 @@ SPEC: dict[str, Any] = {
 }
 
 
-def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+def run(action: Action, given: Arguments, variables: Variables) -> Result:
     """Compare the plan with what hosts said, print and save it.
 
     `pending` says whether a deployment would change anything; `differing` are the hosts on which a role has something to do,
@@ -62,7 +61,7 @@ def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any])
     topics_of = {host: topics(plan.hosts[host], look) for host, look in read.items()}
     # Whether a host was accepted is asked for, and changes nothing.
     differing = [host for host, found in topics_of.items() if found - {ACCEPTANCE}]
-    result: dict[str, Any] = {
+    result: Result = {
         "changed": False,
         "counts": count(differences),
         "pending": render.pending(plan, differences, answers),
@@ -82,7 +81,7 @@ def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any])
     return tell(result, lambda screen: render.comparison(plan, differences, answers, screen), "plan", lambda: document)
 
 
-def _hold(path: str, now: Mapping[str, Any]) -> None:
+def _hold(path: str, now: Result) -> None:
     """Raise a refusal where the difference that was saved in a file is not the one of now."""
     remedy = f"Look again: plan.yml --diff -e vllm_plan_json={path}"
     try:

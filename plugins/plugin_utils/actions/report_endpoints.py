@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from ansible.plugins.action import ActionBase
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.base import Action
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.gathered import registered
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.job_stats import job_stats
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.json_output import tell
@@ -25,12 +24,14 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.report.endpoints im
     summary,
     table,
 )
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.report.proved import Endpoint
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Arguments, Result, Spec, Variables
 
 # The variable in which the role endpoint_check leaves its results on each host.
 RESULTS = "__endpoint_check_results"
 
 
-SPEC: dict[str, Any] = {
+SPEC: Spec = {
     "path": {"type": "path"},
     "directory": {"type": "path"},
     "digest": {"type": "str", "default": ""},
@@ -41,7 +42,7 @@ SPEC: dict[str, Any] = {
 }
 
 
-def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+def run(action: Action, given: Arguments, variables: Variables) -> Result:
     """Gather what the endpoints of hosts have proved, print the table and the closing lines, write the report."""
     hosts = given["hosts"] or [str(host) for host in variables.get("ansible_play_hosts_all", [])]
     endpoints, missing = gather(registered(variables, hosts, RESULTS), _short(given, variables, hosts))
@@ -49,7 +50,7 @@ def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any])
     # `failed` is a flag in every Ansible result, so the list has another name there.
     stats = job_stats("report", {**told, "plan": given["digest"]})
     failures = told.pop("failed")
-    result: dict[str, Any] = {"changed": False, "failed": False, "failed_endpoints": failures, **told, **stats}
+    result: Result = {"changed": False, "failed": False, "failed_endpoints": failures, **told, **stats}
     time = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
     whole = document(endpoints, missing, time, given["digest"])
     ending: list[str] = []
@@ -72,9 +73,7 @@ def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any])
     )
 
 
-def _short(
-    given: dict[str, Any], variables: Mapping[str, Any], hosts: Sequence[str]
-) -> dict[str, list[dict[str, Any]]]:
+def _short(given: Arguments, variables: Variables, hosts: Sequence[str]) -> dict[str, list[Endpoint]]:
     """By host on which nothing differs what the look had as answers, less those of endpoints that had to be proved in full."""
     difference = plain(variables.get(given["difference"])) if given["difference"] else None
     if not difference:
@@ -82,7 +81,7 @@ def _short(
     left = [host for host in hosts if host not in difference["differing"]]
     looks = {host: read_look(host, look) for host, look in registered(variables, left, given["look"]).items()}
     return {
-        host: [dict(answer) for answer in look["answers"] if answer["unit"] not in difference["unproved"].get(host, ())]
+        host: [answer for answer in look["answers"] if answer["unit"] not in difference["unproved"].get(host, ())]
         for host, look in looks.items()
         if look["status"] == READ
     }

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
-from typing import Any
 
-from ansible.plugins.action import ActionBase
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.base import Action
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.gathered import (
     planned_hosts,
     registered,
@@ -34,9 +32,10 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.status_gather
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.status_table import notes, status_table
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import read_plan
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Arguments, Result, Spec, Variables
 
 _NAMED = {"type": "str", "required": True}
-SPEC: dict[str, Any] = {
+SPEC: Spec = {
     "plan": {"type": "raw", "required": True},
     "state": _NAMED,
     "checked": {"type": "str", "default": ""},
@@ -48,7 +47,7 @@ SPEC: dict[str, Any] = {
 }
 
 
-def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+def run(action: Action, given: Arguments, variables: Variables) -> Result:
     """Gather the state of hosts and gateways, print one row a host and what wants attention."""
     planned, hostvars = result_of(variables, given["plan"]), variables["hostvars"]
     plan = read_plan(planned["plan"])
@@ -67,7 +66,7 @@ def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any])
     problems = {host.name: host_problems(host, fleet) for host in fleet.hosts}
     of_fleet = fleet_problems(fleet)
     left = {"problems_of": {host: lines for host, lines in problems.items() if lines}, "fleet_problems": of_fleet}
-    result: dict[str, Any] = {"changed": False, "problems_of": problems, "fleet_problems": of_fleet}
+    result: Result = {"changed": False, "problems_of": problems, "fleet_problems": of_fleet}
     result.update(job_stats("status", left))
     if given["path"] and not action._task.check_mode:
         result["path"] = write_output("vllm_status_json", given["path"], json_text(told))["path"]
@@ -79,7 +78,7 @@ def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any])
     )
 
 
-def _add_what_others_asked(looks: dict[str, HostAnswer], given: dict[str, Any], variables: Mapping[str, Any]) -> None:
+def _add_what_others_asked(looks: dict[str, HostAnswer], given: Arguments, variables: Variables) -> None:
     """Tasks beside the look may have asked endpoints, and compared files around the engines, as they did before it could."""
     read = [host for host, look in looks.items() if look["status"] == READ]
     for host, checked in registered(variables, read, given["checked"]).items() if given["checked"] else ():

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from ansible.plugins.action import ActionBase
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.base import Action
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.steps import Step
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.judge import PHASES, Limit, judge
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Arguments, Registered, Result, Spec, Variables
 
-SPEC: dict[str, Any] = {
+SPEC: Spec = {
     "phases": {"type": "dict", "default": {}},
     "before": {"type": "str", "default": ""},
     "after": {"type": "str", "default": ""},
@@ -22,28 +20,28 @@ SPEC: dict[str, Any] = {
 }
 
 
-def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+def run(action: Action, given: Arguments, variables: Variables) -> Result:
     """Whether a host that was switched may serve, or has to be taken back, and why."""
     unknown = sorted(set(given["phases"]) - set(PHASES))
     if unknown:
         return {"failed": True, "msg": f"phases: {', '.join(unknown)} is none of {', '.join(PHASES)}"}
     verdict = judge(
-        {name: _registered(variables, variable) for name, variable in given["phases"].items()},
+        {name: _registered(variables, str(variable)) for name, variable in given["phases"].items()},
         (_registered(variables, given["before"]) or {}).get("results", []),
         (_registered(variables, given["after"]) or {}).get("results", []),
         Limit(given["first_token_factor"], given["first_token_slack"]),
         given["returning"],
         given["otherwise"],
     )
-    result: dict[str, Any] = {"changed": False, "take_back": verdict.take_back, **plain(vars(verdict))}
+    result: Result = {"changed": False, "take_back": verdict.take_back, **plain(vars(verdict))}
     if not verdict.good and given["failing"]:
         result.update(failed=True, msg="\n".join(verdict.causes))
     return result
 
 
-def _registered(variables: Mapping[str, Any], name: Any) -> dict[str, Any] | None:
+def _registered(variables: Variables, name: str) -> Registered | None:
     """What a task registered; None where it did not run."""
-    found: dict[str, Any] | None = plain(variables.get(str(name)))
+    found: Registered | None = plain(variables.get(name))
     return found
 
 

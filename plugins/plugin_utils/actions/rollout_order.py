@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from ansible.plugins.action import ActionBase
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.base import Action
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.gathered import planned_hosts, registered
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.json_output import tell
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.steps import Step
@@ -21,8 +18,9 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.render import
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.schedule import Asked, schedule
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import FleetPlan, read_plan
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Arguments, Registered, Result, Spec, Variables
 
-SPEC: dict[str, Any] = {
+SPEC: Spec = {
     "plan": {"type": "dict", "required": True},
     "states": {"type": "str", "required": True},
     "generations": {"type": "str", "required": True},
@@ -35,7 +33,7 @@ SPEC: dict[str, Any] = {
 }
 
 
-def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+def run(action: Action, given: Arguments, variables: Variables) -> Result:
     """Which host is switched when, from what hosts and gateways said. Raises AnsibleActionFail: where a rollout cannot begin."""
     plan = read_plan(plain(given["plan"]))
     hosts = planned_hosts(variables, plan)
@@ -44,13 +42,13 @@ def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any])
     states, kept = (registered(variables, hosts, given[name]) for name in ("states", "generations"))
     found = {host: read_host(states[host], kept[host]) for host in hosts}
     if given["back_to"]:
-        read = [host for host in hosts if not found[host].trouble]
-        meant = rollback.meaning(given["back_to"], [kept[host] for host in read])
-        found.update({host: going_back(found[host], kept[host], meant) for host in read})
+        read = {host: said for host, said in kept.items() if said is not None and not found[host].trouble}
+        meant = rollback.meaning(given["back_to"], read.values())
+        found.update({host: going_back(found[host], said, meant) for host, said in read.items()})
     view = _view(plan, plain(variables.get(given["gateways"]) or {}))
     settings = (given["canary"], plain(given["serial"]), given["allow_gap"], given["limited"])
     decided = schedule(plan, found, view, Asked(*settings))
-    result: dict[str, Any] = {"changed": False, "who": this_user(), **document(decided)}
+    result: Result = {"changed": False, "who": this_user(), **document(decided)}
     if decided.refusals:
         result = {"failed": True, "msg": "\n".join(decided.refusals)}
     return tell(
@@ -61,7 +59,7 @@ def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any])
     )
 
 
-def _view(plan: FleetPlan, registered: Mapping[str, Any]) -> View:
+def _view(plan: FleetPlan, registered: Registered) -> View:
     """The gateways' view from a registered loop over them; one that is missing there was not asked."""
     answers = {str(item["item"]): item for item in registered.get("results", ()) if "item" in item}
     names = plan.gateway.hosts if plan.gateway is not None else ()

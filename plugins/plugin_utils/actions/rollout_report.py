@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
-from typing import Any
 
-from ansible.plugins.action import ActionBase
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.base import Action
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.job_stats import job_stats
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.json_output import tell
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.output import json_text, write_output
@@ -15,8 +13,9 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet import outcom
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.judge import Verdict, ran, troubles, worked
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.process import this_run
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Arguments, Registered, Result, Spec, Variables
 
-SPEC: dict[str, Any] = {
+SPEC: Spec = {
     "schedule": {"type": "dict", "required": True},
     **{name: {"type": "str", "required": True} for name in ("verdict", "back", "undrain")},
     "drains": {"type": "list", "elements": "str", "required": True},
@@ -25,7 +24,7 @@ SPEC: dict[str, Any] = {
 }
 
 
-def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+def run(action: Action, given: Arguments, variables: Variables) -> Result:
     """Print what the rollout has done so far, and write its report."""
     if len(given["drains"]) != 2:
         return {"failed": True, "msg": f"drains: {given['drains']} are not two names of variables"}
@@ -35,7 +34,7 @@ def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any])
     over = summary.finished or not summary.good
     time = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
     document = outcome.document(summary, this_run().identity, given["digest"], time)
-    result: dict[str, Any] = {
+    result: Result = {
         "changed": False,
         "good": summary.whole if over else summary.good,
         "complete": summary.whole,
@@ -55,7 +54,7 @@ def run(action: ActionBase, given: dict[str, Any], variables: Mapping[str, Any])
     )
 
 
-def _happened(turn: Mapping[str, Any], variables: Mapping[str, Any], given: Mapping[str, Any]) -> outcome.HostResult:
+def _happened(turn: Registered, variables: Variables, given: Arguments) -> outcome.HostResult:
     """One host from what its tasks registered."""
     drain, again, undrain = (plain(variables.get(name)) for name in (*given["drains"], given["undrain"]))
     return outcome.HostResult(
@@ -69,7 +68,7 @@ def _happened(turn: Mapping[str, Any], variables: Mapping[str, Any], given: Mapp
     )
 
 
-def _verdict(registered: Mapping[str, Any] | None) -> Verdict | None:
+def _verdict(registered: Registered | None) -> Verdict | None:
     if not registered or "good" not in registered:
         return None
     causes = tuple(registered["causes"])

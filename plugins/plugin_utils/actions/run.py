@@ -15,6 +15,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import ROOT
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Variables
 
 _OURS = "baremetal.vllm."
 # So many hosts to each fork, and it is worth a word.
@@ -115,7 +116,7 @@ def refuses(skip: Collection[str]) -> bool:
     return not {"always", "tagged"}.intersection(skip)
 
 
-def takes_part(tags: Iterable[str], variables: Mapping[str, Any], gap: str = "") -> bool:
+def takes_part(tags: Iterable[str], variables: Variables, gap: str = "") -> bool:
     """Whether the task that a playbook of ours begins with is to do its work; its tags are `tags`, with `always` among them.
 
     False in somebody's own playbook, where other parts of it are asked for. Raises AnsibleActionFail for a run that would be

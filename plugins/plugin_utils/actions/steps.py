@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
-
-Result = dict[str, Any]
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.base import Action
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Arguments, Result, Spec, Variables
 
 
 @dataclass(frozen=True)
@@ -22,13 +20,13 @@ class Step:
     alone before, without the collection; meta/runtime.yml sends tasks with that name here, and they name no step.
     """
 
-    spec: Mapping[str, Any]
-    run: Callable[[ActionBase, Result, Mapping[str, Any]], Result]
+    spec: Spec
+    run: Callable[[Action, Arguments, Variables], Result]
     former: str = ""
-    rules: Mapping[str, Any] = field(default_factory=dict)
+    rules: Spec = field(default_factory=dict)
 
 
-def step_of(action: ActionBase, option: str, former: Mapping[str, str], default: str = "") -> str:
+def step_of(action: Action, option: str, former: Mapping[str, str], default: str = "") -> str:
     """The step that a task asks for: what `option` says, or its former name means (`former`: by name the step), or `default`.
 
     Raises AnsibleActionFail where nothing of these says one.
@@ -40,9 +38,7 @@ def step_of(action: ActionBase, option: str, former: Mapping[str, str], default:
     return step
 
 
-def run_step(
-    action: ActionBase, option: str, steps: Mapping[str, Step], variables: Mapping[str, Any] | None, default: str = ""
-) -> Result:
+def run_step(action: Action, option: str, steps: Mapping[str, Step], variables: Variables, default: str = "") -> Result:
     """Do the step that a task asks for with `option`; `steps` by its values.
 
     Raises AnsibleActionFail for an option that this step does not have, and a step that is none.
@@ -50,5 +46,4 @@ def run_step(
     name = step_of(action, option, {step.former: name for name, step in steps.items() if step.former}, default)
     chosen = steps.get(name, Step({}, lambda *__: {}))
     spec = {option: {"type": "str", "choices": list(steps)}, **chosen.spec}
-    __, given = action.validate_argument_spec(argument_spec=spec, **chosen.rules)
-    return chosen.run(action, given, variables or {})
+    return chosen.run(action, action.checked(spec, **chosen.rules), variables)

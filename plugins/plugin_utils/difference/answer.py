@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.observe import UnitFacts
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.report.proved import Endpoint
 
 
 class CauseForm(TypedDict, total=False):
@@ -74,7 +75,7 @@ class HostAnswer(TypedDict, total=False):
     weights_files: Sequence[str]
     filesets: dict[str, FilesetDifference]
     gpus: Mapping[str, Mapping[str, str]]
-    answers: Sequence[Mapping[str, Any]]
+    answers: Sequence[Endpoint]
     unasked: str
     holder: Mapping[str, Any]
     generation: Mapping[str, Any]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.manifest import Manifest
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Registered
 
 
 class EngineRefusalError(ValueError):
@@ -24,7 +26,7 @@ def check_systemd(found: int | None) -> None:
         )
 
 
-def check_place(path: str, survey: Mapping[str, Any]) -> None:
+def check_place(path: str, survey: Registered) -> None:
     """Whether a release may lie at `path`; `survey` is what installed.survey found there. Raises RefusalError.
 
     Root builds engines and runs their Python, so nobody else may own them or the way to them.
@@ -90,10 +92,9 @@ def decide(
     return EngineVerdict(True, f"it is installed {other}")
 
 
-def room_needed(manifest: Mapping[str, Any]) -> int:
+def room_needed(manifest: Manifest) -> int:
     """Return the bytes an installation from a wheelhouse takes at its peak.
 
     The bundle and its unpacked copy come one after the other with a short overlap; bytecode adds about a tenth.
     """
-    files: Mapping[str, int] = manifest["files"]
-    return 2 * sum(files.values()) + int(manifest["unpacked_bytes"] * 1.15)
+    return 2 * sum(manifest["files"].values()) + int(manifest["unpacked_bytes"] * 1.15)

@@ -6,7 +6,6 @@ It reads wheelhouses and locks that lie there.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import prepare, pythons, rocm, sources
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.decide import (
@@ -16,12 +15,13 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.decide impor
     decide,
     room_needed,
 )
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Arguments, Registered, Result
 
 # What decides where an engine for ROCm comes from; the module on the host has no use for it.
 ROCM = ("source", "rocm", "index_url", "index_urls", "lock", "python")
 
 
-def judge(asked: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+def judge(asked: Arguments, answer: Registered) -> Result:
     """Decide from a host's answer: install, reason and, where it is to be installed, source; perhaps more missing_packages.
 
     `asked` are the task's arguments, `answer` is what the module found.
@@ -40,7 +40,7 @@ def judge(asked: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
         locks,
         answer["used"].get(release, []),
     )
-    judged: dict[str, Any] = {"install": verdict.install, "reason": verdict.reason}
+    judged: Result = {"install": verdict.install, "reason": verdict.reason}
     if not verdict.install:
         return judged
     if accelerator == "rocm":
@@ -93,7 +93,7 @@ def judge(asked: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
     return judged
 
 
-def check_rocm(asked: dict[str, Any], answer: dict[str, Any]) -> None:
+def check_rocm(asked: Arguments, answer: Registered) -> None:
     """Refuse what can be no engine for ROCm here, whoever wrote the task; the plan has told most of it before."""
     wrong = [
         str(problem)

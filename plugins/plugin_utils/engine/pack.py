@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import bundle, sources
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Arguments
 
 
-def pack(asked: dict[str, Any], warn: Callable[[str], None]) -> tuple[Path, str]:
+def pack(asked: Arguments, warn: Callable[[str], None]) -> tuple[Path, str]:
     """The file to send and the digest of the lock in it; `asked` are the task's arguments, `warn` is told what is worth it.
 
     Raises ToolError, LockError, WheelError, NoBuildError, OSError.
@@ -41,7 +41,7 @@ def pack(asked: dict[str, Any], warn: Callable[[str], None]) -> tuple[Path, str]
     return bundle.for_index(target, lock_path, home / target.name, [*own_index, *backend], warn)
 
 
-def indexes(asked: dict[str, Any]) -> tuple[str, ...]:
+def indexes(asked: Arguments) -> tuple[str, ...]:
     """The package indexes beside the default one, those of a build for ROCm too."""
     named, rocm = asked.get("index_urls") or (), asked.get("rocm") or ""
     return sources.indexes_for(asked["release"], asked["accelerator"], named, rocm)

@@ -11,17 +11,17 @@ import fcntl
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine import kernels, lock
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.urls import without_users
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.amd.builds import Build
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import rocm, wheels
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.manifest import Manifest
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.resolve import check, resolve
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.rocm_wheel import bundled_wheel
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.sources import (
@@ -39,6 +39,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.tools import
     uv_binary,
     uv_compile,
 )
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Arguments
 from packaging.requirements import Requirement
 
 MANIFEST = "manifest.json"
@@ -63,16 +64,16 @@ class Options:
     python_archive: str = ""
 
 
-def read_manifest(directory: Path) -> dict[str, Any]:
+def read_manifest(directory: Path) -> Manifest:
     """Return a wheelhouse's manifest, {} where there is none that can be read."""
     try:
-        manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
+        manifest: Manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return manifest if isinstance(manifest, dict) and manifest.get("format") == 1 else {}
 
 
-def is_complete(directory: Path, manifest: dict[str, Any]) -> bool:
+def is_complete(directory: Path, manifest: Manifest) -> bool:
     """Tell whether every file of the manifest is there at its size, and the lock is the one it was written for."""
     try:
         text = (directory / LOCK).read_text(encoding="utf-8")
@@ -82,7 +83,7 @@ def is_complete(directory: Path, manifest: dict[str, Any]) -> bool:
         return False
 
 
-def find(directory: Path, release: str, accelerator: str, arch: str) -> dict[str, dict[str, Any]]:
+def find(directory: Path, release: str, accelerator: str, arch: str) -> dict[str, Manifest]:
     """Return the finished wheelhouses of a release: path to manifest. `directory` is one of them or holds them."""
     # Builds for ROCm have their own names: 0.33.0-rocm100-py3.12-x86_64.
     candidates = [directory, *sorted(directory.glob(f"{release}-{accelerator}*-py*-{arch}"))]
@@ -91,12 +92,12 @@ def find(directory: Path, release: str, accelerator: str, arch: str) -> dict[str
     return {
         path: manifest
         for path, manifest in found.items()
-        if tuple(manifest.get(key) for key in ("release", "accelerator", "arch")) == wanted
+        if (manifest.get("release"), manifest.get("accelerator"), manifest.get("arch")) == wanted
         and is_complete(Path(path), manifest)
     }
 
 
-def acceptable(asked: Mapping[str, Any], arch: str) -> tuple[dict[str, dict[str, Any]], list[str]]:
+def acceptable(asked: Arguments, arch: str) -> tuple[dict[str, Manifest], list[str]]:
     """The wheelhouses a host could be served from, and the digests of the locks that an installation may come from.
 
     `asked` has release and accelerator, and source, wheelhouse, lock and rocm as M(baremetal.vllm.engine) takes them.
@@ -129,7 +130,7 @@ def acceptable(asked: Mapping[str, Any], arch: str) -> tuple[dict[str, dict[str,
     return {}, [lock.digest(text)]
 
 
-def _remade(house: Path, manifest: Mapping[str, Any], build: str) -> str:
+def _remade(house: Path, manifest: Manifest, build: str) -> str:
     """What to do about a finished wheelhouse that does not suit."""
     command = wheelhouse_command(
         manifest["release"],
@@ -187,7 +188,7 @@ class Preparation:
         """Say what the operator should know of this wheelhouse."""
         self.say(f"wheelhouse {self.target.name}: {text}")
 
-    def prepare(self) -> dict[str, Any]:
+    def prepare(self) -> Manifest:
         """Do what is missing and return the manifest.
 
         Raises ToolError, LockError and WheelError: what is there by then is used by the next attempt.
@@ -402,7 +403,7 @@ class Preparation:
                 other.unlink()
         return target.name
 
-    def finish(self, pins: tuple[lock.Pin, ...], uv: str, archive: str) -> dict[str, object]:
+    def finish(self, pins: tuple[lock.Pin, ...], uv: str, archive: str) -> Manifest:
         """Write the lock (one hash for each file here) and, last, the manifest."""
         files = self.present(pins)
         exact = tuple(lock.Pin(pin.name, pin.version, (files[pin.name][1],)) for pin in pins)
@@ -413,7 +414,7 @@ class Preparation:
         for other in self.tools.iterdir():
             if other.name != uv:
                 other.unlink()
-        manifest = {
+        manifest: Manifest = {
             "format": 1,
             "release": self.target.release,
             "accelerator": self.target.accelerator,
@@ -469,7 +470,7 @@ def fetch_uv_wheel(target: Target, directory: Path) -> Path:
     return next(directory.glob(pattern))
 
 
-def fits(target: Target, options: Options, directory: Path, manifest: dict[str, Any]) -> bool:
+def fits(target: Target, options: Options, directory: Path, manifest: Manifest) -> bool:
     """Tell whether a finished wheelhouse is already what is asked for.
 
     Raises LockError: where the lock that is given is none.

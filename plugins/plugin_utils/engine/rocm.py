@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import 
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.amd import builds
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.amd.releases import releases
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.suits import unsuited
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Arguments
 
 # The variables of a host that are read here, beside vllm_accelerator and vllm_version.
 KEYS = (
@@ -70,7 +71,7 @@ def check_host(release: str, declared: Values, software: WantedRocm | None, prob
         )
 
 
-def of_wheelhouse(asked: Mapping[str, Any]) -> list[Problem]:
+def of_wheelhouse(asked: Arguments) -> list[Problem]:
     """What is wrong with the arguments of M(baremetal.vllm.wheelhouse) for rocm. Keys are the playbook's variables."""
     release, named, rocm = asked["release"], asked["index_urls"], asked["rocm"] or ""
     found = list(_build("wheelhouse_rocm", release, rocm, named))

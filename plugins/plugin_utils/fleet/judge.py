@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Optional
 
-Registered = Optional[Mapping[str, Any]]
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.report.proved import Endpoint, explained, failed
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Registered
+
 # The order in which a host goes through them.
 PHASES = ("drain", "idle", "baseline", "close", "switch", "prove", "undrain", "soak", "mark")
 
@@ -42,9 +43,9 @@ class Limit:
 
 
 def judge(
-    phases: Mapping[str, Registered],
-    before: Sequence[Mapping[str, Any]],
-    after: Sequence[Mapping[str, Any]],
+    phases: Mapping[str, Registered | None],
+    before: Sequence[Endpoint],
+    after: Sequence[Endpoint],
     limit: Limit,
     returning: bool = False,
     otherwise: str = "",
@@ -76,23 +77,23 @@ def judge(
     return Verdict(not causes, tuple(causes), first, "switch" in done, reachable)
 
 
-def checks(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]], returning: bool) -> list[str]:
+def checks(before: Sequence[Endpoint], after: Sequence[Endpoint], returning: bool) -> list[str]:
     """One line for each check that failed, with what was observed and expected."""
-    earlier = {(endpoint["model"], check["name"]) for endpoint in before for check in _failed(endpoint)}
+    earlier = {(endpoint["model"], check["name"]) for endpoint in before for check in failed(endpoint)}
     lines = []
     for endpoint in after:
         at = f"{endpoint['model']} at {endpoint['url']}"
-        for check in _failed(endpoint):
+        for check in failed(endpoint):
             too = (endpoint["model"], check["name"]) in earlier
             if not (too and returning):
                 told = " (it failed before the switch too)" if too else ""
-                lines.append(f"{at}: {check['name']}: observed {check['observed']}, expected {check['expected']}{told}")
-        if not endpoint["passed"] and not _failed(endpoint):
+                lines.append(f"{at}: {explained(check)}{told}")
+        if not endpoint["passed"] and not failed(endpoint):
             lines.append(f"{at}: observed that no check could be tried, expected answers")
     return lines
 
 
-def slower(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]], limit: Limit) -> list[str]:
+def slower(before: Sequence[Endpoint], after: Sequence[Endpoint], limit: Limit) -> list[str]:
     """One line for each endpoint whose first token takes longer than allowed. One without figures is not compared."""
     figures = {endpoint["model"]: endpoint.get("first_token_seconds") for endpoint in before}
     lines = []
@@ -107,9 +108,9 @@ def slower(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any
     return lines
 
 
-def troubles(registered: Registered) -> list[str]:
+def troubles(registered: Registered | None) -> list[str]:
     """What went wrong in one registered task, of a loop in each of its items; empty for nothing."""
-    found: Mapping[str, Any] = registered or {}
+    found: Registered = registered or {}
     items = [item for item in found.get("results", ()) if "ansible_loop_var" in item]
     bad = [f"{item.get('item')}: {_text(item)}" for item in items if item.get("failed") or item.get("unreachable")]
     if bad:
@@ -117,28 +118,24 @@ def troubles(registered: Registered) -> list[str]:
     return [_text(found)] if found.get("failed") or found.get("unreachable") else []
 
 
-def worked(registered: Registered) -> bool:
+def worked(registered: Registered | None) -> bool:
     """Whether a task ran without trouble, of a loop at least one of its items."""
-    found: Mapping[str, Any] = registered or {}
+    found: Registered = registered or {}
     items = [item for item in found.get("results", ()) if "ansible_loop_var" in item]
     return ran(registered) and any(not troubles(item) for item in (items or [found]))
 
 
-def _text(registered: Mapping[str, Any]) -> str:
+def _text(registered: Registered) -> str:
     said = str(registered.get("msg") or registered.get("module_stderr") or "no reason was given").strip()
     return f"the host does not answer: {' '.join(said.split())}" if registered.get("unreachable") else said
 
 
-def ran(registered: Registered) -> bool:
+def ran(registered: Registered | None) -> bool:
     """Whether a registered task ran at all."""
     return registered is not None and not registered.get("skipped")
 
 
-def _unreachable(registered: Registered) -> bool:
-    found: Mapping[str, Any] = registered or {}
+def _unreachable(registered: Registered | None) -> bool:
+    found: Registered = registered or {}
     # What loops, asks the gateways: one that does not answer says nothing of this host.
     return bool(found.get("unreachable")) and not any("ansible_loop_var" in item for item in found.get("results", ()))
-
-
-def _failed(endpoint: Mapping[str, Any]) -> list[Mapping[str, object]]:
-    return [check for check in endpoint["checks"] if not check["passed"] and not check["skipped"]]

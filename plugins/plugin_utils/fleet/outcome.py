@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.judge import Verdict
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.report.hosts import folded
@@ -39,6 +39,30 @@ class Ending:
     told: tuple[str, ...] = ()
     drained: bool = False
     remedy: str = ""
+
+
+class Ended(TypedDict):
+    """An `Ending` in the document; `causes` are what it tells."""
+
+    what: str
+    causes: list[str]
+    drained: bool
+    remedy: str
+
+
+class Document(TypedDict):
+    """A rollout's report: `id` is the rollout's, `plan_digest` names the plan, `time` is ISO 8601."""
+
+    schema: int
+    id: str
+    time: str
+    plan_digest: str
+    complete: bool
+    stopped: bool
+    hosts: dict[str, Ended]
+    skipped: dict[str, str]
+    unreachable: list[str]
+    gaps: list[str]
 
 
 @dataclass(frozen=True)
@@ -151,7 +175,7 @@ def progress(summary: Summary) -> str:
     return f"{len(summary.endings) - len(waiting)} of {len(summary.endings)} hosts are done; next is {waiting[0]}."
 
 
-def document(summary: Summary, identity: str, digest: str, time: str) -> dict[str, Any]:
+def document(summary: Summary, identity: str, digest: str, time: str) -> Document:
     """The same for a file. `identity` is the rollout's id, `digest` names the plan, `time` is ISO 8601."""
     return {
         "schema": SCHEMA,

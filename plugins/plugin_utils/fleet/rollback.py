@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.generations import SERVED
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Registered
 
 PREVIOUS = "previous"
 _DIGEST = re.compile(r"[0-9a-f]{4,64}")
@@ -55,7 +56,7 @@ def mistake(to: str) -> str:
     )
 
 
-def meaning(to: str, fleet: Iterable[Mapping[str, Any]]) -> Meaning:
+def meaning(to: str, fleet: Iterable[Registered]) -> Meaning:
     """`rollback_to` for the hosts that go back together; `fleet` is what the module generations returned on each of them.
 
     A change need not have touched every host: the others were in the state that it is taken back to all the time. So
@@ -77,10 +78,10 @@ def _last(histories: Sequence[Sequence[Change]]) -> tuple[str, bool] | None:
     return newest[-1].what
 
 
-def history(kept: Mapping[str, Any]) -> list[Change]:
+def history(kept: Registered) -> list[Change]:
     """What a host served one after the other, and last what is installed. What failed and was taken back is no change."""
     found: list[Change] = []
-    units: Mapping[str, Any] | None = None
+    units: dict[str, str] | None = None
     for generation in kept["generations"]:
         number, outcome = int(generation["number"]), str(generation["outcome"])
         if number > (kept["current"] or number) or (outcome not in SERVED and number != kept["current"]):
@@ -95,7 +96,7 @@ def history(kept: Mapping[str, Any]) -> list[Change]:
     return found
 
 
-def target(kept: Mapping[str, Any], meant: Meaning) -> int:
+def target(kept: Registered, meant: Meaning) -> int:
     """The generation that is meant on a host, which may be the installed one. `kept` is what the module generations returned.
 
     Raises:
@@ -117,7 +118,7 @@ def target(kept: Mapping[str, Any], meant: Meaning) -> int:
     return int(found["number"])
 
 
-def _previous(kept: Mapping[str, Any], meant: Meaning) -> int:
+def _previous(kept: Registered, meant: Meaning) -> int:
     changes: Sequence[Change] = history(kept)
     undone = bool(changes) and changes[-1].what == meant.last
     if kept["current"]:
@@ -136,7 +137,7 @@ def _is_of(plan: str, to: str) -> bool:
     return len(to) >= 4 and plan.startswith(to)
 
 
-def steps(kept: Mapping[str, Any], number: int) -> list[dict[str, object]]:
+def steps(kept: Registered, number: int) -> list[dict[str, object]]:
     """What going to a generation does to each unit, as host_state says it of a plan: unit, verb, write, enable.
 
     Where the installed units are those of no generation, each of them counts as changed.
@@ -152,7 +153,7 @@ def steps(kept: Mapping[str, Any], number: int) -> list[dict[str, object]]:
     return [*found, *gone]
 
 
-def told(generation: Mapping[str, Any]) -> str:
+def told(generation: Registered) -> str:
     """A generation as people know it."""
     releases = ", ".join(generation.get("releases", ()))
     made_by = f"of plan {generation['plan'][:8]}" if generation["plan"] else "of an unknown plan"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.address import is_loopback
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.planned import MARK
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.config import DIRECTORY
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.gateway import Settings
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Arguments
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.templates import environment
 
 DOOR, BODIES, FLOATING = "haproxy-vllm.service", "haproxy-vllm-bodies.service", "keepalived-vllm.service"
@@ -46,7 +46,7 @@ def haproxy(
     secrets: Mapping[str, str],
     opening: Mapping[str, object] | None = None,
     labelled: bool = True,
-) -> dict[str, object]:
+) -> Arguments:
     """The door and the reader of its large bodies. `public` and `secrets`: texts by path; `opening`: what the host's firewall
     lets in, nothing where it is None; `labelled`: whether SELinux is told what it must know."""
     units = {unit: _template(templates, f"{_UNITS}/{unit}") for unit in (DOOR, BODIES)}
@@ -68,7 +68,7 @@ def haproxy(
     }
 
 
-def let_in(settings: Settings, peers: Sequence[str], managed: bool) -> dict[str, object]:
+def let_in(settings: Settings, peers: Sequence[str], managed: bool) -> Arguments:
     """The door as the host's firewall must know it: its port for everybody, and with a floating address the other gateways."""
     listens = settings.address
     inside = is_loopback(listens)
@@ -80,7 +80,7 @@ def let_in(settings: Settings, peers: Sequence[str], managed: bool) -> dict[str,
     }
 
 
-def keepalived(text: str = "", templates: Path | None = None) -> dict[str, object]:
+def keepalived(text: str = "", templates: Path | None = None) -> Arguments:
     """The floating address, with the configuration `text`; without one, a set to be removed."""
     unit, check = (
         (_template(templates, f"{_UNITS}/{FLOATING}"), _text(templates, _CHECK)) if templates is not None else ("", "")
@@ -97,7 +97,7 @@ def keepalived(text: str = "", templates: Path | None = None) -> dict[str, objec
     }
 
 
-def renewal(path: str = "", templates: Path | None = None) -> dict[str, object]:
+def renewal(path: str = "", templates: Path | None = None) -> Arguments:
     """What reloads HAProxy when somebody else renews the certificate at `path` of the gateway; without one, a set that goes."""
     if templates is None:
         texts = dict.fromkeys((RENEWED, RENEWAL), "")
@@ -121,12 +121,12 @@ def quoted_path(path: str) -> str:
     return path.replace("%", "%%")
 
 
-def merged(*requests: Mapping[str, Any]) -> dict[str, object]:
+def merged(*requests: Arguments) -> Arguments:
     """Several sets that are to go, as one: its units are all those that have a file in it."""
     return {"files": [file for request in requests for file in request["files"]]}
 
 
-def absent(request: Mapping[str, Any]) -> dict[str, object]:
+def absent(request: Arguments) -> Arguments:
     """A set as one that is to go, with all that lies in its directories, and that of locks where it is empty."""
     directories = [{**directory, "only": True} for directory in request.get("directories", [])]
     if directories:

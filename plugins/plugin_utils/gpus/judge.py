@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import Device
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.holders import Holder
@@ -14,13 +13,12 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus.finding import
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.jsonform import build
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import Declared
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.service import Service
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Registered
 
 _VENDORS = {"cuda": "10de", "rocm": "1002"}
 
 
-def judge(
-    answer: Mapping[str, Any], declared: Declared | None, host: str, services: Sequence[Service] = ()
-) -> list[Finding]:
+def judge(answer: Registered, declared: Declared | None, host: str, services: Sequence[Service] = ()) -> list[Finding]:
     """Everything wrong with a host's GPUs, worst first, from the module's answer and the services that are planned there."""
     facts = build(Facts, answer["facts"])
     held = _occupied(answer, facts, services)
@@ -37,7 +35,7 @@ def judge(
     return sorted(found, key=lambda finding: not finding.fatal)
 
 
-def _occupied(answer: Mapping[str, Any], facts: Facts, services: Sequence[Service]) -> list[Finding]:
+def _occupied(answer: Registered, facts: Facts, services: Sequence[Service]) -> list[Finding]:
     holders = [build(Holder, holder) for holder in answer.get("holders", ())]
     units = {name: build(occupied.RunningUnit, unit) for name, unit in answer.get("units", {}).items()}
     return occupied.findings(facts, holders, units, occupied.demands(services))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.settings import COMPUTE_MODES, GpuSetting
@@ -40,7 +41,7 @@ def read_settings(declared: Values, problems: Problems, host: str = "") -> tuple
             f"Take {', '.join(asked)} out, or write vllm_accelerator: cuda",
         )
     count = whole(declared.get("gpu_count"))
-    found: dict[int, dict[str, Any]] = {}
+    found: dict[int, GpuSetting] = {}
     readers: dict[str, _Reader] = {
         "gpu_power_limit": _power_limit,
         "gpu_clocks": _clocks,
@@ -50,7 +51,7 @@ def read_settings(declared: Values, problems: Problems, host: str = "") -> tuple
     for key, value in asked.items():
         of = _mig_readers(declared.get("gpu_name")) if key == "gpu_mig" else _same(readers[key])
         for index, read in _by_gpu(key, value, count, of, wrong).items():
-            found.setdefault(index, {})[key[4:]] = read
+            found[index] = replace(found.get(index, GpuSetting(index)), **{key.removeprefix("gpu_"): read})
     if _no(declared.get("nvidia_driver_persistence")) and {"gpu_power_limit", "gpu_clocks"} & set(asked):
         wrong.add(
             f"{HOSTS}.nvidia_driver_persistence",
@@ -61,7 +62,7 @@ def read_settings(declared: Values, problems: Problems, host: str = "") -> tuple
         problems.add(problem.key, problem.reason, problem.remedy, host)
     if wrong.problems or count is None:
         return ()
-    return tuple(GpuSetting(index, **values) for index, values in sorted(found.items()))
+    return tuple(found[index] for index in sorted(found))
 
 
 def _same(reader: _Reader) -> Callable[[int], _Reader]:

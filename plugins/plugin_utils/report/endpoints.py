@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Optional
 
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.report.proved import (
+    Endpoint,
+    HostEndpoint,
+    explained,
+    failed,
+)
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.report.screen import PAPER, WRONG, Screen
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.report.table import (
     Column,
@@ -14,6 +19,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.report.table import
     counted,
     fleet_table,
 )
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Registered
 
 NOT_REACHED = "not reached"
 NO_RESULT = "no result"
@@ -23,8 +29,6 @@ FULL, SHORT = "full", "short"
 COLUMNS = tuple(Column(name) for name in ("HOST", "MODEL", "KIND", "CHECKS", "PROOF", "FIRST TOKEN", "VERDICT"))
 # The file in a directory of reports.
 FILE = "vllm-report.json"
-
-Registered = Optional[Mapping[str, Any]]
 
 
 def report_file(path: str | None, directory: str | None, environment: Mapping[str, str]) -> Path | None:
@@ -40,7 +44,7 @@ def report_file(path: str | None, directory: str | None, environment: Mapping[st
     return Path(directory or f"{state}/baremetal-vllm/reports") / FILE
 
 
-def state_of(registered: Registered) -> str:
+def state_of(registered: Registered | None) -> str:
     """Why a host has no results: empty when it has some. `registered` is what the host's check task left, if it ran."""
     if registered is None:
         return NO_RESULT
@@ -50,44 +54,44 @@ def state_of(registered: Registered) -> str:
 
 
 def gather(
-    registered: Mapping[str, Registered], short: Mapping[str, Sequence[Mapping[str, Any]]] | None = None
-) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    registered: Mapping[str, Registered | None], short: Mapping[str, Sequence[Endpoint]] | None = None
+) -> tuple[list[HostEndpoint], dict[str, str]]:
     """Every endpoint with its host in front, and for each host without results why (by host).
 
     `short`: by host the results of endpoints that were asked one question; such a host needs no others.
     """
-    endpoints: list[dict[str, Any]] = []
+    endpoints: list[HostEndpoint] = []
     missing: dict[str, str] = {}
     for host, result in registered.items():
         asked, state = (short or {}).get(host), state_of(result)
         if state and (asked is None or result is not None):
             missing[host] = state
             continue
-        results = [*(asked or ()), *(result["results"] if result is not None else ())]
-        endpoints += [{"host": host, **endpoint} for endpoint in results]
+        proved: list[Endpoint] = [*(asked or ()), *(result["results"] if result is not None else ())]
+        endpoints += [{"host": host, **endpoint} for endpoint in proved]
     return endpoints, missing
 
 
-def failed_checks(results: Sequence[Mapping[str, Any]]) -> list[str]:
+def failed_checks(results: Sequence[Endpoint]) -> list[str]:
     """One line for each failed check: endpoint, check, observed, expected."""
     return [
-        f"{endpoint['model']} at {endpoint['url']}: {_explain(check)}"
+        f"{endpoint['model']} at {endpoint['url']}: {explained(check)}"
         for endpoint in results
-        for check in _failed(endpoint)
+        for check in failed(endpoint)
     ]
 
 
-def summary(endpoints: Sequence[Mapping[str, Any]], missing: Mapping[str, str]) -> dict[str, Any]:
+def summary(endpoints: Sequence[HostEndpoint], missing: Mapping[str, str]) -> dict[str, object]:
     """Counts of endpoints, and what failed as `HOST: line`."""
-    failed = [f"{endpoint['host']}: {line}" for endpoint in endpoints for line in failed_checks([endpoint])]
+    lines = [f"{endpoint['host']}: {line}" for endpoint in endpoints for line in failed_checks([endpoint])]
     return {
         "endpoints": len(endpoints),
         "passed": sum(1 for endpoint in endpoints if endpoint["passed"]),
-        "failed": failed + [f"{host}: {state}" for host, state in missing.items()],
+        "failed": lines + [f"{host}: {state}" for host, state in missing.items()],
     }
 
 
-def table(endpoints: Sequence[Mapping[str, Any]], missing: Mapping[str, str], screen: Screen = PAPER) -> list[str]:
+def table(endpoints: Sequence[HostEndpoint], missing: Mapping[str, str], screen: Screen = PAPER) -> list[str]:
     """One line each endpoint, under one that failed a sentence for each failed check; how many passed at the end."""
     hosts: dict[str, list[Row]] = {}
     for endpoint in endpoints:
@@ -96,7 +100,7 @@ def table(endpoints: Sequence[Mapping[str, Any]], missing: Mapping[str, str], sc
     return [*fleet_table(COLUMNS, hosts.items(), screen), "", _total(endpoints, missing)]
 
 
-def _total(endpoints: Sequence[Mapping[str, Any]], missing: Mapping[str, str]) -> str:
+def _total(endpoints: Sequence[HostEndpoint], missing: Mapping[str, str]) -> str:
     passed = sum(1 for endpoint in endpoints if endpoint["passed"])
     hosts = len({endpoint["host"] for endpoint in endpoints})
     without = f", {counted(len(missing), 'host')} without results" if missing else ""
@@ -106,8 +110,8 @@ def _total(endpoints: Sequence[Mapping[str, Any]], missing: Mapping[str, str]) -
 
 
 def document(
-    endpoints: Sequence[Mapping[str, Any]], missing: Mapping[str, str], time: str, digest: str
-) -> dict[str, Any]:
+    endpoints: Sequence[HostEndpoint], missing: Mapping[str, str], time: str, digest: str
+) -> dict[str, object]:
     """What the JSON file holds. `time` is ISO 8601, `digest` names the plan that was proved."""
     return {
         "time": time,
@@ -118,15 +122,7 @@ def document(
     }
 
 
-def _failed(endpoint: Mapping[str, Any]) -> list[Mapping[str, object]]:
-    return [check for check in endpoint["checks"] if not check["passed"] and not check["skipped"]]
-
-
-def _explain(check: Mapping[str, Any]) -> str:
-    return f"{check['name']}: observed {check['observed']}, expected {check['expected']}"
-
-
-def _row(endpoint: Mapping[str, Any]) -> Row:
+def _row(endpoint: Endpoint) -> Row:
     tried = [check for check in endpoint["checks"] if not check["skipped"]]
     skipped = len(endpoint["checks"]) - len(tried)
     count = f"{sum(1 for check in tried if check['passed'])}/{len(tried)}" + (
@@ -141,4 +137,4 @@ def _row(endpoint: Mapping[str, Any]) -> Row:
         "-" if first is None else Figure(first, lambda seconds: f"{seconds:.2f} s"),
         "passed" if endpoint["passed"] else "FAILED",
     )
-    return Row(values, "" if endpoint["passed"] else WRONG, tuple(_explain(check) for check in _failed(endpoint)))
+    return Row(values, "" if endpoint["passed"] else WRONG, tuple(explained(check) for check in failed(endpoint)))

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TypedDict
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights.selection import in_units
+
+
+class Fetching(TypedDict):
+    """One model in the status of the download process: how many bytes of how many are `done`, and `state`, what it is at."""
+
+    path: str
+    repo: str
+    state: str
+    done: int
+    total: int
 
 
 def clock(seconds: float) -> str:
@@ -22,12 +33,11 @@ class Meter:
         self.last = ""
         self.before: dict[str, tuple[float, int]] = {}
 
-    def line(self, status: dict[str, Any], now: float, elapsed: float, always: bool = False) -> str:
+    def line(self, items: Sequence[Fetching], now: float, elapsed: float, always: bool = False) -> str:
         """One line on the model that is at work, or an empty string: where nothing moved, and not `always`.
 
         `now` in seconds, of any clock that only grows.
         """
-        items = status.get("items", [])
         at_work = [item for item in items if item["state"] in ("listing", "fetching", "checking", "interrupted")]
         if not at_work:
             return ""

@@ -23,6 +23,7 @@ HOST = (
     {"look"},
 )
 CONTROL = (
+    {"task"},
     {"places", "templates", "weights", "report", "shell"},
     {"options", "inventory"},
     {"planned"},

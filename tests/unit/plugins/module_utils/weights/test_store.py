@@ -12,7 +12,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.weights import hub_
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights.selection import in_units, needed_files
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights.space import shortage
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.weights import fingerprint
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.weights.progress import Meter, clock
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.weights.progress import Fetching, Meter, clock
 
 HUB = {"source": "hub", "repo": "Org/Tiny", "revision": "0" * 40}
 
@@ -214,9 +214,9 @@ def test_sizes_and_times_for_people() -> None:
 
 
 def test_progress_tells_speed_and_stays_silent_when_nothing_moves() -> None:
-    def status(done: int) -> dict[str, Any]:
-        item = {"repo": "Org/Tiny", "path": "/p", "state": "fetching", "total": 10**9, "done": done}
-        return {"items": [{"repo": "x", "path": "/x", "state": "done", "total": 1, "done": 1}, item]}
+    def status(done: int) -> list[Fetching]:
+        item: Fetching = {"repo": "Org/Tiny", "path": "/p", "state": "fetching", "total": 10**9, "done": done}
+        return [{"repo": "x", "path": "/x", "state": "done", "total": 1, "done": 1}, item]
 
     meter = Meter("gpu1")
     assert meter.line(status(10**8), 0.0, 0) == "gpu1 | Org/Tiny (2 of 2): fetching 100.0 MB of 1.0 GB, 0:00"

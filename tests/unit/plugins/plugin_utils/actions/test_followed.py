@@ -11,6 +11,7 @@ import pytest
 from ansible.errors import AnsibleActionFail
 from ansible_collections.baremetal.vllm.plugins.action import engine_idle, model_service, model_weights
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions import follow
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import Weights
 
 UNIT = "vllm-chat.service"
 
@@ -34,7 +35,7 @@ def action(plugin: Any, answers: Iterable[dict[str, Any]], **args: Any) -> Any:
         return next(waiting)
 
     made._execute_module = module
-    made._host, made._variables = "gpu1", {"inventory_hostname": "gpu1"}
+    made.variables = {"inventory_hostname": "gpu1"}
     return made
 
 
@@ -93,7 +94,7 @@ def test_a_download_is_polled_until_it_ends(monkeypatch: pytest.MonkeyPatch) -> 
     status = {"state": "running", "items": [item], "errors": [], "log": ""}
     ended = {**status, "state": "killed", "log": "Killed"}
     made = action(model_weights, [{"status": one} for one in (status, status, ended)])
-    made._vars, made._started = {}, 0.0
+    made._started = 0.0
     with pytest.raises(AnsibleActionFail, match=r"ended before it was done \(Killed\)"):
-        made._fetch({}, [{"path": "/p"}])
+        made._fetch({}, [Weights("hub", path="/p")])
     assert [asked["step"] for asked in made.asked] == ["fetch", "poll", "poll"]
