@@ -70,7 +70,7 @@ def _fenced(text: str) -> str:
 
 
 def invocations(text: str, beside: Beside) -> list[Start]:
-    """Every start of vLLM in a text. Raises shell.tree.ShellError and yamltext.Unreadable, with the line."""
+    """Every start of vLLM in a text. Raises shell.tree.ShellError and yamltext.UnreadableYaml, with the line."""
     text = clean(text)
     if (found := _of_yaml(text, beside)) is not None:
         return found
