@@ -5,6 +5,7 @@ from __future__ import annotations
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.lock import LockError
+from ansible_collections.baremetal.vllm.plugins.module_utils.host.command import one_line
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.secrets import (
     environment_secrets,
     secret_lines,
@@ -16,6 +17,8 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions import gpu_
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.base import Action
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.follow import display
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.inputs import role_inputs, site_input
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.host import WEIGHTS
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.look import FAILED, READ, UNREACHABLE
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import prepare
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.decide import (
     EngineRefusalError,
@@ -34,6 +37,8 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Argumen
 
 # What the host needs of the task's arguments; the rest stays here.
 SENT = ("ask", "proof_age", "engine", "weights", "keep", "packages", "restart_replaced", "timeout", "concurrency")
+# Says nothing; a zero does.
+EMPTY: tuple[object, ...] = (None, "", [], {})
 # What is not given is as the role vllm_engine has it on this host.
 OF_ENGINE = ("keep", "prune", "source", "wheelhouse", "lock", "rocm", "packages")
 CANARY = ("interval", "timeout", "failures", "restarts")
@@ -49,7 +54,7 @@ class ActionModule(Action):
         planned = self._planned(asked)
         secrets = environment_secrets(asked.get("api_key"), asked.get("secret_env"))
         arguments = {
-            **{key: asked[key] for key in SENT if asked.get(key)},
+            **{key: asked[key] for key in SENT if asked.get(key) not in EMPTY},
             "units": [as_dict(unit) for unit in render_units(TEMPLATES, planned.services)],
             "files": host_files(TEMPLATES),
             "secrets_path": SECRETS,
@@ -62,6 +67,8 @@ class ActionModule(Action):
         answer = self._ask(arguments, asked.get("lost") == "unreachable")
         if answer.get("engine"):
             answer["engine"] = self._judge(asked, answer)
+        if asked.get("plan") and boolean(site_input(self, "model_weights_verify", self.variables, False)):
+            answer["forced"] = [WEIGHTS]
         if answer.get("gpus"):
             answer["gpus"] = self._judge_gpus(planned, answer["gpus"])
         return answer
@@ -114,15 +121,15 @@ class ActionModule(Action):
         except AnsibleConnectionFailure as error:
             if lost:
                 raise
-            return {"status": "unreachable", "why": _one_line(str(error))}
+            return {"status": UNREACHABLE, "why": one_line(str(error))}
         if answer.get("failed") or "steps" not in answer:
             said = f"{answer.get('msg', 'the module gave no answer')} {answer.get('module_stderr', '')}"
             return {
-                "status": "failed",
-                "why": _full(_one_line(said)),
+                "status": FAILED,
+                "why": _full(one_line(said)),
                 **({"failed": True, "msg": said} if lost else {}),
             }
-        return {**answer, "host": self.host, "status": "read"}
+        return {**answer, "host": self.host, "status": READ}
 
     def _judge_gpus(self, planned: HostPlan, seen: Registered) -> dict[str, dict[str, str]]:
         """By topic of the GPUs why a role would do something (`differs`) or refuse to go on (`refused`).
@@ -174,7 +181,3 @@ def _full(text: str) -> str:
     if any(words in text for words in FULL):
         return "a disk of this host is full: not even a module can run there. Free some space in /tmp or /var/tmp, and run again"
     return text
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())

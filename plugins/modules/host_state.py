@@ -254,6 +254,11 @@ gpus:
     (C(differs)) or refuse to go on (C(refused)); empty where nobody asked.
   returned: when the host was read
   type: dict
+forced:
+  description: Topics whose role was told to do its work whatever is found, as C(weights) by C(model_weights_verify).
+  returned: when there are any
+  type: list
+  elements: str
 answers:
   description: Of each endpoint that was asked the result of M(baremetal.vllm.endpoint_check), with C(proof) V(short), C(proved),
     when it was last proved in full, and C(unproved), why no such proof counts.
@@ -287,10 +292,9 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.service i
 from ansible_collections.baremetal.vllm.plugins.module_utils.gateway import lock
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.systemd import SystemdError
 from ansible_collections.baremetal.vllm.plugins.module_utils.look import endpoints, filesets, gpus, supplies, units
+from ansible_collections.baremetal.vllm.plugins.module_utils.look.form import SCHEMA
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights import store
 
-# Of the result. Raised when a key goes or changes its meaning.
-SCHEMA = 1
 NONE = "none"
 KEPT = "kept"
 INSTALLED = "installed"

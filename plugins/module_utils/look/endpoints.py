@@ -13,10 +13,8 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.service i
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.suite import Result, check_services
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import systemd
 from ansible_collections.baremetal.vllm.plugins.module_utils.look import proofs
+from ansible_collections.baremetal.vllm.plugins.module_utils.look.form import FULL, SHORT
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.observe import UNITS
-
-# How an endpoint was proved: with everything it promised, or with one real question.
-FULL, SHORT = "full", "short"
 
 
 def ask(

@@ -12,6 +12,7 @@ from typing import Any, cast
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import fileset_host as host
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import systemd
+from ansible_collections.baremetal.vllm.plugins.module_utils.host.command import one_line
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.fileset import (
     EFFECTS,
     FilesetRequest,
@@ -141,20 +142,18 @@ def _absent(request: FilesetRequest, asked: Surroundings) -> Comparison:
 
 
 def differs(params: FilesetParameters) -> dict[str, list[str]]:
-    """The `steps` and `warnings` of a set; where it cannot be compared, one step that says why. Raises nothing."""
+    """The `steps` and `warnings` of a set; where it cannot be compared, in `unknown` why. Raises nothing."""
     try:
         compared = compare(params)
     except (ValueError, host.UnitError, systemd.SystemdError, OpeningError) as error:
-        return {"steps": [], "warnings": [], "unknown": [" ".join(str(error).split())]}
+        why = one_line(str(error))
     except subprocess.TimeoutExpired as error:
-        return {"steps": [], "warnings": [], "unknown": [f"{' '.join(error.cmd)}: no end after {error.timeout:.0f} s"]}
+        why = f"{' '.join(error.cmd)}: no end after {error.timeout:.0f} s"
     except OSError as error:
-        return {
-            "steps": [],
-            "warnings": [],
-            "unknown": [f"{error.filename or 'a file of this host'}: {error.strerror}"],
-        }
-    return {"steps": list(compared.steps), "warnings": list(compared.warnings), "unknown": []}
+        why = f"{error.filename or 'a file of this host'}: {error.strerror}"
+    else:
+        return {"steps": list(compared.steps), "warnings": list(compared.warnings), "unknown": []}
+    return {"steps": [], "warnings": [], "unknown": [why]}
 
 
 def _is_user(name: str) -> bool:

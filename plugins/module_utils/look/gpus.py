@@ -67,7 +67,7 @@ def _settings(asked: Mapping[str, Any]) -> dict[str, list[str]]:
     try:
         seen = settings_host.look(asked["units"], from_dicts(asked["gpus"]))
     except (settings_host.SettingError, SystemdError, OSError) as error:
-        return {"steps": [], "refusals": [" ".join(str(error).split())]}
+        return {"steps": [], "refusals": [command.one_line(str(error))]}
     return {"steps": list(seen.changes), "refusals": list(seen.verdict.refusals)}
 
 

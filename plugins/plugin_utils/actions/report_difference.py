@@ -60,25 +60,29 @@ def run(action: Action, given: Arguments, variables: Variables) -> Result:
         display.display(slow)
     topics_of = {host: topics(plan.hosts[host], look) for host, look in read.items()}
     # Whether a host was accepted is asked for, and changes nothing.
-    differing = [host for host, found in topics_of.items() if found - {ACCEPTANCE}]
+    differing = {host: None for host, found in topics_of.items() if found - {ACCEPTANCE}}
     result: Result = {
         "changed": False,
         "counts": count(differences),
         "pending": render.pending(plan, differences, answers),
         "topics": {topic: [host for host, found in topics_of.items() if topic in found] for topic in TOPICS},
-        "differing": differing,
+        "differing": list(differing),
         "refused": {host: lines for host, look in read.items() if (lines := refusals(plan.hosts[host], look))},
         "unproved": {host: units for host in topics_of if host not in differing and (units := unproved(read[host]))},
     }
-    document = render.document(plan, planned["digest"], differences, answers)
+
+    def document() -> Result:
+        whole: Result = render.document(plan, planned["digest"], differences, answers)
+        return whole
+
     if given["saved"]:
-        _hold(given["saved"], document)
+        _hold(given["saved"], document())
     if given["brief"]:
         display.display(render.brief(topics_of))
         return result
     if given["path"] and not action._task.check_mode:
-        result["path"] = write_output("vllm_plan_json", given["path"], json_text(document))["path"]
-    return tell(result, lambda screen: render.comparison(plan, differences, answers, screen), "plan", lambda: document)
+        result["path"] = write_output("vllm_plan_json", given["path"], json_text(document()))["path"]
+    return tell(result, lambda screen: render.comparison(plan, differences, answers, screen), "plan", document)
 
 
 def _hold(path: str, now: Result) -> None:

@@ -78,7 +78,8 @@ def _short(given: Arguments, variables: Variables, hosts: Sequence[str]) -> dict
     difference = plain(variables.get(given["difference"])) if given["difference"] else None
     if not difference:
         return {}
-    left = [host for host in hosts if host not in difference["differing"]]
+    differing = set(difference["differing"])
+    left = [host for host in hosts if host not in differing]
     looks = {host: read_look(host, look) for host, look in registered(variables, left, given["look"]).items()}
     return {
         host: [answer for answer in look["answers"] if answer["unit"] not in difference["unproved"].get(host, ())]

@@ -76,7 +76,7 @@ def refusals(planned: HostPlan, look: HostAnswer) -> list[str]:
 
 def topics(planned: HostPlan, look: HostAnswer) -> set[str]:
     """The topics in which roles have something to do on a host that was read; what they would refuse is theirs to say."""
-    found = {change.topic for change in host_changes(planned, look)}
+    found = {change.topic for change in host_changes(planned, look)} | {*look.get("forced", ())}
     stepping = any(step["verb"] != "keep" or step["write"] or step["enable"] for step in look["steps"])
     if stepping or look["doubts"] or look["unread"]:
         found.add(UNITS)

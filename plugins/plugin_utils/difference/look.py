@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.host.command import one_line
+from ansible_collections.baremetal.vllm.plugins.module_utils.look.form import SCHEMA
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.answer import HostAnswer
 
-# Of module host_state's result.
-SCHEMA = 1
 # What a look that was read holds.
 PARTS = (
     "steps",
@@ -39,9 +39,9 @@ def read_look(host: str, found: Mapping[str, Any] | None) -> HostAnswer:
     """
     look = dict(found or {})
     if look.get("unreachable"):
-        return {"status": UNREACHABLE, "why": " ".join(str(look.get("msg", "")).split())}
+        return {"status": UNREACHABLE, "why": one_line(str(look.get("msg", "")))}
     if "status" not in look:
-        return {"status": FAILED, "why": " ".join(str(look.get("msg", "it was not asked")).split())}
+        return {"status": FAILED, "why": one_line(str(look.get("msg", "it was not asked")))}
     if look["status"] != READ:
         return cast("HostAnswer", look)
     if look.get("schema") != SCHEMA:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.look.form import FULL, SHORT
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.report.proved import (
     Endpoint,
     HostEndpoint,
@@ -23,8 +24,6 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Registe
 
 NOT_REACHED = "not reached"
 NO_RESULT = "no result"
-# As module endpoint_check says how an endpoint was proved.
-FULL, SHORT = "full", "short"
 
 COLUMNS = tuple(Column(name) for name in ("HOST", "MODEL", "KIND", "CHECKS", "PROOF", "FIRST TOKEN", "VERDICT"))
 # The file in a directory of reports.

@@ -19,6 +19,11 @@ DEFAULTS = yaml.safe_load(
 
 def sent(variables: dict[str, Any], **options: Any) -> dict[str, Any]:
     """What the host is asked."""
+    return asked_and_answered(variables, **options)[0]
+
+
+def asked_and_answered(variables: dict[str, Any], **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the host is asked, and what becomes of an answer of its."""
     found: dict[str, Any] = {}
 
     def module(module_args: dict[str, Any], **__: Any) -> dict[str, Any]:
@@ -30,8 +35,9 @@ def sent(variables: dict[str, Any], **options: Any) -> dict[str, Any]:
     loader = DataLoader()
     action: Any = host_state.ActionModule(task, connection, None, loader, Templar(loader, variables), None)
     action._execute_module = module
-    assert action.run(task_vars=variables)["status"] == "read"
-    return found
+    answer: dict[str, Any] = action.run(task_vars=variables)
+    assert answer["status"] == "read"
+    return found, answer
 
 
 @pytest.mark.parametrize(
@@ -48,3 +54,22 @@ def test_releases_to_keep(variables: dict[str, Any], options: dict[str, Any], ke
     asked = sent(variables, **options)
     assert asked.get("keep") == keep
     assert asked["packages"] == DEFAULTS["vllm_engine_packages"]
+
+
+PLANNED = {
+    "inventory_hostname": "gpu1",
+    "planned": {
+        "plan": {"hosts": {"gpu1": {"host": None, "engine": None, "weights": [], "services": [], "firewall": None}}}
+    },
+}
+
+
+@pytest.mark.parametrize(("age", "told"), [(0, 0), (604800, 604800), (None, None)])
+def test_no_age_at_all_is_an_age(age: int | None, told: int | None) -> None:
+    assert sent(PLANNED, plan="planned", proof_age=age).get("proof_age") == told
+
+
+@pytest.mark.parametrize(("verify", "forced"), [(True, ["weights"]), ("yes", ["weights"]), (False, None), (None, None)])
+def test_weights_that_are_to_be_read_anew_are_no_matter_of_a_look(verify: Any, forced: list[str] | None) -> None:
+    variables = {**PLANNED, **({} if verify is None else {"model_weights_verify": verify})}
+    assert asked_and_answered(variables, plan="planned")[1].get("forced") == forced

@@ -72,6 +72,8 @@ DIFFERENT: list[tuple[dict[str, Any], str, tuple[str, str, str] | None]] = [
     ({"steps": [{**KEEP, "enable": True}]}, "units", None),
     ({"steps": [KEEP, {**KEEP, "unit": "vllm-old.service", "verb": "remove"}]}, "units", None),
     ({"unread": ["vllm-m.service"]}, "units", None),
+    # model_weights_verify reads what looks as it should.
+    ({"forced": ["weights"]}, "weights", None),
     ({"doubts": ["GPU 3 has no node"]}, "units", None),
 ]  # fmt: skip
 
