@@ -67,7 +67,7 @@ class ActionModule(Action):
         answer = self._ask(arguments, asked.get("lost") == "unreachable")
         if answer.get("engine"):
             answer["engine"] = self._judge(asked, answer)
-        if asked.get("plan") and boolean(site_input(self, "model_weights_verify", self.variables, False)):
+        if planned.weights and boolean(site_input(self, "model_weights_verify", self.variables, False)):
             answer["forced"] = [WEIGHTS]
         if answer.get("gpus"):
             answer["gpus"] = self._judge_gpus(planned, answer["gpus"])

@@ -56,10 +56,13 @@ def test_releases_to_keep(variables: dict[str, Any], options: dict[str, Any], ke
     assert asked["packages"] == DEFAULTS["vllm_engine_packages"]
 
 
+WEIGHTS = {"source": "host", "path": "/srv/m"}
 PLANNED = {
     "inventory_hostname": "gpu1",
     "planned": {
-        "plan": {"hosts": {"gpu1": {"host": None, "engine": None, "weights": [], "services": [], "firewall": None}}}
+        "plan": {
+            "hosts": {"gpu1": {"host": None, "engine": None, "weights": [WEIGHTS], "services": [], "firewall": None}}
+        }
     },
 }
 
