@@ -16,8 +16,10 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.units.planned impor
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions import gpu_look
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.base import Action
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.follow import display
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.gateway_sets import gateway_sets, with_digests
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.gathered import registered_anywhere
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.inputs import role_inputs, site_input
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.host import WEIGHTS
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.host import CANARY, FIREWALL, GATEWAY, WEIGHTS
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.look import FAILED, READ, UNREACHABLE
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import prepare
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.decide import (
@@ -41,7 +43,7 @@ SENT = ("ask", "proof_age", "engine", "weights", "keep", "packages", "restart_re
 EMPTY: tuple[object, ...] = (None, "", [], {})
 # What is not given is as the role vllm_engine has it on this host.
 OF_ENGINE = ("keep", "prune", "source", "wheelhouse", "lock", "rocm", "packages")
-CANARY = ("interval", "timeout", "failures", "restarts")
+OF_CANARY = ("interval", "timeout", "failures", "restarts")
 
 
 class ActionModule(Action):
@@ -49,9 +51,16 @@ class ActionModule(Action):
 
     def act(self) -> Result:
         """What the host is found to be, with what would be done to its engine and GPUs."""
+        # By topic what cannot be asked for at all.
+        self._refused: dict[str, list[str]] = {}
+        asked = self.given
+        plan = self._plan(asked)
+        around = self._gateway(asked, plan)
+        if plan and self.host not in plan["hosts"]:
+            return self._ask({"engines": False, **around}, asked)
         engine = role_inputs(self, "vllm_engine", self.variables)
-        asked = {**{key: engine[key] for key in OF_ENGINE}, **self.given}
-        planned = self._planned(asked)
+        asked = {**{key: engine[key] for key in OF_ENGINE}, **asked}
+        planned = self._planned(asked, plan)
         secrets = environment_secrets(asked.get("api_key"), asked.get("secret_env"))
         arguments = {
             **{key: asked[key] for key in SENT if asked.get(key) not in EMPTY},
@@ -59,12 +68,14 @@ class ActionModule(Action):
             "files": host_files(TEMPLATES),
             "secrets_path": SECRETS,
             "secrets_digest": secrets_digest(secret_lines(secrets)),
-            **(self._surroundings(planned) if asked.get("plan") else {}),
+            **(self._surroundings(planned) if plan else {}),
+            "gateway": around["gateway"],
         }
+        arguments.setdefault("filesets", {}).update(around["filesets"])
         declared = planned.host
         if boolean(asked.get("gpus", False)) and declared is not None and declared.accelerator != "cpu":
             arguments["gpu_look"] = gpu_look.asked_of(declared)
-        answer = self._ask(arguments, asked.get("lost") == "unreachable")
+        answer = self._ask(arguments, asked)
         if answer.get("engine"):
             answer["engine"] = self._judge(asked, answer)
         if planned.weights and boolean(site_input(self, "model_weights_verify", self.variables, False)):
@@ -73,15 +84,40 @@ class ActionModule(Action):
             answer["gpus"] = self._judge_gpus(planned, answer["gpus"])
         return answer
 
-    def _planned(self, asked: Arguments) -> HostPlan:
-        """The host's part of the plan; `asked` gets its engine and weights, and the site's secrets."""
-        if not asked.get("plan"):
-            return HostPlan(services=tuple(read_services(asked.get("services", []))))
-        host, plan = self.host, self.variables.get(asked["plan"]) or {}
+    def _plan(self, asked: Arguments) -> Result:
+        """The plan of the fleet, as the variable holds it whose name the task gives; {} where it gives none."""
+        name = asked.get("plan")
+        if not name:
+            return {}
+        plan = (registered_anywhere(self.variables, name) or {}).get("plan") or {}
+        if self.host not in plan.get("hosts", {}) and not self._is_gateway(asked):
+            raise AnsibleActionFail(f"plan: {name} holds no plan for {self.host}")
+        return plan
+
+    def _is_gateway(self, asked: Arguments) -> bool:
+        return self.host in self.variables.get("groups", {}).get(asked.get("gateway_group", ""), ())
+
+    def _gateway(self, asked: Arguments, plan: Result) -> Arguments:
+        """What is asked of a gateway. One that cannot be set up so is told with the others' findings."""
+        if not plan or not self._is_gateway(asked):
+            return {"gateway": False, "filesets": {}}
+        given = {
+            **role_inputs(self, "gateway", self.variables),
+            "plan": plain(plan["gateway"]),
+            "engine_key": site_input(self, "vllm_api_key", self.variables, ""),
+        }
         try:
-            planned = build(HostPlan, plain(plan["plan"]["hosts"][host]))
-        except (KeyError, TypeError):
-            raise AnsibleActionFail(f"plan: {asked['plan']} holds no plan for {host}") from None
+            sets = gateway_sets(self, TEMPLATES, given)
+        except AnsibleActionFail as error:
+            self._refused[GATEWAY] = [str(error)]
+            return {"gateway": True, "filesets": {}}
+        return {"gateway": True, "filesets": {GATEWAY: [with_digests(each) for each in sets]}}
+
+    def _planned(self, asked: Arguments, plan: Result) -> HostPlan:
+        """The host's part of the plan; `asked` gets its engine and weights, and the site's secrets."""
+        if not plan:
+            return HostPlan(services=tuple(read_services(asked.get("services", []))))
+        planned = build(HostPlan, plain(plan["hosts"][self.host]))
         asked["engine"] = json_form(planned.engine) or {}
         asked["weights"] = json_form(planned.weights)
         asked["api_key"] = site_input(self, "vllm_api_key", self.variables, "")
@@ -96,12 +132,12 @@ class ActionModule(Action):
         )
         try:
             sets = {
-                "firewall": firewall_files(planned.firewall, TEMPLATES, (), boolean(firewall["host"])),
-                "canary": canary_files(
-                    planned.services, TEMPLATES, canary["state"] == "present", {key: canary[key] for key in CANARY}
+                FIREWALL: firewall_files(planned.firewall, TEMPLATES, (), boolean(firewall["host"])),
+                CANARY: canary_files(
+                    planned.services, TEMPLATES, canary["state"] == "present", {key: canary[key] for key in OF_CANARY}
                 ),
             }
-            filesets = {name: with_contents(fileset) for name, fileset in sets.items()}
+            filesets = {topic: [with_contents(fileset)] for topic, fileset in sets.items()}
         except ValueError as error:
             raise AnsibleActionFail(str(error)) from error
         token = str(site_input(self, "vllm_hf_token", self.variables, "")).strip()
@@ -113,22 +149,25 @@ class ActionModule(Action):
             **{key: proof[key] for key in ("api_key_file", "timeout", "concurrency")},
         }
 
-    def _ask(self, arguments: Arguments, lost: bool) -> Result:
+    def _ask(self, arguments: Arguments, asked: Arguments) -> Result:
         """What the host answers. One that does not is a finding like any other, with its line in the table; where it is to be
         `lost` to the run, it is that."""
+        lost = asked.get("lost") == "unreachable"
         try:
             answer = self.ask_host("host_state", arguments)
         except AnsibleConnectionFailure as error:
             if lost:
                 raise
             return {"status": UNREACHABLE, "why": one_line(str(error))}
-        if answer.get("failed") or "steps" not in answer:
+        if answer.get("failed") or "schema" not in answer:
             said = f"{answer.get('msg', 'the module gave no answer')} {answer.get('module_stderr', '')}"
             return {
                 "status": FAILED,
                 "why": _full(one_line(said)),
                 **({"failed": True, "msg": said} if lost else {}),
             }
+        for topic, lines in self._refused.items():
+            answer["filesets"][topic] = {"steps": [], "warnings": [], "unknown": lines}
         return {**answer, "host": self.host, "status": READ}
 
     def _judge_gpus(self, planned: HostPlan, seen: Registered) -> dict[str, dict[str, str]]:

@@ -56,9 +56,16 @@ def fleet_gap(groups: Mapping[str, Sequence[str]], group: str, limit: str = "") 
 
 
 def planning_hosts(
-    groups: Mapping[str, Sequence[str]], group: str, limit: str = "", tags: Iterable[str] = (), skip: Iterable[str] = ()
+    groups: Mapping[str, Sequence[str]],
+    group: str,
+    limit: str = "",
+    tags: Iterable[str] = (),
+    skip: Iterable[str] = (),
+    gateway_group: str = "",
 ) -> str:
     """The hosts of the play that plans: the fleet's group, or where no host of it takes part one that can say so.
+
+    `gateway_group`: of gateways that are looked at besides, "" where nobody is.
 
     Raises AnsibleError with the reason where no task could.
     """
@@ -67,7 +74,7 @@ def planning_hosts(
     if why := started_late() or ("" if refuses(set(skip)) else partial(set(tags), set(skip))):
         raise AnsibleError(why)
     why = fleet_gap(groups, group, limit)
-    return _anybody(groups, limit, why) if why else group
+    return _anybody(groups, limit, why) if why else looked_at(groups, group, gateway_group)
 
 
 def control_host(
@@ -125,6 +132,21 @@ def hosts_with_gpus(
     return [host for host in hosts if (hosts[host]["host"] or {}).get("accelerator", "cpu") != "cpu"] or NOBODY
 
 
+def looked_at(groups: Mapping[str, Sequence[str]], group: str, gateway_group: str) -> str:
+    """The hosts of the fleet's `group` and its gateways, as the pattern of a play: names of groups, for Ansible searches all it
+    has for each name of a host."""
+    return f"{group}:{gateway_group}" if groups.get(gateway_group) else group
+
+
+def differing_gateways(
+    difference: Mapping[str, Any], groups: Mapping[str, Sequence[str]], group: str
+) -> str | list[str]:
+    """The gateways of `group` that differ, as the pattern of a play; all of them where nobody looked."""
+    if difference:
+        return list(difference["topics"]["gateway"]) or NOBODY
+    return group if groups.get(group) else NOBODY
+
+
 def differing_hosts(difference: Mapping[str, Any], group: str) -> str | list[str]:
     """The hosts on which a role has something to do, as the pattern of a play; the whole `group` where nobody looked.
 
@@ -164,6 +186,8 @@ class FilterModule:
             "end_with_changes": end_with_changes,
             "without_engine": without_engine,
             "hosts_with_gpus": hosts_with_gpus,
+            "looked_at": looked_at,
+            "differing_gateways": differing_gateways,
             "differing_hosts": differing_hosts,
             "unproved_hosts": unproved_hosts,
         }

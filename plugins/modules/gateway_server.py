@@ -139,22 +139,20 @@ running:
 
 import time
 from contextlib import nullcontext
-from dataclasses import asdict
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.baremetal.vllm.plugins.module_utils.gateway import drain
-from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.replaced import outdated
-from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.runtime import Gateway, GatewayError, GatewaySight
+from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.query import query, seen
+from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.runtime import (
+    ADMIN,
+    CONFIG,
+    DIRECTORY,
+    Gateway,
+    GatewayError,
+    GatewaySight,
+)
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.systemd import SystemdError
-
-
-def result(sight: GatewaySight) -> dict[str, object]:
-    """What is returned of a sight: servers by model and host, drains by `model/host`, whether HAProxy runs."""
-    servers = {
-        model: {host: asdict(server) for host, server in servers.items()} for model, servers in sight.view.items()
-    }
-    return {"servers": servers, "drains": sight.drains, "running": sight.process is not None}
 
 
 def on_hosts(sight: GatewaySight, module: AnsibleModule) -> list[drain.Pair]:
@@ -190,7 +188,7 @@ def change(module: AnsibleModule, gateway: Gateway, asked: list[drain.Pair]) -> 
             f"{', '.join(gaps)}. Wait for another replica to be up and ready, or allow the gap (rollout_allow_gap or "
             "retire_allow_gap: true).",
             gaps=gaps,
-            **result(sight),
+            **seen(sight),
         )
     pairs = [(model, host) for model, host in asked if sight.view[model][host].admin != wanted]
     told = {"changed": bool(pairs), **({"diff": diff(sight, pairs, wanted)} if pairs else {})}
@@ -216,7 +214,7 @@ def until_up(module: AnsibleModule, gateway: Gateway, sight: GatewaySight, asked
                 msg=f"{', '.join(down)}: ready, but this gateway did not see it up within {module.params['wait']:g} s. "
                 "Can this gateway reach the engine's port?",
                 changed=True,
-                **result(sight),
+                **seen(sight),
             )
         time.sleep(0.5)
         sight = gateway.look()
@@ -239,31 +237,29 @@ def main() -> None:
             "allow_gap": {"type": "bool", "default": False},
             "leaving": {"type": "list", "elements": "str", "default": []},
             "wait": {"type": "float", "default": 0.0},
-            "socket": {"type": "path", "default": "/run/haproxy-vllm/admin.sock"},
-            "directory": {"type": "path", "default": "/var/lib/haproxy-vllm"},
-            "config": {"type": "path", "default": "/etc/haproxy/vllm.cfg"},
+            "socket": {"type": "path", "default": ADMIN},
+            "directory": {"type": "path", "default": DIRECTORY},
+            "config": {"type": "path", "default": CONFIG},
         },
         supports_check_mode=True,
     )
     gateway = Gateway(*(Path(module.params[name]) for name in ("socket", "directory", "config")))
     try:
         if module.params["state"] == "query":
-            module.exit_json(
-                changed=False, **result(gateway.look()), replaced=outdated(), certificate=gateway.certificate()
-            )
+            module.exit_json(changed=False, **query(gateway))
         asked = [(server["model"], server["host"]) for server in module.params["servers"]]
         if module.params["hosts"]:
             sight = gateway.look()
             asked += on_hosts(sight, module)
             if not asked:
-                module.exit_json(changed=False, **result(sight))
+                module.exit_json(changed=False, **seen(sight))
         asked = sorted(set(asked))
         with nullcontext() if module.check_mode else gateway.locked():
             told, sight = change(module, gateway, asked)
         # Not under the lock: reloads and other drains go on meanwhile.
         if module.params["state"] == "ready" and not module.check_mode:
             sight = until_up(module, gateway, sight, asked)
-        module.exit_json(**told, **result(sight))
+        module.exit_json(**told, **seen(sight))
     except (GatewayError, SystemdError) as error:
         module.fail_json(msg=str(error))
     except OSError as error:

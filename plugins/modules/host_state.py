@@ -10,8 +10,8 @@ DOCUMENTATION = r"""
 module: host_state
 short_description: Look at a host once - what runs there, what the plan would change, how its endpoints answer
 description:
-  - Reads units, processes, drop-ins, the engine, the weights, the firewall and the canary of one host, and decides by the same
-    functions as M(baremetal.vllm.model_service), M(baremetal.vllm.engine), M(baremetal.vllm.model_weights) and
+  - Reads units, processes, drop-ins, the engine, the weights, the firewall, the canary and the gateway of one host, and decides
+    by the same functions as M(baremetal.vllm.model_service), M(baremetal.vllm.engine), M(baremetal.vllm.model_weights) and
     M(baremetal.vllm.unit_files) what they would do.
   - With O(ask), each endpoint that the plan leaves as it is gets one real question in the same round trip.
   - Changes nothing, with and without check mode, and takes one round trip. Secrets are not sent to the host.
@@ -48,6 +48,19 @@ options:
   gpu_look:
     description: What is asked about the GPUs. Set by the action plugin.
     type: dict
+  gateway_group:
+    description:
+      - The group of the gateways, with O(plan). On its hosts the gateway's files are compared as well, and HAProxy is asked. One
+        that is no engine's host is asked nothing else. Gateways are not looked at where it is left out.
+    type: str
+  engines:
+    description: Whether engines are planned on the host. Set by the action plugin.
+    type: bool
+    default: true
+  gateway:
+    description: Whether the host is a gateway. Set by the action plugin.
+    type: bool
+    default: false
   proof_age:
     description: How many seconds old an endpoint's last full proof may be. Any age counts where it is left out.
     type: float
@@ -121,7 +134,9 @@ options:
     description: SHA-256 of the planned secrets. Set by the action plugin.
     type: str
   filesets:
-    description: Sets of files by name, each as M(baremetal.vllm.unit_files) takes it. Set by the action plugin.
+    description:
+      - By topic, sets of files as M(baremetal.vllm.unit_files) takes them, with digests in place of secret texts. Set by the
+        action plugin.
     type: dict
     default: {}
   weights_store:
@@ -240,8 +255,8 @@ doubts:
   type: list
   elements: str
 filesets:
-  description: By name of the set C(steps), what M(baremetal.vllm.unit_files) would do, in words, C(warnings), and C(unknown), why
-    the set could not be compared.
+  description: By topic (C(firewall), C(canary), C(gateway)) C(steps), what M(baremetal.vllm.unit_files) would do, in words,
+    C(warnings), and C(unknown), why its files could not be compared.
   returned: when the host was read
   type: dict
 weights_files:
@@ -269,6 +284,11 @@ holder:
   description: Who changes the fleet, of the record on this host; empty where nobody does. A fleet with gateways keeps it there.
   returned: when the host was read
   type: dict
+gateway:
+  description: What M(baremetal.vllm.gateway_server) (C(state=query)) says on a gateway, or C(msg), why HAProxy could not be
+    asked; empty on other hosts.
+  returned: when the host was read
+  type: dict
 unasked:
   description: Why no endpoint could be asked; empty where those that were to be asked were.
   returned: when the host was read
@@ -285,11 +305,14 @@ whole:
 """
 
 import os
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.baremetal.vllm.plugins.module_utils.endpoints.service import parse_services
 from ansible_collections.baremetal.vllm.plugins.module_utils.gateway import lock
+from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.query import view
+from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.runtime import ADMIN, CONFIG, DIRECTORY, Gateway
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.systemd import SystemdError
 from ansible_collections.baremetal.vllm.plugins.module_utils.look import endpoints, filesets, gpus, supplies, units
 from ansible_collections.baremetal.vllm.plugins.module_utils.look.form import SCHEMA
@@ -319,6 +342,22 @@ def answers(asked: dict[str, Any], found: dict[str, Any]) -> dict[str, object]:
 def look(module: AnsibleModule) -> dict[str, Any]:
     """All that is asked of a host. Raises SystemdError, OSError and ValueError."""
     asked = module.params
+    # Nobody but root can compare them.
+    sets = {topic: filesets.differ(told) for topic, told in asked["filesets"].items() if os.geteuid() == 0}
+    for warning in (line for each in sets.values() for line in each["warnings"]):
+        module.warn(warning)
+    return {
+        "schema": SCHEMA,
+        "filesets": sets,
+        "holder": lock.read(lock.PATH) or {},
+        "gateway": view(Gateway(Path(ADMIN), Path(DIRECTORY), Path(CONFIG))) if asked["gateway"] else {},
+        **(look_at_engines(module) if asked["engines"] else {}),
+    }
+
+
+def look_at_engines(module: AnsibleModule) -> dict[str, Any]:
+    """What is asked of a host that engines are planned on. Raises SystemdError, OSError and ValueError."""
+    asked = module.params
     names = [unit["unit"] for unit in asked["units"]]
     fresh = names if asked["restart_replaced"] else ()
     found = units.look(asked["units"], asked["files"], asked["secrets_path"], asked["secrets_digest"], fresh)
@@ -326,24 +365,16 @@ def look(module: AnsibleModule) -> dict[str, Any]:
         module.warn(doubt)
     states = supplies.weights(asked["weights"])
     found["refusals"] += [state.detail for state in states if state.state == "refused"]
-    # Nobody but root can compare them.
-    root = os.geteuid() == 0
-    sets = {name: filesets.differs(filesets.read(told)) for name, told in asked["filesets"].items() if root}
-    for warning in (line for each in sets.values() for line in each["warnings"]):
-        module.warn(warning)
     planned = asked["engine"]
     return {
-        "schema": SCHEMA,
         **found,
         "engine": supplies.engine(planned, asked["packages"] or {}, asked["keep"] or []) if planned else {},
         "weights": store.summary(states),
         "weights_files": supplies.weights_files(
             asked["weights"], asked["weights_store"], asked["token_file"], asked["token_digest"]
         ),
-        "filesets": sets,
         "gpus": gpus.look(asked["gpu_look"], found["steps"], active(found["units"])) if asked["gpu_look"] else {},
         **answers(asked, found),
-        "holder": lock.read(lock.PATH) or {},
     }
 
 
@@ -361,6 +392,9 @@ def main() -> None:
             "proof_age": {"type": "float"},
             "gpus": {"type": "bool", "default": False},
             "gpu_look": {"type": "dict"},
+            "gateway_group": {"type": "str"},
+            "engines": {"type": "bool", "default": True},
+            "gateway": {"type": "bool", "default": False},
             "services": {"type": "list", "elements": "dict", "default": []},
             "engine": {"type": "dict", "default": {}},
             "weights": {"type": "list", "elements": "dict", "default": []},

@@ -110,22 +110,36 @@ options:
       - For O(subject=difference).
     type: bool
     default: false
+  alone:
+    description:
+      - Fail where another run holds the fleet (M(baremetal.vllm.fleet_lock)), by the record that the looks found on its keepers.
+      - For O(subject=difference).
+    type: bool
+    default: false
+  take_over:
+    description:
+      - The id of a run that is dead for certain, and holds the fleet all the same; for O(alone).
+      - For O(subject=difference).
+    type: str
+    default: ''
   doors:
     description:
-      - The name of the variable in which each gateway has what M(baremetal.vllm.gateway) would change there.
+      - The name of the variable in which each gateway has what M(baremetal.vllm.gateway) would change there,
+        where a task of its own compared that; of those in O(gateways).
       - For O(subject=fleet).
     type: str
     default: ''
   gateways:
     description:
-      - The results of a loop of M(baremetal.vllm.gateway_server) over the gateways.
+      - The results of a loop of M(baremetal.vllm.gateway_server) over the gateways that are no hosts of the play, and so were not
+        looked at.
       - For O(subject=fleet).
     type: list
     elements: dict
     default: []
   lock:
     description:
-      - The name of the variable in which hosts have the results of a loop of M(baremetal.vllm.fleet_lock).
+      - The name of the variable in which hosts have the results of a loop of M(baremetal.vllm.fleet_lock) over these.
       - For O(subject=fleet), which needs it.
     type: str
 attributes:
@@ -158,9 +172,6 @@ EXAMPLES = r"""
     subject: fleet
     plan: "{{ __vllm_plan }}"
     state: __status_state
-    checked: __status_checked
-    around: {firewall: __endpoint_firewall, canary: __canary_found}
-    doors: __gateway
     gateways: "{{ __status_gateways.results }}"
     lock: __status_lock
     path: status.json

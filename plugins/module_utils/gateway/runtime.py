@@ -20,6 +20,8 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.gateway import drai
 from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.drain import Pair, Record, Server
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import folders
 
+# Where a gateway of this collection has them.
+ADMIN, DIRECTORY, CONFIG = "/run/haproxy-vllm/admin.sock", "/var/lib/haproxy-vllm", "/etc/haproxy/vllm.cfg"
 TIMEOUT = 10.0
 # A worker that starts in a reload has read the state file before it takes the socket over; in this time it has taken it.
 SETTLED = 0.5

@@ -19,7 +19,7 @@ _UNIT_FILE = re.compile(r"/etc/systemd/system/[^/]+\.(service|timer|socket|path)
 
 @dataclass(frozen=True)
 class File:
-    """One file as asked for; `effect` is what its change does to the unit (`EFFECTS`)."""
+    """One file as asked for; `effect` is what its change does to the unit (`EFFECTS`); `digest` as in HostFile."""
 
     path: str
     content: str
@@ -28,10 +28,11 @@ class File:
     group: str
     secret: bool
     effect: str
+    digest: str = ""
 
     def on_host(self, ids: tuple[int, int]) -> HostFile:
         """The file as it is written; `ids`: the user id and group id of its owners on this host."""
-        return HostFile(self.path, self.content, self.mode, self.secret, *ids)
+        return HostFile(self.path, self.content, self.mode, self.secret, *ids, digest=self.digest)
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,13 @@ class DirectoryParameters(OwnedParameters):
     only: bool
 
 
-class SetParameters(TypedDict):
+class ComparedParameters(TypedDict, total=False):
+    """What is told besides of a set that is only compared; `digests`: by path SHA-256 of secret files, in place of contents."""
+
+    digests: dict[str, str]
+
+
+class SetParameters(ComparedParameters):
     """What it is told of a set; `secrets`: contents by path."""
 
     files: list[FileParameters]
@@ -136,12 +143,13 @@ class FilesetVerdict:
 def request_of(params: SetParameters) -> FilesetRequest:
     """The module's parameters. Raises ValueError with all that is wrong, a line each."""
     wrong: list[str] = []
-    secrets = params["secrets"] or {}
+    secrets, digests = params["secrets"] or {}, params.get("digests") or {}
     files = []
     for given in params["files"]:
         path = given["path"]
         content = secrets.get(path) if given["secret"] else given["content"]
-        if content is None:
+        digest = digests.get(path, "") if given["secret"] else ""
+        if content is None and not digest:
             where = f"secrets has no {path}" if given["secret"] else "content is missing"
             wrong.append(f"{path}: {where}")
         files.append(
@@ -153,9 +161,12 @@ def request_of(params: SetParameters) -> FilesetRequest:
                 group=given["group"],
                 secret=given["secret"],
                 effect=given["effect"],
+                digest=digest,
             )
         )
-    wrong += [f"secrets.{path}: no file of that path is marked as secret" for path in _unused(secrets, files)]
+    wrong += [
+        f"secrets.{path}: no file of that path is marked as secret" for path in _unused({**secrets, **digests}, files)
+    ]
     directories = [
         Directory(given["path"], _mode(given, wrong), given["owner"], given["group"], given["only"])
         for given in params["directories"]
@@ -195,7 +206,7 @@ def decide(request: FilesetRequest, seen: FilesetSeen) -> FilesetVerdict:
             verb, why = "start", f"it is {state.active or 'not there'}"
         elif "restart" in effects or not seen.in_force:
             verb = "restart"
-            why = "its files changed" if "restart" in effects else "what it put in place is gone"
+            why = "its files changed" if effects - {"none"} else "what it put in place is gone"
         elif "reload" in effects:
             verb, why = "reload", "its files changed"
         enable = request.installable and state.enabled in ("", "disabled")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.host import folders
 class HostFile:
     """A file that root owns, or who `uid` and `gid` say. `secret` ones are shown in no diff and live in a directory that
     only root may enter, where it is made here. `public` ones are for other users as well: a directory that these may not enter is
-    opened (an earlier run may have made it under a umask of 077)."""
+    opened (an earlier run may have made it under a umask of 077). `digest`: the SHA-256 of a content that was not sent, "" where
+    it was: such a file can be compared, and not written."""
 
     path: str
     content: str
@@ -23,6 +25,7 @@ class HostFile:
     uid: int = 0
     gid: int = 0
     public: bool = False
+    digest: str = ""
 
     def current(self) -> str | None:
         """The text that is there; None where there is no file, or none in UTF-8."""
@@ -33,10 +36,14 @@ class HostFile:
 
     def differs(self) -> bool:
         """Whether content, mode or owners are others than asked for, or a public file's directory is closed."""
-        if self.current() != self.content or self._hidden():
+        if self._other() or self._hidden():
             return True
         found = os.stat(self.path)
         return stat.S_IMODE(found.st_mode) != self.mode or (found.st_uid, found.st_gid) != (self.uid, self.gid)
+
+    def _other(self) -> bool:
+        text = self.current()
+        return text != self.content if not self.digest else text is None or sha256(text) != self.digest
 
     def _hidden(self) -> bool:
         return self.public and not folders.is_public(Path(self.path).parent)
@@ -64,6 +71,11 @@ class HostFile:
             raise named(error, path) from error
         # It has its directory's type, and the policy may have another one for it.
         labels.restore([self.path])
+
+
+def sha256(text: str) -> str:
+    """The digest by which a file is known where its text is not."""
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def named(error: OSError, path: Path) -> OSError:

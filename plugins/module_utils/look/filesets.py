@@ -5,7 +5,7 @@ from __future__ import annotations
 import pwd
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -59,6 +59,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "opening": {"type": "dict", "options": surroundings.OPENING},
     "selinux": {"type": "dict", "options": surroundings.SELINUX},
 }
+# Of a set that is only compared: no secret leaves the control node for that.
+_COMPARED = {**OPTIONS, "digests": {"type": "dict", "default": {}, "no_log": True}}
 
 
 @dataclass(frozen=True)
@@ -91,10 +93,11 @@ class FilesetParameters(SetParameters, Parameters):
 
 def read(told: Mapping[str, Any]) -> FilesetParameters:
     """A set as it is told a module that has no argument specification of its own for it: with the defaults of `OPTIONS`.
+    Secret files may have `digests` in place of their texts.
 
     Raises ValueError: for what `OPTIONS` do not allow.
     """
-    result = ArgumentSpecValidator(OPTIONS).validate(dict(told))
+    result = ArgumentSpecValidator(_COMPARED).validate(dict(told))
     if result.error_messages:
         raise ValueError("; ".join(result.error_messages))
     return cast("FilesetParameters", result.validated_parameters)
@@ -154,6 +157,15 @@ def differs(params: FilesetParameters) -> dict[str, list[str]]:
     else:
         return {"steps": list(compared.steps), "warnings": list(compared.warnings), "unknown": []}
     return {"steps": [], "warnings": [], "unknown": [why]}
+
+
+def differ(sets: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """The same of several sets that belong together, as one.
+
+    Raises ValueError: for what is none.
+    """
+    compared = [differs(read(each)) for each in sets]
+    return {key: [line for found in compared for line in found[key]] for key in ("steps", "warnings", "unknown")}
 
 
 def _is_user(name: str) -> bool:

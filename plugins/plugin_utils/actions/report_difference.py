@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from ansible.utils.display import Display
+from ansible_collections.baremetal.vllm.plugins.module_utils.gateway import lock
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.base import Action
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.gathered import (
-    planned_hosts,
+    looked_hosts,
     registered,
     result_of,
 )
@@ -16,22 +18,25 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.output impo
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.refusal import refusal
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.run import few_forks
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.steps import Step
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.answer import HostAnswer
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.host import (
     ACCEPTANCE,
+    GATEWAY,
     TOPICS,
     refusals,
     topics,
     unproved,
 )
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.look import READ, read_look
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.look import OF_GATEWAY, PARTS, READ, read_look
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.saved import (
     NoDifferenceError,
     moved,
     read_saved,
 )
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.holder import stands_aside
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan import render
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.compare import compare_fleet, count
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import read_plan
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import FleetPlan, read_plan
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Arguments, Result, Spec, Variables
 
 display = Display()
@@ -41,6 +46,8 @@ SPEC: Spec = {
     "path": {"type": "path"},
     "saved": {"type": "path", "default": ""},
     "brief": {"type": "bool", "default": False},
+    "alone": {"type": "bool", "default": False},
+    "take_over": {"type": "str", "default": ""},
 }
 
 
@@ -52,23 +59,29 @@ def run(action: Action, given: Arguments, variables: Variables) -> Result:
     """
     planned = result_of(variables, given["plan"])
     plan = read_plan(planned["plan"])
-    found = registered(variables, planned_hosts(variables, plan), given["found"])
-    answers = {host: read_look(host, said) for host, said in found.items()}
+    found = registered(variables, looked_hosts(variables, plan), given["found"])
+    answers = {host: read_look(host, said, PARTS if host in plan.hosts else OF_GATEWAY) for host, said in found.items()}
     read = {host: answer for host, answer in answers.items() if answer["status"] == READ}
     differences = compare_fleet(plan, read)
+    if given["alone"]:
+        _see_alone(plan, read, given["take_over"])
     if slow := few_forks(len(found)):
         display.display(slow)
-    topics_of = {host: topics(plan.hosts[host], look) for host, look in read.items()}
-    # Whether a host was accepted is asked for, and changes nothing.
-    differing = {host: None for host, found in topics_of.items() if found - {ACCEPTANCE}}
+    topics_of = {host: topics(plan.hosts.get(host), look) for host, look in read.items()}
+    # Whether a host was accepted is asked for, and changes nothing; gateways have a play of their own.
+    differing = {host: None for host, found in topics_of.items() if found - {ACCEPTANCE, GATEWAY}}
     result: Result = {
         "changed": False,
         "counts": count(differences),
         "pending": render.pending(plan, differences, answers),
         "topics": {topic: [host for host, found in topics_of.items() if topic in found] for topic in TOPICS},
         "differing": list(differing),
-        "refused": {host: lines for host, look in read.items() if (lines := refusals(plan.hosts[host], look))},
-        "unproved": {host: units for host in topics_of if host not in differing and (units := unproved(read[host]))},
+        "refused": {host: lines for host, look in read.items() if (lines := refusals(plan.hosts.get(host), look))},
+        "unproved": {
+            host: units
+            for host in topics_of
+            if host in plan.hosts and host not in differing and (units := unproved(read[host]))
+        },
     }
 
     def document() -> Result:
@@ -83,6 +96,14 @@ def run(action: Action, given: Arguments, variables: Variables) -> Result:
     if given["path"] and not action._task.check_mode:
         result["path"] = write_output("vllm_plan_json", given["path"], json_text(document()))["path"]
     return tell(result, lambda screen: render.comparison(plan, differences, answers, screen), "plan", document)
+
+
+def _see_alone(plan: FleetPlan, read: Mapping[str, HostAnswer], take_over: str) -> None:
+    """Raise a refusal where somebody else changes the fleet, by what its keepers hold."""
+    keepers = [host for host in plan.keepers if host in read]
+    others = [holder for host in keepers if (holder := read[host]["holder"]) and not stands_aside(holder, take_over)]
+    if others:
+        raise refusal(lock.refusal(others[0]))
 
 
 def _hold(path: str, now: Result) -> None:

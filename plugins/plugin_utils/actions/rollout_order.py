@@ -6,6 +6,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.base import
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.gathered import planned_hosts, registered
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.json_output import tell
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.steps import Step
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.look import read_look
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet import rollback
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.look import (
     View,
@@ -40,7 +41,7 @@ def run(action: Action, given: Arguments, variables: Variables) -> Result:
     if rollback.mistake(given["back_to"] or rollback.PREVIOUS):
         return {"failed": True, "msg": rollback.mistake(given["back_to"])}
     states, kept = (registered(variables, hosts, given[name]) for name in ("states", "generations"))
-    found = {host: read_host(states[host], kept[host]) for host in hosts}
+    found = {host: read_host(plan.hosts[host], read_look(host, states[host]), kept[host]) for host in hosts}
     if given["back_to"]:
         read = {host: said for host, said in kept.items() if said is not None and not found[host].trouble}
         meant = rollback.meaning(given["back_to"], read.values())

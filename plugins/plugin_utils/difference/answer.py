@@ -63,7 +63,8 @@ class HostAnswer(TypedDict, total=False):
 
     `unread`: units that systemd has not read in; `doubts`: what keeps units from being changed; `gpus`: by topic why a role
     would do something (`differs`) or not go on (`refused`); `answers`: results of module endpoint_check, `unasked`: why there
-    are none; `holder`: who holds the fleet; `forced`: topics whose role was told to do its work whatever is found.
+    are none; `holder`: who holds the fleet; `gateway`: what module gateway_server (query) says there, {} where it is none;
+    `forced`: topics whose role was told to do its work whatever is found.
     """
 
     schema: int
@@ -78,6 +79,7 @@ class HostAnswer(TypedDict, total=False):
     answers: Sequence[Endpoint]
     unasked: str
     holder: Mapping[str, Any]
+    gateway: Mapping[str, Any]
     forced: Sequence[str]
     generation: Mapping[str, Any]
     canary: Mapping[str, Any] | None

@@ -1,8 +1,8 @@
-"""What differs on one host beside its models: engine, weights, firewall, canary, files of units. Pure."""
+"""What differs on one host beside its models: GPUs, engine, weights, files of units and around them, the gateway. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.answer import FilesetDifference, HostAnswer
@@ -11,7 +11,8 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet impor
 # In the order in which they are brought about.
 DRIVER, SETTINGS, GPUS, ACCEPTANCE = OF_GPUS = ("driver", "settings", "gpus", "acceptance")
 ENGINE, WEIGHTS, FIREWALL, UNITS, CANARY = OF_ENGINES = ("engine", "weights", "firewall", "units", "canary")
-TOPICS = (*OF_GPUS, *OF_ENGINES)
+GATEWAY = "gateway"
+TOPICS = (*OF_GPUS, *OF_ENGINES, GATEWAY)
 REFUSED = "refused"
 _EQUAL: FilesetDifference = {"steps": (), "warnings": (), "unknown": ()}
 # Where weights come from, and what is done about those that are not on the host whole.
@@ -29,8 +30,17 @@ class HostChange:
     why: str
 
 
-def host_changes(planned: HostPlan, look: HostAnswer) -> Iterator[HostChange]:
-    """What would change on a host that was read, beside its models, and what would be refused there."""
+def host_changes(planned: HostPlan | None, look: HostAnswer) -> Iterator[HostChange]:
+    """What would change on a host that was read, beside its models, and what would be refused there.
+
+    `planned` is None of a host that is a gateway alone.
+    """
+    if planned is not None:
+        yield from _of_engines(planned, look)
+    yield from _of_filesets(look, [GATEWAY])
+
+
+def _of_engines(planned: HostPlan, look: HostAnswer) -> Iterator[HostChange]:
     for change, key in (("changed", "differs"), (REFUSED, "refused")):
         for topic, why in look["gpus"].get(key, {}).items():
             yield HostChange(topic, f"({topic})", change, why)
@@ -49,14 +59,18 @@ def host_changes(planned: HostPlan, look: HostAnswer) -> Iterator[HostChange]:
             yield HostChange(WEIGHTS, f"(weights {item['name']})", item["change"], item["why"])
     for line in look["weights_files"]:
         yield HostChange(WEIGHTS, "(weights)", "rewritten", line)
-    for topic in (FIREWALL, CANARY):
+    yield from _of_filesets(look, [FIREWALL, CANARY])
+    for path in look["files"]:
+        yield HostChange(UNITS, "(file)", "rewritten", path)
+
+
+def _of_filesets(look: HostAnswer, names: Sequence[str]) -> Iterator[HostChange]:
+    for topic in names:
         found = look["filesets"].get(topic, _EQUAL)
         for why in found["unknown"]:
             yield HostChange(topic, f"({topic})", REFUSED, why)
         if found["steps"]:
             yield HostChange(topic, f"({topic})", "changed", ", ".join(found["steps"]))
-    for path in look["files"]:
-        yield HostChange(UNITS, "(file)", "rewritten", path)
 
 
 def weights_changes(planned: HostPlan, look: HostAnswer) -> Iterator[dict[str, str]]:
@@ -68,15 +82,17 @@ def weights_changes(planned: HostPlan, look: HostAnswer) -> Iterator[dict[str, s
         yield {"path": item.path, "name": name, "change": change, "why": why}
 
 
-def refusals(planned: HostPlan, look: HostAnswer) -> list[str]:
+def refusals(planned: HostPlan | None, look: HostAnswer) -> list[str]:
     """What would keep a deployment of a host that was read from being done, one line each."""
     found = (change for change in host_changes(planned, look) if change.change == REFUSED)
     return [change.why if change.item == "(host)" else f"{change.topic}: {change.why}" for change in found]
 
 
-def topics(planned: HostPlan, look: HostAnswer) -> set[str]:
+def topics(planned: HostPlan | None, look: HostAnswer) -> set[str]:
     """The topics in which roles have something to do on a host that was read; what they would refuse is theirs to say."""
     found = {change.topic for change in host_changes(planned, look)} | {*look.get("forced", ())}
+    if planned is None:
+        return found
     stepping = any(step["verb"] != "keep" or step["write"] or step["enable"] for step in look["steps"])
     if stepping or look["doubts"] or look["unread"]:
         found.add(UNITS)
@@ -84,6 +100,13 @@ def topics(planned: HostPlan, look: HostAnswer) -> set[str]:
     if any(item["change"] == REFUSED for item in weights_changes(planned, look)):
         found.add(WEIGHTS)
     return found
+
+
+def brought(planned: HostPlan, look: HostAnswer) -> list[str]:
+    """The topics in which something would be brought to a host beside its models, in order; not what is only cleared away, and
+    not what would be refused."""
+    found = {c.topic for c in host_changes(planned, look) if c.change not in (REFUSED, "removed", "unknown")}
+    return [topic for topic in OF_ENGINES if topic in found]
 
 
 def unproved(look: HostAnswer) -> list[str]:

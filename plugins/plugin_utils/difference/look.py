@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.command import one_line
 from ansible_collections.baremetal.vllm.plugins.module_utils.look.form import SCHEMA
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.answer import HostAnswer
 
-# What a look that was read holds.
+# What a look holds that was read at a host that is a gateway alone, and what that at any other holds.
+OF_GATEWAY = ("filesets", "gateway", "holder")
 PARTS = (
     "steps",
     "units",
@@ -19,11 +20,11 @@ PARTS = (
     "upkeep",
     "files",
     "unread",
+    *OF_GATEWAY,
     "doubts",
     "engine",
     "weights",
     "weights_files",
-    "filesets",
     "gpus",
     "answers",
     "refusals",
@@ -32,8 +33,8 @@ PARTS = (
 READ, FAILED, UNREACHABLE = "read", "failed", "unreachable"
 
 
-def read_look(host: str, found: Mapping[str, Any] | None) -> HostAnswer:
-    """What module host_state said of a host, with `status` and, where it is not `READ`, `why`.
+def read_look(host: str, found: Mapping[str, Any] | None, parts: Sequence[str] = PARTS) -> HostAnswer:
+    """What module host_state said of a host, with `status` and, where it is not `READ`, `why`. `parts`: what must be in it.
 
     A look that lacks a part, is of another version of the collection, or is of another host, is none: it failed.
     """
@@ -48,7 +49,7 @@ def read_look(host: str, found: Mapping[str, Any] | None) -> HostAnswer:
         return _none(f"its look has the form {look.get('schema')}, and this collection reads {SCHEMA}: look again")
     if look.get("host") != host:
         return _none(f"its look is of another host ({look.get('host')}): look again")
-    lacks = [part for part in PARTS if part not in look]
+    lacks = [part for part in parts if part not in look]
     if lacks:
         return _none(f"its look is not whole (it lacks {', '.join(lacks)}): look again")
     return cast("HostAnswer", look)

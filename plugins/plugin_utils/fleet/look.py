@@ -6,9 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.answer import HostAnswer
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.host import brought
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.look import READ, UNREACHABLE
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet import rollback
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.resume import OURS, Seen, units_seen
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import FleetPlan
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import FleetPlan, HostPlan
 
 Replicas = Mapping[str, Sequence[str]]
 
@@ -17,8 +20,8 @@ Replicas = Mapping[str, Sequence[str]]
 class Host:
     """One host of the play. `steps`: those of host_state, or of going to the generation `target`; `ports`: of installed
     units by unit; `current`: the installed generation and `outcome` how it ended (0 and "" for none); `previous`: the
-    newest one before it that served; `aim`: the generation `target` in words; `trouble`: why the host cannot be switched,
-    "" for nothing; `refusals`: what stops its switch."""
+    newest one before it that served; `differing`: topics beside the units in which the host is not as planned; `aim`: the
+    generation `target` in words; `trouble`: why the host cannot be switched, "" for nothing; `refusals`: what stops a switch."""
 
     reachable: bool = True
     steps: tuple[Mapping[str, Any], ...] = ()
@@ -26,6 +29,7 @@ class Host:
     current: int = 0
     outcome: str = ""
     previous: int = 0
+    differing: tuple[str, ...] = ()
     target: int = 0
     aim: str = ""
     trouble: str = ""
@@ -69,23 +73,26 @@ def planned_replicas(plan: FleetPlan) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def read_host(state: Mapping[str, Any] | None, kept: Mapping[str, Any] | None) -> Host:
-    """A host from what host_state and the module generations returned there; either may be missing or have failed."""
-    state, kept = state or {}, kept or {}
-    for answer in (state, kept):
-        if not answer or answer.get("unreachable") or answer.get("status") == "unreachable":
-            return Host(reachable=False, trouble=_why(answer, "it was not asked"))
-        if answer.get("failed") or answer.get("status") == "failed":
-            return Host(trouble=_why(answer, "it could not be read"))
+def read_host(planned: HostPlan, look: HostAnswer, kept: Mapping[str, Any] | None) -> Host:
+    """A host from its plan, the look at it (difference.look.read_look), and what model_service (phase list) returned there, which
+    may be missing or have failed."""
+    kept = kept or {}
+    if look["status"] != READ:
+        return Host(reachable=look["status"] != UNREACHABLE, trouble=look["why"])
+    if not kept or kept.get("unreachable"):
+        return Host(reachable=False, trouble=_why(kept, "it was not asked"))
+    if kept.get("failed"):
+        return Host(trouble=_why(kept, "it could not be read"))
     current = int(kept.get("current") or 0)
     by_number = {int(g["number"]): str(g["outcome"]) for g in kept.get("generations", [])}
     return Host(
-        steps=tuple(state["steps"]),
-        ports={unit: int(facts["port"]) for unit, facts in state.get("units", {}).items() if facts.get("port")},
+        steps=tuple(look["steps"]),
+        ports={unit: int(port) for unit, facts in look["units"].items() if (port := facts.get("port"))},
         current=current,
         outcome=by_number.get(current, ""),
         previous=int(kept.get("back") or 0),
-        refusals=tuple(state.get("refusals", ())),
+        differing=tuple(brought(planned, look)),
+        refusals=tuple(look["refusals"]),
     )
 
 
@@ -94,11 +101,12 @@ def going_back(host: Host, kept: Mapping[str, Any], meant: rollback.Meaning) -> 
     try:
         target = rollback.target(kept, meant)
     except rollback.NoWayBackError as error:
-        return replace(host, refusals=(f"rollback_to: {error}",), steps=())
+        return replace(host, refusals=(f"rollback_to: {error}",), steps=(), differing=())
     found = next(g for g in kept["generations"] if g["number"] == target)
     ports = {unit: int(facts["service"]["port"]) for unit, facts in found["units"].items() if facts.get("service")}
     steps = tuple(rollback.steps(kept, target))
-    return replace(host, target=target, aim=rollback.told(found), steps=steps, ports=ports, refusals=())
+    aim = rollback.told(found)
+    return replace(host, target=target, aim=aim, steps=steps, ports=ports, differing=(), refusals=())
 
 
 def _why(answer: Mapping[str, Any], otherwise: str) -> str:
@@ -165,4 +173,4 @@ def _runs(host: Host, unit: str) -> bool:
 
 def seen(host: Host, drained: str) -> Seen:
     """What `resume.need` decides from."""
-    return Seen(units_seen(host.steps), host.outcome, drained, host.reachable, host.previous)
+    return Seen(units_seen(host.steps), host.outcome, drained, host.reachable, host.previous, host.differing)

@@ -13,13 +13,14 @@ OURS = ("rollout ", "rollback ", "retire ", "driver ")
 class Seen:
     """`units`: "planned" (all run as planned), "failed" (written as planned, and one does not run) or "other";
     `outcome`: that of the generation which is installed, "" where it is none; `drained`: "", "rollout" or "operator";
-    `previous`: the generation to go back to, 0 for none."""
+    `previous`: the generation to go back to, 0 for none; `differing`: topics beside the units that are not as planned."""
 
     units: str
     outcome: str = ""
     drained: str = ""
     reachable: bool = True
     previous: int = 0
+    differing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ def need(seen: Seen) -> Need:
     - Units that are not as planned are switched, whoever drained the host; an operator's drain stays afterwards.
     - Units as planned that were judged bad, by a rollout that died before it took them back, are taken back.
     - Units as planned that nobody has judged yet are proved before their host counts as done.
+    - Where only something beside the units is not as planned, a switch brings that, and drains nothing.
     """
     ours = seen.drained == "rollout"
     left = "an earlier rollout left it drained" if ours else ""
@@ -53,6 +55,8 @@ def need(seen: Seen) -> Need:
         return Need("switch", left or "a unit does not run", ours or seen.outcome == "pending")
     if seen.outcome in ("pending", "active", "failed"):
         return Need("prove", left or "its units have not been proved yet", ours)
+    if seen.differing:
+        return Need("switch", left or f"{', '.join(seen.differing)}: not as planned", ours)
     if ours:
         return Need("undrain", left, True) if seen.outcome else Need("prove", left, True)
     if seen.drained:

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.answer import HostAnswer
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.answer import FilesetDifference, HostAnswer
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.host import (
     CANARY,
     FIREWALL,
+    GATEWAY,
     REFUSED,
     host_changes,
     refusals,
@@ -116,30 +117,28 @@ def one_line(text: object) -> str:
     return " ".join(str(text).split())
 
 
-def read_gateways(
-    answers: Mapping[str, Mapping[str, Any] | None], doors: Mapping[str, Mapping[str, Any] | None]
-) -> tuple[Gateway, ...]:
-    """Each gateway from what module gateway_server (query) left of it, and from what module gateway would change there."""
-    found = []
-    for name, registered in answers.items():
-        said = answer(registered, "running")
-        if said["status"] != "read":
-            found.append(Gateway(name, said["status"], said["why"]))
-            continue
-        drift = tuple(would_change("", doors.get(name)))
-        servers, drains = said.get("servers") or {}, said.get("drains") or {}
-        extras = (said.get("replaced") or {}, said.get("certificate") or {})
-        found.append(Gateway(name, "read", "", bool(said["running"]), servers, drains, drift, *extras))
-    return tuple(found)
+def look_at_gateway(name: str, look: HostAnswer) -> Gateway:
+    """A gateway from the look at its host (difference.look.read_look)."""
+    if look["status"] != READ:
+        return Gateway(name, look["status"], look["why"])
+    return read_gateway(name, look["gateway"], look["filesets"].get(GATEWAY))
 
 
-def would_change(what: str, compared: Mapping[str, Any] | None) -> Iterator[str]:
-    """A line with what module unit_files would do, or why it cannot tell; none where nobody asked it."""
-    compared, about = compared or {}, f"{what}: " if what else ""
-    if compared.get("failed") or compared.get("unreachable"):
-        yield f"{about}{one_line(compared.get('msg') or 'it could not be compared')}"
-    elif compared.get("steps"):
-        yield f"{about}not as planned: would {', '.join(compared['steps'])}"
+def read_gateway(name: str, registered: Mapping[str, Any] | None, files: FilesetDifference | None = None) -> Gateway:
+    """A gateway from what module gateway_server (query) left of it, and from what would be done about its files."""
+    said = answer(registered, "running")
+    drift = tuple(_files_drift(files)) if files is not None else ()
+    if said["status"] != READ:
+        return Gateway(name, said["status"], said["why"], drift=drift)
+    servers, drains = said.get("servers") or {}, said.get("drains") or {}
+    extras = (said.get("replaced") or {}, said.get("certificate") or {})
+    return Gateway(name, READ, "", bool(said["running"]), servers, drains, drift, *extras)
+
+
+def _files_drift(files: FilesetDifference) -> Iterator[str]:
+    yield from (one_line(why) for why in files["unknown"])
+    if files["steps"]:
+        yield f"not as planned: would {', '.join(files['steps'])}"
 
 
 def read_host(

@@ -73,17 +73,17 @@ def difference_table(
     of_host: dict[str, list[Difference]] = {}
     for difference in differences:
         of_host.setdefault(difference.host, []).append(difference)
-    for host in plan.hosts:
-        if host not in answers:
-            continue
-        answer = answers[host]
+    for host, answer in answers.items():
         if answer["status"] != "read":
             hosts.append((host, [_row("", answer["status"], shorten(answer["why"], WIDEST))]))
             continue
-        rows = [_row(c.item, c.change, c.why) for c in host_changes(plan.hosts[host], answer)]
+        planned = plan.hosts.get(host)
+        rows = [_row(c.item, c.change, c.why) for c in host_changes(planned, answer)]
         rows += [_row(d.model, d.change, "" if d.why == "as planned" else d.why) for d in of_host.get(host, [])]
-        if not of_host.get(host):
+        if planned is not None and not of_host.get(host):
             rows.append(_row("(no model)", "unchanged", ""))
+        elif not rows:
+            rows.append(_row("(gateway)", "unchanged", ""))
         hosts.append((host, rows))
     return "\n".join(fleet_table(COLUMNS, hosts, screen))
 
@@ -105,7 +105,7 @@ def details(differences: Sequence[Difference], answers: Mapping[str, HostAnswer]
         lines += ["", *filled([*said(names).split(), f" {model}", f" {change}"], screen.width)]
         for line in told:
             lines += screen.lines(screen.sentence(line, "  ", "    ").splitlines(), _SIGNS.get(line[:2], ""))
-    partly = [host for host, answer in answers.items() if answer["status"] == "read" and not answer["whole"]]
+    partly = [host for host, answer in answers.items() if answer["status"] == "read" and not answer.get("whole", True)]
     if partly:
         were = "were" if len(partly) > 1 else "was"
         unseen = f"{were} read without root: changed secrets and environments of running units stay unseen"
@@ -130,7 +130,10 @@ def brief(topics_of: Mapping[str, Collection[str]]) -> str:
     """Where something differs, and in what: a line for each set of topics with the hosts that share it."""
     told = by_reason((host, tuple(topic for topic in TOPICS if topic in found)) for host, found in topics_of.items())
     lines = [
-        f"{said(hosts)}: {', '.join(found) + ' differ' if found else 'as planned'}" for found, hosts in told.items()
+        f"{said(hosts)}: {', '.join(found)} differ{'s' if len(found) == 1 else ''}"
+        if found
+        else f"{said(hosts)}: as planned"
+        for found, hosts in told.items()
     ]
     return "\n".join(lines)
 
@@ -138,7 +141,7 @@ def brief(topics_of: Mapping[str, Collection[str]]) -> str:
 def pending(plan: FleetPlan, differences: Sequence[Difference], answers: Mapping[str, HostAnswer]) -> bool:
     """Whether a deployment would change anything on a host that was read."""
     read = {host: answer for host, answer in answers.items() if answer["status"] == "read"}
-    changes = (change for host, answer in read.items() for change in host_changes(plan.hosts[host], answer))
+    changes = (change for host, answer in read.items() for change in host_changes(plan.hosts.get(host), answer))
     return any(d.change != "unchanged" for d in differences) or any(change.change != REFUSED for change in changes)
 
 
@@ -151,23 +154,30 @@ def document(
         models: dict[str, list[dict[str, object]]] = {}
         for difference in differences:
             models.setdefault(difference.host, []).append(asdict(difference))
-        hosts = {host: _host_document(plan.hosts[host], answers.get(host), models.get(host, [])) for host in plan.hosts}
+        gateways = plan.gateway.hosts if plan.gateway is not None else ()
+        hosts = {
+            host: _host_document(plan.hosts.get(host), answers.get(host), models.get(host, []))
+            for host in dict.fromkeys((*plan.hosts, *gateways, *answers))
+        }
         told["differences"] = {"counts": count(differences), "hosts": hosts}
     return told
 
 
-def _host_document(planned: HostPlan, answer: HostAnswer | None, models: list[dict[str, object]]) -> dict[str, object]:
+def _host_document(
+    planned: HostPlan | None, answer: HostAnswer | None, models: list[dict[str, object]]
+) -> dict[str, object]:
+    """What would become of one host; `planned` is None of one that is a gateway alone."""
     if answer is None:
         return {"status": "not asked"}
     if answer["status"] != "read":
         return dict(answer)
     return {
         "status": "read",
-        "whole": answer["whole"],
+        "whole": answer.get("whole", True),
         "refusals": refusals(planned, answer),
-        "engine": answer["engine"],
-        "weights": list(weights_changes(planned, answer)),
-        "files": answer["files"],
+        "engine": answer.get("engine", {}),
+        "weights": list(weights_changes(planned, answer)) if planned is not None else [],
+        "files": answer.get("files", []),
         "topics": sorted(topics(planned, answer), key=TOPICS.index),
         "changes": [asdict(change) for change in host_changes(planned, answer)],
         "models": models,

@@ -110,6 +110,11 @@ class FleetPlan:
     gateway: GatewayPlan | None = None
 
     @property
+    def keepers(self) -> tuple[str, ...]:
+        """The hosts that keep the record of who changes the fleet: the gateways, or where there are none all hosts."""
+        return self.gateway.hosts if self.gateway is not None else tuple(self.hosts)
+
+    @property
     def endpoints(self) -> Iterator[tuple[str, Service]]:
         """Every service with its host, in the plan's order."""
         return ((host, service) for host, planned in self.hosts.items() for service in planned.services)

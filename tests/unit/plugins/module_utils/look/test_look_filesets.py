@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import grp
+import os
+import pwd
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import systemd
-from ansible_collections.baremetal.vllm.plugins.module_utils.look.filesets import differs, read
+from ansible_collections.baremetal.vllm.plugins.module_utils.host.hostfile import sha256
+from ansible_collections.baremetal.vllm.plugins.module_utils.look.filesets import differ, differs, read
 
 
 def fileset(path: str, **more: Any) -> dict[str, Any]:
@@ -57,3 +61,29 @@ def test_what_a_set_leaves_out_is_as_unit_files_has_it(tmp_path: Path) -> None:
     assert differs(read({"files": [{"path": path, "content": "x\n"}]}))["steps"] == [f"write {path}"]
     with pytest.raises(ValueError, match="missing required arguments: path"):
         read({"files": [{"content": "x\n"}]})
+
+
+@pytest.mark.parametrize(
+    ("lies", "mode", "steps"),
+    [("s3cret\n", 0o600, 0), ("other\n", 0o600, 1), ("s3cret\n", 0o644, 1), ("", 0o600, 1), (None, 0, 1)],
+)
+def test_a_secret_file_is_compared_by_its_digest_alone(tmp_path: Path, lies: str | None, mode: int, steps: int) -> None:
+    path = tmp_path / "key"
+    if lies is not None:
+        path.write_text(lies)
+        path.chmod(mode)
+    file = {"path": str(path), "secret": True, "mode": "0600"}
+    mine = {"owner": pwd.getpwuid(os.getuid()).pw_name, "group": grp.getgrgid(os.getgid()).gr_name}
+    told = read({"files": [{**file, **mine}], "digests": {str(path): sha256("s3cret\n")}})
+    assert len(differs(told)["steps"]) == steps
+
+
+def test_a_digest_of_what_is_no_secret_is_refused(tmp_path: Path) -> None:
+    path = str(tmp_path / "f")
+    told = read({"files": [{"path": path, "content": "x\n"}], "digests": {path: sha256("x\n")}})
+    assert differs(told)["unknown"] == [f"secrets.{path}: no file of that path is marked as secret"]
+
+
+def test_sets_of_one_topic_are_told_as_one(tmp_path: Path) -> None:
+    first, second = ({"files": [{"path": str(tmp_path / name), "content": "x\n"}]} for name in "ab")
+    assert differ([first, second])["steps"] == [f"write {tmp_path / 'a'}", f"write {tmp_path / 'b'}"]

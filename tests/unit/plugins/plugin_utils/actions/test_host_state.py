@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible.errors import AnsibleActionFail
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 from ansible_collections.baremetal.vllm.plugins.action import host_state
@@ -28,7 +29,7 @@ def asked_and_answered(variables: dict[str, Any], **options: Any) -> tuple[dict[
 
     def module(module_args: dict[str, Any], **__: Any) -> dict[str, Any]:
         found.update(module_args)
-        return {"steps": [], "refusals": []}
+        return {"schema": 1, "steps": [], "refusals": [], "filesets": {}}
 
     task = SimpleNamespace(args=options, async_val=0, check_mode=False, diff=False, action="")
     connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir="/tmp"))
@@ -76,3 +77,44 @@ def test_no_age_at_all_is_an_age(age: int | None, told: int | None) -> None:
 def test_weights_that_are_to_be_read_anew_are_no_matter_of_a_look(verify: Any, forced: list[str] | None) -> None:
     variables = {**PLANNED, **({} if verify is None else {"model_weights_verify": verify})}
     assert asked_and_answered(variables, plan="planned")[1].get("forced") == forced
+
+
+KEY, ENGINE = "sk-team-0123456789abcdef", "engine-key-0123456789"
+GATEWAY = {"hosts": ["gw1"], "addresses": ["10.0.0.5"], "settings": {}, "models": []}
+
+
+def behind_a_gateway(host: str, **more: Any) -> dict[str, Any]:
+    plan = {**PLANNED["planned"]["plan"], "gateway": GATEWAY}
+    keys = {"gateway_keys": {"team": KEY}, "vllm_api_key": ENGINE}
+    return {"inventory_hostname": host, "planned": {"plan": plan}, "groups": {"gateways": ["gw1"]}, **keys, **more}
+
+
+def test_a_gateway_is_asked_for_its_files_and_gets_no_secret() -> None:
+    found = sent(behind_a_gateway("gw1"), plan="planned", gateway_group="gateways")
+    assert (found["engines"], found["gateway"]) == (False, True)
+    paths = {file["path"] for each in found["filesets"]["gateway"] for file in each["files"]}
+    digests = {path for each in found["filesets"]["gateway"] for path in each["digests"]}
+    assert {"/etc/haproxy/vllm.cfg", *digests} <= paths
+    assert digests
+    assert KEY not in str(found)
+    assert ENGINE not in str(found)
+
+
+def test_a_host_of_engines_that_is_no_gateway_is_asked_as_before() -> None:
+    found = sent(behind_a_gateway("gpu1"), plan="planned", gateway_group="gateways")
+    assert (found.get("engines", True), found["gateway"], set(found["filesets"])) == (
+        True,
+        False,
+        {"firewall", "canary"},
+    )
+
+
+def test_a_gateway_that_cannot_be_set_up_so_is_a_finding() -> None:
+    wrong = behind_a_gateway("gw1", gateway_keys={"team": {"key": KEY, "models": ["nobody-serves-it"]}})
+    answer = asked_and_answered(wrong, plan="planned", gateway_group="gateways")[1]
+    assert "nobody-serves-it" in answer["filesets"]["gateway"]["unknown"][0]
+
+
+def test_a_plan_without_the_host_is_none() -> None:
+    with pytest.raises(AnsibleActionFail, match="planned holds no plan for gw1"):
+        sent(behind_a_gateway("gw1"), plan="planned")

@@ -12,7 +12,13 @@ from ansible.playbook.block import Block
 from ansible.playbook.play import Play
 from ansible.playbook.task import Task
 from ansible.utils.context_objects import CLIArgs
-from ansible_collections.baremetal.vllm.plugins.filter.fleet import control_host, end_with_changes, planning_hosts
+from ansible_collections.baremetal.vllm.plugins.filter.fleet import (
+    control_host,
+    differing_gateways,
+    end_with_changes,
+    looked_at,
+    planning_hosts,
+)
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions import run as run_of
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.refusal import Refusal, told_once
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.run import limited, ours, selected, takes_part
@@ -200,3 +206,20 @@ def test_a_run_that_would_change_something_ends_with_three() -> None:
     with pytest.raises(SystemExit) as ended:
         end_with_changes(True)
     assert ended.value.code == 3
+
+
+def differing(*gateways: str) -> dict[str, Any]:
+    return {"topics": {"gateway": list(gateways)}}
+
+
+def test_gateways_that_differ_are_configured_and_all_where_nobody_looked() -> None:
+    groups = {"gateways": ["gw1", "gw2"], "none": []}
+    assert differing_gateways({}, groups, "gateways") == "gateways"
+    assert differing_gateways(differing("gw2"), groups, "gateways") == ["gw2"]
+    assert differing_gateways(differing(), groups, "gateways") == ["!all"]
+    assert differing_gateways({}, groups, "none") == differing_gateways({}, groups, "unknown") == ["!all"]
+
+
+def test_the_fleet_and_its_gateways_are_looked_at() -> None:
+    assert looked_at({"gateways": ["gw1"]}, "gpu_hosts", "gateways") == "gpu_hosts:gateways"
+    assert looked_at({"gateways": []}, "gpu_hosts", "gateways") == looked_at({}, "gpu_hosts", "") == "gpu_hosts"

@@ -117,3 +117,12 @@ ANSWER = {"unit": "vllm-m.service", "passed": True, "proved": "2026-11-30T12:00:
 )
 def test_an_endpoint_is_proved_in_full_unless_it_was_and_answers(answers: Any, left: list[str]) -> None:
     assert unproved({**EQUAL, "answers": answers}) == left
+
+
+@pytest.mark.parametrize("planned", [PLANNED, None])
+def test_a_gateway_that_differs_is_one_whether_it_serves_models_or_not(planned: HostPlan | None) -> None:
+    look: Any = {**EQUAL, "filesets": {**EQUAL["filesets"], "gateway": {**SETTLED, "steps": ["write /a"]}}}
+    (change,) = host_changes(planned, look)
+    assert (change.topic, change.item, change.change, change.why) == ("gateway", "(gateway)", "changed", "write /a")
+    assert topics(planned, look) == {"gateway"}
+    assert list(host_changes(planned, {**look, "filesets": {**EQUAL["filesets"], "gateway": SETTLED}})) == []

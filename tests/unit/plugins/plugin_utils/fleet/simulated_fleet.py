@@ -7,12 +7,21 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.drain import Server
+from ansible_collections.baremetal.vllm.plugins.module_utils.look.form import SCHEMA
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.look import PARTS
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import FleetPlan, read_plan
 
 # What a version of a model does: see `Fleet.kinds`.
 BAD = ("no_start", "nonsense", "slow")
 SERVED = ("active", "proven")
 HANG_AFTER = 1
+# A look at a host on which nothing but units can differ.
+LOOK: dict[str, Any] = {
+    **{part: [] for part in PARTS},
+    **{part: {} for part in ("units", "engine", "filesets", "gpus", "gateway", "holder", "generation")},
+    "status": "read",
+    "schema": SCHEMA,
+}
 
 
 @dataclass
@@ -82,7 +91,7 @@ class Host:
         """What host_state returns."""
         if not self.reachable:
             return {"status": "unreachable", "why": "no route to host"}
-        return {"status": "read", "steps": self.steps(wanted), "units": {}, "refusals": []}
+        return {**LOOK, "host": self.name, "steps": self.steps(wanted)}
 
     def answers(self, model: str, kinds: Mapping[int, str]) -> str:
         """What a request gets: "good", "bad", "slow" or "nothing"."""

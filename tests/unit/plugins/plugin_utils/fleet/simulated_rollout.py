@@ -12,6 +12,7 @@ from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.gateway import lock
 from ansible_collections.baremetal.vllm.plugins.module_utils.gateway.drain import left_without
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.look import read_look
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet import outcome
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.judge import (
     Limit,
@@ -24,6 +25,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.judge import 
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.look import read_gateways, read_host
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.render import document
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.schedule import Asked, Schedule, schedule
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import HostPlan
 from simulated_fleet import Fleet, Gateway, Host, planned
 
 Wanted = Mapping[str, Mapping[str, int]]
@@ -127,7 +129,9 @@ class Rollout:
 
     def decide(self) -> None:
         names = [name for name in self.wanted if not self.limit or name in self.limit]
-        hosts = {n: read_host(self.fleet.hosts[n].state(self.wanted[n]), self.fleet.hosts[n].kept()) for n in names}
+        found = {n: self.fleet.hosts[n] for n in names}
+        looks = {n: read_look(n, host.state(self.wanted[n])) for n, host in found.items()}
+        hosts = {n: read_host(HostPlan(), looks[n], found[n].kept()) for n in names}
         view = read_gateways({name: self.fleet.query(gateway) for name, gateway in self.fleet.gateways.items()})
         asked = replace(self.asked, limited=bool(self.limit))
         self.schedule = schedule(planned(self.wanted, list(self.fleet.gateways)), hosts, view, asked)

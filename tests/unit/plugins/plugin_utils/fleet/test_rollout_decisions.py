@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.look import read_look
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.look import Host, View, read_gateways, read_host
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.resume import Seen, need, units_seen
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.schedule import Asked, Schedule, schedule
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.sizes import SerialError, read_serial
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import FleetPlan, read_plan
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import FleetPlan, HostPlan, read_plan
+from simulated_fleet import LOOK as LOOKED
+
+LOOK = {**LOOKED, "host": "h1"}
 
 
 @pytest.mark.parametrize(
@@ -35,12 +39,45 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet impor
         (Seen("other", "failed", "", previous=3), "switch", False),
         (Seen("other", "proven", "operator"), "switch", False),
         (Seen("other", "proven", "rollout", reachable=False), "unreachable", False),
+        (Seen("planned", "proven", differing=("firewall",)), "switch", False),
+        (Seen("planned", "proven", "rollout", differing=("firewall",)), "switch", True),
+        (Seen("planned", "proven", "operator", differing=("firewall",)), "switch", False),
+        (Seen("planned", "active", differing=("firewall",)), "prove", False),
+        (Seen("planned", "failed", "", previous=3, differing=("firewall",)), "take_back", True),
     ],
 )
 def test_what_a_host_needs(seen: Seen, action: str, resumed: bool) -> None:
     found = need(seen)
     assert (found.action, found.resumed) == (action, resumed)
     assert found.why
+
+
+SETTLED: dict[str, Any] = {"steps": [], "warnings": [], "unknown": []}
+
+
+@pytest.mark.parametrize(
+    ("more", "differing"),
+    [
+        ({}, ()),
+        ({"filesets": {"firewall": {**SETTLED, "steps": ["write /a"]}, "canary": SETTLED}}, ("firewall",)),
+        ({"filesets": {"firewall": {**SETTLED, "unknown": ["nft gave no answer"]}}}, ()),
+        ({"files": ["/usr/local/libexec/vllm-ready"], "weights_files": ["/w is closed"]}, ("weights", "units")),
+        ({"engine": {"release": "0.33.0", "install": True, "why": "it is new", "remove": ["0.32.0"]}}, ("engine",)),
+        # Clearing away is nothing to switch a host for, and neither is reading weights anew.
+        ({"engine": {"release": "0.33.0", "remove": ["0.32.0"]}, "forced": ["weights"]}, ()),
+    ],
+)
+def test_what_differs_beside_the_units(more: dict[str, Any], differing: tuple[str, ...]) -> None:
+    assert read_host(HostPlan(), read_look("h1", {**LOOK, **more}), KEPT).differing == differing
+
+
+def test_a_host_that_is_switched_for_its_firewall_alone_is_not_drained() -> None:
+    work = decided(
+        {"m": ["h1"]}, {"h1": Host(steps=(step("keep"),), current=2, outcome="proven", differing=("firewall",))}
+    )
+    assert (work.order, work.refusals) == (("h1",), ())
+    assert (work.touched["h1"].models, work.touched["h1"].units) == ((), ())
+    assert work.touched["h1"].why == "firewall: not as planned"
 
 
 def step(verb: str, unit: str = "vllm-m.service", **more: Any) -> dict[str, Any]:
@@ -289,16 +326,17 @@ KEPT = {
 @pytest.mark.parametrize(
     ("state", "kept", "reachable", "trouble"),
     [
-        ({"status": "read", "steps": [], "units": {}, "refusals": []}, KEPT, True, ""),
-        ({"status": "unreachable", "why": "no  route"}, KEPT, False, "no route"),
-        ({"status": "read", "steps": []}, {"unreachable": True, "msg": "gone"}, False, "gone"),
-        (None, None, False, "it was not asked"),
+        (LOOK, KEPT, True, ""),
+        ({"status": "unreachable", "why": "no route"}, KEPT, False, "no route"),
+        (LOOK, {"unreachable": True, "msg": "gone"}, False, "gone"),
+        (None, None, True, "it was not asked"),
+        ({**LOOK, "schema": 0}, KEPT, True, "its look has the form 0, and this collection reads 1: look again"),
         ({"status": "failed", "why": "no python"}, KEPT, True, "no python"),
-        ({"status": "read", "steps": []}, {"failed": True, "msg": "broken"}, True, "broken"),
+        (LOOK, {"failed": True, "msg": "broken"}, True, "broken"),
     ],
 )
 def test_hosts_that_can_be_read(state: Any, kept: Any, reachable: bool, trouble: str) -> None:
-    found = read_host(state, kept)
+    found = read_host(HostPlan(), read_look("h1", state), kept)
     assert (found.reachable, found.trouble) == (reachable, trouble)
     if not trouble:
         assert (found.current, found.outcome, found.previous) == (2, "active", 1)

@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 import pytest
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.look import read_look
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.look import OF_GATEWAY, read_look
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.status_document import (
     document,
     fleet_problems,
@@ -17,7 +17,8 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.status_docume
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.status_gather import (
     Fleet,
     held,
-    read_gateways,
+    look_at_gateway,
+    read_gateway,
     read_host,
 )
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fleet.status_table import notes, status_table
@@ -39,7 +40,7 @@ KEEP = {"unit": "vllm-m.service", "verb": "keep", "why": "as planned", "write": 
 SETTLED: dict[str, list[str]] = {"steps": [], "warnings": [], "unknown": []}
 STATE = {
     "status": "read", "schema": 1, "host": "lab1", "endpoints": [], "unread": [], "doubts": [], "weights_files": [], "answers": [],
-    "unasked": "", "holder": {}, "gpus": {}, "upkeep": {}, "filesets": {"firewall": SETTLED, "canary": SETTLED}, "steps": [KEEP], "units": {"vllm-m.service": UNIT}, "files": [], "refusals": [], "whole": True,
+    "unasked": "", "holder": {}, "gateway": {}, "gpus": {}, "upkeep": {}, "filesets": {"firewall": SETTLED, "canary": SETTLED}, "steps": [KEEP], "units": {"vllm-m.service": UNIT}, "files": [], "refusals": [], "whole": True,
     "engine": {"release": "0.33.0", "install": False, "why": "", "remove": [], "packages": []},
     "weights": [{"path": "/srv/m", "state": "present", "detail": ""}], "canary": None,
     "generation": {"current": 5, "kept": [{"number": 5, "outcome": "proven", "created": "C", "plan": "p", "releases": []}]},
@@ -67,10 +68,10 @@ def fleet(
     checked: Any = None,
     *gateways: Any,
     planned: Any = PLANNED,
-    doors: Any = None,
+    files: Any = None,
 ) -> Fleet:
-    """`checked`: `results` of the endpoints that were asked, or why none was (`msg`)."""
-    routed = read_gateways({gateway["item"]: gateway for gateway in gateways}, doors or {})
+    """`checked`: `results` of the endpoints that were asked, or why none was (`msg`); `files`: those of the gateways."""
+    routed = tuple(read_gateway(gateway["item"], gateway, files) for gateway in gateways)
     asked = CHECKED if checked is None else checked
     look = {**(STATE if state is None else state)}
     if look.get("status") == "read":
@@ -91,6 +92,27 @@ def with_(base: dict[str, Any], *path: Any, value: Any) -> dict[str, Any]:
         at = at[key]
     at[path[-1]] = value
     return changed
+
+
+def test_a_host_that_is_a_gateway_alone_is_looked_at_for_that() -> None:
+    look = {
+        "status": "read",
+        "schema": 1,
+        "host": "gw1",
+        "holder": {},
+        "gateway": GATEWAY,
+        "filesets": {"gateway": REWRITE},
+    }
+    seen = look_at_gateway("gw1", read_look("gw1", look, OF_GATEWAY))
+    assert (seen.running, seen.servers["m"]["lab1"]["up"], len(seen.drift)) == (True, True, 1)
+    dumb = look_at_gateway("gw1", read_look("gw1", {**look, "gateway": {"msg": "HAProxy gave no answer"}}, OF_GATEWAY))
+    assert (dumb.status, dumb.why) == ("failed", "HAProxy gave no answer")
+    lost = look_at_gateway("gw1", read_look("gw1", {"unreachable": True, "msg": "no route"}, OF_GATEWAY))
+    assert (lost.status, lost.why) == ("unreachable", "no route")
+    half = {key: value for key, value in look.items() if key != "gateway"}
+    assert look_at_gateway("gw1", read_look("gw1", half, OF_GATEWAY)).why.startswith(
+        "its look is not whole (it lacks gateway)"
+    )
 
 
 def test_a_fleet_as_planned_has_one_line_per_endpoint_and_no_problem() -> None:
@@ -242,15 +264,13 @@ def test_what_stands_around_the_engines_is_compared(found: Any, told: list[str])
     ("found", "told"),
     [
         (None, []),
-        ({"skipped": True, "changed": False}, []),
         (SETTLED, []),
         (REWRITE, ["not as planned: would write /etc/vllm/canary.json, start canary-vllm.timer (it is inactive)"]),
-        ({"failed": True, "msg": "nft refuses\nthe new files", "steps": []}, ["nft refuses the new files"]),
-        ({"unreachable": True}, ["it could not be compared"]),
+        ({**SETTLED, "unknown": ["firewall-cmd says\nsomething"]}, ["firewall-cmd says something"]),
     ],
 )
 def test_what_stands_on_a_gateway_is_compared(found: Any, told: list[str]) -> None:
-    assert problems(fleet(None, None, GATEWAY, doors={"gw1": found})) == [f"gateway gw1: {line}" for line in told]
+    assert problems(fleet(None, None, GATEWAY, files=found)) == [f"gateway gw1: {line}" for line in told]
 
 
 @pytest.mark.parametrize(
@@ -260,7 +280,7 @@ def test_what_stands_on_a_gateway_is_compared(found: Any, told: list[str]) -> No
         ({**STATE, "host": "lab2"}, "its look is of another host (lab2): look again"),
         (
             {key: value for key, value in STATE.items() if key not in ("weights", "filesets")},
-            "its look is not whole (it lacks weights, filesets): look again",
+            "its look is not whole (it lacks filesets, weights): look again",
         ),
     ],
 )
