@@ -195,11 +195,16 @@ pending:
   returned: with subject difference
   type: bool
 topics:
-  description: By topic (engine, weights, firewall, units, canary) the hosts that differ in it.
+  description: By topic (driver, settings, gpus, acceptance, engine, weights, firewall, units, canary, gateway) the hosts that
+    differ in it.
+  returned: with subject difference
+  type: dict
+changes:
+  description: By host that is not as planned its topics, and what would change there and why.
   returned: with subject difference
   type: dict
 differing:
-  description: The hosts on which a role has something to do.
+  description: The hosts on which a role has something to do; gateways are told in RV(topics) alone.
   returned: with subject difference
   type: list
   elements: str

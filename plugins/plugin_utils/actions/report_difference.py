@@ -76,6 +76,7 @@ def run(action: Action, given: Arguments, variables: Variables) -> Result:
         "pending": render.pending(plan, differences, answers),
         "topics": {topic: [host for host, found in topics_of.items() if topic in found] for topic in TOPICS},
         "differing": list(differing),
+        "changes": render.changed(plan, differences, answers),
         "refused": {host: lines for host, look in read.items() if (lines := refusals(plan.hosts.get(host), look))},
         "unproved": {
             host: units

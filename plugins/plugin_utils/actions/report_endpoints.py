@@ -45,14 +45,15 @@ SPEC: Spec = {
 def run(action: Action, given: Arguments, variables: Variables) -> Result:
     """Gather what the endpoints of hosts have proved, print the table and the closing lines, write the report."""
     hosts = given["hosts"] or [str(host) for host in variables.get("ansible_play_hosts_all", [])]
-    endpoints, missing = gather(registered(variables, hosts, RESULTS), _short(given, variables, hosts))
+    difference = plain(variables.get(given["difference"])) if given["difference"] else None
+    endpoints, missing = gather(registered(variables, hosts, RESULTS), _short(given, variables, hosts, difference))
     told = summary(endpoints, missing)
     # `failed` is a flag in every Ansible result, so the list has another name there.
     stats = job_stats("report", {**told, "plan": given["digest"]})
     failures = told.pop("failed")
     result: Result = {"changed": False, "failed": False, "failed_endpoints": failures, **told, **stats}
     time = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-    whole = document(endpoints, missing, time, given["digest"])
+    whole = document(endpoints, missing, time, given["digest"], (difference or {}).get("changes"))
     ending: list[str] = []
     path = report_file(given["path"], given["directory"], os.environ)
     if path and not action._task.check_mode:
@@ -73,9 +74,10 @@ def run(action: Action, given: Arguments, variables: Variables) -> Result:
     )
 
 
-def _short(given: Arguments, variables: Variables, hosts: Sequence[str]) -> dict[str, list[Endpoint]]:
+def _short(
+    given: Arguments, variables: Variables, hosts: Sequence[str], difference: Result | None
+) -> dict[str, list[Endpoint]]:
     """By host on which nothing differs what the look had as answers, less those of endpoints that had to be proved in full."""
-    difference = plain(variables.get(given["difference"])) if given["difference"] else None
     if not difference:
         return {}
     differing = set(difference["differing"])

@@ -145,6 +145,29 @@ def pending(plan: FleetPlan, differences: Sequence[Difference], answers: Mapping
     return any(d.change != "unchanged" for d in differences) or any(change.change != REFUSED for change in changes)
 
 
+def changed(
+    plan: FleetPlan, differences: Sequence[Difference], answers: Mapping[str, HostAnswer]
+) -> dict[str, dict[str, object]]:
+    """By host that was read and is not as planned `topics`, `changes` and `models` as in `document`, of models only those that
+    change."""
+    models: dict[str, list[dict[str, object]]] = {}
+    for difference in differences:
+        if difference.change != "unchanged":
+            models.setdefault(difference.host, []).append(asdict(difference))
+    told = {}
+    for host, answer in answers.items():
+        if answer["status"] == "read" and (found := _what_changes(plan.hosts.get(host), answer))["topics"]:
+            told[host] = {**found, "models": models.get(host, [])}
+    return told
+
+
+def _what_changes(planned: HostPlan | None, answer: HostAnswer) -> dict[str, object]:
+    return {
+        "topics": sorted(topics(planned, answer), key=TOPICS.index),
+        "changes": [asdict(change) for change in host_changes(planned, answer)],
+    }
+
+
 def document(
     plan: FleetPlan, digest: str, differences: Sequence[Difference] | None, answers: Mapping[str, HostAnswer]
 ) -> dict[str, object]:
@@ -178,7 +201,6 @@ def _host_document(
         "engine": answer.get("engine", {}),
         "weights": list(weights_changes(planned, answer)) if planned is not None else [],
         "files": answer.get("files", []),
-        "topics": sorted(topics(planned, answer), key=TOPICS.index),
-        "changes": [asdict(change) for change in host_changes(planned, answer)],
+        **_what_changes(planned, answer),
         "models": models,
     }

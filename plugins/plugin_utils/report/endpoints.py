@@ -109,13 +109,19 @@ def _total(endpoints: Sequence[HostEndpoint], missing: Mapping[str, str]) -> str
 
 
 def document(
-    endpoints: Sequence[HostEndpoint], missing: Mapping[str, str], time: str, digest: str
+    endpoints: Sequence[HostEndpoint],
+    missing: Mapping[str, str],
+    time: str,
+    digest: str,
+    changes: Mapping[str, object] | None = None,
 ) -> dict[str, object]:
-    """What the JSON file holds. `time` is ISO 8601, `digest` names the plan that was proved."""
+    """What the JSON file holds. `time` is ISO 8601, `digest` names the plan that was proved; `changes`: by host what the run
+    found to change there, None of one that changes nothing."""
     return {
         "time": time,
         "plan_digest": digest,
         **summary(endpoints, missing),
+        "changes": changes,
         "hosts_without_results": dict(missing),
         "results": list(endpoints),
     }
