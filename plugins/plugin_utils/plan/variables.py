@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
@@ -74,13 +75,21 @@ def nearest(name: str) -> str:
     ('vllm_api_key', '')
     """
     found: list[tuple[int, str]] = []
-    for known in known_variables():
-        # `model`, `to`, `host`: what is asked of one run, and words of everybody's inventory.
-        if "_" in known and len(known) >= _SHORTEST and abs(len(known) - len(name)) <= 2:
+    letters = Counter(name)
+    for known, of_known in _letters().items():
+        # Most are told apart by their letters alone, a hundred times as fast.
+        if max((letters - of_known).total(), (of_known - letters).total()) <= 2:
             away = _letters_away(name, known)
             if away <= 2:
                 found.append((away, known))
     return min(found)[1] if found else ""
+
+
+@lru_cache(maxsize=1)
+def _letters() -> Mapping[str, Counter[str]]:
+    """By known variable that a name may be near to how often it has each letter: no more of them differ than letters are away."""
+    # `model`, `to`, `host`: what is asked of one run, and words of everybody's inventory.
+    return {known: Counter(known) for known in known_variables() if "_" in known and len(known) >= _SHORTEST}
 
 
 def _letters_away(one: str, other: str) -> int:
