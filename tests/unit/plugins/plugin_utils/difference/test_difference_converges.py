@@ -1,0 +1,136 @@
+"""Apply a difference, look again: it is empty. Whatever a host is like, `plan --diff`, `site --check` and `site` say the same of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import jinja2
+import pytest
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions import follow
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.host import host_changes, topics
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.look import read_look
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan import render
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.compare import compare_fleet
+from drawn_sites import GPUS, HOST, LYING, SOURCES, Site, sites
+from drifts import DRIFTS, befallen
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from served_host import ServedHost, can_be_made, served_host
+from served_roles import ROLES, Control
+
+pytestmark = [
+    pytest.mark.skipif(not can_be_made(), reason="a host with directories of its own is root's to make"),
+    pytest.mark.xdist_group("served_host"),
+]
+# One takes about a second.
+HISTORIES = 2000 if os.environ.get("EXHAUSTIVE") else 12
+
+
+class Quiet:
+    def display(self, *__: Any, **___: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[ServedHost]:
+    patch = pytest.MonkeyPatch()
+    patch.setattr(follow, "display", Quiet())
+    # Every run evaluates the same expressions of the same roles.
+    patch.setattr(jinja2.Environment, "compile", _once(jinja2.Environment.compile))
+    with served_host() as made:
+        yield made
+    patch.undo()
+
+
+def _once(compile_template: Any) -> Any:
+    kept: dict[Any, Any] = {}
+
+    def compiled(self: Any, source: Any, name: Any = None, filename: Any = None, *more: Any) -> Any:
+        key = (type(self), str(source), name, filename, more)
+        if key not in kept:
+            kept[key] = compile_template(self, source, name, filename, *more)
+        return kept[key]
+
+    return compiled
+
+
+class Seen:
+    """A host after a look: the topics that differ, and what is told of it."""
+
+    def __init__(self, control: Control, site: Site) -> None:
+        look = read_look(HOST, control.look())
+        assert look["status"] == "read", look
+        self.topics = topics(site.plan, look)
+        self.refused = {change.topic for change in host_changes(site.plan, look) if change.change == "refused"}
+        differences = compare_fleet(site.outcome.fleet, {HOST: look})
+        self.pending = render.pending(site.outcome.fleet, differences, {HOST: look})
+        self.told = [*host_changes(site.plan, look), *(d for d in differences if d.change != "unchanged")]
+        self.verbs = {step["verb"] for step in look["steps"]}
+
+
+def deployed(host: ServedHost, site: Site) -> Control:
+    """A fresh host with what a site plans for it."""
+    host.do("reset")
+    host.do("model", LYING)
+    control = Control(host, site.variables)
+    control.roles()
+    return control
+
+
+def agree(control: Control, site: Site) -> Seen:
+    """What a look says is what check mode says, topic by topic, and neither touches anything."""
+    before = control.host.do("files")
+    seen = Seen(control, site)
+    said = control.roles(check=True)
+    assert control.host.do("files") == before
+    assert {ROLES[role] for role, changes in said.items() if changes} == seen.topics, (seen.told, said)
+    assert seen.pending == any(said.values()), seen.told
+    return seen
+
+
+def settled(control: Control, site: Site) -> None:
+    """Nothing is left to do: nothing is in the difference, no role would change anything, and none does."""
+    seen = agree(control, site)
+    assert (seen.topics, seen.told, seen.pending, seen.verbs - {"keep"}) == (set(), [], False, set())
+    before = control.host.do("files")
+    assert not any(control.roles().values())
+    assert control.host.do("files") == before
+
+
+@given(earlier=st.lists(sites(), max_size=2), site=sites(), names=st.sets(st.sampled_from(sorted(DRIFTS)), max_size=4))
+@settings(max_examples=HISTORIES, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+def test_whatever_a_host_was_like_it_is_as_planned_after_one_run(
+    host: ServedHost, earlier: list[Site], site: Site, names: set[str]
+) -> None:
+    host.do("reset")
+    host.do("model", LYING)
+    for before in earlier:
+        Control(host, before.variables).roles()
+    if earlier:
+        befallen(host, earlier[-1].plan, dict.fromkeys(sorted(names)))
+    control = Control(host, site.variables)
+    agree(control, site)
+    control.roles()
+    settled(control, site)
+
+
+WHOLE = Site(
+    {
+        name: {**SOURCES[at], "kind": "chat", "args": {"max-model-len": "8k"}}
+        for name, at in (("alpha", 0), ("beta", 2), ("gamma", 3))
+    },
+    {**GPUS, "vllm_version": "0.33.0"},
+    {"vllm_api_key": "first-key", "vllm_hf_token": "hf_first"},
+)
+
+
+@pytest.mark.parametrize("name", DRIFTS)
+def test_each_drift_is_in_its_topic_alone(host: ServedHost, name: str) -> None:
+    control = deployed(host, WHOLE)
+    expected = befallen(host, WHOLE.plan, {name: None})
+    seen = agree(control, WHOLE)
+    assert seen.topics == expected, seen.told
+    control.roles()
+    settled(control, WHOLE)
