@@ -108,6 +108,7 @@ class ActionModule(Action):
         return {
             "filesets": filesets,
             "weights_store": weights["store"],
+            "offline": boolean(weights["offline"]),
             "token_file": weights["token_file"],
             "token_digest": secrets_digest(token) if token else "",
             **{key: proof[key] for key in ("api_key_file", "timeout", "concurrency")},
@@ -167,8 +168,9 @@ class ActionModule(Action):
             marker, users = found["installed"].get(release, {}), found["used"].get(release, [])
             verdict = decide(release, planned["accelerator"], marker, present, locks, users)
         except (EngineRefusalError, LockError) as error:
-            answer["refusals"].append(f"vLLM {release} for {planned['accelerator']}: {error}")
-            return {**judged, "install": False, "why": str(error)}
+            refused = f"vLLM {release} for {planned['accelerator']}: {error}"
+            answer["refusals"].append(refused)
+            return {**judged, "install": False, "why": str(error), "refused": refused}
         return {**judged, "install": verdict.install, "why": verdict.reason}
 
 

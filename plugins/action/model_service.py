@@ -42,6 +42,8 @@ class ActionModule(Action):
             return applied
         if not self._task.diff:
             self._tell([build(UnitStep, step) for step in applied["steps"]])
+            for unit in applied["unread"]:
+                self.show("its drop-ins are read in", unit=unit)
         if self._task.check_mode:
             return applied
         failed = self._watch(applied["pending"])

@@ -37,7 +37,8 @@ class UnitError(Exception):
 
 def look(request: FilesetRequest, probe: Sequence[str]) -> FilesetSeen:
     """How a host differs from the set. `probe`: a command that succeeds where a running unit has its files in force."""
-    state = systemd.show([request.unit])[request.unit] if request.unit else None
+    states = systemd.show([request.unit, *request.unit_files]) if request.unit else {}
+    state = states.get(request.unit)
     return FilesetSeen(
         differing=tuple(file.path for file in request.files if _differs(file)),
         extra=tuple(extra(request)),
@@ -45,6 +46,7 @@ def look(request: FilesetRequest, probe: Sequence[str]) -> FilesetSeen:
         state=state,
         pending=noted(request.unit) if request.unit else "none",
         in_force=not probe or state is None or state.active != "active" or _succeeds(probe),
+        unread=tuple(unit for unit, found in states.items() if found.stale),
     )
 
 

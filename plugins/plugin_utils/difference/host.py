@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.answer import FilesetDifference, HostAnswer
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.answer import FilesetDifference, HostAnswer, StepForm
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import HostPlan
 
 # In the order in which they are brought about.
@@ -16,11 +16,12 @@ REFUSED = "refused"
 _EQUAL: FilesetDifference = {"steps": (), "warnings": (), "unknown": ()}
 # Where weights come from, and what is done about those that are not on the host whole.
 _WEIGHTS = {"hub": "fetched", "pushed": "pushed", "host": REFUSED}
+_STATES = {"present": "unchanged", "unknown": "unknown", "carried": "adopted", "refused": REFUSED}
 
 
 @dataclass(frozen=True)
 class HostChange:
-    """One thing that a deployment would do on a host: to what (`item`), what (`change`: installed, removed, fetched, pushed,
+    """One thing that a deployment would do on a host: to what (`item`), what (`change`: installed, removed, fetched, pushed, adopted,
     rewritten, changed), and why; or that it would be `REFUSED`."""
 
     topic: str
@@ -34,9 +35,10 @@ def host_changes(planned: HostPlan, look: HostAnswer) -> Iterator[HostChange]:
     for change, key in (("changed", "differs"), (REFUSED, "refused")):
         for topic, why in look["gpus"].get(key, {}).items():
             yield HostChange(topic, f"({topic})", change, why)
-    for refusal in look["refusals"]:
-        yield HostChange(UNITS, "(host)", REFUSED, refusal)
     engine = look["engine"]
+    topic_of = {engine.get("refused"): ENGINE, **{w["detail"]: WEIGHTS for w in look["weights"] if w["state"] == REFUSED}}
+    for refusal in look["refusals"]:
+        yield HostChange(topic_of.get(refusal, UNITS), "(host)", REFUSED, refusal)
     if engine.get("install"):
         yield HostChange(ENGINE, f"(engine {engine['release']})", "installed", engine["why"])
     if engine.get("packages"):
@@ -57,12 +59,15 @@ def host_changes(planned: HostPlan, look: HostAnswer) -> Iterator[HostChange]:
             yield HostChange(topic, f"({topic})", "changed", ", ".join(found["steps"]))
     for path in look["files"]:
         yield HostChange(UNITS, "(file)", "rewritten", path)
+    # Whatever else is done to units has systemd read everything in.
+    if look["unread"] and not look["files"] and not any(_changes(step) for step in look["steps"]):
+        yield HostChange(UNITS, "(systemd)", "changed", f"reads in the drop-ins of {', '.join(look['unread'])}")
 
 
 def weights_changes(planned: HostPlan, look: HostAnswer) -> Iterator[dict[str, str]]:
-    """Each item of weights: path, name, change (unchanged, unknown, fetched, pushed, refused) and why."""
+    """Each item of weights: path, name, change (unchanged, unknown, fetched, pushed, adopted, refused) and why."""
     for item, seen in zip(planned.weights, look["weights"]):
-        change = {"present": "unchanged", "unknown": "unknown"}.get(seen["state"], _WEIGHTS[item.source])
+        change = _STATES.get(seen["state"], _WEIGHTS[item.source])
         name = item.repo or (item.pushed_from or item.path).rstrip("/").rpartition("/")[2]
         why = seen["detail"] or {"absent": "not on the host"}.get(seen["state"], "")
         yield {"path": item.path, "name": name, "change": change, "why": why}
@@ -77,13 +82,16 @@ def refusals(planned: HostPlan, look: HostAnswer) -> list[str]:
 def topics(planned: HostPlan, look: HostAnswer) -> set[str]:
     """The topics in which roles have something to do on a host that was read; what they would refuse is theirs to say."""
     found = {change.topic for change in host_changes(planned, look)} | {*look.get("forced", ())}
-    stepping = any(step["verb"] != "keep" or step["write"] or step["enable"] for step in look["steps"])
-    if stepping or look["doubts"] or look["unread"]:
+    if any(_changes(step) or step["verb"] == "wait" for step in look["steps"]) or look["doubts"]:
         found.add(UNITS)
     # Refusals of weights stand among the host's.
     if any(item["change"] == REFUSED for item in weights_changes(planned, look)):
         found.add(WEIGHTS)
     return found
+
+
+def _changes(step: StepForm) -> bool:
+    return step["verb"] not in ("keep", "wait") or step["write"] or step["enable"]
 
 
 def unproved(look: HostAnswer) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Callable
 
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import HostPlan
+from drawn_sites import LYING
 from served_host import ServedHost
 
 UNITS = "/etc/systemd/system"
@@ -348,16 +349,6 @@ def _engine(happening: Callable[[ServedHost, str], None]) -> Callable[[ServedHos
 
 
 @_engine
-def an_engine_without_its_marker(host: ServedHost, path: str) -> None:
-    host.do("remove", f"{path}/.complete.json")
-
-
-@_engine
-def an_engine_without_its_command(host: ServedHost, path: str) -> None:
-    host.do("remove", f"{path}/bin/vllm")
-
-
-@_engine
 def packages_that_are_gone(host: ServedHost, path: str) -> None:
     host.do("have_packages", ["libgomp1"])
 
@@ -372,3 +363,40 @@ def befallen(host: ServedHost, plan: HostPlan, names: Mapping[str, None]) -> set
     return {DRIFTS[name].topic for name in names if DRIFTS[name].befall(host, plan)} - {""}
 
 
+# What is refused: the topic, what happens, and what the operator does about it.
+Happens = Callable[[ServedHost, HostPlan], None]
+
+
+def _break_engine(host: ServedHost, plan: HostPlan) -> None:
+    assert plan.engine is not None
+    host.do("remove", f"{plan.engine.path}/.complete.json")
+
+
+def _stop(host: ServedHost, plan: HostPlan) -> None:
+    for service in plan.services:
+        host.do("state", service.unit, "inactive", "dead")
+
+
+def _lose_weights(host: ServedHost, plan: HostPlan) -> None:
+    host.do("remove", f"{LYING}/config.json")
+
+
+def _bring_weights(host: ServedHost, plan: HostPlan) -> None:
+    host.do("model", LYING)
+
+
+def _mask(host: ServedHost, plan: HostPlan) -> None:
+    unit = plan.services[0].unit
+    host.do("remove", f"{UNITS}/{unit}")
+    host.do("write", f"{UNITS}/{unit}", "[Service]\nExecStart=/opt/theirs\n")
+
+
+def _unmask(host: ServedHost, plan: HostPlan) -> None:
+    host.do("remove", f"{UNITS}/{plan.services[0].unit}")
+
+
+REFUSED: dict[str, tuple[str, Happens, Happens]] = {
+    "an engine that is not whole and runs": ("engine", _break_engine, _stop),
+    "weights of the host's own that are gone": ("weights", _lose_weights, _bring_weights),
+    "a planned unit of somebody else": ("units", _mask, _unmask),
+}

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from ansible.errors import AnsibleActionFail
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import filter_loader
 from ansible.template import Templar, trust_as_template
@@ -147,7 +148,10 @@ class Control:
             return self.host.module(module_name.removeprefix(PREFIX), module_args, check)
 
         action._execute_module = module
-        result: dict[str, Any] = action.run(task_vars=dict(variables))
+        try:
+            result: dict[str, Any] = action.run(task_vars=dict(variables))
+        except AnsibleActionFail as error:
+            raise FailedTask(str(error)) from error
         if result.get("failed"):
             raise FailedTask(result["msg"])
         return result
