@@ -15,6 +15,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.text.words import p
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.planned import as_dict
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions import gpu_look
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.base import Action
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.bounded import OverdueError, bounded
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.follow import display
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.inputs import role_inputs, site_input
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.host import WEIGHTS
@@ -37,6 +38,12 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Argumen
 
 # What the host needs of the task's arguments; the rest stays here.
 SENT = ("ask", "proof_age", "engine", "weights", "keep", "packages", "restart_replaced", "timeout", "concurrency")
+# Seconds that a look may take: each tool that hangs costs its own bound (command.run), an endpoint that does `timeout`.
+PATIENCE = 300
+SILENT = (
+    "{host} gave no answer within {seconds:g} s. See by ssh what hangs there (a mount: `df`; a GPU: `nvidia-smi`), or give hosts"
+    " that are slow more time: vllm_look_timeout"
+)
 # Says nothing; a zero does.
 EMPTY: tuple[object, ...] = (None, "", [], {})
 # What is not given is as the role vllm_engine has it on this host.
@@ -117,12 +124,19 @@ class ActionModule(Action):
     def _ask(self, arguments: Arguments, lost: bool) -> Result:
         """What the host answers. One that does not is a finding like any other, with its line in the table; where it is to be
         `lost` to the run, it is that."""
+        patience = float(site_input(self, "vllm_look_timeout", self.variables, PATIENCE))
         try:
-            answer = self.ask_host("host_state", arguments)
+            with bounded(patience):
+                answer = self.ask_host("host_state", arguments)
         except AnsibleConnectionFailure as error:
             if lost:
                 raise
             return {"status": UNREACHABLE, "why": one_line(str(error))}
+        except OverdueError:
+            told = SILENT.format(host=self.host, seconds=patience)
+            if lost:
+                raise AnsibleConnectionFailure(told) from None
+            return {"status": UNREACHABLE, "why": told}
         if answer.get("failed") or "steps" not in answer:
             said = f"{answer.get('msg', 'the module gave no answer')} {answer.get('module_stderr', '')}"
             return {

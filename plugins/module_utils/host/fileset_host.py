@@ -122,7 +122,7 @@ def _take_up(unit: str, seen: FilesetSeen, verdict: FilesetVerdict, before: Sequ
             systemd.run(["systemctl", "reset-failed", unit])
         command = {"start": "start", "reload": "reload-or-restart", "restart": "restart"}[verdict.verb]
         systemd.run(["systemctl", command, unit], timeout=_PATIENCE)
-    except (systemd.SystemdError, subprocess.TimeoutExpired) as error:
+    except systemd.SystemdError as error:
         said = _last_words(unit) or str(error)
         if not ran or not before:
             # It would try again and again.
@@ -215,6 +215,6 @@ def _succeeds(argv: Sequence[str]) -> bool:
 def _attempt(argv: Sequence[str]) -> bool:
     try:
         systemd.run(argv, timeout=_PATIENCE)
-    except (systemd.SystemdError, subprocess.TimeoutExpired):
+    except systemd.SystemdError:
         return False
     return True

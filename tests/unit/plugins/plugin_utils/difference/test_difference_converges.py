@@ -26,7 +26,7 @@ pytestmark = [
     pytest.mark.xdist_group("served_host"),
 ]
 # One takes about a second.
-HISTORIES = 2000 if os.environ.get("EXHAUSTIVE") else 12
+HISTORIES = 2000 if os.environ.get("EXHAUSTIVE") else int(os.environ.get("HOST_HISTORIES") or 12)
 
 
 class Quiet:
