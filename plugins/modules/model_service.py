@@ -164,6 +164,11 @@ generation:
   description: The number of the generation that now runs.
   returned: phase apply, when not in check mode
   type: int
+pruned:
+  description: The numbers of earlier generations that went, because nobody goes back to them any more.
+  returned: phase apply, when units were changed or waited for
+  type: list
+  elements: int
 generation_before:
   description: The number of the generation that ran before, to go back to; V(0) where nothing served yet.
   returned: phase apply

@@ -52,9 +52,7 @@ class SettingsSeen:
         ]
 
 
-def look(
-    planned: Mapping[str, str], wanted: Sequence[GpuSetting], run: command.Run = command.run
-) -> SettingsSeen:
+def look(planned: Mapping[str, str], wanted: Sequence[GpuSetting], run: command.Run = command.run) -> SettingsSeen:
     """Compare a host with what is planned; nvidia-smi is asked only where something is planned or was set before."""
     files = {name: HostFile(str(UNITS / name), "", 0o644).current() for name in unit.UNITS}
     texts = {name: text for name, text in files.items() if text is not None}

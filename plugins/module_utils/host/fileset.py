@@ -115,8 +115,8 @@ class FilesetSeen:
 
 @dataclass(frozen=True)
 class FilesetVerdict:
-    """`verb`: what happens to the unit: "", start, reload or restart; `read_in`: units that systemd has to read in for nothing that
-    is written."""
+    """`verb`: what happens to the unit: "", start, reload or restart; `read_in`: units that systemd reads in though none of their
+    files is written."""
 
     write: tuple[str, ...]
     remove: tuple[str, ...]

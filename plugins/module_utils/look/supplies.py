@@ -29,7 +29,7 @@ def engine(planned: Mapping[str, Any], packages: Mapping[str, Sequence[str]], ke
 
 
 def weights(items: Sequence[store.PlannedWeights], offline: bool) -> list[store.WeightsState]:
-    """Each item of weights as it lies there; what this user may not enter is unknown. `offline`: nothing is fetched from the hub."""
+    """Each item of weights as it lies there; what this user may not enter is unknown. `offline`: no hub is asked."""
     return [_item(item, offline) for item in items]
 
 

@@ -106,7 +106,7 @@ def look(item: PlannedWeights, verify: bool = False) -> WeightsState:
 
 
 def without_hub(item: PlannedWeights, found: WeightsState) -> WeightsState:
-    """The state of an item, as `look` found it, on a host that fetches nothing: a hub's model was carried there, or is refused."""
+    """The state of an item that `look` found, where nothing is fetched: a hub's model was carried there, or is refused."""
     if item["source"] != "hub" or found.state == "present":
         return found
     wrong = usable(found.path) if found.state == "unmanaged" else found.detail or "is not there"
@@ -115,8 +115,8 @@ def without_hub(item: PlannedWeights, found: WeightsState) -> WeightsState:
     return WeightsState(
         found.path,
         "refused",
-        f"{label(item)}: {found.path} {wrong}, and model_weights_offline is set: copy the files of exactly that revision there, or "
-        "give a directory of the control node as the model",
+        f"{label(item)}: {found.path} {wrong}, and model_weights_offline is set: copy the files of exactly that revision there, "
+        "or give a directory of the control node as the model",
     )
 
 

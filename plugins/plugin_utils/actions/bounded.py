@@ -1,4 +1,4 @@
-"""A bound on the time of an action, whatever it waits for: a host that took a connection and fell silent, a tool that hangs there."""
+"""A bound on the time of an action, whatever it waits for: a host that fell silent, a tool that hangs there."""
 
 from __future__ import annotations
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.answer import FilesetDifference, HostAnswer, StepForm
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.answer import (
+    FilesetDifference,
+    HostAnswer,
+    StepForm,
+)
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import HostPlan
 
 # In the order in which they are brought about.
@@ -21,8 +25,8 @@ _STATES = {"present": "unchanged", "unknown": "unknown", "carried": "adopted", "
 
 @dataclass(frozen=True)
 class HostChange:
-    """One thing that a deployment would do on a host: to what (`item`), what (`change`: installed, removed, fetched, pushed, adopted,
-    rewritten, changed), and why; or that it would be `REFUSED`."""
+    """One thing that a deployment would do on a host: to what (`item`), what (`change`: installed, removed, fetched, pushed,
+    adopted, rewritten, changed), and why; or that it would be `REFUSED`."""
 
     topic: str
     item: str
@@ -36,7 +40,10 @@ def host_changes(planned: HostPlan, look: HostAnswer) -> Iterator[HostChange]:
         for topic, why in look["gpus"].get(key, {}).items():
             yield HostChange(topic, f"({topic})", change, why)
     engine = look["engine"]
-    topic_of = {engine.get("refused"): ENGINE, **{w["detail"]: WEIGHTS for w in look["weights"] if w["state"] == REFUSED}}
+    topic_of = {
+        engine.get("refused"): ENGINE,
+        **{w["detail"]: WEIGHTS for w in look["weights"] if w["state"] == REFUSED},
+    }
     for refusal in look["refusals"]:
         yield HostChange(topic_of.get(refusal, UNITS), "(host)", REFUSED, refusal)
     if engine.get("install"):

@@ -68,7 +68,10 @@ def _model(source: Mapping[str, str], length: str, env: Mapping[str, str]) -> di
 
 
 MODELS = st.builds(
-    _model, st.sampled_from(SOURCES), st.sampled_from(("8k", "16k")), st.sampled_from(({}, {"VLLM_LOGGING_LEVEL": "DEBUG"}))
+    _model,
+    st.sampled_from(SOURCES),
+    st.sampled_from(("8k", "16k")),
+    st.sampled_from(({}, {"VLLM_LOGGING_LEVEL": "DEBUG"})),
 )
 GPUS = {"vllm_accelerator": "cuda", "gpu_count": 8}
 HOSTS = st.builds(

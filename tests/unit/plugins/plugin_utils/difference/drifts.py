@@ -139,7 +139,9 @@ def a_unit_of_somebody_else(host: ServedHost, plan: HostPlan, unit: str) -> None
 
 @to_unit("units")
 def a_unit_that_nobody_plans(host: ServedHost, plan: HostPlan, unit: str) -> None:
-    host.do("write", f"{UNITS}/{LEFTOVER}", "# Managed by baremetal.vllm\n[Service]\nExecStart=/opt/x/bin/vllm serve /w\n")
+    host.do(
+        "write", f"{UNITS}/{LEFTOVER}", "# Managed by baremetal.vllm\n[Service]\nExecStart=/opt/x/bin/vllm serve /w\n"
+    )
     host.do("reload")
     host.do("restart", LEFTOVER)
 

@@ -28,6 +28,8 @@ class ServedHost:
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
+        # What a test has left it with.
+        self.serves: object = None
 
     def do(self, what: str, *arguments: Any) -> Any:
         """Have something happen; what it returns."""

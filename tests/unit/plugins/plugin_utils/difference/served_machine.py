@@ -126,7 +126,13 @@ class Host:
             (root / "bin" / name).write_text("#!/bin/sh\n")
             (root / "bin" / name).chmod(0o755)
         root.with_name(f".building-{release}").touch()
-        marker = {"release": release, "accelerator": accelerator, "lock_sha256": digest, "python": "3.12", "finished_at": "2026-11-30"}
+        marker = {
+            "release": release,
+            "accelerator": accelerator,
+            "lock_sha256": digest,
+            "python": "3.12",
+            "finished_at": "2026-11-30",
+        }
         (root / ".complete.json").write_text(json.dumps(marker))
 
     def _fetch(self, directory: str, python: str, order: Mapping[str, Any], wait: float = 0) -> str | None:
@@ -143,7 +149,9 @@ class Host:
         return None
 
     def _fetched(self, directory: str) -> dict[str, Any]:
-        items = [{"path": item["path"], "repo": item["repo"], "total": 1, "done": 1, "state": "done"} for item in self._items]
+        items = [
+            {"path": item["path"], "repo": item["repo"], "total": 1, "done": 1, "state": "done"} for item in self._items
+        ]
         return {"state": "done", "items": items, "errors": [], "alive": False, "log": ""}
 
     # What may happen to a host between two runs.

@@ -11,7 +11,13 @@ from ansible.errors import AnsibleActionFail
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import filter_loader
 from ansible.template import Templar, trust_as_template
-from ansible_collections.baremetal.vllm.plugins.action import engine, host_state, model_service, model_weights, unit_files
+from ansible_collections.baremetal.vllm.plugins.action import (
+    engine,
+    host_state,
+    model_service,
+    model_weights,
+    unit_files,
+)
 from served_host import ROOT, ServedHost
 
 ACTIONS: dict[str, Any] = {
@@ -45,14 +51,18 @@ def read(path: Path) -> Any:
     return LOADER.load(trust_as_template(text))
 
 
+def _play() -> Any:
+    return next(play for play in read(ROOT / "playbooks" / "site.yml") if play["name"] == "Serve the planned models")
+
+
 def _serving() -> Mapping[str, Mapping[str, Any]]:
     """Of site.yml the roles that serve models, each with its variables and `when`."""
-    plays = read(ROOT / "playbooks" / "site.yml")
-    roles = next(play["roles"] for play in plays if play["name"] == "Serve the planned models")
-    return {role["role"].removeprefix(PREFIX): role for role in roles}
+    return {role["role"].removeprefix(PREFIX): role for role in _play()["roles"]}
 
 
 SERVING = _serving()
+# What comes after them, but for the proof, which has endpoints to ask.
+AFTER = [task for task in _play()["post_tasks"] if task.get("ansible.builtin.include_role")]
 
 
 class Control:
@@ -60,11 +70,14 @@ class Control:
 
     def __init__(self, host: ServedHost, variables: Mapping[str, Any]) -> None:
         self.host = host
+        self._registered: dict[str, Any] = {}
         self.variables = {
             "inventory_hostname": "gpu1",
             "ansible_check_mode": False,
             # What an inventory says may hold expressions.
-            **{name: trust_as_template(value) if isinstance(value, str) else value for name, value in variables.items()},
+            **{
+                name: trust_as_template(value) if isinstance(value, str) else value for name, value in variables.items()
+            },
         }
 
     def look(self) -> dict[str, Any]:
@@ -76,20 +89,36 @@ class Control:
 
         Raises FailedTask: with what a task fails with.
         """
-        return {role: self.role(role, check) for role in ROLES}
+        self._registered = {}
+        said = {role: self.role(role, check) for role in ROLES}
+        for task in AFTER:
+            included = task["ansible.builtin.include_role"]
+            role = included["name"].removeprefix(PREFIX)
+            said[role] |= self._role(role, task, included["tasks_from"], check)
+        return said
 
     def role(self, role: str, check: bool = False) -> bool:
         """Run one role; whether it changed anything, or would. Raises FailedTask."""
-        asked = SERVING[role]
+        return self._role(role, SERVING[role], "main.yml", check)
+
+    def _role(self, role: str, asked: Mapping[str, Any], file_name: str, check: bool) -> bool:
+        """Run a task file of a role. `asked`: the entry of the play that asks for it, with its `vars` and `when`."""
         place = ROOT / "roles" / role
         found: dict[str, Any] = {}
         for part in ("defaults", "vars"):
             file = place / part / "main.yml"
             found |= (read(file) or {}) if file.exists() else {}
-        given = {**found, **self.variables, **asked.get("vars", {}), "role_path": str(place), "ansible_check_mode": check}
+        given = {
+            **found,
+            **self.variables,
+            **self._registered,
+            **asked.get("vars", {}),
+            "role_path": str(place),
+            "ansible_check_mode": check,
+        }
         if not self._holds(asked.get("when"), given):
             return False
-        return any(list(self._tasks(place / "tasks" / "main.yml", given)))
+        return any(list(self._tasks(place / "tasks" / file_name, given)))
 
     def _tasks(self, file: Path, variables: dict[str, Any]) -> Iterator[bool]:
         yield from self._run(read(file), file, variables)
@@ -110,7 +139,7 @@ class Control:
             module = next(key for key in task if "." in key)
             result = self._task(module, task[module], own)
             if "register" in task:
-                variables[task["register"]] = result
+                variables[task["register"]] = self._registered[task["register"]] = result
             yield bool(result["changed"])
 
     def _task(self, module: str, written: Any, variables: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,10 +163,12 @@ class Control:
             return {"changed": True}
         return self._action(name, arguments, variables, check)
 
-    def _action(self, name: str, arguments: dict[str, Any], variables: Mapping[str, Any], check: bool) -> dict[str, Any]:
+    def _action(
+        self, name: str, arguments: dict[str, Any], variables: Mapping[str, Any], check: bool
+    ) -> dict[str, Any]:
         task = SimpleNamespace(args=arguments, async_val=0, check_mode=check, diff=True, action="", become=True)
         connection = SimpleNamespace(
-            _shell=SimpleNamespace(tmpdir="/tmp"),  # noqa: S108 (nothing is put there)
+            _shell=SimpleNamespace(tmpdir="/tmp"),
             put_file=lambda source, path: self.host.do("put", source, path),
         )
         action: Any = ACTIONS[name].ActionModule(

@@ -147,6 +147,9 @@ class Machine:
         names = [word for word in words[1:] if "." in word]
         if verb == "--version":
             return "systemd 252 (252.39-1~deb12u1)\n"
+        if verb == "is-active":
+            # Nothing but firewalld is asked for like this, and there is none.
+            raise LookupError("inactive")
         if verb == "daemon-reload":
             self.reload()
         elif verb == "show":
@@ -160,9 +163,7 @@ class Machine:
                     self.stop(name)
             elif verb in ("restart", "start", "reload-or-restart"):
                 self.start(name)
-            elif verb == "stop":
-                self.stop(name)
-            elif verb == "reset-failed" and self.unit(name).active == "failed":
+            elif verb == "stop" or (verb == "reset-failed" and self.unit(name).active == "failed"):
                 self.stop(name)
         return ""
 
@@ -211,7 +212,10 @@ def standing_in(machine: Machine, real: Callable[..., Any]) -> Callable[..., Any
 
 def add_user() -> None:
     """The engines' user, as the file of systemd-sysusers(8) has it."""
-    for file, line in (("/etc/passwd", "vllm:x:970:970::/var/cache/vllm:/usr/sbin/nologin\n"), ("/etc/group", "vllm:x:970:\n")):
+    for file, line in (
+        ("/etc/passwd", "vllm:x:970:970::/var/cache/vllm:/usr/sbin/nologin\n"),
+        ("/etc/group", "vllm:x:970:\n"),
+    ):
         path = Path(file)
         text = path.read_text()
         if "\nvllm:" not in text:
