@@ -40,10 +40,9 @@ def host_changes(planned: HostPlan, look: HostAnswer) -> Iterator[HostChange]:
         for topic, why in look["gpus"].get(key, {}).items():
             yield HostChange(topic, f"({topic})", change, why)
     engine = look["engine"]
-    topic_of = {
-        engine.get("refused"): ENGINE,
-        **{w["detail"]: WEIGHTS for w in look["weights"] if w["state"] == REFUSED},
-    }
+    topic_of = {found["detail"]: WEIGHTS for found in look["weights"] if found["state"] == REFUSED}
+    if "refused" in engine:
+        topic_of[engine["refused"]] = ENGINE
     for refusal in look["refusals"]:
         yield HostChange(topic_of.get(refusal, UNITS), "(host)", REFUSED, refusal)
     if engine.get("install"):
