@@ -15,6 +15,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.text.words import p
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.planned import as_dict
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions import gpu_look
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.base import Action
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.bounded import OverdueError, bounded
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.follow import display
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.gateway_sets import gateway_sets, with_digests
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.gathered import registered_anywhere
@@ -39,6 +40,12 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Argumen
 
 # What the host needs of the task's arguments; the rest stays here.
 SENT = ("ask", "proof_age", "engine", "weights", "keep", "packages", "restart_replaced", "timeout", "concurrency")
+# Seconds that a look may take: each tool that hangs costs its own bound (command.run), an endpoint that does `timeout`.
+PATIENCE = 300
+SILENT = (
+    "{host} gave no answer within {seconds:g} s. See by ssh what hangs there (a mount: `df`; a GPU: `nvidia-smi`), or give hosts"
+    " that are slow more time: vllm_look_timeout"
+)
 # Says nothing; a zero does.
 EMPTY: tuple[object, ...] = (None, "", [], {})
 # What is not given is as the role vllm_engine has it on this host.
@@ -144,6 +151,7 @@ class ActionModule(Action):
         return {
             "filesets": filesets,
             "weights_store": weights["store"],
+            "offline": boolean(weights["offline"]),
             "token_file": weights["token_file"],
             "token_digest": secrets_digest(token) if token else "",
             **{key: proof[key] for key in ("api_key_file", "timeout", "concurrency")},
@@ -153,12 +161,19 @@ class ActionModule(Action):
         """What the host answers. One that does not is a finding like any other, with its line in the table; where it is to be
         `lost` to the run, it is that."""
         lost = asked.get("lost") == "unreachable"
+        patience = float(site_input(self, "vllm_look_timeout", self.variables, PATIENCE))
         try:
-            answer = self.ask_host("host_state", arguments)
+            with bounded(patience):
+                answer = self.ask_host("host_state", arguments)
         except AnsibleConnectionFailure as error:
             if lost:
                 raise
             return {"status": UNREACHABLE, "why": one_line(str(error))}
+        except OverdueError:
+            told = SILENT.format(host=self.host, seconds=patience)
+            if lost:
+                raise AnsibleConnectionFailure(told) from None
+            return {"status": UNREACHABLE, "why": told}
         if answer.get("failed") or "schema" not in answer:
             said = f"{answer.get('msg', 'the module gave no answer')} {answer.get('module_stderr', '')}"
             return {
@@ -206,8 +221,9 @@ class ActionModule(Action):
             marker, users = found["installed"].get(release, {}), found["used"].get(release, [])
             verdict = decide(release, planned["accelerator"], marker, present, locks, users)
         except (EngineRefusalError, LockError) as error:
-            answer["refusals"].append(f"vLLM {release} for {planned['accelerator']}: {error}")
-            return {**judged, "install": False, "why": str(error)}
+            refused = f"vLLM {release} for {planned['accelerator']}: {error}"
+            answer["refusals"].append(refused)
+            return {**judged, "install": False, "why": str(error), "refused": refused}
         return {**judged, "install": verdict.install, "why": verdict.reason}
 
 

@@ -42,6 +42,8 @@ class ActionModule(Action):
             return applied
         if not self._task.diff:
             self._tell([build(UnitStep, step) for step in applied["steps"]])
+            for unit in applied["unread"]:
+                self.show("its drop-ins are read in", unit=unit)
         if self._task.check_mode:
             return applied
         failed = self._watch(applied["pending"])
@@ -51,6 +53,7 @@ class ActionModule(Action):
             return {"failed": True, "changed": True, "msg": self._recover(applied["generation"], failed), **numbers}
         if applied["changed"] or applied["pending"]:
             settled = self._ask(phase="settle", generation=applied["generation"], outcome="active")
+            applied["pruned"] = settled.get("pruned", [])
             if settled.get("failed"):
                 # It serves; that it did is written nowhere, so that no way back leads here.
                 said = settled.get("msg", "the module gave no answer")

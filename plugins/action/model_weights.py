@@ -83,16 +83,7 @@ class ActionModule(Action):
     def _refuse(self, items: list[Weights], states: list[WeightsState], args: Arguments, engine: bool) -> None:
         """End with all that can be said before anything is fetched."""
         offline = boolean(args.get("offline", False))
-        errors = []
-        for item, state in zip(items, states):
-            if state.state == "refused":
-                errors.append(state.detail)
-            elif item.source == "hub" and state.state in ("absent", "damaged") and offline:
-                detail = state.detail or "is not there"
-                errors.append(
-                    f"{_name(item)}: {item.path} {detail}, and model_weights_offline is set: copy the files of "
-                    "exactly that revision there, or give a directory of the control node as the model"
-                )
+        errors = [state.detail for state in states if state.state == "refused"]
         fetches = any(i.source == "hub" and s.state not in ("present", "adopted") for i, s in zip(items, states))
         if fetches and not offline and not engine and not self._task.check_mode:
             errors.append(

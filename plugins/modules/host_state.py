@@ -143,6 +143,10 @@ options:
     description: Where weights lie. Set by the action plugin.
     type: path
     default: /var/lib/vllm/models
+  offline:
+    description: Whether the host fetches no weights from the hub. Set by the action plugin.
+    type: bool
+    default: false
   token_file:
     description: Where the hub's token lies on the host. Set by the action plugin.
     type: path
@@ -363,7 +367,7 @@ def look_at_engines(module: AnsibleModule) -> dict[str, Any]:
     found = units.look(asked["units"], asked["files"], asked["secrets_path"], asked["secrets_digest"], fresh)
     for doubt in found["doubts"]:
         module.warn(doubt)
-    states = supplies.weights(asked["weights"])
+    states = supplies.weights(asked["weights"], asked["offline"])
     found["refusals"] += [state.detail for state in states if state.state == "refused"]
     planned = asked["engine"]
     return {
@@ -414,6 +418,7 @@ def main() -> None:
             "secrets_digest": {"type": "str", "no_log": True},
             "filesets": {"type": "dict", "default": {}},
             "weights_store": {"type": "path", "default": "/var/lib/vllm/models"},
+            "offline": {"type": "bool", "default": False},
             "token_file": {"type": "path", "default": "/etc/vllm/secrets/hf_token", "no_log": False},
             "token_digest": {"type": "str", "default": "", "no_log": True},
             # no_log is about the file's name, which is no secret: the key itself never passes through a parameter.

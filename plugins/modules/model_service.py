@@ -151,6 +151,11 @@ steps:
   returned: phase apply
   type: list
   elements: dict
+unread:
+  description: Where nothing else is done, units whose drop-ins systemd has read in (or would).
+  returned: phase apply
+  type: list
+  elements: str
 pending:
   description: Units that were still starting when they were started or looked at, with their restarts until then.
   returned: phase apply
@@ -159,6 +164,11 @@ generation:
   description: The number of the generation that now runs.
   returned: phase apply, when not in check mode
   type: int
+pruned:
+  description: The numbers of earlier generations that went, because nobody goes back to them any more.
+  returned: phase apply, when units were changed or waited for
+  type: list
+  elements: int
 generation_before:
   description: The number of the generation that ran before, to go back to; V(0) where nothing served yet.
   returned: phase apply
@@ -263,12 +273,14 @@ def apply(module: AnsibleModule) -> dict[str, object]:
         if gone:
             module.fail_json(msg="\n".join(gone))
     stale = [file for file in files if file.differs()]
-    reload_needed = any(found.state.stale for found in observed.values())
-    changed = bool(stale) or any(step.changes for step in steps)
+    # An operator's drop-in, beside steps that read everything in anyway: it is read in, and restarts nothing.
+    unread = [unit for unit, found in observed.items() if found.state.stale]
+    applies = bool(stale) or any(step.changes for step in steps)
     result: dict[str, object] = {
-        "changed": changed,
+        "changed": applies or bool(unread),
         "steps": [asdict(step) for step in steps],
-        "diff": host.diffs(steps, after, texts, stale),
+        "unread": [] if applies else unread,
+        "diff": host.diffs(steps, after, texts, stale, [] if applies else unread),
         "generation_before": generations.before_change(known, texts),
         "pending": {
             step.unit: observed[step.unit].state.restarts if step.verb == "wait" else 0
@@ -278,11 +290,10 @@ def apply(module: AnsibleModule) -> dict[str, object]:
     }
     if module.check_mode:
         return result
-    if changed:
+    if applies:
         result["generation"] = host.apply(planned, steps, stale, plan, returned=bool(module.params["generation"]))
     else:
-        if reload_needed:
-            # An operator's drop-in: read it in, restart nothing.
+        if unread:
             host.systemd.run(["systemctl", "daemon-reload"])
         result["generation"] = result["generation_before"]
     return result

@@ -127,12 +127,13 @@ def settle(module: AnsibleModule) -> dict[str, object]:
     states = [store.look(item, p["verify"]) for item in p["items"]]
     changed = False
     if p["offline"]:
+        states = [store.without_hub(item, state) for item, state in zip(p["items"], states)]
         for index, (item, state) in enumerate(zip(p["items"], states)):
-            if item["source"] == "hub" and state.state == "unmanaged":
-                wrong = store.usable(state.path) if module.check_mode else store.adopt_carried(item)
-                size = space.held_bytes(state.path)
-                states[index] = store.WeightsState(state.path, "refused" if wrong else "adopted", wrong or "", size)
-                changed = changed or not wrong
+            if state.state == "carried":
+                if not module.check_mode:
+                    store.adopt_carried(item)
+                states[index] = store.WeightsState(state.path, "adopted", size=space.held_bytes(state.path))
+                changed = True
     # An earlier run may have made them under a umask of 077; nothing else is expected to lie in the default place.
     shut = store.closed(p["store"]) if p["items"] and p["store"].startswith("/var/lib/vllm/") else []
     for path in shut if not module.check_mode else []:

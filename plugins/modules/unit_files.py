@@ -214,7 +214,6 @@ missing_users:
   elements: str
 """
 
-import subprocess
 from collections.abc import Sequence
 
 from ansible.module_utils.basic import AnsibleModule
@@ -318,8 +317,6 @@ def main() -> None:
         (present if module.params["state"] == "present" else absent)(module, compared)
     except (ValueError, host.UnitError, systemd.SystemdError, OpeningError, LabelError) as error:
         module.fail_json(msg=str(error))
-    except subprocess.TimeoutExpired as error:
-        module.fail_json(msg=f"{' '.join(error.cmd)}: no end after {error.timeout:.0f} s")
     except OSError as error:
         module.fail_json(msg=f"{error.filename or 'a file of this host'}: {error.strerror}")
 

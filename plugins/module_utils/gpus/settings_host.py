@@ -52,8 +52,8 @@ class SettingsSeen:
         ]
 
 
-def look(planned: Mapping[str, str], wanted: Sequence[GpuSetting]) -> SettingsSeen:
-    """Compare a host with what is planned; nvidia-smi is asked only where something is planned or was set before."""
+def look(planned: Mapping[str, str], wanted: Sequence[GpuSetting], run: command.Run | None = None) -> SettingsSeen:
+    """Compare a host with what is planned; `run` asks nvidia-smi, only where something is planned or was set before."""
     files = {name: HostFile(str(UNITS / name), "", 0o644).current() for name in unit.UNITS}
     texts = {name: text for name, text in files.items() if text is not None}
     if not planned and not texts:
@@ -64,7 +64,7 @@ def look(planned: Mapping[str, str], wanted: Sequence[GpuSetting]) -> SettingsSe
     enable = tuple(name for name in planned if states[name].enabled != "enabled")
     state = states[unit.SETTINGS_UNIT]
     in_force = state.active == "active" and unit.SETTINGS_UNIT not in write and not state.stale
-    facts = smi.read(command.run)
+    facts = smi.read(run or command.run)
     before = unit.read_units(list(texts.values()))
     verdict = decide(wanted, before, facts, in_force) if facts.gpus else SettingsVerdict()
     if unit.SETTINGS_UNIT in planned and state.active != "active" and not verdict.restart:

@@ -108,7 +108,8 @@ class SetParameters(ComparedParameters):
 class FilesetSeen:
     """A host before anything is done. `differing`: paths of files, `extra`: files in `only` directories that are not in
     the set, `directories`: those that are missing or have other owners or modes, `pending`: the effect of an earlier
-    change that did not reach the unit, `in_force`: what the probe says."""
+    change that did not reach the unit, `in_force`: what the probe says, `unread`: units of the set whose file or drop-ins systemd
+    has not read in yet."""
 
     differing: tuple[str, ...]
     extra: tuple[str, ...]
@@ -116,11 +117,13 @@ class FilesetSeen:
     state: UnitState | None
     pending: str = "none"
     in_force: bool = True
+    unread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class FilesetVerdict:
-    """`verb`: what happens to the unit: "", start, reload or restart."""
+    """`verb`: what happens to the unit: "", start, reload or restart; `read_in`: units that systemd reads in though none of their
+    files is written."""
 
     write: tuple[str, ...]
     remove: tuple[str, ...]
@@ -129,6 +132,7 @@ class FilesetVerdict:
     enable: bool
     verb: str
     why: str = ""
+    read_in: tuple[str, ...] = ()
 
     @property
     def steps(self) -> list[str]:
@@ -137,6 +141,7 @@ class FilesetVerdict:
             *(f"make {path}" for path in self.directories),
             *(f"write {path}" for path in self.write),
             *(f"remove {path}" for path in self.remove),
+            *(f"read in {unit}" for unit in self.read_in),
         ]
 
 
@@ -214,10 +219,11 @@ def decide(request: FilesetRequest, seen: FilesetSeen) -> FilesetVerdict:
         write=tuple(file.path for file in changed),
         remove=seen.extra,
         directories=seen.directories,
-        daemon_reload=any(file.path.startswith(UNITS) for file in changed) or bool(state and state.stale),
+        daemon_reload=any(file.path.startswith(UNITS) for file in changed) or bool(seen.unread),
         enable=enable,
         verb=verb,
         why=why,
+        read_in=tuple(unit for unit in seen.unread if UNITS + unit not in seen.differing),
     )
 
 

@@ -37,7 +37,8 @@ class UnitError(Exception):
 
 def look(request: FilesetRequest, probe: Sequence[str]) -> FilesetSeen:
     """How a host differs from the set. `probe`: a command that succeeds where a running unit has its files in force."""
-    state = systemd.show([request.unit])[request.unit] if request.unit else None
+    states = systemd.show([request.unit, *request.unit_files]) if request.unit else {}
+    state = states.get(request.unit)
     return FilesetSeen(
         differing=tuple(file.path for file in request.files if _differs(file)),
         extra=tuple(extra(request)),
@@ -45,6 +46,7 @@ def look(request: FilesetRequest, probe: Sequence[str]) -> FilesetSeen:
         state=state,
         pending=noted(request.unit) if request.unit else "none",
         in_force=not probe or state is None or state.active != "active" or _succeeds(probe),
+        unread=tuple(unit for unit, found in states.items() if found.stale),
     )
 
 
@@ -120,7 +122,7 @@ def _take_up(unit: str, seen: FilesetSeen, verdict: FilesetVerdict, before: Sequ
             systemd.run(["systemctl", "reset-failed", unit])
         command = {"start": "start", "reload": "reload-or-restart", "restart": "restart"}[verdict.verb]
         systemd.run(["systemctl", command, unit], timeout=_PATIENCE)
-    except (systemd.SystemdError, subprocess.TimeoutExpired) as error:
+    except systemd.SystemdError as error:
         said = _last_words(unit) or str(error)
         if not ran or not before:
             # It would try again and again.
@@ -213,6 +215,6 @@ def _succeeds(argv: Sequence[str]) -> bool:
 def _attempt(argv: Sequence[str]) -> bool:
     try:
         systemd.run(argv, timeout=_PATIENCE)
-    except (systemd.SystemdError, subprocess.TimeoutExpired):
+    except systemd.SystemdError:
         return False
     return True

@@ -33,9 +33,16 @@ class SystemdError(Exception):
     """A systemctl call that failed, with what it said."""
 
 
+class SilentError(SystemdError):
+    """A systemctl call that did not end in time: what systemd is asked next would wait as long."""
+
+
 def run(argv: Sequence[str], timeout: float = 120) -> str:
-    """Standard output of a command; `timeout` in seconds. Raises SystemdError: with what it said, where it fails."""
-    done = subprocess.run(argv, capture_output=True, text=True, errors="replace", timeout=timeout, check=False)
+    """Standard output of a command; `timeout` in seconds. Raises SystemdError: with what it said, where it fails or is silent."""
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, errors="replace", timeout=timeout, check=False)
+    except subprocess.TimeoutExpired:
+        raise SilentError(f"{' '.join(argv)}: no end after {timeout:g} s") from None
     if done.returncode != 0:
         raise SystemdError(f"{' '.join(argv)}: {(done.stderr or done.stdout).strip()} (exit status {done.returncode})")
     return done.stdout
@@ -114,6 +121,8 @@ def show(units: Iterable[str]) -> dict[str, UnitState]:
     command = ["systemctl", "show", "--property", ",".join(PROPERTIES)]
     try:
         return parse_show(run([*command, *names]))
+    except SilentError:
+        raise
     except SystemdError:
         # One unit file that cannot be read fails the whole call; such a unit is one that does not run.
         return {name: _show_one(command, name) for name in names}
@@ -133,7 +142,7 @@ def started_at(unit: str) -> float | None:
         # "Sun 2026-11-29 10:49:05 UTC", in any locale; the day's name adds nothing.
         text = said.strip().partition("=")[2].partition(" ")[2]
         moment = datetime.datetime.strptime(text, "%Y-%m-%d %H:%M:%S UTC")
-    except (SystemdError, ValueError, OSError, subprocess.TimeoutExpired):
+    except (SystemdError, ValueError, OSError):
         return None
     return moment.replace(tzinfo=datetime.timezone.utc).timestamp()
 
@@ -166,6 +175,6 @@ def journal(unit: str, invocation: str = "", lines: int = 2000) -> list[str]:
     match = [f"_SYSTEMD_INVOCATION_ID={invocation}", "+", f"INVOCATION_ID={invocation}"] if invocation else ["-u", unit]
     try:
         text = run(["journalctl", "--no-pager", "-o", "cat", "-n", str(lines), *match])
-    except (SystemdError, OSError, subprocess.TimeoutExpired):
+    except (SystemdError, OSError):
         return []
     return text.splitlines()

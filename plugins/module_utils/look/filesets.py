@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pwd
 import shutil
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -150,8 +149,6 @@ def differs(params: FilesetParameters) -> dict[str, list[str]]:
         compared = compare(params)
     except (ValueError, host.UnitError, systemd.SystemdError, OpeningError) as error:
         why = one_line(str(error))
-    except subprocess.TimeoutExpired as error:
-        why = f"{' '.join(error.cmd)}: no end after {error.timeout:.0f} s"
     except OSError as error:
         why = f"{error.filename or 'a file of this host'}: {error.strerror}"
     else:

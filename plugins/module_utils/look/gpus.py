@@ -24,7 +24,8 @@ def look(asked: Mapping[str, Any], steps: Sequence[Mapping[str, str]], active: M
 
     `asked`: accelerator (cuda, rocm), texts (paths), packages, gpus and units (settings). `steps`: of the host's units, `active`:
     their states. Returns driver ({state, texts}), settings ({steps, refusals}), facts, bus, holders, units, and sight, what an
-    acceptance is decided from. A tool that fails or hangs is a finding of whoever judges: command.run gives each a bound.
+    acceptance is decided from. A tool that fails or hangs is a finding of whoever judges: command.run gives each a bound, and one
+    that hangs is not asked again.
     """
     run = once(command.run)
     ours = asked["accelerator"] == "cuda"
@@ -33,7 +34,7 @@ def look(asked: Mapping[str, Any], steps: Sequence[Mapping[str, str]], active: M
     bus, __ = devices(Path("/"))
     return {
         "driver": {"state": asdict(driver), "texts": _texts(asked["texts"])},
-        "settings": _settings(asked) if ours else {"steps": [], "refusals": []},
+        "settings": _settings(asked, run) if ours else {"steps": [], "refusals": []},
         "facts": asdict(facts),
         "bus": [asdict(device) for device in bus],
         "holders": [asdict(holder) for holder in holders(facts)],
@@ -46,8 +47,10 @@ def look(asked: Mapping[str, Any], steps: Sequence[Mapping[str, str]], active: M
 
 
 def once(run: command.Run) -> command.Run:
-    """The same, with each command run once: the next who asks for it gets the first one's answer."""
+    """The same, with each command run once: the next who asks for it gets the first one's answer. A program that did not answer
+    in time gives that answer to everything else that it is asked afterwards: a GPU that is lost holds up each call alike."""
     kept: dict[tuple[str, ...], command.Answer] = {}
+    hung: dict[str, command.Answer] = {}
     locks: dict[tuple[str, ...], threading.Lock] = {}
     guard = threading.Lock()
 
@@ -57,15 +60,17 @@ def once(run: command.Run) -> command.Run:
             lock = locks.setdefault(key, threading.Lock())
         with lock:
             if key not in kept:
-                kept[key] = run(argv)
+                kept[key] = hung.get(argv[0]) or run(argv)
+                if kept[key][0] == command.TIMED_OUT:
+                    hung[argv[0]] = kept[key]
             return kept[key]
 
     return asked
 
 
-def _settings(asked: Mapping[str, Any]) -> dict[str, list[str]]:
+def _settings(asked: Mapping[str, Any], run: command.Run) -> dict[str, list[str]]:
     try:
-        seen = settings_host.look(asked["units"], from_dicts(asked["gpus"]))
+        seen = settings_host.look(asked["units"], from_dicts(asked["gpus"]), run)
     except (settings_host.SettingError, SystemdError, OSError) as error:
         return {"steps": [], "refusals": [command.one_line(str(error))]}
     return {"steps": list(seen.changes), "refusals": list(seen.verdict.refusals)}

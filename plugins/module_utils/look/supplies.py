@@ -28,9 +28,9 @@ def engine(planned: Mapping[str, Any], packages: Mapping[str, Sequence[str]], ke
     }
 
 
-def weights(items: Sequence[store.PlannedWeights]) -> list[store.WeightsState]:
-    """Each item of weights as it lies there; what this user may not enter is unknown."""
-    return [_item(item) for item in items]
+def weights(items: Sequence[store.PlannedWeights], offline: bool) -> list[store.WeightsState]:
+    """Each item of weights as it lies there; what this user may not enter is unknown. `offline`: no hub is asked."""
+    return [_item(item, offline) for item in items]
 
 
 def weights_files(items: Sequence[Mapping[str, Any]], place: str, token_file: str, token_digest: str) -> list[str]:
@@ -45,9 +45,10 @@ def weights_files(items: Sequence[Mapping[str, Any]], place: str, token_file: st
     return found
 
 
-def _item(item: store.PlannedWeights) -> store.WeightsState:
+def _item(item: store.PlannedWeights, offline: bool) -> store.WeightsState:
     try:
-        return store.look(item)
+        found = store.look(item)
+        return store.without_hub(item, found) if offline else found
     except PermissionError:
         return store.WeightsState(item["path"], "unknown", "this user may not read it")
 

@@ -17,7 +17,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.units import (
     upkeep,
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.decide import decide_all
-from ansible_collections.baremetal.vllm.plugins.module_utils.units.planned import PlannedUnit
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.planned import MARK, PlannedUnit
 
 
 def secrets(path: str, digest: str) -> tuple[str | None, bool]:
@@ -31,7 +31,11 @@ def secrets(path: str, digest: str) -> tuple[str | None, bool]:
     except UnicodeDecodeError:
         text = ""
     identity = matching_identity(text, digest)
-    return identity, identity in ("none yet", "others")
+    if text is None or identity in ("none yet", "others"):
+        return identity, bool(identity)
+    # Content that is right may lie under another mode, owner or first line.
+    whole = f"{MARK}\n{text.partition(chr(10))[2]}"
+    return identity, HostFile(path, whole, 0o600, secret=True).differs()
 
 
 def look(

@@ -21,7 +21,8 @@ class Observed:
     """A unit as found: its file's text (None: no file), systemd's state, its process's digest and secrets up to date.
 
     `began` is the text that the process was started from, where the host still has it; `argv` its command line as the
-    kernel shows it; `replaced`: files that were replaced under it, where it shall not go on with the old ones.
+    kernel shows it; `replaced`: files that were replaced under it, where it shall not go on with the old ones; `loose`: whether
+    its file has another mode or owner than it was written with.
     """
 
     text: str | None
@@ -31,6 +32,7 @@ class Observed:
     began: str | None = None
     argv: tuple[str, ...] = ()
     replaced: tuple[str, ...] = ()
+    loose: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class UnitStep:
 def decide(planned: PlannedUnit, observed: Observed) -> UnitStep:
     """The one step that brings a planned unit to its planned state, and its reason."""
     state = observed.state
-    write = observed.text != planned.text
+    write = observed.text != planned.text or observed.loose
     enable = state.enabled not in ("enabled", "enabled-runtime")
     verb, why = "keep", "as planned"
     causes: tuple[Cause, ...] = ()
@@ -97,6 +99,8 @@ def restart_causes(planned: PlannedUnit, observed: Observed) -> tuple[Cause, ...
 
 
 def _rewritten(before: str, after: str) -> str:
+    if before == after:
+        return "its unit file has another mode or owner"
     if edited(before):
         return "its unit file was edited by hand; it is put back, and the process never had the edit"
     keys = compare_rest(before, after)

@@ -19,7 +19,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.host.until import u
 from ansible_collections.baremetal.vllm.plugins.module_utils.units import generations
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.decide import UnitStep
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.journal import cause, stage
-from ansible_collections.baremetal.vllm.plugins.module_utils.units.observe import GENERATIONS, UNITS
+from ansible_collections.baremetal.vllm.plugins.module_utils.units.observe import GENERATIONS, UNITS, unit_file
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.planned import MARK, PlannedUnit
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.restore import missing_paths
 
@@ -39,10 +39,14 @@ def secrets_file(path: str, secrets: Mapping[str, str]) -> HostFile:
 
 
 def diffs(
-    steps: Sequence[UnitStep], planned: Mapping[str, str], texts: Mapping[str, str], files: Sequence[HostFile]
+    steps: Sequence[UnitStep],
+    planned: Mapping[str, str],
+    texts: Mapping[str, str],
+    files: Sequence[HostFile],
+    unread: Sequence[str] = (),
 ) -> list[dict[str, str]]:
-    """Ansible's diff entries: unit texts and public files; of secret ones only that they change."""
-    entries = []
+    """Ansible's diff entries: unit texts and public files; of secret ones only that they change; units that are read in."""
+    entries = [{"prepared": f"{unit}: its drop-ins are read in\n"} for unit in unread]
     for step in steps:
         after = "" if step.verb == "remove" else planned[step.unit]
         if step.write or step.verb == "remove":
@@ -78,7 +82,7 @@ def apply(
     # All that a full disk may refuse comes before the first unit is stopped.
     for step in steps:
         if step.write:
-            HostFile(str(UNITS / step.unit), texts[step.unit], 0o644).write()
+            unit_file(step.unit, texts[step.unit]).write()
     for step in steps:
         if step.verb == "remove":
             systemd.run(["systemctl", "disable", "--now", step.unit], timeout=600)
@@ -163,7 +167,7 @@ def watch(pending: Mapping[str, int], seen: Mapping[str, str], wait: float) -> l
 
 def _put_back(unit: str, text: str) -> bool:
     """Whether a unit is another one now; not where the file was this, or cannot be written."""
-    file = HostFile(str(UNITS / unit), text, 0o644)
+    file = unit_file(unit, text)
     try:
         if file.current() == text:
             return False

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import systemd
+from ansible_collections.baremetal.vllm.plugins.module_utils.host.hostfile import HostFile
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.secrets import IDENTITY
 from ansible_collections.baremetal.vllm.plugins.module_utils.units import generations
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.decide import Observed
@@ -91,6 +92,11 @@ def installed_units() -> dict[str, str]:
     return texts
 
 
+def unit_file(unit: str, text: str) -> HostFile:
+    """A unit's file as it is written."""
+    return HostFile(str(UNITS / unit), text, 0o644)
+
+
 def foreign_units(units: Sequence[str]) -> list[str]:
     """Planned unit names that somebody else's file already holds."""
     ours = installed_units()
@@ -114,8 +120,12 @@ def observe(units: Sequence[str], identity: str | None, fresh: Collection[str] =
         environment = systemd.process_environment(states[unit].main_pid)
         whole = whole and environment is not None
         earlier = [generation.texts[unit] for generation in kept if unit in generation.texts]
-        seen = _observed(texts.get(unit), states[unit], environment, identity, earlier)
-        observed[unit] = replace(seen, replaced=tuple(renewable(states[unit]))) if unit in fresh else seen
+        text = texts.get(unit)
+        observed[unit] = replace(
+            _observed(text, states[unit], environment, identity, earlier),
+            replaced=tuple(renewable(states[unit])) if unit in fresh else (),
+            loose=text is not None and unit_file(unit, text).differs(),
+        )
     return UnitsSight(observed, texts, states, whole)
 
 

@@ -48,8 +48,10 @@ def _due(path: Path) -> str | None:
 def _apt_settings() -> str:
     """apt's whole configuration, in its own words; "" on hosts without apt."""
     try:
-        done = subprocess.run(["apt-config", "dump"], capture_output=True, text=True, errors="replace", check=False)
-    except OSError:
+        done = subprocess.run(
+            ["apt-config", "dump"], capture_output=True, text=True, errors="replace", check=False, timeout=30
+        )
+    except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout
 

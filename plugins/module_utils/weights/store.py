@@ -37,7 +37,8 @@ class PlannedWeights(_PushedFrom, total=False):
 
 @dataclass(frozen=True)
 class WeightsState:
-    """One item of the plan as found: `state` is present, absent, damaged, unmanaged or refused."""
+    """One item of the plan as found: `state` is present, absent, damaged, unmanaged, carried (whole, and yet to be adopted) or
+    refused."""
 
     path: str
     state: str
@@ -104,18 +105,29 @@ def look(item: PlannedWeights, verify: bool = False) -> WeightsState:
     return WeightsState(path, "present", size=known.size)
 
 
-def adopt_carried(item: PlannedWeights) -> str | None:
-    """Take over a hub model that somebody copied to its place by hand; returns what is wrong with it, or None."""
+def without_hub(item: PlannedWeights, found: WeightsState) -> WeightsState:
+    """The state of an item that `look` found, where nothing is fetched: a hub's model was carried there, or is refused."""
+    if item["source"] != "hub" or found.state == "present":
+        return found
+    wrong = usable(found.path) if found.state == "unmanaged" else found.detail or "is not there"
+    if wrong is None:
+        return WeightsState(found.path, "carried", "somebody copied it there")
+    return WeightsState(
+        found.path,
+        "refused",
+        f"{label(item)}: {found.path} {wrong}, and model_weights_offline is set: copy the files of exactly that revision there, "
+        "or give a directory of the control node as the model",
+    )
+
+
+def adopt_carried(item: PlannedWeights) -> None:
+    """Take over a hub model that somebody copied to its place by hand, and that is usable."""
     path = item["path"]
-    wrong = usable(path)
-    if wrong is not None:
-        return f"{path} {wrong}"
     entries = []
     for name, state in mf.walk(path):
         entries.append(mf.FileEntry(name, state.st_size, mf.hash_file(os.path.join(path, name))[0]))
     _open_to_all(path)
     mf.write(path, mf.Manifest(tuple(entries), f"carried:{item['repo']}@{item['revision']}"))
-    return None
 
 
 def prepare(item: PlannedWeights, whole: mf.Manifest, owner: int) -> tuple[str, list[str]]:
@@ -193,7 +205,7 @@ def write_secret(path: str, value: str, dry: bool) -> bool:
         with open(path, encoding="utf-8") as stream:
             same = stream.read().strip() == value.strip()
         same = same and os.stat(path).st_mode & 0o777 == 0o600
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         same = False
     if same or dry:
         return not same

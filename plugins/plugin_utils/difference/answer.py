@@ -32,13 +32,14 @@ class StepForm(TypedDict):
 
 class EngineChange(TypedDict, total=False):
     """What would change about a host's engines: whether `release` is installed and why, packages of the distribution that come
-    with it, releases that go."""
+    with it, releases that go; `refused`: the line among the host's refusals that is about its engine."""
 
     release: str
     install: bool
     why: str
     packages: Sequence[str]
     remove: Sequence[str]
+    refused: str
 
 
 class WeightsFound(TypedDict):

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.answer import FilesetDifference, HostAnswer
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.answer import (
+    FilesetDifference,
+    HostAnswer,
+    StepForm,
+)
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import HostPlan
 
 # In the order in which they are brought about.
@@ -17,12 +21,13 @@ REFUSED = "refused"
 _EQUAL: FilesetDifference = {"steps": (), "warnings": (), "unknown": ()}
 # Where weights come from, and what is done about those that are not on the host whole.
 _WEIGHTS = {"hub": "fetched", "pushed": "pushed", "host": REFUSED}
+_STATES = {"present": "unchanged", "unknown": "unknown", "carried": "adopted", "refused": REFUSED}
 
 
 @dataclass(frozen=True)
 class HostChange:
     """One thing that a deployment would do on a host: to what (`item`), what (`change`: installed, removed, fetched, pushed,
-    rewritten, changed), and why; or that it would be `REFUSED`."""
+    adopted, rewritten, changed), and why; or that it would be `REFUSED`."""
 
     topic: str
     item: str
@@ -44,9 +49,12 @@ def _of_engines(planned: HostPlan, look: HostAnswer) -> Iterator[HostChange]:
     for change, key in (("changed", "differs"), (REFUSED, "refused")):
         for topic, why in look["gpus"].get(key, {}).items():
             yield HostChange(topic, f"({topic})", change, why)
-    for refusal in look["refusals"]:
-        yield HostChange(UNITS, "(host)", REFUSED, refusal)
     engine = look["engine"]
+    topic_of = {found["detail"]: WEIGHTS for found in look["weights"] if found["state"] == REFUSED}
+    if "refused" in engine:
+        topic_of[engine["refused"]] = ENGINE
+    for refusal in look["refusals"]:
+        yield HostChange(topic_of.get(refusal, UNITS), "(host)", REFUSED, refusal)
     if engine.get("install"):
         yield HostChange(ENGINE, f"(engine {engine['release']})", "installed", engine["why"])
     if engine.get("packages"):
@@ -62,6 +70,9 @@ def _of_engines(planned: HostPlan, look: HostAnswer) -> Iterator[HostChange]:
     yield from _of_filesets(look, [FIREWALL, CANARY])
     for path in look["files"]:
         yield HostChange(UNITS, "(file)", "rewritten", path)
+    # Whatever else is done to units has systemd read everything in.
+    if look["unread"] and not look["files"] and not any(_changes(step) for step in look["steps"]):
+        yield HostChange(UNITS, "(systemd)", "changed", f"reads in the drop-ins of {', '.join(look['unread'])}")
 
 
 def _of_filesets(look: HostAnswer, names: Sequence[str]) -> Iterator[HostChange]:
@@ -74,9 +85,9 @@ def _of_filesets(look: HostAnswer, names: Sequence[str]) -> Iterator[HostChange]
 
 
 def weights_changes(planned: HostPlan, look: HostAnswer) -> Iterator[dict[str, str]]:
-    """Each item of weights: path, name, change (unchanged, unknown, fetched, pushed, refused) and why."""
+    """Each item of weights: path, name, change (unchanged, unknown, fetched, pushed, adopted, refused) and why."""
     for item, seen in zip(planned.weights, look["weights"]):
-        change = {"present": "unchanged", "unknown": "unknown"}.get(seen["state"], _WEIGHTS[item.source])
+        change = _STATES.get(seen["state"], _WEIGHTS[item.source])
         name = item.repo or (item.pushed_from or item.path).rstrip("/").rpartition("/")[2]
         why = seen["detail"] or {"absent": "not on the host"}.get(seen["state"], "")
         yield {"path": item.path, "name": name, "change": change, "why": why}
@@ -93,8 +104,7 @@ def topics(planned: HostPlan | None, look: HostAnswer) -> set[str]:
     found = {change.topic for change in host_changes(planned, look)} | {*look.get("forced", ())}
     if planned is None:
         return found
-    stepping = any(step["verb"] != "keep" or step["write"] or step["enable"] for step in look["steps"])
-    if stepping or look["doubts"] or look["unread"]:
+    if any(_changes(step) or step["verb"] == "wait" for step in look["steps"]) or look["doubts"]:
         found.add(UNITS)
     # Refusals of weights stand among the host's.
     if any(item["change"] == REFUSED for item in weights_changes(planned, look)):
@@ -107,6 +117,10 @@ def brought(planned: HostPlan, look: HostAnswer) -> list[str]:
     not what would be refused."""
     found = {c.topic for c in host_changes(planned, look) if c.change not in (REFUSED, "removed", "unknown")}
     return [topic for topic in OF_ENGINES if topic in found]
+
+
+def _changes(step: StepForm) -> bool:
+    return step["verb"] not in ("keep", "wait") or step["write"] or step["enable"]
 
 
 def unproved(look: HostAnswer) -> list[str]:

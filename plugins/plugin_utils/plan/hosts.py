@@ -32,6 +32,7 @@ HOST_KEYS = (
     "gpu_memory_gib",
     "vllm_acceptance",
     "vllm_proof_age",
+    "vllm_look_timeout",
     "vllm_address",
     "vllm_engine_kernels_index",
     "vllm_endpoint_address",
@@ -108,6 +109,9 @@ def read_host(name: str, declared: Values, problems: Problems) -> DeclaredHost |
     age = declared.get("vllm_proof_age", 0)
     if whole(age) is None:
         wrong.add(f"{HOSTS}.vllm_proof_age", f"{age!r} is not a number of seconds", "Write one such as 604800, a week")
+    patience = declared.get("vllm_look_timeout", 300)
+    if not whole(patience):
+        wrong.add(f"{HOSTS}.vllm_look_timeout", f"{patience!r} is not a number of seconds", "Write one such as 300")
     check_proxy(declared, wrong)
     host = None
     if not wrong.problems and gpu_count is not None:

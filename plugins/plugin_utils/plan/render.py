@@ -42,7 +42,7 @@ SCHEMA = 1
 WIDEST = 110
 COLUMNS = (Column("HOST"), Column("MODEL"), Column("CHANGE"), Column("WHY", wraps=True))
 TONES = {
-    **dict.fromkeys(("started", "installed", "fetched", "pushed"), ADDED),
+    **dict.fromkeys(("started", "installed", "fetched", "pushed", "adopted"), ADDED),
     **dict.fromkeys(("restarted", "moved", "rewritten", "changed"), CHANGED),
     "removed": REMOVED,
     **dict.fromkeys(("refused", "unreachable", "failed"), WRONG),

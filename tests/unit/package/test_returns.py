@@ -19,7 +19,7 @@ COMMON = {"changed", "failed", "msg", "diff", "skipped", "warnings", "rc"}
 INNER = {
     "acceptance": {"sight", "run", "busy", "facts", "dcgm"},
     "driver": {"lines", "texts", "seconds"},
-    "model_service": {"progress", "pruned", "restored"},
+    "model_service": {"progress", "restored"},
     "model_weights": {"engine", "needed", "states", "status", "token_changed", "uploads", "wrong"},
 }
 

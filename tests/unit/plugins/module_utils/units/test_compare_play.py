@@ -100,3 +100,15 @@ def test_only_the_hosts_of_a_limit_are_asked_and_standard_output_can_be_the_docu
 def test_check_mode_writes_no_document(fleet: Fleet) -> None:
     assert fleet.plan("--check", "-e", f"vllm_plan_json={fleet.json}").returncode == 0
     assert not fleet.json.exists()
+
+
+def test_hosts_that_take_a_connection_and_fall_silent_have_their_line_too(fleet: Fleet) -> None:
+    ssh = fleet.calls.with_name("ssh")
+    ssh.write_text("#!/bin/sh\nexec sleep 300\n")
+    done = fleet.plan("--diff", "-e", f"vllm_plan_json={fleet.json}", "-e", "vllm_look_timeout=1")
+    assert done.returncode == 2
+    for host in ("h1", "h2"):
+        said = fleet.document["differences"]["hosts"][host]
+        assert said["status"] == "unreachable"
+        assert said["why"].startswith(f"{host} gave no answer within 1 s. See by ssh what hangs there")
+        assert re.search(rf"^{host} +unreachable +{host} gave no answer within 1 s", done.stdout, re.MULTILINE)

@@ -140,9 +140,11 @@ def test_a_model_carried_by_hand_is_taken_over_when_whole(tmp_path: Path) -> Non
     (tmp_path / "model" / "m.safetensors.index.json").write_text('{"weight_map": {"a": "m-1.safetensors"}}')
     (tmp_path / "model" / "config.json").write_text("{}")
     assert store.look(item).state == "unmanaged"
-    assert "lacks m-1.safetensors" in str(store.adopt_carried(item))
+    refused = store.without_hub(item, store.look(item))
+    assert (refused.state, "lacks m-1.safetensors" in refused.detail) == ("refused", True)
     (tmp_path / "model" / "m-1.safetensors").write_text("")
-    assert store.adopt_carried(item) is None
+    assert store.without_hub(item, store.look(item)).state == "carried"
+    store.adopt_carried(item)
     assert store.look(item, verify=True).state == "present"
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 from ansible_collections.baremetal.vllm.plugins.action import host_state
@@ -31,14 +32,20 @@ def asked_and_answered(variables: dict[str, Any], **options: Any) -> tuple[dict[
         found.update(module_args)
         return {"schema": 1, "steps": [], "refusals": [], "filesets": {}}
 
+    answer = answered(module, variables, options)
+    assert answer["status"] == "read"
+    return found, answer
+
+
+def answered(module: Any, variables: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
+    """What the action says of a host on which `module` is what runs."""
     task = SimpleNamespace(args=options, async_val=0, check_mode=False, diff=False, action="")
     connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir="/tmp"))
     loader = DataLoader()
     action: Any = host_state.ActionModule(task, connection, None, loader, Templar(loader, variables), None)
     action._execute_module = module
     answer: dict[str, Any] = action.run(task_vars=variables)
-    assert answer["status"] == "read"
-    return found, answer
+    return answer
 
 
 @pytest.mark.parametrize(
@@ -118,3 +125,20 @@ def test_a_gateway_that_cannot_be_set_up_so_is_a_finding() -> None:
 def test_a_plan_without_the_host_is_none() -> None:
     with pytest.raises(AnsibleActionFail, match="planned holds no plan for gw1"):
         sent(behind_a_gateway("gw1"), plan="planned")
+
+
+def silent(**__: Any) -> dict[str, Any]:
+    threading.Event().wait(60)
+    raise AssertionError("nobody ended it")
+
+
+def test_a_host_that_falls_silent_is_told_by_name_with_what_to_do() -> None:
+    answer = answered(silent, {**PLANNED, "vllm_look_timeout": 0.05}, {"plan": "planned"})
+    assert answer["status"] == "unreachable"
+    assert answer["why"].startswith("gpu1 gave no answer within 0.05 s. See by ssh what hangs there")
+    assert "vllm_look_timeout" in answer["why"]
+
+
+def test_a_host_that_falls_silent_is_lost_to_a_run_like_one_without_a_route() -> None:
+    with pytest.raises(AnsibleConnectionFailure, match=r"gpu1 gave no answer within 0\.05 s"):
+        answered(silent, {**PLANNED, "vllm_look_timeout": 0.05}, {"plan": "planned", "lost": "unreachable"})

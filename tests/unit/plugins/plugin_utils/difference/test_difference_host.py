@@ -71,7 +71,17 @@ DIFFERENT: list[tuple[dict[str, Any], str, tuple[str, str, str] | None]] = [
     ({"steps": [{**KEEP, "write": True}]}, "units", None),
     ({"steps": [{**KEEP, "enable": True}]}, "units", None),
     ({"steps": [KEEP, {**KEEP, "unit": "vllm-old.service", "verb": "remove"}]}, "units", None),
-    ({"unread": ["vllm-m.service"]}, "units", None),
+    ({"unread": ["vllm-m.service"]}, "units", ("(systemd)", "changed", "reads in the drop-ins of vllm-m.service")),
+    (
+        {"weights": [{"state": "carried", "detail": "copied"}, PRESENT, PRESENT]},
+        "weights",
+        ("(weights o/m)", "adopted", "copied"),
+    ),
+    (
+        {"engine": {**ENGINE, "refused": "vLLM is in use"}, "refusals": ["vLLM is in use"]},
+        "engine",
+        ("(host)", "refused", "vLLM is in use"),
+    ),
     # model_weights_verify reads what looks as it should.
     ({"forced": ["weights"]}, "weights", None),
     ({"doubts": ["GPU 3 has no node"]}, "units", None),
