@@ -40,8 +40,8 @@ _GIB = 1 << 30
 
 
 def write(folder: Path, planned: FleetPlan, answers: bool = False, gpus: bool = False, held: bool = False) -> None:
-    """The records of a run: `answers`: it asks each endpoint; `gpus`: it asks for them; `held`: it asks for the fleet's lock, which
-    nobody has, and not only who has it."""
+    """The records of a run. `answers`: it asks each endpoint; `gpus`: it asks for them; `held`: it asks for the fleet's lock,
+    which nobody has, and not only who has it."""
     plans = list(planned.hosts.values())
     if any(plan != plans[0] for plan in plans):
         raise ValueError("hosts have different plans, and one record for all")

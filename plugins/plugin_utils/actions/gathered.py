@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.hostvars import raw_variables
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import FleetPlan
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Result, Variables
@@ -22,5 +23,5 @@ def result_of(variables: Variables, given: Result | str) -> Result:
 
 
 def registered(variables: Variables, hosts: Iterable[str], name: str) -> dict[str, Result | None]:
-    """By host a variable of it as plain values; None where it has none, as where the task that makes it did not run."""
-    return {host: plain(variables["hostvars"][host].get(name)) for host in hosts}
+    """By host what a task has registered on it, as plain values; None where the task did not run."""
+    return {host: plain(raw_variables(variables["hostvars"], host).get(name)) for host in hosts}
