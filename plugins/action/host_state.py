@@ -14,6 +14,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.host.secrets import
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.words import printable
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.planned import as_dict
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions import gpu_look
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.ahead import read_ahead
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.base import Action
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.follow import display
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.inputs import role_inputs, site_input
@@ -34,6 +35,8 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import TEMPL
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.control import SECRETS, host_files, render_units
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import HostPlan, read_services
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Arguments, Registered, Result
+
+read_ahead()
 
 # What the host needs of the task's arguments; the rest stays here.
 SENT = ("ask", "proof_age", "engine", "weights", "keep", "packages", "restart_replaced", "timeout", "concurrency")
