@@ -201,10 +201,6 @@ refused:
   description: By host what would keep a deployment from being done there, one line each.
   returned: with subject difference
   type: dict
-stuck:
-  description: By host that could not be read, or is refused, why, on one line.
-  returned: with subject difference
-  type: dict
 unproved:
   description: By other host the units of endpoints that have to be proved in full.
   returned: with subject difference

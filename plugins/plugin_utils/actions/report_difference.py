@@ -61,16 +61,13 @@ def run(action: Action, given: Arguments, variables: Variables) -> Result:
     topics_of = {host: topics(plan.hosts[host], look) for host, look in read.items()}
     # Whether a host was accepted is asked for, and changes nothing.
     differing = {host: None for host, found in topics_of.items() if found - {ACCEPTANCE}}
-    refused = {host: lines for host, look in read.items() if (lines := refusals(plan.hosts[host], look))}
-    lost = {host: answer["why"] for host, answer in answers.items() if host not in read}
     result: Result = {
         "changed": False,
         "counts": count(differences),
         "pending": render.pending(plan, differences, answers),
         "topics": {topic: [host for host, found in topics_of.items() if topic in found] for topic in TOPICS},
         "differing": list(differing),
-        "refused": refused,
-        "stuck": {**lost, **{host: "; ".join(lines) for host, lines in refused.items()}},
+        "refused": {host: lines for host, look in read.items() if (lines := refusals(plan.hosts[host], look))},
         "unproved": {host: units for host in topics_of if host not in differing and (units := unproved(read[host]))},
     }
 
