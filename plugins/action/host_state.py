@@ -14,11 +14,12 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.host.secrets import
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.words import printable
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.planned import as_dict
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions import gpu_look
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.ahead import read_ahead
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.base import Action
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.bounded import OverdueError, bounded
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.follow import display
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.gateway_sets import gateway_sets, with_digests
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.gathered import registered_anywhere
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.gathered import by_name
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.inputs import role_inputs, site_input
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.host import CANARY, FIREWALL, GATEWAY, WEIGHTS
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.look import FAILED, READ, UNREACHABLE
@@ -37,6 +38,8 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import TEMPL
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.control import SECRETS, host_files, render_units
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import HostPlan, read_services
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Arguments, Registered, Result
+
+read_ahead()
 
 # What the host needs of the task's arguments; the rest stays here.
 SENT = ("ask", "proof_age", "engine", "weights", "keep", "packages", "restart_replaced", "timeout", "concurrency")
@@ -96,7 +99,7 @@ class ActionModule(Action):
         name = asked.get("plan")
         if not name:
             return {}
-        plan = (registered_anywhere(self.variables, name) or {}).get("plan") or {}
+        plan = (by_name(self.variables, name) or {}).get("plan") or {}
         if self.host not in plan.get("hosts", {}) and not self._is_gateway(asked):
             raise AnsibleActionFail(f"plan: {name} holds no plan for {self.host}")
         return plan

@@ -160,6 +160,12 @@ def unproved_hosts(difference: Mapping[str, Any]) -> list[str]:
     return list((difference or {}).get("unproved", ())) or NOBODY
 
 
+def hosts_or_nobody(found: Mapping[str, object] | Sequence[str]) -> list[str]:
+    """Hosts as the pattern of a play: those that are named, or of a mapping by host those that it says something of."""
+    named = [host for host, said in found.items() if said] if isinstance(found, Mapping) else list(found)
+    return named or NOBODY
+
+
 def end_with_changes(pending: bool) -> bool:
     """End the run with status 3 where a deployment would change something; False where it would not.
 
@@ -190,4 +196,5 @@ class FilterModule:
             "differing_gateways": differing_gateways,
             "differing_hosts": differing_hosts,
             "unproved_hosts": unproved_hosts,
+            "hosts_or_nobody": hosts_or_nobody,
         }

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Registered, Variables
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.hostvars import registered_anywhere
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Registered
 
 
 def server_of(model: str, host: str) -> dict[str, str]:
@@ -35,15 +36,6 @@ def closed_to(rules: Mapping[str, Any] | None, services: Sequence[Mapping[str, A
     ports = {int(port) for port in [*rules["ports"], *(item["port"] for item in services)]}
     peers = any((item.get("prove") or {}).get("outside") for item in services)
     return {**rules, "ports": sorted(ports), "peers": rules.get("peers", False) or peers}
-
-
-def registered_anywhere(hosts: Sequence[str], variables: Variables, name: str) -> Any:
-    """What a task that ran once registered, as the first of these hosts has it; an empty dictionary where none does.
-
-    Plays that follow need it in their headers, where no host is at hand.
-    """
-    known = [host for host in hosts if host in variables]
-    return next((variables[host][name] for host in known if name in variables[host]), {})
 
 
 class FilterModule:

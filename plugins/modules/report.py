@@ -55,10 +55,10 @@ options:
     elements: str
   plan:
     description:
-      - For O(subject=difference) and O(subject=fleet), which need it, what M(baremetal.vllm.plan) returned, with C(plan) and
-        C(digest); or the name of the variable that holds it, which spares Ansible templating it.
-      - For O(subject=endpoints) RV(baremetal.vllm.plan#module:plan) alone. With it, commands to ask what was proved end the
-        report, one for the first model of each kind, three at most. They hold no key. None in check mode.
+      - What M(baremetal.vllm.plan) returned, with C(plan) and C(digest); or the name of the variable that holds it, which spares
+        Ansible templating it. O(subject=difference) and O(subject=fleet) need it.
+      - With O(subject=endpoints), commands to ask what was proved end the report where it is given, one for the first model of
+        each kind, three at most. They hold no key. None in check mode.
     type: raw
   found:
     description:
@@ -183,6 +183,11 @@ endpoints: {description: How many endpoints were checked., returned: with subjec
 passed: {description: How many of them passed., returned: with subject endpoints, type: int}
 failed_endpoints:
   description: One line for each failed check, and one for each host without results, beginning with the host.
+  returned: with subject endpoints
+  type: list
+  elements: str
+failing:
+  description: The hosts on which an endpoint failed a check.
   returned: with subject endpoints
   type: list
   elements: str

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import jinja2
 
 
+@cache
 def environment(*folders: Path) -> jinja2.Environment:
-    """Templates of some folders, the first that has one. Nothing is escaped, and a name without a value is an error."""
+    """Templates of some folders, the first that has one. Nothing is escaped, and a name without a value is an error.
+
+    What it has compiled, a process keeps until the file changes.
+    """
     return jinja2.Environment(  # noqa: S701 (files of a host are no HTML)
         loader=jinja2.FileSystemLoader(folders),
         undefined=jinja2.StrictUndefined,

@@ -14,7 +14,16 @@ MENU = {
     "Proofs": ("verify", "acceptance", "canary"),
     "The fleet": ("gateway", "rollout", "status", "ordinary-days", "takeover", "migration", "awx"),
     "Reference": ("playbooks", "../reference/index", "options", "catalogue", "../changelog"),
-    "Developers": ("dev/README", "dev/checks", "dev/findings", "dev/releases", "dev/tests", "dev/lab", "dev/gpu"),
+    "Developers": (
+        "dev/README",
+        "dev/checks",
+        "dev/findings",
+        "dev/releases",
+        "dev/tests",
+        "dev/lab",
+        "dev/gpu",
+        "dev/growth",
+    ),
 }
 # Files of the repository that are pages of the site.
 MOVED = {"README.md": "index.md", "CHANGELOG.md": "changelog.md"}

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.hostvars import (
+    raw_variables,
+    registered_anywhere,
+)
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import FleetPlan
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Result, Variables
@@ -24,21 +28,17 @@ def looked_hosts(variables: Variables, plan: FleetPlan) -> list[str]:
 def result_of(variables: Variables, given: Result | str) -> Result:
     """A result as it is given, or the one under the name of a variable: by its name, Ansible does not template all of it for the
     task. Plain values."""
-    found: Result = plain(registered_anywhere(variables, given) if isinstance(given, str) else given)
+    found: Result = plain(by_name(variables, given) if isinstance(given, str) else given)
     return found
 
 
-def registered_anywhere(variables: Variables, name: str) -> Any:
-    """What a task registered on the task's host, or else on the first host that has it; None where none has.
-
-    A task that ran once has registered it on the hosts of its play alone; not templated, for it holds no templates.
-    """
+def by_name(variables: Variables, name: str) -> Any:
+    """What a task that ran once registered, on the task's host or, where its play did not have that, on another; {} on none."""
     if name in variables:
         return variables[name]
-    told = (variables["hostvars"].raw_get(host) for host in variables.get("groups", {}).get("all", ()))
-    return next((found[name] for found in told if name in found), None)
+    return registered_anywhere(variables.get("groups", {}).get("all", ()), variables.get("hostvars", {}), name)
 
 
 def registered(variables: Variables, hosts: Iterable[str], name: str) -> dict[str, Result | None]:
-    """By host a variable of it as plain values; None where it has none, as where the task that makes it did not run."""
-    return {host: plain(variables["hostvars"][host].get(name)) for host in hosts}
+    """By host what a task has registered on it, as plain values; None where the task did not run."""
+    return {host: plain(raw_variables(variables["hostvars"], host).get(name)) for host in hosts}

@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.base import Action
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.gathered import registered
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.gathered import registered, result_of
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.job_stats import job_stats
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.json_output import tell
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.output import json_text, write_output
@@ -19,6 +19,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.gateway import
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import read_plan
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.report.endpoints import (
     document,
+    failed_checks,
     gather,
     report_file,
     summary,
@@ -36,7 +37,7 @@ SPEC: Spec = {
     "directory": {"type": "path"},
     "digest": {"type": "str", "default": ""},
     "hosts": {"type": "list", "elements": "str"},
-    "plan": {"type": "dict"},
+    "plan": {"type": "raw"},
     "look": {"type": "str", "default": ""},
     "difference": {"type": "str", "default": ""},
 }
@@ -46,12 +47,21 @@ def run(action: Action, given: Arguments, variables: Variables) -> Result:
     """Gather what the endpoints of hosts have proved, print the table and the closing lines, write the report."""
     hosts = given["hosts"] or [str(host) for host in variables.get("ansible_play_hosts_all", [])]
     difference = plain(variables.get(given["difference"])) if given["difference"] else None
-    endpoints, missing = gather(registered(variables, hosts, RESULTS), _short(given, variables, hosts, difference))
+    found = registered(variables, hosts, RESULTS)
+    endpoints, missing = gather(found, _short(given, variables, hosts, difference))
     told = summary(endpoints, missing)
     # `failed` is a flag in every Ansible result, so the list has another name there.
     stats = job_stats("report", {**told, "plan": given["digest"]})
     failures = told.pop("failed")
-    result: Result = {"changed": False, "failed": False, "failed_endpoints": failures, **told, **stats}
+    failing = [host for host, said in found.items() if failed_checks((said or {}).get("results", ()))]
+    result: Result = {
+        "changed": False,
+        "failed": False,
+        "failed_endpoints": failures,
+        "failing": failing,
+        **told,
+        **stats,
+    }
     time = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
     whole = document(endpoints, missing, time, given["digest"], (difference or {}).get("changes"))
     ending: list[str] = []
@@ -62,10 +72,9 @@ def run(action: Action, given: Arguments, variables: Variables) -> Result:
         result["path"] = write_output("vllm_report_path", str(path), json_text(whole))["path"]
         ending.append(f"The report is in {path}.")
     if given["plan"] and not action._task.check_mode:
-        plan = read_plan(plain(given["plan"]))
-        addresses = {host: address_of(host, variables["hostvars"][host]) for host in plan.hosts}
+        plan = read_plan(result_of(variables, given["plan"])["plan"])
         proved = [(one["host"], one["model"]) for one in endpoints if one["passed"]]
-        ending += closing(plan, proved, addresses, os.environ)
+        ending += closing(plan, proved, lambda host: address_of(host, variables["hostvars"][host]), os.environ)
     return tell(
         result,
         lambda screen: "\n".join([*table(endpoints, missing, screen), *ending]),

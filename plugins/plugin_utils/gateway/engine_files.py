@@ -13,7 +13,8 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.service imp
 
 _UNITS = "etc/systemd/system"
 FIREWALL, TABLE = "firewall-vllm.service", "/etc/vllm/firewall.nft"
-TIMER, PROGRAM = "canary-vllm.timer", "usr/local/libexec/vllm-canary"
+CANARY, TIMER, PROGRAM = "canary-vllm.service", "canary-vllm.timer", "usr/local/libexec/vllm-canary"
+UNITS = (FIREWALL, CANARY, TIMER)
 
 
 def firewall_files(asked: Firewall | None, templates: Path, served: Sequence[int], managed: bool) -> dict[str, Any]:
@@ -55,13 +56,12 @@ def canary_files(
     `settings`: interval, timeout, failures and restarts. Raises ValueError with all that is wrong with them, a line each.
     """
     told = canary_config(services, **settings)
-    service = "canary-vllm.service"
     return {
         "state": "present" if wanted and services else "absent",
         "files": [
             {"path": "/etc/vllm/canary.json", "content": told["config"], "effect": "none"},
             {"path": f"/{PROGRAM}", "src": str(templates / PROGRAM), "mode": "0755", "effect": "none"},
-            {"path": f"/{_UNITS}/{service}", "src": str(templates / _UNITS / f"{service}.j2"), "effect": "none"},
+            {"path": f"/{_UNITS}/{CANARY}", "src": str(templates / _UNITS / f"{CANARY}.j2"), "effect": "none"},
             {"path": f"/{_UNITS}/{TIMER}", "src": str(templates / _UNITS / f"{TIMER}.j2"), "effect": "restart"},
         ],
         "variables": {"interval": told["interval"], "timeout": told["timeout"], "devices": [], "groups": ""},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from urllib.parse import urlsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined] # typeshed knows proxy_bypass, which on macOS asks the system
 
@@ -19,12 +19,12 @@ SHOWN = 3
 def closing(
     plan: FleetPlan,
     proved: Iterable[tuple[str, str]],
-    addresses: Mapping[str, str],
+    address: Callable[[str], str],
     environ: Mapping[str, str],
 ) -> list[str]:
     """Lines with a `curl` of the first model of each kind, at most three; [] where nothing was proved.
 
-    `proved`: host and model of each endpoint that passed; `addresses`: where the control node reaches a host; `environ`: its
+    `proved`: host and model of each endpoint that passed; `address`: where the control node reaches a host; `environ`: its
     environment, whose proxy a request to the fleet must not take.
     """
     passed = set(proved)
@@ -39,7 +39,7 @@ def closing(
     anywhere_keyed = False
     for host, service in shown:
         inside = plan.gateway is None and is_loopback(service.address)
-        url, keyed = reached(plan.gateway, service, service.address if inside else addresses[host])
+        url, keyed = reached(plan.gateway, service, service.address if inside else address(host))
         anywhere_keyed |= keyed
         # RFC 6874: what names an interface is escaped in a URL.
         url = url.replace("%", "%25")

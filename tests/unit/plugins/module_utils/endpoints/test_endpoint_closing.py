@@ -44,7 +44,7 @@ def plan(
 def told(made: FleetPlan, *, address: str = "10.0.0.1", environ: dict[str, str] | None = None) -> list[str]:
     """The closing lines where everything that is planned was proved, every host at one address."""
     proved = [(host, service.name) for host, service in made.endpoints]
-    return closing(made, proved, dict.fromkeys(made.hosts, address), environ or {})
+    return closing(made, proved, lambda __: address, environ or {})
 
 
 def command(lines: list[str]) -> str:
@@ -113,11 +113,11 @@ def test_a_large_fleet_gets_a_few_lines_and_one_that_proved_nothing_none() -> No
     assert len(lines) <= 22
     assert [line for line in lines if line.startswith("Ask")] == ["Ask chat-0:", "Ask embedding:", "Ask rerank:"]
     assert lines[-1].startswith("A command for each of the 7 models")
-    assert closing(plan(models, hosts), [], dict.fromkeys(hosts, "h"), {}) == []
+    assert closing(plan(models, hosts), [], lambda __: "h", {}) == []
 
 
 def test_only_what_was_proved_is_shown() -> None:
     made = plan({"a": entry(), "b": entry()}, ("gpu1", "gpu2"))
-    lines = closing(made, [("gpu2", "b")], {"gpu1": "10.0.0.1", "gpu2": "10.0.0.2"}, {})
+    lines = closing(made, [("gpu2", "b")], {"gpu1": "10.0.0.1", "gpu2": "10.0.0.2"}.__getitem__, {})
     assert lines[1] == "Ask b:"
     assert command(lines).startswith(f"curl http://10.0.0.2:{made.hosts['gpu2'].services[1].port}/")

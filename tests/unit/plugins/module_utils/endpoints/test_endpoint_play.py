@@ -98,7 +98,7 @@ def test_fleet_with_a_failure_and_an_unreachable_host(play: Any, tmp_path: Path)
                 "good": {
                     "endpoint_check_services": [service(good)],
                     "vllm_endpoint_address": "127.0.0.9",
-                    "report_plan": {"gateway": None, "hosts": planned},
+                    "report_plan": {"plan": {"gateway": None, "hosts": planned}},
                 },
                 "bad": {"endpoint_check_services": [service(bad)]},
                 "gone": {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1},

@@ -15,9 +15,10 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.acceptance.
 from ansible_collections.baremetal.vllm.plugins.module_utils.drivers.nvidia.model import ServiceState
 from ansible_collections.baremetal.vllm.plugins.module_utils.gpus.model import Errors, Facts, Gpu
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions import gpu_look
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.ahead import read_ahead
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia import repository
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.nvidia.judge import PATHS
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import ROOT
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import DATA, ROOT
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import Declared, HostPlan
 from simulated_host import PERSISTENCE, Host
 from simulated_hosts import H100, bare, with_driver
@@ -92,6 +93,18 @@ def differs(host: Host, **more: Any) -> dict[str, str]:
 def test_a_host_that_the_role_left_differs_in_nothing(settled: Host) -> None:
     assert differs(settled) == {}
     assert differs(settled, required=True) == {}
+
+
+def test_what_judges_a_host_is_read_before_the_first_one(settled: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    read_ahead()
+
+    def closed(self: Path, *given: Any, **more: Any) -> str:
+        assert DATA not in self.parents, f"each worker would read {self} anew"
+        return opened(self, *given, **more)
+
+    opened = Path.read_text
+    monkeypatch.setattr(Path, "read_text", closed)
+    assert differs(settled) == {}
 
 
 def held_back(host: Host) -> None:
