@@ -19,6 +19,7 @@ LAB_PACKAGES := systemd-container mmdebstrap nftables iproute2 openssh-client
 SIDE_BY_SIDE ?= 1
 SCENARIOS := $(filter-out default,$(sort $(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml))))
 PLAYBOOK := $(BIN)/ansible-playbook -i inventories/lab
+DEMO_MODELS := '{"lab_models_names": ["smollm2-135m-instruct", "all-minilm-l6-v2"]}'
 export PATH := $(BIN):$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 # Nothing of a developer's home directory may stand in for the checkout.
@@ -27,7 +28,8 @@ export MOLECULE_GLOB := molecule/*/molecule.yml
 # Images of containers like to set it. Each process of the tests would compile all of them, and Ansible all of the collection, anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help venv system lab demo test check lint unit exhaustive molecule bench bench-growth catalogue docs clean lab-absent dist \
+.PHONY: help venv system lab demo demo-lab demo-engine demo-models test check lint unit exhaustive molecule bench bench-growth catalogue docs \
+  clean lab-absent dist \
   gates changelog packages site site-look sanity
 
 help: ## Show this list
@@ -56,13 +58,26 @@ system:
 lab: venv system ## Boot the lab: real systemd machines on this computer
 	@$(PLAYBOOK) tools/lab/lab.yml
 
-demo: lab ## A lab with a real chat and a real embedding model, deployed and proven
-	@$(PLAYBOOK) tools/lab/wheels.yml
-	@$(PLAYBOOK) playbooks/wheelhouse.yml
-	@$(PLAYBOOK) tools/lab/models.yml -e '{"lab_models_names": ["smollm2-135m-instruct", "all-minilm-l6-v2"]}'
+demo: venv system ## A lab with a real chat and a real embedding model, deployed and proven
+	@# None of these waits for another: machines, the engine's files, the models.
+	@$(MAKE) --no-print-directory --jobs demo-lab demo-engine demo-models || { echo 'What failed says FAILED above.'; exit 1; }
 	@$(PLAYBOOK) site.yml
 	@$(PLAYBOOK) playbooks/ask.yml
 	@echo 'The key of the lab: export VLLM_API_KEY=lab-key-no-secret'
+
+# $(call step,NAME,COMMANDS): one of several that run side by side. Its lines begin with its name, and the last one says how long it took.
+# Whoever presses Ctrl-C still reads what Ansible says then.
+step = @{ $(2); } 2>&1 | { trap '' INT; exec sed -u 's/^/$(1) | /'; } && echo "$(1) | done after $$SECONDS s" \
+  || { echo "$(1) | FAILED after $$SECONDS s"; exit 1; }
+
+demo-lab:
+	$(call step,lab   ,$(PLAYBOOK) tools/lab/lab.yml)
+
+demo-engine:
+	$(call step,engine,$(PLAYBOOK) tools/lab/wheels.yml && $(PLAYBOOK) playbooks/wheelhouse.yml)
+
+demo-models:
+	$(call step,models,$(PLAYBOOK) tools/lab/models.yml -e $(DEMO_MODELS))
 
 test: check molecule ## Everything: lint, unit tests and all molecule scenarios in the lab
 

@@ -6,15 +6,15 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
-import models_recipes as recipes
+from recipes.decoders import Sizes, qwen2
 
 # Heads of 128, as most models have: FlashInfer and the newer FlashAttention have kernels for few other sizes.
-recipes.HIDDEN, recipes.HEADS, recipes.LAYERS, recipes.FEED_FORWARD = 512, 4, 4, 1024
+SIZES = Sizes(hidden=512, heads=4, layers=4, feed_forward=1024)
 
 
 def main(target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
-    recipes.RECIPES["tiny-qwen2"](target, target)
+    qwen2(target, SIZES)
     _speak(target)
 
 

