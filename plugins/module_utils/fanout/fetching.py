@@ -86,7 +86,7 @@ class Link:
 
     def manifest(self) -> bytes:
         """The text of the manifest. Raises OSError, and the errors of `chunk`."""
-        wire.send(self._connection, wire.Frame(wire.MANIFEST))
+        wire.send(self._connection, wire.Frame(wire.MANIFEST_NOW if self.neighbour.later else wire.MANIFEST))
         length = self._answer()
         if length > mf.MOST_BYTES:
             raise LieError(f"a manifest of {length} bytes")
@@ -349,13 +349,15 @@ class Fetcher:
             now = time.monotonic()
             with self._lock:
                 current, other = self._neighbours.current, self._neighbours.alternative(now)
-            store, theirs = self._holding.store, self._ask_count(other) if current and other else None
-            if store is None or current is None or other is None or theirs is None:
+            theirs = self._ask_count(other) if current and other else None
+            if current is None or other is None or theirs is None:
                 before = None
                 continue
-            own, total = store.count, len(store.manifest.chunks)
+            # Without a manifest this host has no chunk, and whoever has one is ahead.
+            manifest = self._holding.store.manifest if self._holding.store else None
+            own, total = self._holding.count, len(manifest.chunks) if manifest else -1
             if before and before[1] == other:
-                floor = self._bounds.floor * (now - before[0]) / store.manifest.chunk
+                floor = self._bounds.floor * (now - before[0]) / (manifest.chunk if manifest else mf.SMALLEST)
                 if is_slow(Seen(before[2], own, total), Seen(before[3], theirs, total), floor):
                     self._blame(current, SlowError(f"slower than {other.name}"))
             before = (now, other, own, theirs)

@@ -146,8 +146,8 @@ class Sender:
                 receiver = self._admit(greeting.name, connection)
                 if receiver is None:
                     wire.send(connection, wire.Frame(wire.BUSY))
-                elif question.kind == wire.MANIFEST:
-                    self._give_manifest(connection)
+                elif question.kind in (wire.MANIFEST, wire.MANIFEST_NOW):
+                    self._give_manifest(connection, question)
                 elif question.kind in (wire.CHUNK, wire.CHUNK_NOW):
                     self._give(connection, question, receiver)
                 else:
@@ -184,8 +184,10 @@ class Sender:
             if not receiver.connections:
                 del self._receivers[name]
 
-    def _give_manifest(self, connection: socket.socket) -> None:
-        if self._wait(connection, lambda: self._holding.store is not None) and self._holding.store:
+    def _give_manifest(self, connection: socket.socket, question: wire.Frame) -> None:
+        if question.kind == wire.MANIFEST:
+            self._wait(connection, lambda: self._holding.store is not None)
+        if self._holding.store:
             text = self._holding.store.manifest.text
             wire.send(connection, wire.Frame(wire.DATA, len(text)))
             self._send(connection, memoryview(text))

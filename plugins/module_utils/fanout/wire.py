@@ -14,8 +14,8 @@ import struct
 import time
 from typing import NamedTuple
 
-# Of questions: the manifest; a chunk, waited for; a chunk if it is there now; how many chunks are there.
-MANIFEST, CHUNK, CHUNK_NOW, COUNT = 1, 2, 3, 4
+# Of questions: how many chunks are there; the manifest, and a chunk, both waited for; the same if they are there now.
+COUNT, MANIFEST, CHUNK, MANIFEST_NOW, CHUNK_NOW = 1, 2, 3, 4, 5
 # Of answers: bytes follow; it will come; it is not there; others are served; other content; it was there and is damaged.
 DATA, WAIT, LACKS, BUSY, OTHER, DAMAGED = 1, 2, 3, 4, 5, 6
 

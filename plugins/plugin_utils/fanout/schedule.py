@@ -62,7 +62,7 @@ def neighbours(order: Sequence[Member], dead: Collection[str] = ()) -> dict[str,
         if member.whole or member.upstream:
             continue
         before = living[max(0, at - BEFORE) : at][::-1]
-        if any(each.whole for each in before):
+        if any(each.whole and not each.upstream for each in before):
             before = [each for each in before if not each.upstream]
         after = living[at + 1 : at + 1 + AFTER]
         lists[member.name] = tuple(_neighbour(each) for each in before) + tuple(
