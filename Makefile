@@ -27,7 +27,7 @@ export MOLECULE_GLOB := molecule/*/molecule.yml
 # Images of containers like to set it. Each process of the tests would compile all of them, and Ansible all of the collection, anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help venv system lab demo test check lint unit exhaustive molecule bench catalogue docs clean lab-absent dist \
+.PHONY: help venv system lab demo test check lint unit exhaustive molecule bench bench-fanout catalogue docs clean lab-absent dist \
   gates changelog packages site site-look sanity
 
 help: ## Show this list
@@ -110,7 +110,13 @@ scenario-%:
 bench: demo ## Ratios: nothing to do against the floor, 1 and 8 models, deployment against bare commands
 	@$(BIN)/python tools/bench.py
 
-catalogue: venv ## Add a vLLM release to the catalogue: make catalogue RELEASE=0.34.0
+bench-fanout: venv ## How near content from host to host comes to the ideal, in network namespaces; needs root
+	@$(BIN)/python tools/bench_fanout.py
+
+catalogue: venv ## Add a vLLM release to the bench-fanout: venv ## How near content from host to host comes to the ideal, in network namespaces; needs root
+	@$(BIN)/python tools/bench_fanout.py
+
+catalogue: make catalogue RELEASE=0.34.0
 	@test -n "$(RELEASE)" || { echo "Name the release: make catalogue RELEASE=0.34.0"; exit 1; }
 	@$(BIN)/python -m ansible_collections.baremetal.vllm.tools.catalogue add $(RELEASE)
 	@$(BIN)/python tools/gpu_support.py $(RELEASE)

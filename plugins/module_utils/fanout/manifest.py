@@ -23,9 +23,9 @@ FILE, DIRECTORY = "file", "directory"
 # The path of content that is one file: what it is called on a host is not part of it.
 ONLY = "content"
 # A host passes a chunk on once it has all of it, so that each link of a chain begins one chunk later than the one before:
-# small chunks. Each has a line in the manifest and a question of its own: few chunks. 2 MiB are 84 ms at 200 Mbit/s and 2 ms at
-# 10 Gbit/s; from 128 GiB on they grow with the content, of which one is then never more than 1/32768.
-SMALLEST, LARGEST = 2 << 20, 64 << 20
+# small chunks. Each has a line in the manifest and a question of its own: few chunks. 1 MiB is 42 ms at 200 Mbit/s and 1 ms at
+# 10 Gbit/s; from 64 GiB on they grow with the content, of which one is then never more than 1/32768.
+SMALLEST, LARGEST = 1 << 20, 64 << 20
 _MOST_CHUNKS = 65536
 # Bytes of a manifest's text: 65536 chunks, and a directory of 100,000 files.
 MOST_BYTES = 32 << 20

@@ -15,8 +15,8 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.fanout.tls import C
 
 # Handshakes at a time, and connections that have ended theirs: the first are anybody's who reaches the port, the others members'.
 _HANDSHAKES, _CONNECTIONS = 16, 64
-# Connections of one receiver: what it asks over one, it waits for on another.
-_EACH = 8
+# Connections of one receiver: the one before may not have ended yet.
+_EACH = 3
 # Seconds for a handshake; between two questions (a receiver that waits elsewhere is asked nothing); between two WAIT.
 _SHAKEN, _IDLE, _SIGN = 10.0, 30.0, 1.0
 _PIECE = 256 << 10
@@ -42,10 +42,10 @@ class Pace:
 
 
 class _Receiver:
-    """One member that takes chunks from here: one chunk at a time, so that each is whole early and can be passed on."""
+    """One member that takes chunks from here; `sending` is how many are on their way to it at the moment."""
 
     def __init__(self) -> None:
-        self.turn = threading.Lock()
+        self.sending = 0
         self.connections: set[socket.socket] = set()
         self.since, self.taken = time.monotonic(), 0
 
@@ -171,7 +171,7 @@ class Sender:
         """Whoever hardly takes anything loses its place to one that asks: a slow first receiver would hold up a whole chain."""
         now = time.monotonic()
         for name, receiver in list(self._receivers.items()):
-            if receiver.turn.locked() and receiver.is_slow(now, self._bounds.window, self._bounds.floor):
+            if receiver.sending and receiver.is_slow(now, self._bounds.window, self._bounds.floor):
                 for connection in receiver.connections:
                     _end(connection)
                 del self._receivers[name]
@@ -206,17 +206,18 @@ class Sender:
             return
         store = self._holding.store
         room = memoryview(bytearray(store.manifest.length(index)))
-        while not receiver.turn.acquire(timeout=_SIGN):
-            wire.send(connection, wire.Frame(wire.WAIT, self._holding.count))
+        if not store.load(index, room):
+            self.damaged.add(index)
+            wire.send(connection, wire.Frame(wire.DAMAGED))
+            return
+        with self._lock:
+            receiver.sending += 1
         try:
-            if not store.load(index, room):
-                self.damaged.add(index)
-                wire.send(connection, wire.Frame(wire.DAMAGED))
-                return
             wire.send(connection, wire.Frame(wire.DATA, len(room)))
             self._send(connection, room, receiver)
         finally:
-            receiver.turn.release()
+            with self._lock:
+                receiver.sending -= 1
 
     def _wait(self, connection: socket.socket, there: Callable[[], bool]) -> bool:
         """Wait for something for as long as a question may last, with a sign of life each second."""
