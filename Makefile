@@ -113,10 +113,7 @@ bench: demo ## Ratios: nothing to do against the floor, 1 and 8 models, deployme
 bench-fanout: venv ## How near content from host to host comes to the ideal, in network namespaces; needs root
 	@$(BIN)/python tools/bench_fanout.py
 
-catalogue: venv ## Add a vLLM release to the bench-fanout: venv ## How near content from host to host comes to the ideal, in network namespaces; needs root
-	@$(BIN)/python tools/bench_fanout.py
-
-catalogue: make catalogue RELEASE=0.34.0
+catalogue: venv ## Add a vLLM release to the catalogue: make catalogue RELEASE=0.34.0
 	@test -n "$(RELEASE)" || { echo "Name the release: make catalogue RELEASE=0.34.0"; exit 1; }
 	@$(BIN)/python -m ansible_collections.baremetal.vllm.tools.catalogue add $(RELEASE)
 	@$(BIN)/python tools/gpu_support.py $(RELEASE)

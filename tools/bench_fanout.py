@@ -1,10 +1,13 @@
 """`make bench-fanout`: how near the fan-out of content comes to the ideal, on real agents in network namespaces of this computer.
 
-Each member has a namespace and a link of 200 Mbit/s in either direction (tc-tbf(8)) to one bridge. One member has 300 MB, five lack
-them; the ideal is the time that one link takes for the content alone, 12.0 s, of which the headers of Ethernet, IP and TCP make 12.5. Time is from the moment when the agents are told whom to
-ask (they are started and listen, which is Ansible's time) to the moment when the last one has given the content its name. Needs root.
-Its namespaces carry its own process id; they and its processes are removed by name and id, however it ends. Six agents need half
-of two cores: on a computer that does other work (`pressed`), give them precedence (chrt -r 5 make bench-fanout).
+Each member has a namespace and a link of 200 Mbit/s in either direction (tc-tbf(8)) to one bridge. One member has 300 MB, five
+lack them; the ideal is the time that one link takes for the content alone, 12.0 s (headers of Ethernet, IP and TCP make it 12.5).
+Time is from the moment when the agents, which are started and listen, are told whom to ask, to the moment when the last one has
+given the content its name. Needs root. Its namespaces carry its own process id; they and its processes are removed by name and
+id, however it ends.
+
+Six agents need half of two cores: on a computer that does other work (`pressed`), give them precedence with chrt -r 5. The bytes
+of the source's link are the kernel's count, which has one header for several packets (segmentation offload).
 """
 
 from __future__ import annotations
@@ -125,8 +128,8 @@ def ip(*words: str) -> None:
 
 @dataclass(frozen=True)
 class Result:
-    """Seconds until the last survivor was whole; of the source, content and bytes on its link; whether every digest was right; for
-    which share of the time something on this computer waited for a processor."""
+    """Seconds until the last survivor was whole; of the source, content and bytes on its link; whether every digest was right;
+    for which share of the time something on this computer waited for a processor."""
 
     seconds: float
     source: int

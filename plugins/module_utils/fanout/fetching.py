@@ -1,7 +1,7 @@
 """Taking chunks from neighbours: in their order, over one kept connection, each checked before it counts.
 
-One connection, with questions ahead of the answers: over several, chunks share the link and are all whole late, and each host of a
-chain waits for whole chunks (five receivers at 200 Mbit/s: a chunk of 2 MiB took 230 ms over three connections, 90 over one).
+One connection, with questions ahead of the answers: over several, chunks share the link and are all whole late, and each host of
+a chain waits for whole chunks (five receivers at 200 Mbit/s: a chunk of 2 MiB took 230 ms over three connections, 90 over one).
 """
 
 from __future__ import annotations
@@ -75,12 +75,14 @@ class Link:
             raise
         self._connection.settimeout(order.bounds.silence)
         self._turn = threading.Condition()
-        self._asked, self._answered, self._broken = 0, 0, False
+        self._asked, self._answered = 0, 0
+        self._broken = self._closed = False
         self._used = time.monotonic()
         wire.greet(self._connection, wire.Greeting(order.content, order.name))
 
     def close(self) -> None:
-        """End it; whoever waits for an answer in another thread is woken."""
+        """End it; whoever waits for an answer in another thread is woken, and finds no fault with the neighbour."""
+        self._closed = True
         with contextlib.suppress(OSError):
             self._connection.shutdown(socket.SHUT_RDWR)
         self._connection.close()
@@ -107,8 +109,8 @@ class Link:
     def chunk(self, index: int, room: memoryview, seconds: float) -> None:
         """Fill `room` with a chunk, in so many seconds from its first byte on; others may ask before the answer is there.
 
-        Raises LacksError, BusyError, DamagedError: and goes on to serve. Raises OSError: for a dead connection; SlowError; LieError:
-        for another length; and GoneError then for all that wait for an answer as well.
+        Raises LacksError, BusyError, DamagedError: and goes on to serve. Raises OSError: for a dead connection; SlowError;
+        LieError: for another length; and GoneError then for all that wait for an answer as well.
         """
         with self._turn:
             if self._broken:
@@ -126,6 +128,8 @@ class Link:
             raise
         except Exception:
             self._broken = True
+            if self._closed:
+                raise GoneError from None
             raise
         finally:
             with self._turn:

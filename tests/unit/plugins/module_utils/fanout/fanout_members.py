@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.fanout import agent
+from ansible_collections.baremetal.vllm.plugins.module_utils.fanout import manifest as mf
 from ansible_collections.baremetal.vllm.plugins.module_utils.fanout.choice import Neighbour
 from ansible_collections.baremetal.vllm.plugins.module_utils.fanout.order import Bounds, Order, RunFolder, replace
 
@@ -38,25 +38,22 @@ class Member:
     def __init__(self, folder: Path, name: str, content: str, credential: str, bounds: Bounds | None = None) -> None:
         self.name, self.folder, self.target = name, RunFolder(folder / name / "run"), folder / name / "disk" / "content"
         self.folder.path.mkdir(parents=True)
-        self.folder.path.chmod(0o700)
-        self.target.parent.mkdir()
+        self.target.parent.mkdir(exist_ok=True)
         self.folder.write_order(
             Order(name, content, str(self.target), "127.0.0.1", 0, bounds or Bounds(silence=2, wait=2))
         )
         self.credential = credential
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, python: str = sys.executable, before: str = "") -> Member:
-        """Start the agent and wait until it listens; `before` is a program of Python's to run in it first."""
+    def start(self, before: str = "") -> Member:
+        """Start the agent and wait until it listens, or is over; `before` is a program to run in it first: a fault."""
         replace(self.folder.credential, self.credential)
         self.folder.heard()
         self.folder.status.unlink(missing_ok=True)
         program = f"{before}\nimport runpy, sys\nsys.argv = ['agent', {str(self.folder.path)!r}]\nrunpy.run_module({agent.__name__!r}, run_name='__main__')"
         with self.folder.log.open("ab") as log:
-            self.process = subprocess.Popen([python, "-c", program], stdout=log, stderr=log, cwd="/")
-        until(
-            f"{self.name} listens", lambda: self.status.get("port") or self.process and self.process.poll() is not None
-        )
+            self.process = subprocess.Popen([sys.executable, "-c", program], stdout=log, stderr=log, cwd="/")
+        until(f"{self.name} listens", lambda: self.status.get("port") or self.status.get("problem"))
         return self
 
     @property
@@ -104,19 +101,37 @@ class Member:
         os.kill(self.process.pid, signal.SIGSTOP)
 
 
-def content(folder: Path, size: int, seed: int = 1) -> Path:
-    """A file of so many bytes that no two chunks of are alike."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "content"
-    path.write_bytes(hashlib.shake_128(b"%d" % seed).digest(size))
-    return path
+class Run:
+    """Members of one run with one certificate; the first one, `source`, has the content."""
+
+    def __init__(self, folder: Path, credential: str) -> None:
+        self.folder, self.credential = folder, credential
+        self.members: list[Member] = []
+        self.digest = ""
+
+    def source(self, data: bytes | dict[str, bytes], bounds: Bounds | None = None) -> Member:
+        """The first member, with a file or a directory of these bytes."""
+        place = self.folder / "source" / "disk" / "content"
+        place.parent.mkdir(parents=True)
+        write(place, data)
+        self.digest = mf.describe(place).digest
+        return self.member("source", bounds)
+
+    def member(self, name: str, bounds: Bounds | None = None, credential: str = "", digest: str = "") -> Member:
+        """Another one, that lacks it."""
+        made = Member(self.folder, name, digest or self.digest, credential or self.credential, bounds)
+        self.members.append(made)
+        return made
 
 
-@contextlib.contextmanager
-def ended(members: Sequence[Member]) -> Any:
-    """Nothing outlives a test."""
-    try:
-        yield
-    finally:
-        for member in members:
-            member.kill()
+def write(place: Path, data: bytes | dict[str, bytes]) -> None:
+    """A file, or a directory of files."""
+    for path, each in {"": data}.items() if isinstance(data, bytes) else data.items():
+        file = place / path if path else place
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(each)
+
+
+def noise(size: int, seed: int = 1) -> bytes:
+    """Bytes of which no two chunks are alike."""
+    return hashlib.shake_128(b"%d" % seed).digest(size)
