@@ -114,8 +114,8 @@ size:
 status:
   description:
     - What the agent told last - C(state) (V(starting), V(waiting), V(fetching), V(whole), V(ended), V(failed), or V(none) where
-      there is no agent), C(port), C(received) and C(sent) bytes, C(chunks) of C(total), C(rate), C(neighbour), C(receivers), C(liars),
-      C(damaged), C(complaints), C(problem).
+      there is no agent), C(port), C(received) and C(sent) bytes, C(chunks) of C(total), C(rate), C(neighbour), C(receivers),
+      C(liars), C(damaged), C(complaints), C(problem).
   returned: with O(step=start), O(step=follow) and O(step=end)
   type: dict
 """

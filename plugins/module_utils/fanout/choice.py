@@ -131,11 +131,10 @@ def is_slow(own: Seen, other: Seen, floor: float) -> bool:
     Where all wait for the same link, all grow alike and everybody stays. `floor` is how many chunks are so few that somebody who
     has had everything all along, and can show no growth, is tried.
     """
-    lead = other.after - own.after
     if not own.gained:
-        # All that wait for one and the same have the same.
-        return lead > 0
-    if lead < _LEAD:
+        # It had more all the while; where it only has by now, the first chunks are still on their way down the chain.
+        return other.before > own.after
+    if other.after - own.after < _LEAD:
         return False
     if other.before == other.total:
         return own.gained < floor

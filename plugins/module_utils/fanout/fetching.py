@@ -234,6 +234,8 @@ class Fetcher:
                 worker.start()
             for worker in workers:
                 worker.join()
+            # Its place at the neighbour is somebody else's now.
+            self._drop(self._current)
             if store and not self._over:
                 store.finish()
         except _OverError:

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-# The certificate is made where cryptography is, which ansible-core brings along: on the control node.
-certificate = pytest.importorskip("ansible_collections.baremetal.vllm.plugins.plugin_utils.fanout.certificate")
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.fanout import certificate
 from fanout_members import Run
 
 

@@ -75,6 +75,8 @@ def test_a_slow_one_is_left_where_there_is_another_and_kept_with_more_patience_w
         (Seen(10, 10, 99), Seen(10, 10, 99), False),
         # nothing came, and the other has more
         (Seen(10, 10, 99), Seen(11, 11, 99), True),
+        # nothing came, and the other got it only now: it is on its way
+        (Seen(0, 0, 99), Seen(0, 3, 99), False),
         # the other grew more than four times as much
         (Seen(10, 12, 99), Seen(20, 40, 99), True),
         (Seen(10, 15, 99), Seen(20, 40, 99), False),
