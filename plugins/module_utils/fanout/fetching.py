@@ -398,7 +398,8 @@ class Fetcher:
             with self._lock:
                 current, other = self._neighbours.current, self._neighbours.alternative(now)
             theirs = self._ask_count(other) if current and other else None
-            if current is None or other is None or theirs is None:
+            # Who asks one that comes after it was sent away by those before it, as a slow one itself: it is not to come back.
+            if current is None or current.later or other is None or theirs is None:
                 before = None
                 continue
             # Without a manifest this host has no chunk, and whoever has one is ahead.

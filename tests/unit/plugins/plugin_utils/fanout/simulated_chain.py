@@ -172,7 +172,7 @@ class Chain:
             return
         now = self.step * STEP
         other, current = host.neighbours.alternative(now), host.neighbours.current
-        if other is None or current is None or not self.alive(int(other.name)):
+        if other is None or current is None or current.later or not self.alive(int(other.name)):
             host.seen = None
             return
         number = int(other.name)

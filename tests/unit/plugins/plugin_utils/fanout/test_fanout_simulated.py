@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -47,17 +47,21 @@ def test_it_always_ends_and_every_survivor_has_everything(data: st.DataObject) -
     judge(chain, chain.run(most), most)
 
 
-@given(st.data())
-@settings(max_examples=30 if os.environ.get("EXHAUSTIVE") else 2)
-def test_a_thousand_hosts_take_it_once_from_upstream(data: st.DataObject) -> None:
+# Found by hypothesis: the first one lies and is slow, loses its place upstream, and must not come back for all of it.
+@example(Faults(slow=frozenset([1]), liars=frozenset([1])))
+@given(faults(1000, 100, share=0.05))
+# Without shrinking, which takes minutes at this size.
+@settings(max_examples=30 if os.environ.get("EXHAUSTIVE") else 2, phases=(Phase.explicit, Phase.generate))
+def test_a_thousand_hosts_take_it_once_from_upstream(drawn: Faults) -> None:
     count, chunks = 1000, 100
-    drawn = data.draw(faults(count, chunks, share=0.05))
     chain = Chain(count, chunks, drawn)
-    most = 400 + 60 * (count + chunks)
+    most = 12_000
     judge(chain, chain.run(most), most)
-    # What was on its way to one that died or lost its place is sent again: two chunks each, of those that stand first.
-    head = set(range(1, 8)) & (drawn.dies.keys() | drawn.slow)
-    assert chain.hosts[0].sent <= chunks * 1.02 + 2 * len(head)
+    # Of those that stand first: what was on its way to one that died, joined late or lost its place is sent again; a liar takes a
+    # copy that nobody takes from it.
+    head = set(range(1, 8))
+    again = head & (drawn.dies.keys() | drawn.joins.keys() | drawn.slow)
+    assert chain.hosts[0].sent <= chunks * (1.02 + len(head & drawn.liars)) + 2 * len(again)
 
 
 def test_without_faults_a_thousand_hosts_take_as_long_as_the_chunks_and_the_links() -> None:
