@@ -28,8 +28,8 @@ export MOLECULE_GLOB := molecule/*/molecule.yml
 # Images of containers like to set it. Each process of the tests would compile all of them, and Ansible all of the collection, anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help venv system lab demo demo-lab demo-engine demo-models test check lint unit exhaustive molecule bench bench-growth catalogue docs \
-  clean lab-absent dist \
+.PHONY: help venv system lab demo demo-lab demo-engine demo-models test check lint unit exhaustive molecule bench bench-growth bench-fanout \
+  catalogue docs clean lab-absent dist \
   gates changelog packages site site-look sanity
 
 help: ## Show this list
@@ -127,6 +127,9 @@ bench: demo ## Ratios: nothing to do against the floor, 1 and 8 models, deployme
 
 bench-growth: venv ## What a run costs the control node as a fleet grows to 1,000 hosts: make bench-growth GROWTH='--hosts 3,30'
 	@$(BIN)/python -m ansible_collections.baremetal.vllm.tools.growth $(GROWTH)
+
+bench-fanout: venv ## How near content from host to host comes to the ideal, in network namespaces; needs root
+	@$(BIN)/python tools/bench_fanout.py
 
 catalogue: venv ## Add a vLLM release to the catalogue: make catalogue RELEASE=0.34.0
 	@test -n "$(RELEASE)" || { echo "Name the release: make catalogue RELEASE=0.34.0"; exit 1; }

@@ -7,15 +7,15 @@ the few Python files the process consists of. The weights themselves grow in the
 from __future__ import annotations
 
 import fcntl
-import inspect
 import json
 import os
-import shutil
 import subprocess
 import time
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.host import program
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights import (
     hub_errors,
     hub_fetch,
@@ -24,7 +24,6 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.weights import (
     space,
 )
 
-PACKAGE = "ansible_collections/baremetal/vllm/plugins/module_utils/weights"
 PARTS: tuple[ModuleType, ...] = (hub_errors, hub_fetch, manifest, selection, space)
 
 
@@ -74,12 +73,7 @@ def start(directory: str, python: str, order: hub_fetch.Order, wait: float = 10.
     if _alive(directory):
         return None
     code = os.path.join(directory, "code")
-    shutil.rmtree(code, ignore_errors=True)
-    os.makedirs(os.path.join(code, PACKAGE))
-    for part in PARTS:
-        name = part.__name__.rsplit(".", 1)[-1] + ".py"
-        with open(os.path.join(code, PACKAGE, name), "w", encoding="utf-8") as stream:
-            stream.write(inspect.getsource(part))
+    program.lay(Path(code), PARTS)
     paths = {name: os.path.join(directory, name) for name in ("order.json", "status.json", "lock", "log")}
     with open(paths["order.json"], "w", encoding="utf-8") as stream:
         json.dump(order, stream)
@@ -88,8 +82,7 @@ def start(directory: str, python: str, order: hub_fetch.Order, wait: float = 10.
     settings = hub_fetch.environment(order["endpoint"], os.path.join(directory, "home"))
     with open(paths["log"], "w", encoding="utf-8") as log:
         process = subprocess.Popen(
-            [python, "-m", PACKAGE.replace("/", ".") + ".hub_fetch"]
-            + [paths[name] for name in ("order.json", "status.json", "lock")],
+            [python, "-m", hub_fetch.__name__] + [paths[name] for name in ("order.json", "status.json", "lock")],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -19,14 +19,19 @@ def free_bytes(path: str) -> int:
     return state.f_bavail * state.f_frsize
 
 
-def shortage(path: str, needed: int, free: Callable[[str], int] = free_bytes) -> str | None:
-    """One line when `needed` more bytes do not fit below `path`, else None."""
+def shortage(
+    path: str,
+    needed: int,
+    free: Callable[[str], int] = free_bytes,
+    remedy: str = "put model_weights_store on a larger file system",
+) -> str | None:
+    """One line when `needed` more bytes do not fit below `path`, else None; `remedy` is what helps beside making room."""
     there = free(path)
     if needed == 0 or needed + MARGIN <= there:
         return None
     return (
         f"the disk is too small: {in_units(needed)} still needed below {path}, {in_units(there)} free there "
-        f"(and {in_units(MARGIN)} stay free); make room, or put model_weights_store on a larger file system"
+        f"(and {in_units(MARGIN)} stay free); make room, or {remedy}"
     )
 
 

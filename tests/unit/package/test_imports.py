@@ -16,7 +16,7 @@ HOST = (
     {"text"},
     {"host"},
     {"engine", "weights", "endpoints"},
-    {"units"},
+    {"units", "fanout"},
     {"gpus", "gateway"},
     {"drivers.nvidia"},
     {"drivers.acceptance", "drivers.amd"},
@@ -24,7 +24,7 @@ HOST = (
 )
 CONTROL = (
     {"task"},
-    {"places", "templates", "weights", "report", "shell"},
+    {"places", "templates", "weights", "report", "shell", "fanout"},
     {"options", "inventory"},
     {"planned"},
     {"fit", "gateway", "difference"},
