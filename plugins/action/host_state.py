@@ -19,13 +19,8 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.follow impo
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.inputs import role_inputs, site_input
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.host import WEIGHTS
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.look import FAILED, READ, UNREACHABLE
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import prepare
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.decide import (
-    EngineRefusalError,
-    check_place,
-    check_systemd,
-    decide,
-)
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.decide import EngineRefusalError
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.judge import consider
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.contents import with_contents
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.engine_files import canary_files, firewall_files
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.jsonform import build, json_form
@@ -36,11 +31,22 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet impor
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Arguments, Registered, Result
 
 # What the host needs of the task's arguments; the rest stays here.
-SENT = ("ask", "proof_age", "engine", "weights", "keep", "packages", "restart_replaced", "timeout", "concurrency")
+SENT = (
+    "ask",
+    "proof_age",
+    "engine",
+    "weights",
+    "keep",
+    "packages",
+    "form",
+    "restart_replaced",
+    "timeout",
+    "concurrency",
+)
 # Says nothing; a zero does.
 EMPTY: tuple[object, ...] = (None, "", [], {})
 # What is not given is as the role vllm_engine has it on this host.
-OF_ENGINE = ("keep", "prune", "source", "wheelhouse", "lock", "rocm", "packages")
+OF_ENGINE = ("keep", "prune", "source", "wheelhouse", "lock", "rocm", "packages", "form", "images")
 CANARY = ("interval", "timeout", "failures", "restarts")
 
 
@@ -160,12 +166,8 @@ class ActionModule(Action):
             "packages": found["missing_packages"],
         }
         try:
-            check_systemd(found.get("systemd"))
-            check_place(planned["path"], found)
-            __, locks = prepare.acceptable({**asked, **planned}, found["arch"])
-            present = release in found["installed"]
-            marker, users = found["installed"].get(release, {}), found["used"].get(release, [])
-            verdict = decide(release, planned["accelerator"], marker, present, locks, users)
+            # `packages` of the plan are those that services call for, and stay here.
+            verdict = consider({**asked, **planned}, found).verdict
         except (EngineRefusalError, LockError) as error:
             answer["refusals"].append(f"vLLM {release} for {planned['accelerator']}: {error}")
             return {**judged, "install": False, "why": str(error)}
