@@ -7,6 +7,7 @@ of the build sees it, and it goes with them. What makes two builds differ was fo
 - byte code holds its source's time (PEP 552), and marshal writes what else its process holds: it is compiled by hash, unchecked,
   in fixed portions, each by a fresh process with a fixed seed of hashes;
 - times, owners and the file system's identifier are mksquashfs's to fix, and it writes no extended attributes (SELinux's labels);
+- uv leaves in `uv_cache.json` when it unpacked each wheel, and that file's hash in RECORD: both go;
 - the marker's time is fixed, and of compilers only the engine's own counts.
 
 Standard library only.
@@ -95,6 +96,7 @@ def build_image(job: BuildJob, output: Path, folder: Path = images.IMAGES) -> Bu
 def _build(job: BuildJob, output: Path, tool: str) -> BuiltImage:
     uv = unpack(job)
     version = install(job, uv)
+    forget_times(job.path)
     close(job)
     finish(job, version, finished_at=WHEN)
     compile_all(job.path, version)
@@ -144,6 +146,19 @@ def _prove(job: BuildJob, image: Path) -> list[str]:
     if "vllm serve" not in said:
         raise BuildError(f"`vllm serve --help` said nothing of vllm serve, but: {one_line(said)[:200]}")
     return [*shown, "import vllm with its compiled parts", "import torch, transformers, vllm", "vllm serve --help"]
+
+
+def forget_times(engine: Path) -> None:
+    """Remove what uv writes of its own cache beside each distribution, and RECORD's line of it. Raises OSError."""
+    for noted in sorted(engine.glob("lib/python3*/site-packages/*.dist-info/uv_cache.json")):
+        noted.unlink()
+        record = noted.with_name("RECORD")
+        line = f"{noted.parent.name}/{noted.name},"
+        kept = [
+            text for text in record.read_text(encoding="utf-8").splitlines(keepends=True) if not text.startswith(line)
+        ]
+        record.unlink()
+        record.write_text("".join(kept), encoding="utf-8")
 
 
 def compile_all(engine: Path, version: str) -> None:
