@@ -306,6 +306,14 @@ image:
   description: What was built - release, accelerator, arch, python, interpreter, lock_sha256, digest, bytes, kind, tool, proved.
   type: dict
   returned: step image
+path:
+  description: The directory of the store in which the image lies.
+  type: str
+  returned: step image
+digest:
+  description: The image's SHA-256, by which it is called.
+  type: str
+  returned: step image
 removed_images:
   description: Digests of the images removed.
   type: list

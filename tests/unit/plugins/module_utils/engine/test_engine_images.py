@@ -201,7 +201,7 @@ def test_a_kernel_that_cannot_mount_is_told_before_anything_is_touched(
 ) -> None:
     job = arriving(tmp_path)
     monkeypatch.setattr(images, "hindrance", lambda: "its kernel has no squashfs")
-    with pytest.raises(ImageError, match="its kernel has no squashfs.*vllm_engine_form: packages"):
+    with pytest.raises(ImageError, match=r"its kernel has no squashfs.*vllm_engine_form: packages"):
         image_mount.mount(job)
     assert not job.folder.exists()
     assert not job.path.exists()
@@ -299,3 +299,15 @@ def test_systemd_takes_the_units(tmp_path: Path) -> None:
     done = subprocess.run(["systemd-analyze", "verify", *names], capture_output=True, text=True, check=False)
     assert "image-vllm" not in done.stderr, done.stderr
     assert "opt-vllm" not in done.stderr, done.stderr
+
+
+def test_what_uv_notes_of_its_cache_goes_with_its_line(tmp_path: Path) -> None:
+    noted = tmp_path / "lib/python3.11/site-packages/jinja2-3.1.6.dist-info"
+    noted.mkdir(parents=True)
+    (noted / "uv_cache.json").write_text('{"timestamp":{"secs_since_epoch":1796040957}}')
+    (noted / "RECORD").write_text(
+        "jinja2/__init__.py,sha256=x,1\njinja2-3.1.6.dist-info/uv_cache.json,sha256=y,126\njinja2-3.1.6.dist-info/RECORD,,\n"
+    )
+    image_build.forget_times(tmp_path)
+    assert sorted(path.name for path in noted.iterdir()) == ["RECORD"]
+    assert (noted / "RECORD").read_text() == "jinja2/__init__.py,sha256=x,1\njinja2-3.1.6.dist-info/RECORD,,\n"

@@ -175,7 +175,7 @@ def test_an_image_from_another_lock_than_the_one_named_is_refused(tmp_path: Path
     stored(tmp_path)
     mine = [OTHER]
     found = forms.images_for(asked(tmp_path), "x86_64")
-    with pytest.raises(EngineRefusalError, match="from another lock .*Build it anew"):
+    with pytest.raises(EngineRefusalError, match=r"from another lock .*Build it anew"):
         forms.choose(asked(tmp_path, "image"), ANSWER, found, mine)
     assert forms.choose(asked(tmp_path, ""), ANSWER, found, mine) == forms.Chosen(
         why=f"the image is from another lock ({OURS[:12]}) than the wheelhouse or vllm_engine_lock."
