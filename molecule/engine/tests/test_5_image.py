@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ def site(images: Path, *arguments: str, **more: Any) -> Run:
 
 
 @pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with one image, as playbooks/image.yml would leave it."""
     target, store = host(HOST), tmp_path_factory.mktemp("images")
     place = store / "0.32.0-cpu-py3.11-x86_64"
@@ -59,7 +58,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     }
     (place / "new").rename(place / f"{digest}.squashfs")
     (place / "image.json").write_text(json.dumps(said))
-    yield store
+    return store
 
 
 def answers() -> None:
