@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 from ansible.errors import AnsibleActionFail
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.lock import LockError
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.urls import without_users
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions import engine_image
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.base import Action
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.control import behind_proxy
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.follow import display, ticking
@@ -21,6 +23,11 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.tools import
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.wheels import WheelError
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Arguments, Result
 
+# Of playbooks/image.yml, which alone can leave these out: the variable of a host that stands for it.
+_ALSO = {
+    "release": "version (write -e image_release=0.33.0)",
+    "accelerator": "accelerator (write -e image_accelerator=cuda)",
+}
 FORMER = {"engine_state": "look", "engine_install": "install", "engine_prune": "prune"}
 
 
@@ -35,9 +42,15 @@ class ActionModule(Action):
             return self._look(asked)
         if step == "install":
             return self._install(asked)
+        if step == "image":
+            return self._image(asked)
         return self.ask_host("engine", asked)
 
     def _look(self, asked: Arguments) -> Result:
+        if lacking := [name for name in ("release", "accelerator") if not asked.get(name)]:
+            raise AnsibleActionFail(
+                "; ".join(f"image_{name}: is missing, and so is vllm_{_ALSO[name]}" for name in lacking)
+            )
         answer = self.ask_host("engine", asked)
         if answer.get("failed") or "installed" not in answer:
             return answer
@@ -45,18 +58,20 @@ class ActionModule(Action):
             answer.update(judge(asked, answer))
         except (EngineRefusalError, pythons.NoPythonError, LockError, NoBuildError) as error:
             return {"failed": True, "msg": f"vLLM {asked['release']} for {asked['accelerator']}: {error}"}
+        if answer.get("packages_because"):
+            self.show(f"vLLM {asked['release']} is installed as packages: {answer['packages_because']}")
+        if "image" in answer.get("source", {}):
+            answer["source"]["selinux"] = bool(answer.get("selinux"))
         return answer
 
     def _install(self, asked: Arguments) -> Result:
         if self._task.check_mode:
             return {"changed": True, "msg": f"would install vLLM {asked['release']} in {asked['path']}"}
+        if asked["source"].get("image"):
+            return engine_image.mount(self, asked)
         title = f"{self.host}: vLLM {asked['release']}"
-        try:
-            with ticking(f"{title}: 1 of 3, pack the files on the control node"), behind_proxy(asked):
-                packed, digest = pack(asked, display.warning)
-        except (ToolError, LockError, WheelError, NoBuildError, OSError) as error:
-            told = without_users(proxy.without_secrets(str(error), asked.get("proxy") or ""))
-            raise AnsibleActionFail(f"vLLM {asked['release']} for {asked['accelerator']}: {told}") from None
+        with ticking(f"{title}: 1 of 3, pack the files on the control node"):
+            packed, digest = self._pack(asked)
         size = packed.stat().st_size
         started = time.monotonic()
         with ticking(f"{title}: 2 of 3, send {size / 1e9:.2f} GB"):
@@ -68,3 +83,18 @@ class ActionModule(Action):
             answer = self.ask_host("engine", arguments)
         answer.setdefault("seconds", {})["send"] = round(sent, 1)
         return answer
+
+    def _image(self, asked: Arguments) -> Result:
+        """Build an image of what an installation on this host would be; `source` is what a look of a bare directory gave."""
+        if self._task.check_mode:
+            return {"changed": True, "msg": f"would build an image of vLLM {asked['release']} on {self.host}"}
+        packed, digest = self._pack(asked)
+        return engine_image.build(self, {**asked, "index_urls": list(indexes(asked))}, packed, digest)
+
+    def _pack(self, asked: Arguments) -> tuple[Path, str]:
+        try:
+            with behind_proxy(asked):
+                return pack(asked, display.warning)
+        except (ToolError, LockError, WheelError, NoBuildError, OSError) as error:
+            told = without_users(proxy.without_secrets(str(error), asked.get("proxy") or ""))
+            raise AnsibleActionFail(f"vLLM {asked['release']} for {asked['accelerator']}: {told}") from None

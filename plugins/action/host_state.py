@@ -23,13 +23,8 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.gathered im
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.inputs import role_inputs, site_input
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.host import CANARY, FIREWALL, GATEWAY, WEIGHTS
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.look import FAILED, READ, UNREACHABLE
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import prepare
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.decide import (
-    EngineRefusalError,
-    check_place,
-    check_systemd,
-    decide,
-)
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.decide import EngineRefusalError
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.judge import consider
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.contents import with_contents
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.engine_files import canary_files, firewall_files
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.jsonform import build, json_form
@@ -42,7 +37,18 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Argumen
 read_ahead()
 
 # What the host needs of the task's arguments; the rest stays here.
-SENT = ("ask", "proof_age", "engine", "weights", "keep", "packages", "restart_replaced", "timeout", "concurrency")
+SENT = (
+    "ask",
+    "proof_age",
+    "engine",
+    "weights",
+    "keep",
+    "packages",
+    "form",
+    "restart_replaced",
+    "timeout",
+    "concurrency",
+)
 # Seconds that a look may take: each tool that hangs costs its own bound (command.run), an endpoint that does `timeout`.
 PATIENCE = 300
 SILENT = (
@@ -52,7 +58,7 @@ SILENT = (
 # Says nothing; a zero does.
 EMPTY: tuple[object, ...] = (None, "", [], {})
 # What is not given is as the role vllm_engine has it on this host.
-OF_ENGINE = ("keep", "prune", "source", "wheelhouse", "lock", "rocm", "packages")
+OF_ENGINE = ("keep", "prune", "source", "wheelhouse", "lock", "rocm", "packages", "form", "images")
 OF_CANARY = ("interval", "timeout", "failures", "restarts")
 
 
@@ -217,12 +223,8 @@ class ActionModule(Action):
             "packages": found["missing_packages"],
         }
         try:
-            check_systemd(found.get("systemd"))
-            check_place(planned["path"], found)
-            __, locks = prepare.acceptable({**asked, **planned}, found["arch"])
-            present = release in found["installed"]
-            marker, users = found["installed"].get(release, {}), found["used"].get(release, [])
-            verdict = decide(release, planned["accelerator"], marker, present, locks, users)
+            # `packages` of the plan are those that services call for, and stay here.
+            verdict = consider({**asked, **planned}, found).verdict
         except (EngineRefusalError, LockError) as error:
             refused = f"vLLM {release} for {planned['accelerator']}: {error}"
             answer["refusals"].append(refused)

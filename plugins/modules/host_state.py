@@ -96,6 +96,14 @@ options:
   packages:
     description: System packages that the engine needs, by distribution or family.
     type: dict
+  form:
+    description: In which form the engine is to be there; empty for either.
+    type: str
+    choices: ["", image, packages]
+    default: ""
+  images:
+    description: Where images of engines lie on the control node. Read by the action plugin.
+    type: path
   source:
     description: Where the engine comes from. Read by the action plugin, for the lock that an installation must have.
     type: str
@@ -372,7 +380,9 @@ def look_at_engines(module: AnsibleModule) -> dict[str, Any]:
     planned = asked["engine"]
     return {
         **found,
-        "engine": supplies.engine(planned, asked["packages"] or {}, asked["keep"] or []) if planned else {},
+        "engine": supplies.engine(planned, asked["packages"] or {}, asked["keep"] or [], asked["form"])
+        if planned
+        else {},
         "weights": store.summary(states),
         "weights_files": supplies.weights_files(
             asked["weights"], asked["weights_store"], asked["token_file"], asked["token_digest"]
@@ -407,6 +417,8 @@ def main() -> None:
             "keep": {"type": "list", "elements": "str"},
             "prune": {"type": "bool"},
             "packages": {"type": "dict"},
+            "form": {"type": "str", "choices": ["", "image", "packages"], "default": ""},
+            "images": {"type": "path"},
             "source": {"type": "str", "choices": ["wheelhouse", "index"]},
             "wheelhouse": {"type": "path"},
             "lock": {"type": "path"},

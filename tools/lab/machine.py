@@ -37,7 +37,18 @@ def boot_command(machine: Machine, root: Path, pool: Path) -> list[str]:
         "--system-call-filter=bpf",
         "--capability=CAP_BPF",
         f"--bind={pool}:{POOL}",
+        *(f"--bind={device}" for device in loop_devices()),
     ]
+
+
+def loop_devices(devices: Path = Path("/dev")) -> list[Path]:
+    """What a machine needs to mount a file: engines may be images (docs/engine.md). systemd-nspawn makes none of these.
+
+    They are the computer's, and shared: a machine that takes the next free one takes it from all. A kernel without them gives
+    none, and machines install packages then.
+    """
+    control = devices / "loop-control"
+    return [control, *sorted(devices.glob("loop[0-9]*"))] if control.exists() else []
 
 
 def overlay_command(base: Path, machine: Path) -> list[str]:

@@ -97,7 +97,8 @@ class BuildJob:
 
     `path` is the release's directory, whose parent holds all releases; `python` an absolute path, '' for the Python in
     the bundle, or a version for uv to fetch; `indexes` are asked by uv where `offline` is false, and `kernels_index` for
-    FlashInfer's compiled kernels ('': its own index, for what no other has; 'none': no further one).
+    FlashInfer's compiled kernels ('': its own index, for what no other has; 'none': no further one). `image`: it is
+    to become an image, and nothing that it needs lies elsewhere but what any host of its kind has.
     """
 
     release: str
@@ -112,6 +113,12 @@ class BuildJob:
     indexes: Sequence[str] = field(default=())
     environment: Sequence[str] = field(default=())
     kernels_index: str = ""
+    image: bool = False
+
+    @property
+    def pythons(self) -> Path:
+        """Where a Python lies that is not the host's: beside the releases, which share it, or in the release itself."""
+        return (self.path if self.image else self.root) / "python"
 
     @property
     def root(self) -> Path:
@@ -129,7 +136,11 @@ def remedy_for(text: str) -> str:
     return next((remedy for sign, remedy in _REMEDIES if sign in text), "")
 
 
-def _run(command: Sequence[str], what: str, environment: dict[str, str]) -> str:
+def run_in(command: Sequence[str], what: str, environment: dict[str, str], given: str | None = None) -> str:
+    """Run a command in an environment of its own and return what it wrote; `given` is its standard input.
+
+    Raises BuildError: with its last words, `what` it was to do, and what to do about it.
+    """
     foreign = ("PYTHON", "VIRTUAL_ENV", "UV_", "PIP_")
     base = {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
     words, places = indexes.in_environment(command)
@@ -138,7 +149,8 @@ def _run(command: Sequence[str], what: str, environment: dict[str, str]) -> str:
         capture_output=True,
         text=True,
         check=False,
-        stdin=subprocess.DEVNULL,
+        # An empty one where nothing is given.
+        input=given or "",
         env={**base, **environment, **places},
     )
     if done.returncode != 0:
@@ -170,13 +182,13 @@ def _safe_members(archive: tarfile.TarFile, target: Path) -> None:
     archive.extractall(target)  # noqa: S202 - checked above; older Pythons have no filter
 
 
-def alone(job: BuildJob) -> IO[str]:
-    """Wait until nobody else builds this release here, and return the file that holds the lock.
+def alone(root: Path, release: str) -> IO[str]:
+    """Wait until nobody else brings this release to its place here, and return the file that holds the lock.
 
     A build goes on when the run that began it loses its connection: the next run waits for it and takes its result.
     """
-    folders.make(job.root)
-    stream = os.fdopen(os.open(job.root / f"{BUILDING}{job.release}", os.O_WRONLY | os.O_CREAT, 0o600), "w")
+    folders.make(root)
+    stream = os.fdopen(os.open(root / f"{BUILDING}{release}", os.O_WRONLY | os.O_CREAT, 0o600), "w")
     fcntl.flock(stream, fcntl.LOCK_EX)
     return stream
 
@@ -217,7 +229,7 @@ def bundled_python(job: BuildJob) -> Path:
         raise BuildError("the wheelhouse has no Python of its own")
     # By content, so that another archive of the same name never changes a Python that engines lead to.
     stem = re.sub(r"\.(tar(\.\w+)?|tgz)$", "", archive.name)
-    home = job.root / "python" / f"{stem}-{lock.sha256_of(archive)[:12]}"
+    home = job.pythons / f"{stem}-{lock.sha256_of(archive)[:12]}"
     if not home.is_dir():
         partial = home.with_name(f".{home.name}")
         shutil.rmtree(partial, ignore_errors=True)
@@ -239,14 +251,17 @@ def install(job: BuildJob, uv: Path) -> str:
         "UV_CACHE_DIR": str(job.staging / "cache"),
         "UV_NO_CONFIG": "1",
         "UV_NO_PROGRESS": "1",
-        "UV_PYTHON_INSTALL_DIR": str(job.root / "python"),
+        "UV_PYTHON_INSTALL_DIR": str(job.pythons),
         "UV_PYTHON_INSTALL_BIN": "0",
         **dict(entry.split("=", 1) for entry in job.environment),
     }
     if job.offline or job.python.startswith("/"):
         environment["UV_PYTHON_DOWNLOADS"] = "never"
     python = job.python or str(bundled_python(job))
-    _run([str(uv), "venv", "--no-project", "--python", python, str(job.path)], "making the environment", environment)
+    # Its own Python lies there already.
+    there = ["--allow-existing"] if job.image else []
+    venv = [str(uv), "venv", "--no-project", *there, "--python", python, str(job.path)]
+    run_in(venv, "making the environment", environment)
     options = ["--require-hashes", "--python", str(job.path / "bin" / "python"), "--only-binary", ":all:"]
     command = [str(uv), "pip", "sync", *options, "--find-links", str(job.staging / "wheels")]
     locked = job.staging / "requirements.lock"
@@ -262,11 +277,11 @@ def install(job: BuildJob, uv: Path) -> str:
         elif job.accelerator == "cpu" and not job.indexes:
             # uv itself knows where torch for CPU is.
             command += ["--torch-backend", "cpu"]
-    _run([*command, str(locked)], f"installing vLLM {job.release}", environment)
+    run_in([*command, str(locked)], f"installing vLLM {job.release}", environment)
     if not job.offline:
         install_kernels(job, [str(uv), "pip", "install", *options, "--no-deps"], environment)
     asked = [str(job.path / "bin" / "python"), "-I", "-c", "import platform; print(platform.python_version())"]
-    return _run(asked, "asking the new environment", {}).strip()
+    return run_in(asked, "asking the new environment", {}).strip()
 
 
 def _without_kernels(job: BuildJob, locked: Path) -> Path:
@@ -312,7 +327,7 @@ def _first_of(commands: Sequence[Sequence[str]], environment: dict[str, str]) ->
     failed = []
     for command in commands:
         try:
-            _run(command, "installing FlashInfer's compiled kernels", environment)
+            run_in(command, "installing FlashInfer's compiled kernels", environment)
             return
         except BuildError as error:
             failed.append(str(error))
@@ -332,15 +347,15 @@ def prove(job: BuildJob) -> str:
         "HOME": str(job.staging),
     }
     python = str(job.path / "bin" / "python")
-    version = _run([python, "-c", _PROOF], f"importing vLLM {job.release}", environment).strip().splitlines()[-1]
+    version = run_in([python, "-c", _PROOF], f"importing vLLM {job.release}", environment).strip().splitlines()[-1]
     compiler = shutil.which("g++") or shutil.which("gcc")
     if compiler:
         # torch.compile and triton do the same while a model loads; without a compiler the operator has said so.
         source = job.staging / "headers.c"
         source.write_text("#include <Python.h>\n", encoding="utf-8")
         code = "import sysconfig; print(sysconfig.get_path('include'))"
-        include = _run([python, "-I", "-c", code], "asking for Python's C headers", {}).strip()
-        _run([compiler, "-fsyntax-only", f"-I{include}", str(source)], "compiling against Python's C headers", {})
+        include = run_in([python, "-I", "-c", code], "asking for Python's C headers", {}).strip()
+        run_in([compiler, "-fsyntax-only", f"-I{include}", str(source)], "compiling against Python's C headers", {})
     return version
 
 
@@ -365,21 +380,21 @@ def close(job: BuildJob) -> None:
     Raises LabelError: where SELinux's tool cannot give the types.
     """
     _own(job.path)
-    labels.restore([str(job.path), str(job.root / "python")])
+    labels.restore([str(job.path), str(job.pythons)])
     os.sync()
 
 
-def finish(job: BuildJob, python: str) -> Marker:
-    """Write, last of all, the marker that makes it an installation."""
+def finish(job: BuildJob, python: str, finished_at: str) -> Marker:
+    """Write, last of all, the marker that makes it an installation. `finished_at` in ISO 8601."""
     marker: Marker = {
         "release": job.release,
         "accelerator": job.accelerator,
         "lock_sha256": job.lock_sha256,
         "python": python,
-        "finished_at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "finished_at": finished_at,
     }
     if kernels.wanted(job.release, job.accelerator):
-        marker["kernels"] = kernel_proof.prove(job.path, job.staging)
+        marker["kernels"] = kernel_proof.prove(job.path, job.staging, own=job.image)
         _own(job.path / kernels.HOME)
     shutil.copyfile(job.staging / "requirements.lock", job.path / "requirements.lock")
     partial = job.path / f"{MARKER}.partial"
@@ -410,7 +425,7 @@ def build(job: BuildJob) -> tuple[Marker, dict[str, float]]:
         check_room(job)
         if job.path.exists() and not is_ours(job.path):
             raise BuildError(f"{job.path} is there and not an installation of this collection: move it away")
-        held = alone(job)
+        held = alone(job.root, job.release)
         clock = timed("wait", clock)
         already = read_marker(job.path)
         if already.get("lock_sha256") == job.lock_sha256 and is_whole(job.path):
@@ -424,7 +439,7 @@ def build(job: BuildJob) -> tuple[Marker, dict[str, float]]:
             proof = beside.submit(prove, job)
             close(job)
             proof.result()
-        marker = finish(job, version)
+        marker = finish(job, version, datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"))
         timed("import and close", clock)
         return marker, seconds
     except (OSError, labels.LabelError) as error:

@@ -15,6 +15,7 @@ import subprocess
 from pathlib import Path
 from typing import TypedDict
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine import images
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.kernels import KernelRecord
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.prune import is_release, prunable
 
@@ -37,10 +38,11 @@ class Marker(TypedDict, total=False):
 
 
 class Survey(TypedDict):
-    """What lies in the directory of engines: every release with its marker, what uses them, which may go, which are somebody
-    else's, and why the directory is `unsafe`, a line each."""
+    """What lies in the directory of engines: every release with its marker, those that come from an image, what uses them, which
+    may go, which are somebody else's, and why the directory is `unsafe`, a line each."""
 
     installed: dict[str, Marker]
+    images: dict[str, images.MountedImage]
     used: dict[str, list[str]]
     prunable: list[str]
     foreign: list[str]
@@ -187,19 +189,29 @@ def usage(root: Path) -> dict[str, list[str]]:
     return merge(used_by_units(root), used_by_generations())
 
 
-def survey(root: Path, release: str, keep: list[str]) -> Survey:
-    """Return installed, used, prunable, foreign and unsafe as the module engine tells them. `keep` are planned releases beside
-    `release`."""
-    found = releases(root)
+def survey(root: Path, release: str, keep: list[str], form: str = "") -> Survey:
+    """Return installed, images, used, prunable, foreign and unsafe as the module engine tells them. `keep` are planned releases
+    beside `release`, `form` is the one that is asked for, "" for either."""
+    found, mounted = releases(root), images.of_releases(root)
+    # A rebuild hangs on it: what is not there, not right, or in the other form.
+    image = mounted.get(release)
+    other = bool(image and image["problem"]) or (bool(form) and (form == "image") != bool(image))
     others = foreign(root)
     # What is not ours never goes.
     kept = [release, *keep, *others]
     used = usage(root) if found else {}
     # Looking into every process is the dear part: only where a removal or a rebuild hangs on it.
-    if found and (not found.get(release) or prunable(found, kept, used)):
+    if found and (not found.get(release) or other or prunable(found, kept, used)):
         used = merge(used, used_by_processes(root))
     removed = prunable(found, kept, used)
-    return {"installed": found, "used": used, "prunable": removed, "foreign": others, "unsafe": unsafe(root)}
+    return {
+        "installed": found,
+        "images": mounted,
+        "used": used,
+        "prunable": removed,
+        "foreign": others,
+        "unsafe": unsafe(root),
+    }
 
 
 def missing_packages(packages: list[str], status: str = "/var/lib/dpkg/status") -> list[str]:

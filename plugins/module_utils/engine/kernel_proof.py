@@ -224,8 +224,11 @@ def _cause(text: str) -> str:
     return (telling or lines or ["it said nothing"])[-1 if not telling else 0][:300]
 
 
-def prove(engine: Path, scratch: Path) -> kernels.KernelRecord:
-    """Return what `kernels.environment` takes of an engine. Never raises: an engine without kernels can serve."""
+def prove(engine: Path, scratch: Path, own: bool = False) -> kernels.KernelRecord:
+    """Return what `kernels.environment` takes of an engine. Never raises: an engine without kernels can serve.
+
+    `own`: no compiler counts but the engine's, because it is to be used on other hosts as well.
+    """
     record: kernels.KernelRecord = {
         "flashinfer": "",
         "cubin": "",
@@ -243,7 +246,7 @@ def prove(engine: Path, scratch: Path) -> kernels.KernelRecord:
     except (OSError, subprocess.CalledProcessError) as error:
         doubts.append(f"the engine's CUDA packages could not be laid out ({error})")
     passed_over: list[str] = []
-    homes = _homes(engine, passed_over)
+    homes = [home for home in _homes(engine, passed_over) if not own or home.startswith(f"{engine}/")]
     try:
         record.update(json.loads(_run(engine, scratch, _ASK, home=homes[0] if homes else "").strip().splitlines()[-1]))
     except (ProofError, ValueError, IndexError, OSError) as error:

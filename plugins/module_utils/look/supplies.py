@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.baremetal.vllm.plugins.module_utils.engine import installed
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine import images, installed
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.secrets import secrets_digest
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights import store
 
@@ -14,17 +14,21 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.weights import stor
 OURS = "/var/lib/vllm/"
 
 
-def engine(planned: Mapping[str, Any], packages: Mapping[str, Sequence[str]], keep: Sequence[str]) -> dict[str, Any]:
+def engine(
+    planned: Mapping[str, Any], packages: Mapping[str, Sequence[str]], keep: Sequence[str], form: str = ""
+) -> dict[str, Any]:
     """The planned release (release, path, packages) as found; the control node knows the locks and judges.
 
-    `packages`: of the distribution, by its name or family; `keep`: releases that stay although nothing uses them.
+    `packages`: of the distribution, by its name or family; `keep`: releases that stay although nothing uses them; `form`: the
+    one that is asked for, "" for either.
     """
     needed = [*(packages.get(installed.family(list(packages))) or []), *(planned.get("packages") or [])]
     return {
-        **installed.survey(Path(planned["path"]).parent, planned["release"], list(keep)),
+        **installed.survey(Path(planned["path"]).parent, planned["release"], list(keep), form),
         "missing_packages": installed.missing_packages(needed),
         "arch": installed.machine(),
         "systemd": installed.systemd(),
+        "image_hindrance": images.hindrance() if form == "image" else "",
     }
 
 

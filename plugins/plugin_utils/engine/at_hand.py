@@ -13,6 +13,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.engine import kerne
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.kernels import Kernels
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import HOSTS, Problems, did_you_mean
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.values import Values
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import forms, store
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.prepare import LOCK, acceptable
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.sources import (
     ACCELERATORS,
@@ -24,7 +25,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.sources impo
 # The variables of a host that say which engine it gets, and from where.
 ENGINE_KEYS = (
     *("vllm_version", "vllm_accelerator", "vllm_engine_source", "vllm_engine_wheelhouse", "vllm_engine_lock"),
-    "vllm_engine_rocm",
+    *("vllm_engine_rocm", "vllm_engine_form", "vllm_engine_images"),
 )
 SOURCES = ("wheelhouse", "index")
 ARCHES = ("x86_64", "aarch64")
@@ -57,6 +58,11 @@ def check_sources(hosts: Mapping[str, Mapping[str, object]], problems: Problems)
             reason = f"{source!r} is not a source of engines"
             problems.add(f"{HOSTS}.vllm_engine_source", reason, did_you_mean(str(source), SOURCES), name)
             continue
+        form = declared.get("vllm_engine_form")
+        if form not in (*forms.FORMS, "", None):
+            reason = f"{form!r} is not a form of engines"
+            problems.add(f"{HOSTS}.vllm_engine_form", reason, did_you_mean(str(form), forms.FORMS), name)
+            continue
         asked = _asked(declared)
         if not asked[0] or asked[1] not in ACCELERATORS:
             continue
@@ -72,10 +78,15 @@ def check_sources(hosts: Mapping[str, Mapping[str, object]], problems: Problems)
 
 
 def _source(
-    release: str, accelerator: str, source: str, wheelhouse: str, named: str, rocm: str
+    release: str, accelerator: str, source: str, wheelhouse: str, named: str, rocm: str, form: str, images: str
 ) -> tuple[str, str, str]:
     """What is wrong with a source and the remedy, or what is missing of it."""
     index = source == "index"
+    kept = {"release": release, "accelerator": accelerator, "rocm": rocm, "images": images}
+    image = form != forms.PACKAGES and any(forms.images_for(kept, arch) for arch in ARCHES)
+    if form == forms.IMAGE and not image:
+        place, command = store.directory_of(kept), store.command(release, accelerator)
+        return "", "", f"there is no image of {release} for {accelerator} in {place}. Build it: {command}"
     if index and accelerator == "rocm":
         # engine/rocm.py judges these.
         return "", "", ""
@@ -88,7 +99,7 @@ def _source(
         reason, __, remedy = str(error).removeprefix("vllm_engine_lock: ").partition(". ")
         what = f"{lock_path}: " if index and lock_path not in reason else ""
         return f"{what}{reason}", remedy or "Name another lock, or a file that is not there yet, and one is made", ""
-    if houses or index:
+    if houses or index or image:
         return "", "", ""
     directory = Path(wheelhouse or default_wheelhouse()).expanduser()
     begun = sorted(directory.glob(f"{release}-{rocm or accelerator}*-py*/wheels"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.images import MountedImage
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.manifest import Manifest
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Registered
 
@@ -59,14 +60,26 @@ def decide(
     present: bool,
     locks: Collection[str],
     users: Sequence[str],
+    form: str = "",
+    image: MountedImage | None = None,
 ) -> EngineVerdict:
     """Compare what a host has with what is planned.
 
     `marker` is {} for an unfinished or broken installation, `present` says whether its directory is there at all;
-    `locks` are digests of the locks that would do (empty: any); `users` is what uses this release now.
+    `locks` are digests of the locks that would do (empty: any); `users` is what uses this release now; `form` is the form that
+    was asked for ("": either will do), `image` what the release is mounted from, None where it is packages.
     Raises RefusalError where a complete installation in use differs from the plan.
     """
     running = [user for user in users if user.startswith("process")]
+    if image is not None and image["problem"]:
+        if running:
+            raise EngineRefusalError(
+                f"{image['problem']}, and {', '.join(running[:3])} runs from it. Stop what runs (systemctl stop 'vllm-*'), then"
+                " run again: it is brought anew"
+            )
+        return EngineVerdict(True, image["problem"])
+    if image is not None and not image["mounted"]:
+        return EngineVerdict(True, f"its image {image['digest'][:12]} is not mounted")
     if not marker:
         if running:
             raise EngineRefusalError(
@@ -80,8 +93,18 @@ def decide(
     elif locks and marker["lock_sha256"] not in locks:
         wanted = " or ".join(sorted(lock[:12] for lock in locks))
         other = f"from another lock ({marker['lock_sha256'][:12]} instead of {wanted})"
+    have = "packages" if image is None else "image"
+    if not other and form and form != have:
+        # The same files at the same place: a unit that does not run notices nothing.
+        if running:
+            raise EngineRefusalError(
+                f"vLLM {release} is installed as {have} instead of as {form} (vllm_engine_form), and {', '.join(running[:3])}"
+                " runs from it. Stop what runs (systemctl stop 'vllm-*') and run again, or keep its form until the next release"
+            )
+        return EngineVerdict(True, f"it is installed as {have} instead of as {form}")
     if not other:
-        return EngineVerdict(False, f"complete since {marker['finished_at']}")
+        since = f"from image {image['digest'][:12]}" if image is not None else f"since {marker['finished_at']}"
+        return EngineVerdict(False, f"complete {since}")
     living = [user for user in users if not user.startswith("generation")]
     if living:
         raise EngineRefusalError(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import bundle, sources
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.prepare import LOCK
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Arguments
 
 
@@ -39,6 +41,13 @@ def pack(asked: Arguments, warn: Callable[[str], None]) -> tuple[Path, str]:
     own_index = ["--default-index", asked["index_url"]] if asked.get("index_url") else []
     backend = ["--torch-backend", "cpu"] if accelerator == "cpu" and not urls and not own_index else []
     return bundle.for_index(target, lock_path, home / target.name, [*own_index, *backend], warn)
+
+
+def lock_text(packed: Path) -> str:
+    """The lock in a packed file. Raises OSError, tarfile.TarError."""
+    with tarfile.open(packed, "r:") as archive:
+        read = archive.extractfile(LOCK)
+        return read.read().decode("utf-8") if read else ""
 
 
 def indexes(asked: Arguments) -> tuple[str, ...]:

@@ -166,6 +166,11 @@ def default_wheelhouse() -> Path:
     return Path(cache) / "baremetal-vllm" / "wheelhouse"
 
 
+def default_images() -> Path:
+    """Return where images of engines are kept unless told otherwise: beside the wheelhouses."""
+    return default_wheelhouse().with_name("images")
+
+
 def default_locks() -> Path:
     """Return where locks made for installations from an index are kept: below the XDG data directory."""
     data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")

@@ -50,7 +50,8 @@ def render_unit(template: jinja2.Template, service: Service, secrets: str) -> Pl
         "command": quoting.command(service.argv),
         "ready_first": ["network-online.target", *FIRST.get(service.accelerator, ())],
         "wants": ["network-online.target", *WANTS.get(service.accelerator, ())],
-        "mounts": quoting.command_word(service.weights).replace("$$", "$"),
+        # An engine may be an image, which a unit of the host's mounts; where it is none this asks for nothing.
+        "mounts": " ".join(quoting.command_word(path).replace("$$", "$") for path in (engine, service.weights)),
         "asserts": [quoting.path(engine + "/.complete.json"), quoting.path(service.weights)],
         "ready": " ".join(quoting.command_word(word) for word in [*wait, service.kind, service.name]),
         "secrets": secrets,

@@ -34,6 +34,13 @@ def test_boot_command() -> None:
     } <= set(command)
 
 
+def test_a_machine_gets_the_loop_devices_that_there_are(tmp_path: Path) -> None:
+    assert machine.loop_devices(tmp_path) == []
+    for name in ("loop0", "loop1", "loop-control", "lp0", "loopback"):
+        (tmp_path / name).touch()
+    assert [device.name for device in machine.loop_devices(tmp_path)] == ["loop-control", "loop0", "loop1"]
+
+
 def test_overlay_command_puts_the_own_layer_above_the_shared_root() -> None:
     words = machine.overlay_command(Path("/cache/roots/x"), Path("/state/machines/a"))
     layers = "lowerdir=/cache/roots/x,upperdir=/state/machines/a/upper,workdir=/state/machines/a/work"

@@ -55,7 +55,7 @@ def weights(root: Path) -> None:
 
 def engine(root: Path) -> None:
     job = build.BuildJob("1.0", "cpu", root / "opt/vllm/1.0", root / "bundle", "", "")
-    build.alone(job).close()
+    build.alone(job.root, job.release).close()
 
 
 def fleet_lock(root: Path) -> None:

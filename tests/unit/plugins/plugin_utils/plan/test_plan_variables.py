@@ -24,6 +24,8 @@ NO_VARIABLES = {
         "gpu_settings",
         "gpu_check",
         "fleet_hold",
+        # A check of endpoints.
+        "image_read",
         "fleet_lock",
         "fleet_problems",
         "vllm_engine",

@@ -54,6 +54,12 @@ def test_a_units_kind_is_read_from_its_line_and_where_that_is_missing_from_the_w
     assert kind_of(read_unit("[Service]\nExecStart=/bin/true\n")) == ""
 
 
+def test_a_unit_waits_for_what_is_mounted_at_its_engine_and_its_weights() -> None:
+    """An engine may be an image."""
+    (mounts,) = settings(units(m={})["m"], "RequiresMountsFor")
+    assert mounts.split() == ["/opt/vllm/0.33.0", "/srv/m"]
+
+
 def test_a_process_counts_only_the_gpus_that_it_may_open() -> None:
     assert 'Environment="CUDA_VISIBLE_DEVICES=0,1"' in units(m={"gpus": [2, 5]})["m"].text
     unit = units(m={"gpus": [5, 2]})["m"]
