@@ -67,7 +67,7 @@ class ActionModule(Action):
     def _install(self, asked: Arguments) -> Result:
         if self._task.check_mode:
             return {"changed": True, "msg": f"would install vLLM {asked['release']} in {asked['path']}"}
-        if asked["source"].get("image"):
+        if asked.get("source", {}).get("image"):
             return engine_image.mount(self, asked)
         title = f"{self.host}: vLLM {asked['release']}"
         with ticking(f"{title}: 1 of 3, pack the files on the control node"):

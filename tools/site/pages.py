@@ -23,6 +23,7 @@ MENU = {
         "dev/lab",
         "dev/gpu",
         "dev/growth",
+        "dev/fanout",
     ),
 }
 # Files of the repository that are pages of the site.

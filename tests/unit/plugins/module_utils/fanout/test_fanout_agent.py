@@ -113,8 +113,8 @@ def test_others_go_past_a_member_that_dies_midway(run: Run) -> None:
         member.whole()
         assert member.target.read_bytes() == data
     source.end()
-    # What had been passed on before was not sent again.
-    assert source.status["sent"] <= 2 * len(data) - 2 * MIB
+    # One copy went to the one that died, one to those behind it; a question may have been under way to both.
+    assert source.status["sent"] <= 2 * len(data) + 2 * MIB
 
 
 def test_others_go_past_a_member_that_falls_silent(run: Run) -> None:

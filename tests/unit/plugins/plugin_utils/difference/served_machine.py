@@ -55,6 +55,8 @@ class Host:
         from served_systemd import Machine, standing_in
 
         self.machine = Machine()
+        # A kernel that can mount no image of an engine: they come as packages.
+        self.write("/proc/filesystems", "nodev\tproc\n")
         self.users = {path: Path(path).read_text() for path in USERS}
         self.packages: set[str] = set()
         which = shutil.which
