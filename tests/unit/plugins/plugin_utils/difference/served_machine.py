@@ -193,7 +193,8 @@ class Host:
         os.chown(path, uid, uid)
 
     def remove(self, path: str) -> None:
-        shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
+        # Another drift may have taken it already.
+        shutil.rmtree(path) if os.path.isdir(path) else Path(path).unlink(missing_ok=True)
 
     def state(self, unit: str, active: str, sub: str) -> None:
         self.machine.stop(unit, active, sub)
