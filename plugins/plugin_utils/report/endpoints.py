@@ -25,7 +25,9 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Registe
 NOT_REACHED = "not reached"
 NO_RESULT = "no result"
 
-COLUMNS = tuple(Column(name) for name in ("HOST", "MODEL", "KIND", "CHECKS", "PROOF", "FIRST TOKEN", "VERDICT"))
+COLUMNS = tuple(
+    Column(name) for name in ("HOST", "MODEL", "KIND", "CHECKS", "PROOF", "COMPILED", "FIRST TOKEN", "VERDICT")
+)
 # The file in a directory of reports.
 FILE = "vllm-report.json"
 
@@ -95,7 +97,7 @@ def table(endpoints: Sequence[HostEndpoint], missing: Mapping[str, str], screen:
     hosts: dict[str, list[Row]] = {}
     for endpoint in endpoints:
         hosts.setdefault(str(endpoint["host"]), []).append(_row(endpoint))
-    hosts.update({host: [Row(("-", "-", "-", "-", "-", state), WRONG)] for host, state in missing.items()})
+    hosts.update({host: [Row(("-",) * (len(COLUMNS) - 2) + (state,), WRONG)] for host, state in missing.items()})
     return [*fleet_table(COLUMNS, hosts.items(), screen), "", _total(endpoints, missing)]
 
 
@@ -133,12 +135,13 @@ def _row(endpoint: Endpoint) -> Row:
     count = f"{sum(1 for check in tried if check['passed'])}/{len(tried)}" + (
         f" ({skipped} skipped)" if skipped else ""
     )
-    first = endpoint.get("first_token_seconds")
+    first, compiled = endpoint.get("first_token_seconds"), endpoint.get("compile")
     values = (
         endpoint["model"],
         endpoint["kind"],
         count,
         endpoint.get("proof", FULL),
+        "-" if compiled is None else Figure(compiled["seconds"], lambda seconds: f"{seconds:.0f} s"),
         "-" if first is None else Figure(first, lambda seconds: f"{seconds:.2f} s"),
         "passed" if endpoint["passed"] else "FAILED",
     )

@@ -17,11 +17,19 @@ class Check(TypedDict):
     first_token_seconds: float | None
 
 
+class Compile(TypedDict):
+    """What an engine's start compiled: `seconds`, graphs `loaded` from a cache, why a cache was `refused`, "" where none was."""
+
+    seconds: float
+    loaded: int
+    refused: str
+
+
 class Endpoint(TypedDict):
     """All checks of one service; `first_token_seconds`: None for kinds that do not stream.
 
     `proof`: full or short; `proved`: when it was last proved in full, ISO 8601, "" where it was not; `unproved`: why no full
-    proof counts.
+    proof counts; `compile`: None where the engine's log does not say, as of an eager one.
     """
 
     model: str
@@ -35,6 +43,7 @@ class Endpoint(TypedDict):
     proof: NotRequired[str]
     proved: NotRequired[str]
     unproved: NotRequired[str]
+    compile: NotRequired[Compile | None]
 
 
 class HostEndpoint(Endpoint):

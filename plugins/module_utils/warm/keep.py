@@ -1,0 +1,140 @@
+"""Keeping the compile caches of a service that was proved: from its user's directory into root's store."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+import tarfile
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from ansible_collections.baremetal.vllm.plugins.module_utils.host import folders
+from ansible_collections.baremetal.vllm.plugins.module_utils.host.as_user import as_user
+from ansible_collections.baremetal.vllm.plugins.module_utils.warm.cache import (
+    ARCHIVE,
+    CACHES,
+    GRAPHS,
+    LIMIT,
+    MANIFEST,
+    ROOT,
+    SHARED,
+    USER,
+    CacheError,
+    Manifest,
+    file_digest,
+    is_ours,
+)
+from ansible_collections.baremetal.vllm.plugins.module_utils.warm.key import Parts, digest
+
+# What engines and tools leave behind while they write: another process's, and never read again.
+_UNFINISHED = (".tmp", ".lock")
+
+
+def keep(
+    parts: Parts,
+    graphs: Sequence[str],
+    made: str,
+    model: str,
+    host: str,
+    caches: Path = CACHES,
+    root: Path = ROOT,
+    user: str = USER,
+    limit: int = LIMIT,
+) -> Manifest | None:
+    """Keep the cache of a service: `graphs`, the directories that its log names, and the kernels that all services share.
+
+    None where there is nothing. The store has it whole or not at all. Raises CacheError: where it is larger than `limit` bytes;
+    OSError: where it cannot be read or written.
+    """
+    folders.make(root)
+    key = digest(parts)
+    draft = Path(tempfile.mkdtemp(prefix=".new-", dir=root))
+    try:
+        draft.chmod(folders.PUBLIC)
+        count = _copy(draft / ARCHIVE, _wanted(graphs, caches), caches, user, limit)
+        if not count:
+            return None
+        archive = draft / ARCHIVE
+        kept = Manifest(key, dict(parts), file_digest(archive), archive.stat().st_size, count, made, model, host)
+        (draft / MANIFEST).write_text(kept.text(), encoding="utf-8")
+        for name in (ARCHIVE, MANIFEST):
+            (draft / name).chmod(0o644)
+        put(draft, root / key)
+        return kept
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def put(draft: Path, target: Path) -> None:
+    """Put a finished directory in place of one that may be there."""
+    if target.exists():
+        # A directory that has files is not renamed over (rename(2)); for an instant there is none, and that is a cold start.
+        shutil.rmtree(target)
+    draft.rename(target)
+
+
+def _wanted(graphs: Sequence[str], caches: Path) -> list[str]:
+    """The directories to keep, relative to the caches; what the log names elsewhere is none of ours."""
+    ours = caches / GRAPHS
+    named = [Path(path) for path in graphs]
+    return [*(str(path.relative_to(caches)) for path in named if ours in path.parents), *SHARED]
+
+
+def _copy(target: Path, wanted: Sequence[str], caches: Path, user: str, limit: int) -> int:
+    """Write the archive; how many files it has. The engines' user reads its own files, and root what that says."""
+    count = 0
+
+    def send(stream: BinaryIO) -> None:
+        with tarfile.open(fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT) as archive:
+            for name in _files(caches, wanted):
+                _add(archive, caches, name)
+
+    def take(stream: BinaryIO) -> None:
+        nonlocal count
+        size = 0
+        with (
+            tarfile.open(fileobj=stream, mode="r|") as told,
+            tarfile.open(target, "w", format=tarfile.PAX_FORMAT) as ours,
+        ):
+            for member in told:
+                size += member.size
+                if not is_ours(member):
+                    raise CacheError(f"{caches / member.name} is no file of a cache")
+                if size > limit:
+                    raise CacheError(f"the caches of this service have more than {limit >> 20} MiB")
+                clean = tarfile.TarInfo(member.name)
+                # FlashInfer's ninja takes a kernel for stale that is older than its source.
+                clean.size, clean.mtime, clean.mode = member.size, member.mtime, 0o644 | member.mode & 0o111
+                ours.addfile(clean, told.extractfile(member))
+                count += 1
+        stream.read()
+
+    as_user(user, send, take)
+    return count
+
+
+def _files(caches: Path, wanted: Sequence[str]) -> Iterator[str]:
+    """Regular files below the wanted directories, no link followed, relative to `caches`, in order."""
+    for place in wanted:
+        for folder, names, files in os.walk(caches / place):
+            names.sort()
+            for name in sorted(files):
+                path = Path(folder) / name
+                if not name.endswith(_UNFINISHED) and stat.S_ISREG(path.lstat().st_mode):
+                    yield str(path.relative_to(caches))
+
+
+def _add(archive: tarfile.TarFile, caches: Path, name: str) -> None:
+    """Add one file as it is now; one that an engine took away meanwhile is left out."""
+    try:
+        opened = os.open(caches / name, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ELOOP):
+            return
+        raise
+    with open(opened, "rb") as stream:
+        archive.addfile(archive.gettarinfo(arcname=name, fileobj=stream), stream)
