@@ -120,6 +120,10 @@ def _copy(target: Path, wanted: Sequence[str], caches: Path, user: str, limit: i
 def _files(caches: Path, wanted: Sequence[str]) -> Iterator[str]:
     """Regular files below the wanted directories, no link followed, relative to `caches`, in order."""
     for place in wanted:
+        # os.walk follows none below its top.
+        ways = [caches / place, *(caches / part for part in list(Path(place).parents)[:-1])]
+        if any(way.is_symlink() for way in ways):
+            continue
         for folder, names, files in os.walk(caches / place):
             names.sort()
             for name in sorted(files):
