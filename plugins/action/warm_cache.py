@@ -129,7 +129,7 @@ class ActionModule(Action):
             fitting = self.store.fitting(of_service(parts(told, _NO_HOST, _NO_ENGINE)))
             # Where nothing was compiled, what the host has came from here or from an earlier start.
             compiled = (result or {}).get("compile") or {}
-            if result is not None and (not fitting or compiled.get("seconds")):
+            if result is not None and (not fitting or compiled.get("compiled")):
                 lacking[name] = told
                 # One that vLLM would not load is worth nothing to others either.
                 known[name] = [] if compiled.get("refused") else [kept.key for kept in fitting]

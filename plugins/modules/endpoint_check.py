@@ -93,8 +93,8 @@ results:
     unproved: {description: Why no full proof counts., type: str}
     compile:
       description: >-
-        Of a full proof, what the engine's start compiled by its log - C(seconds), C(loaded) (graphs from a cache) and C(refused)
-        (why a cache was not loaded); null where it does not say, as of an eager engine.
+        Of a full proof, what the engine's start did by its log - how many times it C(compiled), C(seconds), C(loaded) (graphs
+        from a cache) and C(refused) (why a cache was not loaded); null where it does not say, as of an eager engine.
       type: dict
     checks:
       description: >-

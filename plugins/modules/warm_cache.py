@@ -93,7 +93,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.host import systemd
 from ansible_collections.baremetal.vllm.plugins.module_utils.warm import cache
 from ansible_collections.baremetal.vllm.plugins.module_utils.warm.compiled import places
 from ansible_collections.baremetal.vllm.plugins.module_utils.warm.facts import engine_facts, host_facts
-from ansible_collections.baremetal.vllm.plugins.module_utils.warm.keep import keep
+from ansible_collections.baremetal.vllm.plugins.module_utils.warm.keep import keep, prune
 from ansible_collections.baremetal.vllm.plugins.module_utils.warm.key import CompiledFor, digest, parts
 from ansible_collections.baremetal.vllm.plugins.module_utils.warm.place import adopt, is_placed, place
 
@@ -126,6 +126,7 @@ def bring(module: AnsibleModule) -> dict[str, Any]:
             placed[name] = place(sent["key"])
         except (cache.CacheError, OSError) as error:
             refused[name] = str(error)
+    prune()
     return {"changed": any(placed.values()), "placed": placed, "refused": refused}
 
 
@@ -148,6 +149,7 @@ def collect(module: AnsibleModule) -> dict[str, Any]:
             continue
         if made is not None:
             kept[name] = asdict(made)
+    prune()
     return {"changed": bool(kept), "kept": kept, "refused": refused}
 
 

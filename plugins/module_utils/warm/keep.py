@@ -8,6 +8,7 @@ import shutil
 import stat
 import tarfile
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -27,11 +28,17 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.warm.cache import (
     Manifest,
     file_digest,
     is_ours,
+    kept,
+    manifest,
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.warm.key import Parts, digest
 
 # What engines and tools leave behind while they write: another process's, and never read again.
 _UNFINISHED = (".tmp", ".lock")
+# Caches that a host keeps of each model: what runs, what ran before, what is tried.
+KEPT = 3
+# Seconds after which a draft is nobody's any more.
+_LONGEST = 24 * 60 * 60
 
 
 def keep(
@@ -59,12 +66,12 @@ def keep(
         if not count:
             return None
         archive = draft / ARCHIVE
-        kept = Manifest(key, dict(parts), file_digest(archive), archive.stat().st_size, count, made, model, host)
-        (draft / MANIFEST).write_text(kept.text(), encoding="utf-8")
+        told = Manifest(key, dict(parts), file_digest(archive), archive.stat().st_size, count, made, model, host)
+        (draft / MANIFEST).write_text(told.text(), encoding="utf-8")
         for name in (ARCHIVE, MANIFEST):
             (draft / name).chmod(0o644)
         put(draft, root / key)
-        return kept
+        return told
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
@@ -75,6 +82,30 @@ def put(draft: Path, target: Path) -> None:
         # A directory that has files is not renamed over (rename(2)); for an instant there is none, and that is a cold start.
         shutil.rmtree(target)
     draft.rename(target)
+
+
+def prune(root: Path = ROOT, most: int = KEPT, now: float | None = None) -> list[str]:
+    """Drop caches of a model beyond the newest `most`, and drafts that a process left which was killed; the keys that went.
+
+    A cache that is dropped costs its host one transfer, should it be needed again.
+    """
+    ended = (time.time() if now is None else now) - _LONGEST
+    for draft in root.glob(".new-*"):
+        if draft.lstat().st_mtime < ended:
+            shutil.rmtree(draft, ignore_errors=True)
+    by_model: dict[str, list[Manifest]] = {}
+    for key in kept(root):
+        try:
+            found = manifest(root / key)
+        except CacheError:
+            # It would be refused whenever it is wanted.
+            shutil.rmtree(root / key, ignore_errors=True)
+            continue
+        by_model.setdefault(found.model, []).append(found)
+    gone = [each.key for same in by_model.values() for each in sorted(same, key=lambda m: m.made, reverse=True)[most:]]
+    for key in gone:
+        shutil.rmtree(root / key, ignore_errors=True)
+    return gone
 
 
 def _wanted(graphs: Sequence[str], caches: Path) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.look.form import FULL, SHORT
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.report.proved import (
+    Compile,
     Endpoint,
     HostEndpoint,
     explained,
@@ -25,9 +26,8 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Registe
 NOT_REACHED = "not reached"
 NO_RESULT = "no result"
 
-COLUMNS = tuple(
-    Column(name) for name in ("HOST", "MODEL", "KIND", "CHECKS", "PROOF", "COMPILED", "FIRST TOKEN", "VERDICT")
-)
+# The last is there where an engine's log says of any endpoint what it compiled, before the last two of the others.
+COLUMNS, COMPILED = ("HOST", "MODEL", "KIND", "CHECKS", "PROOF", "FIRST TOKEN", "VERDICT"), "COMPILED"
 # The file in a directory of reports.
 FILE = "vllm-report.json"
 
@@ -94,11 +94,13 @@ def summary(endpoints: Sequence[HostEndpoint], missing: Mapping[str, str]) -> di
 
 def table(endpoints: Sequence[HostEndpoint], missing: Mapping[str, str], screen: Screen = PAPER) -> list[str]:
     """One line each endpoint, under one that failed a sentence for each failed check; how many passed at the end."""
+    compiling = any(endpoint.get("compile") for endpoint in endpoints)
+    names = [*COLUMNS[:-2], *[COMPILED] * compiling, *COLUMNS[-2:]]
     hosts: dict[str, list[Row]] = {}
     for endpoint in endpoints:
-        hosts.setdefault(str(endpoint["host"]), []).append(_row(endpoint))
-    hosts.update({host: [Row(("-",) * (len(COLUMNS) - 2) + (state,), WRONG)] for host, state in missing.items()})
-    return [*fleet_table(COLUMNS, hosts.items(), screen), "", _total(endpoints, missing)]
+        hosts.setdefault(str(endpoint["host"]), []).append(_row(endpoint, compiling))
+    hosts.update({host: [Row((*"-" * (len(names) - 2), state), WRONG)] for host, state in missing.items()})
+    return [*fleet_table([Column(name) for name in names], hosts.items(), screen), "", _total(endpoints, missing)]
 
 
 def _total(endpoints: Sequence[HostEndpoint], missing: Mapping[str, str]) -> str:
@@ -129,20 +131,27 @@ def document(
     }
 
 
-def _row(endpoint: Endpoint) -> Row:
+def _row(endpoint: Endpoint, compiling: bool) -> Row:
     tried = [check for check in endpoint["checks"] if not check["skipped"]]
     skipped = len(endpoint["checks"]) - len(tried)
     count = f"{sum(1 for check in tried if check['passed'])}/{len(tried)}" + (
         f" ({skipped} skipped)" if skipped else ""
     )
-    first, compiled = endpoint.get("first_token_seconds"), endpoint.get("compile")
+    first = endpoint.get("first_token_seconds")
     values = (
         endpoint["model"],
         endpoint["kind"],
         count,
         endpoint.get("proof", FULL),
-        "-" if compiled is None else Figure(compiled["seconds"], lambda seconds: f"{seconds:.0f} s"),
+        *[_compiled(endpoint.get("compile"))] * compiling,
         "-" if first is None else Figure(first, lambda seconds: f"{seconds:.2f} s"),
         "passed" if endpoint["passed"] else "FAILED",
     )
     return Row(values, "" if endpoint["passed"] else WRONG, tuple(explained(check) for check in failed(endpoint)))
+
+
+def _compiled(found: Compile | None) -> Figure | str:
+    if found is None:
+        return "-"
+    timed = found["seconds"] or not found["compiled"]
+    return Figure(found["seconds"], lambda seconds: f"{seconds:.0f} s") if timed else "yes"

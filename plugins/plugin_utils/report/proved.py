@@ -18,8 +18,10 @@ class Check(TypedDict):
 
 
 class Compile(TypedDict):
-    """What an engine's start compiled: `seconds`, graphs `loaded` from a cache, why a cache was `refused`, "" where none was."""
+    """What an engine's start did: how many times it `compiled`, in how many `seconds` (0 where its log does not tell), graphs
+    `loaded` from a cache, why a cache was `refused`, "" where none was."""
 
+    compiled: int
     seconds: float
     loaded: int
     refused: str

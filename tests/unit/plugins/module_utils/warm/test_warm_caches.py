@@ -223,6 +223,22 @@ def test_a_user_that_is_not_there_is_told(tmp_path: Path) -> None:
         keep.keep(PARTS, [], MADE, "m", "h", tmp_path, tmp_path / "store", "nobody-at-all")
 
 
+def test_a_host_keeps_the_newest_caches_of_each_model(first: Host) -> None:
+    keys = []
+    for day in range(1, 6):
+        parts = {"release": f"0.{day}"}
+        keep.keep(
+            parts, [], f"2026-11-0{day}T12:00:00+00:00", "m" if day > 1 else "other", "h", first.caches, first.root, ME
+        )
+        keys.append(digest(parts))
+    (first.root / ("0" * 64)).mkdir()
+    for name in (".new-old", ".new-now"):
+        (first.root / name).mkdir()
+    os.utime(first.root / ".new-old", (0, 0))
+    assert keep.prune(first.root, most=2) == [keys[2], keys[1]]
+    assert {path.name for path in first.root.iterdir()} == {keys[0], keys[3], keys[4], ".new-now"}
+
+
 def test_a_manifest_reads_back(first: Host) -> None:
     kept = first.keep()
     assert kept is not None

@@ -25,30 +25,30 @@ REFUSED = (
     [
         ([], None),
         (["WARNING Enforce eager set, disabling torch.compile"], None),
-        (lines(*LOADED), Compiled(0, 1)),
-        (lines(*COMPILED), Compiled(33.1, 0)),
+        (lines(*LOADED), Compiled(0, 0, 1)),
+        (lines(*COMPILED), Compiled(1, 33.1, 0)),
         # A draft model beside the model itself.
-        (lines(*LOADED, *COMPILED), Compiled(33.1, 1)),
-        (lines(*LOADED, *LOADED), Compiled(0, 2)),
-        (lines(*COMPILED, *COMPILED), Compiled(66.2, 0)),
-        (lines(REFUSED, *COMPILED), Compiled(33.1, 0, "Compile cache file corrupted.")),
+        (lines(*LOADED, *COMPILED), Compiled(1, 33.1, 1)),
+        (lines(*LOADED, *LOADED), Compiled(0, 0, 2)),
+        (lines(*COMPILED, *COMPILED), Compiled(2, 66.2, 0)),
+        (lines(REFUSED, *COMPILED), Compiled(1, 33.1, 0, "Compile cache file corrupted.")),
         # A graph that was found does not make up for Dynamo's work.
         (
             lines(
                 "Starting torch.compile", "Directly load the compiled graph(s) for compile range (1, 8) from the cache"
             )
             + lines("torch.compile took 5.00 s in total"),
-            Compiled(5, 1),
+            Compiled(1, 5, 1),
         ),
         # vLLM 0.11, before AOT compilation.
         (
             lines("Directly load the compiled graph(s) for dynamic shape from the cache, took 1.0 s")
             + lines("torch.compile takes 4.10 s in total"),
-            Compiled(0, 1),
+            Compiled(0, 0, 1),
         ),
         (
             lines("Compiling a graph for dynamic shape takes 20.00 s", "torch.compile takes 24.00 s in total"),
-            Compiled(24, 0),
+            Compiled(1, 24, 0),
         ),
     ],
 )
@@ -58,15 +58,33 @@ def test_what_was_compiled(log: list[str], found: Compiled | None) -> None:
 
 def test_processes_compile_at_once_and_the_slowest_counts() -> None:
     workers = [lines(*texts, process=f"Worker_TP{n} pid={n}") for n, texts in enumerate((COMPILED, LOADED, COMPILED))]
-    assert compiled(workers[0] + workers[1] + workers[2]) == Compiled(33.1, 1)
+    assert compiled(workers[0] + workers[1] + workers[2]) == Compiled(1, 33.1, 1)
     # Line by line in turn.
-    assert compiled([line for several in zip(workers[0], workers[2]) for line in several]) == Compiled(33.1, 0)
+    assert compiled([line for several in zip(workers[0], workers[2]) for line in several]) == Compiled(1, 33.1, 0)
     hit = lines(*LOADED, process="Worker_TP0 pid=1") + lines(*LOADED, process="Worker_TP1 pid=2")
-    assert compiled([hit[0], hit[2], hit[1], hit[3]]) == Compiled(0, 1)
+    assert compiled([hit[0], hit[2], hit[1], hit[3]]) == Compiled(0, 0, 1)
 
 
-def test_whether_all_came_from_a_cache() -> None:
-    assert [Compiled(0, 1).hit, Compiled(3, 1).hit, Compiled(0, 0).hit] == [True, False, False]
+WARMING = "Warming up model for the compilation..."
+SAVED = f"[backbone] saved AOT compiled function to {AOT}/rank_0_0/model"
+
+
+@pytest.mark.parametrize(
+    ("log", "found"),
+    [
+        (
+            "{w} INFO 11-30 13:20:05 [x.py:87] {warming}\n{w} INFO 11-30 13:22:55 [x.py:743] {saved}",
+            Compiled(1, 170, 0),
+        ),
+        ("{w} INFO 12-31 23:59:30 [x.py:87] {warming}\n{w} INFO 01-01 00:00:10 [x.py:743] {saved}", Compiled(1, 40, 0)),
+        ("{w} INFO {warming}\n{w} INFO {saved}", Compiled(1, 0, 0)),
+        ("{w} INFO 11-30 13:20:05 [x.py:87] {warming}\n{w} INFO 11-30 13:20:06 [x.py:320] {loaded}", Compiled(0, 0, 1)),
+    ],
+    ids=["by the clock", "over midnight", "without a clock", "loaded"],
+)
+def test_a_cpu_is_timed_by_the_clock(log: str, found: Compiled) -> None:
+    text = log.format(w="(Worker pid=26191)", warming=WARMING, saved=SAVED, loaded=LOADED[0])
+    assert compiled(text.splitlines()) == found
 
 
 @pytest.mark.parametrize(

@@ -108,8 +108,11 @@ def proved(compiled: dict[str, Any] | None, passed: bool = True) -> list[dict[st
     return [{"model": "m", "passed": passed, "compile": compiled}]
 
 
-COMPILED, LOADED = {"seconds": 33.1, "loaded": 0, "refused": ""}, {"seconds": 0, "loaded": 1, "refused": ""}
-REFUSED = {"seconds": 33.1, "loaded": 0, "refused": "Compile cache file corrupted."}
+COMPILED, LOADED = (
+    {"compiled": 1, "seconds": 33.1, "loaded": 0, "refused": ""},
+    {"compiled": 0, "seconds": 0, "loaded": 1, "refused": ""},
+)
+REFUSED = {"compiled": 1, "seconds": 33.1, "loaded": 0, "refused": "Compile cache file corrupted."}
 
 
 def test_a_host_gets_what_fits(filled: WarmStore, tmp_path: Path) -> None:
