@@ -26,7 +26,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Registe
 NOT_REACHED = "not reached"
 NO_RESULT = "no result"
 
-# The last is there where an engine's log says of any endpoint what it compiled, before the last two of the others.
+# The last is there where an engine's log says of any endpoint what it compiled.
 COLUMNS, COMPILED = ("HOST", "MODEL", "KIND", "CHECKS", "PROOF", "FIRST TOKEN", "VERDICT"), "COMPILED"
 # The file in a directory of reports.
 FILE = "vllm-report.json"
@@ -95,11 +95,12 @@ def summary(endpoints: Sequence[HostEndpoint], missing: Mapping[str, str]) -> di
 def table(endpoints: Sequence[HostEndpoint], missing: Mapping[str, str], screen: Screen = PAPER) -> list[str]:
     """One line each endpoint, under one that failed a sentence for each failed check; how many passed at the end."""
     compiling = any(endpoint.get("compile") for endpoint in endpoints)
-    names = [*COLUMNS[:-2], *[COMPILED] * compiling, *COLUMNS[-2:]]
+    names = [*COLUMNS, *[COMPILED] * compiling]
     hosts: dict[str, list[Row]] = {}
     for endpoint in endpoints:
         hosts.setdefault(str(endpoint["host"]), []).append(_row(endpoint, compiling))
-    hosts.update({host: [Row((*"-" * (len(names) - 2), state), WRONG)] for host, state in missing.items()})
+    rest = ("-",) * compiling
+    hosts.update({host: [Row(("-", "-", "-", "-", "-", state, *rest), WRONG)] for host, state in missing.items()})
     return [*fleet_table([Column(name) for name in names], hosts.items(), screen), "", _total(endpoints, missing)]
 
 
@@ -143,9 +144,9 @@ def _row(endpoint: Endpoint, compiling: bool) -> Row:
         endpoint["kind"],
         count,
         endpoint.get("proof", FULL),
-        *[_compiled(endpoint.get("compile"))] * compiling,
         "-" if first is None else Figure(first, lambda seconds: f"{seconds:.2f} s"),
         "passed" if endpoint["passed"] else "FAILED",
+        *[_compiled(endpoint.get("compile"))] * compiling,
     )
     return Row(values, "" if endpoint["passed"] else WRONG, tuple(explained(check) for check in failed(endpoint)))
 

@@ -67,12 +67,12 @@ def test_what_starts_compiled_has_a_column_where_a_log_tells() -> None:
         for n, each in enumerate(told)
     }
     assert report.table(*report.gather({**results, "h4": None}))[:6] == [
-        "HOST  MODEL  KIND  CHECKS  PROOF  COMPILED  FIRST TOKEN  VERDICT",
-        "h0    m      chat  1/1     full   33 s      0.05 s       passed",
-        "h1    m      chat  1/1     full   0 s       0.05 s       passed",
-        "h2    m      chat  1/1     full   -         0.05 s       passed",
-        "h3    m      chat  1/1     full   yes       0.05 s       passed",
-        "h4    -      -     -       -      -         -            no result",
+        "HOST  MODEL  KIND  CHECKS  PROOF  FIRST TOKEN  VERDICT    COMPILED",
+        "h0    m      chat  1/1     full   0.05 s       passed     33 s",
+        "h1    m      chat  1/1     full   0.05 s       passed     0 s",
+        "h2    m      chat  1/1     full   0.05 s       passed     -",
+        "h3    m      chat  1/1     full   0.05 s       passed     yes",
+        "h4    -      -     -       -      -            no result  -",
     ]
 
 
