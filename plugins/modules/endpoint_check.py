@@ -94,7 +94,8 @@ results:
     compile:
       description: >-
         Of a full proof, what the engine's start did by its log - how many times it C(compiled), C(seconds), C(loaded) (graphs
-        from a cache) and C(refused) (why a cache was not loaded); null where it does not say, as of an eager engine.
+        from a cache) and C(refused) (why a cache was not loaded) - and C(kernels), the files of machine code that are younger
+        than it; null where the log does not say, as of an eager engine.
       type: dict
     checks:
       description: >-

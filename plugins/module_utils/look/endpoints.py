@@ -16,7 +16,8 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.host import systemd
 from ansible_collections.baremetal.vllm.plugins.module_utils.look import proofs
 from ansible_collections.baremetal.vllm.plugins.module_utils.look.form import FULL, SHORT
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.observe import UNITS
-from ansible_collections.baremetal.vllm.plugins.module_utils.warm.compiled import compiled
+from ansible_collections.baremetal.vllm.plugins.module_utils.warm.compiled import compiled, places
+from ansible_collections.baremetal.vllm.plugins.module_utils.warm.kernels import new_kernels
 
 # Lines of an engine's log that are searched for its start.
 LOGGED = 20000
@@ -83,8 +84,10 @@ def processes(services: Sequence[Service]) -> Mapping[str, proofs.Process]:
 def _compiled(unit: str, process: proofs.Process | None) -> dict[str, object] | None:
     # A start says it early: of a process that has logged a hundred thousand lines since, nothing is known any more.
     lines = systemd.journal(unit, process.invocation, lines=LOGGED) if process is not None else []
-    found = compiled(lines)
-    return None if found is None else asdict(found)
+    found, since = compiled(lines), systemd.started_at(unit) if lines else None
+    if found is None:
+        return None
+    return {**asdict(found), "kernels": None if since is None else new_kernels(places(lines), since)}
 
 
 def _remember(

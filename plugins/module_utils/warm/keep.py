@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import stat
 import tarfile
@@ -35,6 +36,10 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.warm.key import Par
 
 # What engines and tools leave behind while they write: another process's, and never read again.
 _UNFINISHED = (".tmp", ".lock")
+# A whole compiled model, as AOT compilation saves it. Without a GPU vLLM writes it and does not take it back: torch loads it, and
+# then "'function' object has no attribute 'finalize_loading'" (tried with 0.32.0; `_try_load_aot_compiled_fn` in
+# vllm/compilation/decorators.py takes what is of its own backend alone). The kernels beside it are found without it, and sooner.
+_FUNCTION = re.compile(r"/torch_aot_compile/[0-9a-f]+/rank_\d+_\d+/model$")
 # Caches that a host keeps of each model: what runs, what ran before, what is tried.
 KEPT = 3
 # Seconds after which a draft is nobody's any more.
@@ -62,7 +67,8 @@ def keep(
     draft = Path(tempfile.mkdtemp(prefix=".new-", dir=root))
     try:
         draft.chmod(folders.PUBLIC)
-        count = _copy(draft / ARCHIVE, _wanted(graphs, caches), caches, user, limit)
+        left = _FUNCTION if parts.get("accelerator") == "cpu" else None
+        count = _copy(draft / ARCHIVE, _wanted(graphs, caches), caches, user, limit, left)
         if not count:
             return None
         archive = draft / ARCHIVE
@@ -115,14 +121,18 @@ def _wanted(graphs: Sequence[str], caches: Path) -> list[str]:
     return [*(str(path.relative_to(caches)) for path in named if ours in path.parents), *SHARED]
 
 
-def _copy(target: Path, wanted: Sequence[str], caches: Path, user: str, limit: int) -> int:
-    """Write the archive; how many files it has. The engines' user reads its own files, and root what that says."""
+def _copy(
+    target: Path, wanted: Sequence[str], caches: Path, user: str, limit: int, left: re.Pattern[str] | None
+) -> int:
+    """Write the archive, without files whose names are `left` out; how many it has. The engines' user reads its own files, and
+    root what that says."""
     count = 0
 
     def send(stream: BinaryIO) -> None:
         with tarfile.open(fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT) as archive:
             for name in _files(caches, wanted):
-                _add(archive, caches, name)
+                if left is None or not left.search(name):
+                    _add(archive, caches, name)
 
     def take(stream: BinaryIO) -> None:
         nonlocal count

@@ -154,5 +154,8 @@ def _row(endpoint: Endpoint, compiling: bool) -> Row:
 def _compiled(found: Compile | None) -> Figure | str:
     if found is None:
         return "-"
+    if found["compiled"] and found.get("kernels") == 0:
+        # It had to follow the model's code once more, and found every kernel.
+        return Figure(found["seconds"], lambda seconds: f"{seconds:.0f} s, no kernel")
     timed = found["seconds"] or not found["compiled"]
     return Figure(found["seconds"], lambda seconds: f"{seconds:.0f} s") if timed else "yes"

@@ -19,12 +19,14 @@ class Check(TypedDict):
 
 class Compile(TypedDict):
     """What an engine's start did: how many times it `compiled`, in how many `seconds` (0 where its log does not tell), graphs
-    `loaded` from a cache, why a cache was `refused`, "" where none was."""
+    `loaded` from a cache, why a cache was `refused`, "" where none was, and how many `kernels` it has compiled, None where that
+    is not known."""
 
     compiled: int
     seconds: float
     loaded: int
     refused: str
+    kernels: NotRequired[int | None]
 
 
 class Endpoint(TypedDict):

@@ -61,18 +61,20 @@ def test_what_starts_compiled_has_a_column_where_a_log_tells() -> None:
         {"compiled": 0, "seconds": 0, "loaded": 1, "refused": ""},
         None,
         {"compiled": 1, "seconds": 0, "loaded": 0, "refused": ""},
+        {"compiled": 1, "seconds": 21, "loaded": 0, "refused": "", "kernels": 0},
     ]
     results = {
         f"h{n}": {"results": [{**endpoint("m", check("answer"), first=0.05), "compile": each}]}
         for n, each in enumerate(told)
     }
-    assert report.table(*report.gather({**results, "h4": None}))[:6] == [
+    assert report.table(*report.gather({**results, "h5": None}))[:7] == [
         "HOST  MODEL  KIND  CHECKS  PROOF  FIRST TOKEN  VERDICT    COMPILED",
         "h0    m      chat  1/1     full   0.05 s       passed     33 s",
         "h1    m      chat  1/1     full   0.05 s       passed     0 s",
         "h2    m      chat  1/1     full   0.05 s       passed     -",
         "h3    m      chat  1/1     full   0.05 s       passed     yes",
-        "h4    -      -     -       -      -            no result  -",
+        "h4    m      chat  1/1     full   0.05 s       passed     21 s, no kernel",
+        "h5    -      -     -       -      -            no result  -",
     ]
 
 

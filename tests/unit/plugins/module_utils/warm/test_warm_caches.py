@@ -14,6 +14,7 @@ from typing import Callable
 
 import pytest
 from ansible_collections.baremetal.vllm.plugins.module_utils.warm import cache, keep, place
+from ansible_collections.baremetal.vllm.plugins.module_utils.warm.kernels import new_kernels
 from ansible_collections.baremetal.vllm.plugins.module_utils.warm.key import digest
 
 ME = pwd.getpwuid(os.getuid()).pw_name
@@ -93,6 +94,27 @@ def test_everybody_may_read_the_store_and_only_its_owner_write(first: Host) -> N
     first.keep()
     modes = {p.name: p.stat().st_mode & 0o777 for p in (first.root, *first.root.rglob("*"))}
     assert modes == {"store": 0o755, KEY: 0o755, cache.ARCHIVE: 0o644, cache.MANIFEST: 0o644}
+
+
+def test_kernels_are_new_where_they_were_compiled_and_not_where_they_were_brought(first: Host, second: Host) -> None:
+    graph = str(first.caches / GRAPH)
+    assert new_kernels([graph], 1_600_000_000, first.caches) == 2
+    assert new_kernels([graph], 1_800_000_000, first.caches) == 0
+    first.keep()
+    send(first, second)
+    second.caches.mkdir()
+    second.place()
+    second.write("triton/x/kernel.cubin")
+    os.utime(second.caches / "triton/x/kernel.cubin", (1_900_000_000, 1_900_000_000))
+    assert new_kernels([str(second.caches / GRAPH)], 1_800_000_000, second.caches) == 1
+
+
+def test_without_a_gpu_the_kernels_go_and_the_function_that_none_loads_stays(first: Host) -> None:
+    parts = {**PARTS, "accelerator": "cpu"}
+    kept = keep.keep(parts, [str(first.caches / GRAPH)], MADE, "m", "h1", first.caches, first.root, ME)
+    assert kept is not None
+    with tarfile.open(first.root / kept.key / cache.ARCHIVE) as archive:
+        assert archive.getnames() == [f"{GRAPH}/inductor_cache/xy/kernel.so", ".cache/flashinfer/0.7/90a/sampling.so"]
 
 
 def test_nothing_that_is_there_is_replaced(first: Host, second: Host) -> None:
