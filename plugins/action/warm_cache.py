@@ -26,6 +26,8 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.warm.key import (
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights.selection import in_units
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.base import Action, lost
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.jsonform import build
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.service import engine_path
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import read_services
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.service import Service
@@ -38,6 +40,7 @@ SPEC: Spec = {
     "services": {"type": "list", "elements": "dict", "default": []},
     "results": {"type": "list", "elements": "dict", "default": []},
     "directory": {"type": "path", "default": ""},
+    "look": {"type": "str", "default": ""},
 }
 # A host's part is not known until it is asked.
 _NO_HOST, _NO_ENGINE = HostFacts("", "", ""), EngineFacts("", "")
@@ -56,12 +59,18 @@ class ActionModule(Action):
         try:
             if given["step"] == "collect":
                 return self._collect(services, wanted, given["results"])
-            return self._bring(services, wanted)
+            return self._bring(services, wanted, self._looked(given["look"]))
         except (OSError, AnsibleError) as error:
             self._warn(f"compile caches: {error}")
             return {"changed": False}
 
-    def _bring(self, services: dict[str, Service], wanted: dict[str, CompiledFor]) -> Result:
+    def _looked(self, name: str) -> Result:
+        """What an earlier look (module host_state) found of this host; {} where it does not tell, as of an engine that is
+        installed since."""
+        found: Result = plain(self.variables.get(name) or {}).get("warm") or {}
+        return found if found.get("engine") else {}
+
+    def _bring(self, services: dict[str, Service], wanted: dict[str, CompiledFor], looked: Result) -> Result:
         brought: dict[str, Result] = {}
         likely = {}
         for name, told in wanted.items():
@@ -70,7 +79,7 @@ class ActionModule(Action):
                 likely[name] = told
             elif why := self.store.miss(planned):
                 brought[name] = {"cold": why}
-        facts = self._facts(services, likely) if likely else {}
+        facts = _facts_of(likely, looked) if looked else self._facts(services, likely) if likely else {}
         sent: dict[str, Manifest] = {}
         held: dict[str, str] = {}
         for name, found in facts.items():
@@ -172,3 +181,14 @@ class ActionModule(Action):
 
     def _warn(self, text: str) -> None:
         display.warning(printable(f"{self.host}: {text}"))
+
+
+def _facts_of(wanted: dict[str, CompiledFor], looked: Result) -> dict[str, Result]:
+    """By service what the host would say (step facts), by what a look found there."""
+    host, engine, held = build(HostFacts, looked["host"]), build(EngineFacts, looked["engine"]), looked["held"]
+    found = {}
+    for name, told in wanted.items():
+        made = parts(told, host, engine)
+        key = digest(made)
+        found[name] = {"parts": made, "held": key in held, "placed": held.get(key, False)}
+    return found

@@ -41,6 +41,11 @@ options:
     description: Where the control node keeps caches; C($XDG_CACHE_HOME/baremetal-vllm/warm) where it is empty.
     type: path
     default: ''
+  look:
+    description: With O(step=bring), the name of the variable that holds a look at the host (M(baremetal.vllm.host_state)); it is
+      not asked again what that has found.
+    type: str
+    default: ''
   caches:
     description: What was sent, by key. Set by the action plugin.
     type: dict
@@ -163,6 +168,7 @@ def main() -> None:
             "services": {"type": "list", "elements": "dict", "default": []},
             "results": {"type": "list", "elements": "dict", "default": []},
             "directory": {"type": "path", "default": ""},
+            "look": {"type": "str", "default": ""},
             "caches": {"type": "dict", "default": {}},
             "host": {"type": "str", "default": ""},
         },

@@ -36,7 +36,7 @@ def host_facts(accelerator: str, root: Path = Path("/")) -> HostFacts:
         machine=platform.machine(),
         libc=" ".join(platform.libc_ver()),
         cpu=_cpu(_read(root / "proc/cpuinfo")),
-        # Inductor writes the number of threads into a CPU kernel (`parallel_num_threads` in torch/_inductor/codegen/cpp.py).
+        # Inductor splits a CPU kernel's loops for their number (`decide_parallel_depth` in torch/_inductor/codegen/cpp.py).
         threads=len(os.sched_getaffinity(0)) if accelerator == "cpu" else 0,
         gpus=gpus,
         driver=driver,

@@ -4,7 +4,7 @@ vLLM finds its own caches by hashes of its own (`aot_compile_hash_factors` in vl
 `compile_factors` in vllm/envs.py, every `compute_hash` of vllm/config, and the GPU's name). This key is no copy of them. It says
 on which hosts a cache is worth having and safe to load, and has what their hashes leave out: on a CPU they know neither its
 instructions (`CacheBase.get_system` in torch/_inductor/codecache.py is empty without a GPU, while kernels are compiled with
-`-march=native`, torch/_inductor/cpp_builder.py) nor the number of threads, which is written into the kernels.
+`-march=native`, torch/_inductor/cpp_builder.py) nor the number of threads, by which loops of the kernels are split.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ class Host:
         known = {key for service in module_args["services"] for key in service["known"]}
         return {"kept": {} if self.kept.key in known else {"m": vars(self.kept)}, "refused": {}}
 
-    def run(self, store: WarmStore, check: bool = False, **given: Any) -> dict[str, Any]:
+    def run(self, store: WarmStore, check: bool = False, looked: Any = None, **given: Any) -> dict[str, Any]:
         task = SimpleNamespace(
             args={"directory": str(store.directory), **given}, async_val=0, check_mode=check, diff=False
         )
@@ -80,7 +80,7 @@ class Host:
         action: Any = warm_cache.ActionModule(task, connection, None, loader, Templar(loader, {}), None)
         action._execute_module = self.module
         action._make_tmp_path = lambda: "/tmp/x/"
-        result: dict[str, Any] = action.run(task_vars={"inventory_hostname": "h1"})
+        result: dict[str, Any] = action.run(task_vars={"inventory_hostname": "h1", "__vllm_look": looked})
         return result
 
     @property
@@ -149,6 +149,26 @@ def test_what_a_host_has_is_not_sent(
     host = Host(tmp_path, **facts)
     host.run(filled, services=services(SERVICE))
     assert (host.steps, host.sent) == (steps, [])
+
+
+@pytest.mark.parametrize(
+    ("held", "engine", "steps", "sent"),
+    [
+        ({}, ENGINE, ["bring"], 1),
+        ({digest(parts_of()): False}, ENGINE, ["bring"], 0),
+        ({digest(parts_of()): True}, ENGINE, [], 0),
+        # Its engine is younger than the look.
+        ({}, None, ["facts", "bring"], 1),
+    ],
+    ids=["not there", "not where engines look", "there", "no engine yet"],
+)
+def test_a_look_is_not_repeated(
+    filled: WarmStore, tmp_path: Path, held: dict[str, bool], engine: EngineFacts | None, steps: list[str], sent: int
+) -> None:
+    host = Host(tmp_path)
+    looked = {"warm": {"host": json_form(HOST), "engine": json_form(engine), "held": held}}
+    host.run(filled, looked=looked, look="__vllm_look", services=services(SERVICE))
+    assert (host.steps, len(host.sent)) == (steps, sent)
 
 
 def test_a_miss_is_told_with_what_differs(filled: WarmStore, tmp_path: Path) -> None:
