@@ -91,6 +91,12 @@ results:
     proof: {description: How it was proved - V(full) or V(short) (O(quick))., type: str}
     proved: {description: When it was last proved in full as it runs now; empty where it was not., type: str}
     unproved: {description: Why no full proof counts., type: str}
+    compile:
+      description: >-
+        Of a full proof, what the engine's start did by its log - how many times it C(compiled), C(seconds), C(loaded) (graphs
+        from a cache) and C(refused) (why a cache was not loaded) - and C(kernels), the files of machine code that are younger
+        than it; null where the log does not say, as of an eager engine.
+      type: dict
     checks:
       description: >-
         Each with C(name), C(passed), C(observed), C(expected), C(skipped) (the reason why it was not tried, else

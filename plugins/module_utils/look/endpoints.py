@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Callable
 
@@ -15,6 +16,11 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.host import systemd
 from ansible_collections.baremetal.vllm.plugins.module_utils.look import proofs
 from ansible_collections.baremetal.vllm.plugins.module_utils.look.form import FULL, SHORT
 from ansible_collections.baremetal.vllm.plugins.module_utils.units.observe import UNITS
+from ansible_collections.baremetal.vllm.plugins.module_utils.warm.compiled import compiled, places
+from ansible_collections.baremetal.vllm.plugins.module_utils.warm.kernels import new_kernels
+
+# Lines of an engine's log that are searched for its start.
+LOGGED = 20000
 
 
 def ask(
@@ -40,7 +46,8 @@ def ask(
 def prove(
     services: Sequence[Service], key: str | None, timeout: float, concurrency: int, warn: Callable[[str], None]
 ) -> list[dict[str, object]]:
-    """Everything that each endpoint promised; the same results with `proof` `FULL`. Root keeps what was passed for later runs."""
+    """Everything that each endpoint promised; the same results with `proof` `FULL` and `compile`, what its start compiled (None
+    where its log does not say). Root keeps what was passed for later runs."""
     running = processes(services)
     results = check_services(services, key, timeout, concurrency)
     now = _now()
@@ -48,7 +55,13 @@ def prove(
         for result in results:
             _remember(result, running.get(result.service.unit), now, warn)
     return [
-        {**r.as_dict(), "proof": FULL, "proved": now.isoformat(timespec="seconds") if r.passed else "", "unproved": ""}
+        {
+            **r.as_dict(),
+            "proof": FULL,
+            "proved": now.isoformat(timespec="seconds") if r.passed else "",
+            "unproved": "",
+            "compile": _compiled(r.service.unit, running.get(r.service.unit)),
+        }
         for r in results
     ]
 
@@ -66,6 +79,15 @@ def processes(services: Sequence[Service]) -> Mapping[str, proofs.Process]:
         if text and state.invocation:
             found[unit] = proofs.process(text, state.invocation)
     return found
+
+
+def _compiled(unit: str, process: proofs.Process | None) -> dict[str, object] | None:
+    # A start says it early: of a process that has logged a hundred thousand lines since, nothing is known any more.
+    lines = systemd.journal(unit, process.invocation, lines=LOGGED) if process is not None else []
+    found, since = compiled(lines), systemd.started_at(unit) if lines else None
+    if found is None:
+        return None
+    return {**asdict(found), "kernels": None if since is None else new_kernels(places(lines), since)}
 
 
 def _remember(

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine import images, installed
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.secrets import secrets_digest
+from ansible_collections.baremetal.vllm.plugins.module_utils.warm.cache import kept
+from ansible_collections.baremetal.vllm.plugins.module_utils.warm.facts import engine_facts, host_facts
+from ansible_collections.baremetal.vllm.plugins.module_utils.warm.place import is_placed
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights import store
 
 # Of root's: model_weights opens what an earlier run left closed there, and nothing elsewhere.
@@ -29,6 +33,17 @@ def engine(
         "arch": installed.machine(),
         "systemd": installed.systemd(),
         "image_hindrance": images.hindrance() if form == "image" else "",
+    }
+
+
+def warm(accelerator: str, engine: str) -> dict[str, Any]:
+    """What the keys of compile caches are made of on this host, for an engine at a path: `host`, `engine` (None where none is
+    installed there), and `held`, by key of what is in its store whether all of it is where engines look."""
+    found = engine_facts(Path(engine))
+    return {
+        "host": asdict(host_facts(accelerator)),
+        "engine": None if found is None else asdict(found),
+        "held": {key: is_placed(key) for key in kept()},
     }
 
 

@@ -14,7 +14,10 @@ _STAGES = (
     ("opening its port", r"Starting vLLM (API )?server"),
     ("sizing the KV cache", r"[GC]PU KV cache size|Available KV cache memory|for KV cache on node"),
     ("capturing CUDA graphs", r"Capturing CUDA graph|Graph capturing"),
-    ("compiling", r"torch\.compile takes|Dynamo bytecode|Compiling a graph|Directly load the compiled graph"),
+    (
+        "compiling",
+        r"Warming up model for|torch\.compile takes|Dynamo bytecode|Compiling a graph|Directly load (the compiled graph|AOT)",
+    ),
     ("weights loaded", r"Loading weights took|Model loading took"),
     ("loading weights", r"Starting to load model|Loading (safetensors|pt) checkpoint"),
     ("starting workers", r"Initializing a V1 LLM engine|Waiting for core engine"),

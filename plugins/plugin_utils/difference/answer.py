@@ -89,6 +89,7 @@ class HostAnswer(TypedDict, total=False):
     units: Mapping[str, UnitFacts]
     engine: EngineChange
     weights: Sequence[WeightsFound]
+    warm: Mapping[str, Any]
     files: Sequence[str]
     refusals: Sequence[str]
     whole: bool

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.look.form import FULL, SHORT
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.report.proved import (
+    Compile,
     Endpoint,
     HostEndpoint,
     explained,
@@ -25,7 +26,8 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Registe
 NOT_REACHED = "not reached"
 NO_RESULT = "no result"
 
-COLUMNS = tuple(Column(name) for name in ("HOST", "MODEL", "KIND", "CHECKS", "PROOF", "FIRST TOKEN", "VERDICT"))
+# The last is there where an engine's log says of any endpoint what it compiled.
+COLUMNS, COMPILED = ("HOST", "MODEL", "KIND", "CHECKS", "PROOF", "FIRST TOKEN", "VERDICT"), "COMPILED"
 # The file in a directory of reports.
 FILE = "vllm-report.json"
 
@@ -92,11 +94,14 @@ def summary(endpoints: Sequence[HostEndpoint], missing: Mapping[str, str]) -> di
 
 def table(endpoints: Sequence[HostEndpoint], missing: Mapping[str, str], screen: Screen = PAPER) -> list[str]:
     """One line each endpoint, under one that failed a sentence for each failed check; how many passed at the end."""
+    compiling = any(endpoint.get("compile") for endpoint in endpoints)
+    names = [*COLUMNS, *[COMPILED] * compiling]
     hosts: dict[str, list[Row]] = {}
     for endpoint in endpoints:
-        hosts.setdefault(str(endpoint["host"]), []).append(_row(endpoint))
-    hosts.update({host: [Row(("-", "-", "-", "-", "-", state), WRONG)] for host, state in missing.items()})
-    return [*fleet_table(COLUMNS, hosts.items(), screen), "", _total(endpoints, missing)]
+        hosts.setdefault(str(endpoint["host"]), []).append(_row(endpoint, compiling))
+    rest = ("-",) * compiling
+    hosts.update({host: [Row(("-", "-", "-", "-", "-", state, *rest), WRONG)] for host, state in missing.items()})
+    return [*fleet_table([Column(name) for name in names], hosts.items(), screen), "", _total(endpoints, missing)]
 
 
 def _total(endpoints: Sequence[HostEndpoint], missing: Mapping[str, str]) -> str:
@@ -127,7 +132,7 @@ def document(
     }
 
 
-def _row(endpoint: Endpoint) -> Row:
+def _row(endpoint: Endpoint, compiling: bool) -> Row:
     tried = [check for check in endpoint["checks"] if not check["skipped"]]
     skipped = len(endpoint["checks"]) - len(tried)
     count = f"{sum(1 for check in tried if check['passed'])}/{len(tried)}" + (
@@ -141,5 +146,16 @@ def _row(endpoint: Endpoint) -> Row:
         endpoint.get("proof", FULL),
         "-" if first is None else Figure(first, lambda seconds: f"{seconds:.2f} s"),
         "passed" if endpoint["passed"] else "FAILED",
+        *[_compiled(endpoint.get("compile"))] * compiling,
     )
     return Row(values, "" if endpoint["passed"] else WRONG, tuple(explained(check) for check in failed(endpoint)))
+
+
+def _compiled(found: Compile | None) -> Figure | str:
+    if found is None:
+        return "-"
+    if found["compiled"] and found.get("kernels") == 0:
+        # It had to follow the model's code once more, and found every kernel.
+        return Figure(found["seconds"], lambda seconds: f"{seconds:.0f} s, no kernel")
+    timed = found["seconds"] or not found["compiled"]
+    return Figure(found["seconds"], lambda seconds: f"{seconds:.0f} s") if timed else "yes"

@@ -17,11 +17,23 @@ class Check(TypedDict):
     first_token_seconds: float | None
 
 
+class Compile(TypedDict):
+    """What an engine's start did: how many times it `compiled`, in how many `seconds` (0 where its log does not tell), graphs
+    `loaded` from a cache, why a cache was `refused`, "" where none was, and how many `kernels` it has compiled, None where that
+    is not known."""
+
+    compiled: int
+    seconds: float
+    loaded: int
+    refused: str
+    kernels: NotRequired[int | None]
+
+
 class Endpoint(TypedDict):
     """All checks of one service; `first_token_seconds`: None for kinds that do not stream.
 
     `proof`: full or short; `proved`: when it was last proved in full, ISO 8601, "" where it was not; `unproved`: why no full
-    proof counts.
+    proof counts; `compile`: None where the engine's log does not say, as of an eager one.
     """
 
     model: str
@@ -35,6 +47,7 @@ class Endpoint(TypedDict):
     proof: NotRequired[str]
     proved: NotRequired[str]
     unproved: NotRequired[str]
+    compile: NotRequired[Compile | None]
 
 
 class HostEndpoint(Endpoint):

@@ -21,6 +21,7 @@ INNER = {
     "driver": {"lines", "texts", "seconds"},
     "model_service": {"progress", "restored"},
     "model_weights": {"engine", "needed", "states", "status", "token_changed", "uploads", "wrong"},
+    "warm_cache": {"facts", "kept", "placed", "refused"},
 }
 
 

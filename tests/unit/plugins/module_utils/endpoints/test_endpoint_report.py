@@ -55,6 +55,29 @@ def test_table_is_aligned_explains_failures_only_and_ends_with_how_many_passed()
     ]
 
 
+def test_what_starts_compiled_has_a_column_where_a_log_tells() -> None:
+    told = [
+        {"compiled": 1, "seconds": 33.1, "loaded": 0, "refused": ""},
+        {"compiled": 0, "seconds": 0, "loaded": 1, "refused": ""},
+        None,
+        {"compiled": 1, "seconds": 0, "loaded": 0, "refused": ""},
+        {"compiled": 1, "seconds": 21, "loaded": 0, "refused": "", "kernels": 0},
+    ]
+    results = {
+        f"h{n}": {"results": [{**endpoint("m", check("answer"), first=0.05), "compile": each}]}
+        for n, each in enumerate(told)
+    }
+    assert report.table(*report.gather({**results, "h5": None}))[:7] == [
+        "HOST  MODEL  KIND  CHECKS  PROOF  FIRST TOKEN  VERDICT    COMPILED",
+        "h0    m      chat  1/1     full   0.05 s       passed     33 s",
+        "h1    m      chat  1/1     full   0.05 s       passed     0 s",
+        "h2    m      chat  1/1     full   0.05 s       passed     -",
+        "h3    m      chat  1/1     full   0.05 s       passed     yes",
+        "h4    m      chat  1/1     full   0.05 s       passed     21 s, no kernel",
+        "h5    -      -     -       -      -            no result  -",
+    ]
+
+
 def test_failed_checks_is_one_line_for_each_failure() -> None:
     assert report.failed_checks(REGISTERED["lab1"]["results"]) == []
     assert report.failed_checks(REGISTERED["lab2"]["results"]) == [
