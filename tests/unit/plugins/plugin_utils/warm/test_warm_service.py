@@ -72,7 +72,7 @@ PLAIN = compiled_for(service())
         replace(service(), revision="decade"),
         service(accelerator="rocm"),
     ],
-    ids=lambda other: f"{other.argv[9:]}{other.environment.keys() - PLACES.keys()}",
+    ids=lambda other: f"{other.argv[9:]}{sorted(other.environment.keys() - PLACES.keys())}",
 )
 def test_what_changes_compiled_code_counts(other: Service) -> None:
     assert compiled_for(other) not in (PLAIN, None)
@@ -94,7 +94,7 @@ def test_what_changes_compiled_code_counts(other: Service) -> None:
         service(PATH="/opt/vllm/0.32.0/bin:/bin", VLLM_LOGGING_LEVEL="DEBUG", S3_ACCESS_KEY_ID="secret"),
         replace(service(), name="b", unit="vllm-b.service", port=8002, gpus=(3,), address="10.0.0.9"),
     ],
-    ids=lambda other: f"{other.argv[9:]}{other.environment.keys() - PLACES.keys()}",
+    ids=lambda other: f"{other.argv[9:]}{sorted(other.environment.keys() - PLACES.keys())}",
 )
 def test_what_no_kernel_sees_does_not(other: Service) -> None:
     assert compiled_for(other) == PLAIN
