@@ -95,12 +95,5 @@ def test_one_changed_byte_is_never_served_and_is_cured(images: Path) -> None:
         "journalctl --no-pager -o cat -u image-vllm-0.32.0.service"
     )
     assert site(images).rc == 0
-    answers()
-
-
-def test_a_host_that_starts_again_mounts_it_before_its_engine(images: Path) -> None:
-    target = host(HOST)
-    target.check_output("systemctl stop %s %s", UNIT, MOUNT)
-    target.check_output("systemctl start %s", UNIT)
     assert show(target, MOUNT, "ActiveState")["ActiveState"] == "active"
     answers()
