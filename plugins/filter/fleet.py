@@ -143,7 +143,7 @@ def differing_gateways(
 ) -> str | list[str]:
     """The gateways of `group` that differ, as the pattern of a play; all of them where nobody looked."""
     if difference:
-        return list(difference["topics"]["gateway"]) or NOBODY
+        return hosts_or_nobody(difference["topics"]["gateway"])
     return group if groups.get(group) else NOBODY
 
 
@@ -152,12 +152,12 @@ def differing_hosts(difference: Mapping[str, Any], group: str) -> str | list[str
 
     `difference` is what module report (subject difference) returned, {} before it ran.
     """
-    return list(difference["differing"]) or NOBODY if difference else group
+    return hosts_or_nobody(difference["differing"]) if difference else group
 
 
 def unproved_hosts(difference: Mapping[str, Any]) -> list[str]:
     """The hosts on which nothing differs, and an endpoint has to be proved in full all the same; as the pattern of a play."""
-    return list((difference or {}).get("unproved", ())) or NOBODY
+    return hosts_or_nobody(list((difference or {}).get("unproved", ())))
 
 
 def hosts_or_nobody(found: Mapping[str, object] | Sequence[str]) -> list[str]:

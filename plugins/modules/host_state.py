@@ -258,7 +258,7 @@ weights:
   elements: dict
 warm:
   description: What the keys of compile caches (M(baremetal.vllm.warm_cache)) are made of there - C(host), C(engine) - and
-    C(held), by key of those in its store whether all of it is where engines look.
+    C(held), by key of those in its store whether all of it is where engines look. Empty where no unit would be started.
   returned: when the host was read
   type: dict
 unread:
@@ -388,7 +388,7 @@ def look_at_engines(module: AnsibleModule) -> dict[str, Any]:
         "engine": supplies.engine(planned, asked["packages"] or {}, asked["keep"] or [], asked["form"])
         if planned
         else {},
-        "warm": supplies.warm(planned.get("accelerator", ""), planned["path"]) if planned else {},
+        "warm": supplies.warm(planned.get("accelerator", ""), planned["path"], found["steps"]) if planned else {},
         "weights": store.summary(states),
         "weights_files": supplies.weights_files(
             asked["weights"], asked["weights_store"], asked["token_file"], asked["token_digest"]

@@ -1,7 +1,9 @@
-"""Where the collection's own files lie, wherever it is installed, and how its YAML is read."""
+"""Where the collection's own files lie, wherever it is installed, how its YAML is read, and where it keeps what it has made."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,12 @@ DATA = ROOT / "data"
 TEMPLATES = ROOT / "templates"
 # libyaml's loader reads ten times as fast; PyYAML has it wherever it was built with libyaml.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def cache_directory(name: str, environment: Mapping[str, str] = os.environ) -> Path:
+    """Where something is kept on the control node that can be made again: `$XDG_CACHE_HOME/baremetal-vllm/<name>`."""
+    caches = environment.get("XDG_CACHE_HOME") or f"{environment.get('HOME') or Path.home()}/.cache"
+    return Path(caches) / "baremetal-vllm" / name
 
 
 def read_yaml(path: Path) -> Any:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import folders, labels
+from ansible_collections.baremetal.vllm.plugins.module_utils.host.secrets import secrets_digest
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class HostFile:
 
     def _other(self) -> bool:
         text = self.current()
-        return text != self.content if not self.digest else text is None or sha256(text) != self.digest
+        return text != self.content if not self.digest else text is None or secrets_digest(text) != self.digest
 
     def _hidden(self) -> bool:
         return self.public and not folders.is_public(Path(self.path).parent)
@@ -71,11 +71,6 @@ class HostFile:
             raise named(error, path) from error
         # It has its directory's type, and the policy may have another one for it.
         labels.restore([self.path])
-
-
-def sha256(text: str) -> str:
-    """The digest by which a file is known where its text is not."""
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def named(error: OSError, path: Path) -> OSError:

@@ -8,7 +8,6 @@ there. Two files, whatever is in the archive, so that a cache of a thousand kern
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import stat
@@ -18,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.lock import sha256_of
 from ansible_collections.baremetal.vllm.plugins.module_utils.warm.key import SCHEMA, Parts, digest, is_key
 
 ROOT = Path("/var/lib/vllm/warm")
@@ -41,7 +41,6 @@ SHARED = (
 )
 # Bytes of one archive. Caches are tens of megabytes on a CPU, some hundred on a GPU.
 LIMIT = 4 << 30
-CHUNK = 1 << 20
 
 
 class CacheError(ValueError):
@@ -114,20 +113,11 @@ def check(directory: Path, owner: int = 0) -> Manifest:
         if found.st_uid != owner or found.st_mode & 0o022 or stat.S_ISLNK(found.st_mode):
             raise CacheError(f"cache {directory.name}: {path} belongs to somebody else, or others may write to it")
     made = manifest(directory)
-    if file_digest(directory / ARCHIVE) != made.digest:
+    if sha256_of(directory / ARCHIVE) != made.digest:
         raise CacheError(
             f"cache {directory.name}: {ARCHIVE} is not what its manifest says (SHA-256 {made.digest[:12]})"
         )
     return made
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file."""
-    whole = hashlib.sha256()
-    with path.open("rb") as stream:
-        for chunk in iter(lambda: stream.read(CHUNK), b""):
-            whole.update(chunk)
-    return whole.hexdigest()
 
 
 def is_ours(member: tarfile.TarInfo) -> bool:

@@ -11,9 +11,11 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Callable
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.lock import sha256_of
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import folders
 from ansible_collections.baremetal.vllm.plugins.module_utils.host.as_user import as_user
 from ansible_collections.baremetal.vllm.plugins.module_utils.warm.cache import (
@@ -27,7 +29,6 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.warm.cache import (
     USER,
     CacheError,
     Manifest,
-    file_digest,
     is_ours,
     kept,
     manifest,
@@ -64,26 +65,48 @@ def keep(
     """
     folders.make(root)
     key = digest(parts)
-    draft = Path(tempfile.mkdtemp(prefix=".new-", dir=root))
-    try:
-        draft.chmod(folders.PUBLIC)
+    with _drafted(root) as draft:
         left = _FUNCTION if parts.get("accelerator") == "cpu" else None
         count = _copy(draft / ARCHIVE, _wanted(graphs, caches), caches, user, limit, left)
         if not count:
             return None
         archive = draft / ARCHIVE
-        told = Manifest(key, dict(parts), file_digest(archive), archive.stat().st_size, count, made, model, host)
-        (draft / MANIFEST).write_text(told.text(), encoding="utf-8")
-        for name in (ARCHIVE, MANIFEST):
-            (draft / name).chmod(0o644)
-        put(draft, root / key)
+        told = Manifest(key, dict(parts), sha256_of(archive), archive.stat().st_size, count, made, model, host)
+        _put(draft, told, root)
         return told
+
+
+def take_in(told: Manifest, root: Path, bring: Callable[[Path], object]) -> None:
+    """Have `bring` write the archive of a cache that was made elsewhere, and keep it.
+
+    Raises CacheError: where the archive is not what its manifest says; what `bring` raises; OSError.
+    """
+    with _drafted(root) as draft:
+        bring(draft / ARCHIVE)
+        if sha256_of(draft / ARCHIVE) != told.digest:
+            raise CacheError(
+                f"cache {told.key}: what arrived is not what its manifest says (SHA-256 {told.digest[:12]})"
+            )
+        _put(draft, told, root)
+
+
+@contextmanager
+def _drafted(root: Path) -> Iterator[Path]:
+    """A directory in a store, for what is not whole yet; what is left there goes. Raises OSError."""
+    draft = Path(tempfile.mkdtemp(prefix=".new-", dir=root))
+    try:
+        yield draft
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def put(draft: Path, target: Path) -> None:
-    """Put a finished directory in place of one that may be there."""
+def _put(draft: Path, told: Manifest, root: Path) -> None:
+    """Write the manifest beside the archive, and put both in place of a cache that may be there."""
+    (draft / MANIFEST).write_text(told.text(), encoding="utf-8")
+    for name in (ARCHIVE, MANIFEST):
+        (draft / name).chmod(0o644)
+    draft.chmod(folders.PUBLIC)
+    target = root / told.key
     if target.exists():
         # A directory that has files is not renamed over (rename(2)); for an instant there is none, and that is a cold start.
         shutil.rmtree(target)

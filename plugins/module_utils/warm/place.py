@@ -6,7 +6,7 @@ import os
 import pwd
 import shutil
 import tarfile
-import tempfile
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,17 +15,15 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.host.as_user import
 from ansible_collections.baremetal.vllm.plugins.module_utils.warm.cache import (
     ARCHIVE,
     CACHES,
-    MANIFEST,
     ROOT,
     USER,
     CacheError,
     Manifest,
     check,
-    file_digest,
     is_ours,
     read_manifest,
 )
-from ansible_collections.baremetal.vllm.plugins.module_utils.warm.keep import put
+from ansible_collections.baremetal.vllm.plugins.module_utils.warm.keep import take_in
 
 
 def adopt(archive: Path, text: str, key: str, root: Path = ROOT) -> Manifest:
@@ -35,20 +33,9 @@ def adopt(archive: Path, text: str, key: str, root: Path = ROOT) -> Manifest:
     """
     told = read_manifest(text, key)
     folders.make(root)
-    draft = Path(tempfile.mkdtemp(prefix=".new-", dir=root))
-    try:
-        # A copy of root's own first: what lies where it arrived, its owner may still change.
-        shutil.copyfile(archive, draft / ARCHIVE)
-        if file_digest(draft / ARCHIVE) != told.digest:
-            raise CacheError(f"cache {key}: what arrived is not what its manifest says (SHA-256 {told.digest[:12]})")
-        (draft / MANIFEST).write_text(told.text(), encoding="utf-8")
-        for name in (ARCHIVE, MANIFEST):
-            (draft / name).chmod(0o644)
-        draft.chmod(folders.PUBLIC)
-        put(draft, root / key)
-        return told
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+    # A copy of root's own first: what lies where it arrived, its owner may still change.
+    take_in(told, root, partial(shutil.copyfile, archive))
+    return told
 
 
 def place(key: str, caches: Path = CACHES, root: Path = ROOT, user: str = USER) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.parsing.convert_bool import boolean
-from ansible_collections.baremetal.vllm.plugins.module_utils.host.hostfile import sha256
+from ansible_collections.baremetal.vllm.plugins.module_utils.host.secrets import secrets_digest
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems import Problems
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.base import Action
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway import config, files, judge
@@ -60,7 +60,7 @@ def gateway_sets(action: Action, templates: Path, given: Mapping[str, Any]) -> l
 def with_digests(fileset: Arguments) -> Arguments:
     """A set for the look alone: of its secret files a digest each, and no text."""
     rest = {key: value for key, value in fileset.items() if key != "secrets"}
-    return {**rest, "digests": {path: sha256(text) for path, text in fileset.get("secrets", {}).items()}}
+    return {**rest, "digests": {path: secrets_digest(text) for path, text in fileset.get("secrets", {}).items()}}
 
 
 def _certificate(action: Action, settings: Settings) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import numbers
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import store
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.decide import EngineRefusalError
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.store import Image
@@ -33,9 +33,12 @@ def images_for(asked: Arguments, arch: str) -> list[Image]:
 
 def acceptable_locks(form: str, images: Sequence[Image], locks: Collection[str]) -> Collection[str]:
     """The digests of locks that an installation in that form may come from; none at all: any."""
-    return (
-        [image.lock_sha256 for image in images if not locks or image.lock_sha256 in locks] if form == IMAGE else locks
-    )
+    return [image.lock_sha256 for image in _from(images, locks)] if form == IMAGE else locks
+
+
+def _from(images: Sequence[Image], locks: Collection[str]) -> list[Image]:
+    """Those of the images that were built from one of the locks; none at all: any."""
+    return [image for image in images if not locks or image.lock_sha256 in locks]
 
 
 def choose(asked: Arguments, answer: Registered, images: Sequence[Image], locks: Collection[str]) -> Chosen:
@@ -53,7 +56,7 @@ def choose(asked: Arguments, answer: Registered, images: Sequence[Image], locks:
             f"vllm_engine_form: image, and there is no image of {release} for {accelerator} on {answer['arch']} in"
             f" {store.directory_of(asked)}. Build it: {anew}"
         )
-    fitting = [image for image in images if not locks or image.lock_sha256 in locks]
+    fitting = _from(images, locks)
     why = ""
     if not fitting:
         others = " or ".join(sorted(image.lock_sha256[:12] for image in images))
@@ -75,7 +78,7 @@ def choose(asked: Arguments, answer: Registered, images: Sequence[Image], locks:
 def _unfit(image: Image, answer: Registered) -> str:
     """Why a host cannot use an image, "" where it can; what the host was not asked for is no reason."""
     have = answer.get("glibc")
-    if have and _numbers(have) < _numbers(image.glibc):
+    if have and numbers(have)[:2] < numbers(image.glibc)[:2]:
         return f"the image is for glibc {image.glibc} and newer, this host has {have}"
     if "pythons" in answer and image.interpreter and image.interpreter not in _paths(answer):
         return (
@@ -87,10 +90,6 @@ def _unfit(image: Image, answer: Registered) -> str:
 
 def _paths(answer: Registered) -> list[str]:
     return [str(python["path"]) for python in answer["pythons"]]
-
-
-def _numbers(version: str) -> list[int]:
-    return [int(part) for part in re.findall(r"\d+", version)[:2]]
 
 
 def check_room(image: Image, answer: Registered) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.text.names import numbers
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import forms, prepare, pythons, rocm, sources
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.decide import (
     EngineRefusalError,
@@ -163,7 +164,7 @@ def check_rocm(asked: Arguments, answer: Registered) -> None:
 
 
 def _check_glibc(have: str, need: str) -> None:
-    if have and [int(part) for part in have.split(".")[:2]] < [int(part) for part in need.split(".")[:2]]:
+    if have and numbers(have)[:2] < numbers(need)[:2]:
         raise EngineRefusalError(
             f"the wheels are for glibc {need} and newer, this host has {have}: prepare them with"
             f" wheelhouse_glibc={have}"

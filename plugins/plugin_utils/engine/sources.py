@@ -14,6 +14,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.engine import kerne
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine.lock import Pin
 from ansible_collections.baremetal.vllm.plugins.module_utils.text.urls import bare
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.amd import builds
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import cache_directory
 from packaging.utils import canonicalize_name
 
 ACCELERATORS = ("cuda", "rocm", "cpu")
@@ -162,13 +163,12 @@ def wheelhouse_command(
 
 def default_wheelhouse() -> Path:
     """Return where wheelhouses are kept unless told otherwise: below the XDG cache directory."""
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return Path(cache) / "baremetal-vllm" / "wheelhouse"
+    return cache_directory("wheelhouse")
 
 
 def default_images() -> Path:
     """Return where images of engines are kept unless told otherwise: beside the wheelhouses."""
-    return default_wheelhouse().with_name("images")
+    return cache_directory("images")
 
 
 def default_locks() -> Path:

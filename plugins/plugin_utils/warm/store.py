@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.warm import cache
-from ansible_collections.baremetal.vllm.plugins.module_utils.warm.keep import put
+from ansible_collections.baremetal.vllm.plugins.module_utils.warm.keep import take_in
 from ansible_collections.baremetal.vllm.plugins.module_utils.warm.key import Parts, differences
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import cache_directory
 
 # Parts that only a host knows.
 _OF_HOSTS = ("host ", "engine ")
@@ -22,8 +21,7 @@ def directory_of(given: str, environment: Mapping[str, str]) -> Path:
     """Where caches are kept: the given directory, else `$XDG_CACHE_HOME/baremetal-vllm/warm`."""
     if given:
         return Path(given).expanduser()
-    home = environment.get("XDG_CACHE_HOME") or f"{environment.get('HOME') or Path.home()}/.cache"
-    return Path(home) / "baremetal-vllm" / "warm"
+    return cache_directory("warm", environment)
 
 
 def of_service(parts: Parts) -> dict[str, str]:
@@ -82,19 +80,8 @@ class WarmStore:
         with self._claim(told.key) as mine:
             if not mine or ((self.directory / told.key).exists() and not replace):
                 return False
-            draft = Path(tempfile.mkdtemp(prefix=".new-", dir=self.directory))
-            try:
-                fetch(draft / cache.ARCHIVE)
-                if cache.file_digest(draft / cache.ARCHIVE) != told.digest:
-                    raise cache.CacheError(f"cache {told.key}: what arrived is not what its manifest says")
-                (draft / cache.MANIFEST).write_text(told.text(), encoding="utf-8")
-                for name in (cache.ARCHIVE, cache.MANIFEST):
-                    (draft / name).chmod(0o644)
-                draft.chmod(0o755)
-                put(draft, self.directory / told.key)
-                return True
-            finally:
-                shutil.rmtree(draft, ignore_errors=True)
+            take_in(told, self.directory, fetch)
+            return True
 
     @contextmanager
     def _claim(self, key: str) -> Iterator[bool]:

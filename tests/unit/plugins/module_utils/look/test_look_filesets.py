@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.baremetal.vllm.plugins.module_utils.host import systemd
-from ansible_collections.baremetal.vllm.plugins.module_utils.host.hostfile import sha256
+from ansible_collections.baremetal.vllm.plugins.module_utils.host.secrets import secrets_digest
 from ansible_collections.baremetal.vllm.plugins.module_utils.look.filesets import differ, differs, read
 
 
@@ -74,13 +74,13 @@ def test_a_secret_file_is_compared_by_its_digest_alone(tmp_path: Path, lies: str
         path.chmod(mode)
     file = {"path": str(path), "secret": True, "mode": "0600"}
     mine = {"owner": pwd.getpwuid(os.getuid()).pw_name, "group": grp.getgrgid(os.getgid()).gr_name}
-    told = read({"files": [{**file, **mine}], "digests": {str(path): sha256("s3cret\n")}})
+    told = read({"files": [{**file, **mine}], "digests": {str(path): secrets_digest("s3cret\n")}})
     assert len(differs(told)["steps"]) == steps
 
 
 def test_a_digest_of_what_is_no_secret_is_refused(tmp_path: Path) -> None:
     path = str(tmp_path / "f")
-    told = read({"files": [{"path": path, "content": "x\n"}], "digests": {path: sha256("x\n")}})
+    told = read({"files": [{"path": path, "content": "x\n"}], "digests": {path: secrets_digest("x\n")}})
     assert differs(told)["unknown"] == [f"secrets.{path}: no file of that path is marked as secret"]
 
 

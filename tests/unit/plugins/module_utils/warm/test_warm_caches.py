@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Callable
 
 import pytest
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.lock import sha256_of
 from ansible_collections.baremetal.vllm.plugins.module_utils.warm import cache, keep, place
 from ansible_collections.baremetal.vllm.plugins.module_utils.warm.kernels import new_kernels
 from ansible_collections.baremetal.vllm.plugins.module_utils.warm.key import digest
@@ -156,7 +157,7 @@ def repack(store: Path, member: tarfile.TarInfo, content: bytes = b"") -> None:
         member.size = len(content)
         archive.addfile(member, io.BytesIO(content))
     told = json.loads((store / cache.MANIFEST).read_text())
-    told["digest"] = cache.file_digest(store / cache.ARCHIVE)
+    told["digest"] = sha256_of(store / cache.ARCHIVE)
     (store / cache.MANIFEST).write_text(json.dumps(told))
 
 

@@ -12,7 +12,8 @@ import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 from ansible_collections.baremetal.vllm.plugins.action import warm_cache
-from ansible_collections.baremetal.vllm.plugins.module_utils.warm.cache import ARCHIVE, Manifest, file_digest
+from ansible_collections.baremetal.vllm.plugins.module_utils.engine.lock import sha256_of
+from ansible_collections.baremetal.vllm.plugins.module_utils.warm.cache import ARCHIVE, Manifest
 from ansible_collections.baremetal.vllm.plugins.module_utils.warm.key import EngineFacts, HostFacts, digest, parts
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.jsonform import json_form
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.service import Service
@@ -53,7 +54,7 @@ class Host:
         self.facts = {"parts": parts_of(), "held": False, "placed": False, **facts}
         self.archive = tmp_path / "archive"
         self.archive.write_bytes(b"compiled")
-        self.kept = Manifest(digest(parts_of()), parts_of(), file_digest(self.archive), 8, 1, "2026", "m", "h1")
+        self.kept = Manifest(digest(parts_of()), parts_of(), sha256_of(self.archive), 8, 1, "2026", "m", "h1")
         self.failing = False
 
     def module(self, module_args: dict[str, Any], **__: Any) -> dict[str, Any]:
