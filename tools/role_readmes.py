@@ -66,7 +66,7 @@ def readmes() -> Iterator[tuple[str, str]]:
 def users(role: str) -> list[str]:
     """The playbooks, and the tasks of other roles, that name a role; paths from the root, sorted."""
     named = re.compile(rf"(?:role|name): baremetal\.vllm\.{role}$", re.MULTILINE)
-    files = [*(ROOT / "playbooks").glob("*.yml"), *ROLES.glob("*/tasks/*.yml")]
+    files = [*(ROOT / "playbooks").glob("**/*.yml"), *ROLES.glob("*/tasks/*.yml")]
     return sorted(
         str(file.relative_to(ROOT))
         for file in files

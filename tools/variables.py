@@ -37,7 +37,7 @@ _JINJA = jinja2.Environment()
 def variables() -> list[str]:
     """The names, sorted. Those that begin with `__` pass between tasks and are nobody's to set."""
     found = set(_of_specifications()) | set(_of_python())
-    for path in [*(ROOT / "playbooks").glob("*.yml"), *(ROOT / "roles").glob("*/*/*.yml")]:
+    for path in [*(ROOT / "playbooks").glob("**/*.yml"), *(ROOT / "roles").glob("*/*/*.yml")]:
         if path.parent.name not in ("meta", "vars"):
             found.update(expressions(yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)))
     return sorted(name for name in found if not name.startswith(("_", "ansible_")) and name not in ANSIBLES)

@@ -24,7 +24,7 @@ def modules(tasks: Any) -> Iterator[str]:
 def test_no_task_asks_a_package_manager_otherwise() -> None:
     used = {
         (str(file.relative_to(ROOT)), name)
-        for file in [*ROOT.glob("roles/*/tasks/*.yml"), *ROOT.glob("playbooks/*.yml")]
+        for file in [*ROOT.glob("roles/*/tasks/*.yml"), *ROOT.glob("playbooks/**/*.yml")]
         for name in modules(yaml.safe_load(file.read_text()))
         if name in MANAGERS | {OURS}
     }

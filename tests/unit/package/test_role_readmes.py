@@ -63,6 +63,6 @@ def test_further_entry_points_have_their_own_part() -> None:
 
 
 def test_users_of_a_role_are_playbooks_and_other_roles() -> None:
-    assert "playbooks/site.yml" in users("vllm_engine")
+    assert "playbooks/tasks/serve.yml" in users("vllm_engine")
     assert "roles/rollout/tasks/stage.yml" in users("vllm_engine")
     assert not [user for role in PAGES for user in users(role) if user.startswith(f"roles/{role}/")]

@@ -99,7 +99,7 @@ def uses(part: Any) -> Iterator[tuple[str, set[str]]]:
 
 USES = [
     (str(path.relative_to(ROOT)), role, given)
-    for path in sorted([*ROOT.glob("roles/*/tasks/*.yml"), *ROOT.glob("playbooks/*.yml")])
+    for path in sorted([*ROOT.glob("roles/*/tasks/*.yml"), *ROOT.glob("playbooks/**/*.yml")])
     for role, given in uses(yaml.safe_load(path.read_text()))
 ]
 

@@ -20,11 +20,11 @@ QUESTIONS = [(name, question["variable"]) for name, survey in SURVEYS.items() fo
 KEYS = {"question_name", "question_description", "required", "type", "variable", "default"}
 TYPES = {"text", "textarea", "password", "integer", "float", "multiplechoice", "multiselect"}
 ROLE = re.compile(r"(?:role|name): baremetal\.vllm\.(\w+)$", re.MULTILINE)
-IMPORT = re.compile(r"import_playbook: (\w+\.yml)$", re.MULTILINE)
+IMPORT = re.compile(r"(?:import_playbook|include_tasks): ((?:tasks/)?\w+\.yml)$", re.MULTILINE)
 
 
 def read_by(playbook: str) -> tuple[set[str], dict[str, dict[str, Any]]]:
-    """The variables that a playbook and those that it imports read, and the options of the roles that they use, roles' roles included."""
+    """The variables that a playbook and what it imports read, and the options of the roles that they use, roles' roles included."""
     names: set[str] = set()
     text = (ROOT / "playbooks" / playbook).read_text()
     names.update(expressions(yaml.safe_load(text)))

@@ -17,7 +17,10 @@ ENOUGH = "/run/enough"
 
 
 def accept(*arguments: str, **variables: Any) -> Run:
-    return playbook("accept", "--limit", DEBIAN, *arguments, inventories=[INVENTORY], **variables)
+    # The models of the lab are made by scenarios that serve them.
+    return playbook(
+        "accept", "--limit", DEBIAN, *arguments, inventories=[INVENTORY], **{"vllm_models": {}, **variables}
+    )
 
 
 def dcgm(**setting: Any) -> None:
@@ -108,7 +111,7 @@ def test_a_host_that_fails_is_told_why_and_stays_stopped() -> None:
 def test_a_test_outlives_the_connection_and_what_was_stopped_starts_again() -> None:
     units("start", "vllm-stand-in")
     dcgm(seconds=2, until=ENOUGH)
-    words = command("accept", "--limit", DEBIAN, inventories=[INVENTORY], acceptance_drain=True)
+    words = command("accept", "--limit", DEBIAN, inventories=[INVENTORY], vllm_models={}, acceptance_drain=True)
     cut = Playing(words)
     wait_until(lambda: show(host(DEBIAN), "gpu-acceptance", "SubState")["SubState"] == "running", 120, "the test runs")
     cut.interrupt()

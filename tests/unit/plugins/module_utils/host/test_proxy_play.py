@@ -92,10 +92,10 @@ FETCH_NOTHING = ("look", "look_amd", "prune")
 
 def test_every_task_that_fetches_is_told_of_the_proxy() -> None:
     found = set()
-    for path in [*ROOT.glob("roles/*/tasks/*.yml"), *ROOT.glob("playbooks/*.yml")]:
+    for path in [*ROOT.glob("roles/*/tasks/*.yml"), *ROOT.glob("playbooks/**/*.yml")]:
         main = path.with_name("main.yml")
         # What main.yml includes has the defaults of its block.
-        block = load(main)[0] if path.parent.name == "tasks" else {}
+        block = load(main)[0] if main.is_file() else {}
         inherited = frozenset(block.get("module_defaults", {}))
         for name, given, defaults in tasks_of(load(path), inherited):
             found.add(name)

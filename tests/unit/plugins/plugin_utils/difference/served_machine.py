@@ -186,14 +186,17 @@ class Host:
         with open(path, "a", encoding="utf-8") as stream:
             stream.write(text)
 
+    # Another drift may have taken a file already.
+
     def chmod(self, path: str, mode: int) -> None:
-        os.chmod(path, mode)
+        if self.is_there(path):
+            os.chmod(path, mode)
 
     def chown(self, path: str, uid: int) -> None:
-        os.chown(path, uid, uid)
+        if self.is_there(path):
+            os.chown(path, uid, uid)
 
     def remove(self, path: str) -> None:
-        # Another drift may have taken it already.
         shutil.rmtree(path) if os.path.isdir(path) else Path(path).unlink(missing_ok=True)
 
     def state(self, unit: str, active: str, sub: str) -> None:

@@ -51,18 +51,18 @@ def read(path: Path) -> Any:
     return LOADER.load(trust_as_template(text))
 
 
-def _play() -> Any:
-    return next(play for play in read(ROOT / "playbooks" / "site.yml") if play["name"] == "Serve the planned models")
+TASKS = read(ROOT / "playbooks" / "tasks" / "serve.yml")
 
 
 def _serving() -> Mapping[str, Mapping[str, Any]]:
-    """Of site.yml the roles that serve models, each with its variables and `when`."""
-    return {role["role"].removeprefix(PREFIX): role for role in _play()["roles"]}
+    """Of what site.yml does on a host that differs the roles, each with its variables and `when`."""
+    asked = ((task, task.get("ansible.builtin.import_role")) for task in TASKS)
+    return {role["name"].removeprefix(PREFIX): task for task, role in asked if role}
 
 
 SERVING = _serving()
 # What comes after them, but for the proof, which has endpoints to ask.
-AFTER = [task for task in _play()["post_tasks"] if task.get("ansible.builtin.include_role")]
+AFTER = [task for task in TASKS if task.get("ansible.builtin.include_role")]
 
 
 class Control:
