@@ -98,9 +98,10 @@ unit: venv
 	@# One more than the cores that are asked for: some tests wait.
 	@pytest --numprocesses 3 --dist loadgroup
 
-exhaustive: venv ## Every property with all its examples, thousands of drawn hosts through the driver's role: HISTORIES=5000
+exhaustive: venv ## Every property with all its examples, thousands of drawn hosts through the driver's role (HISTORIES=5000), all of the scenarios
 	@EXHAUSTIVE=1 pytest --numprocesses 3 --dist loadgroup
 	@HISTORIES=$${HISTORIES:-5000} pytest tests/unit/plugins/plugin_utils/drivers/nvidia/test_driver_converge.py -k 'ends_well or absent' --numprocesses 2
+	@EXHAUSTIVE=1 $(MAKE) --no-print-directory molecule
 
 molecule: venv system
 	@# A run that was cut off may have left word of a lab that is no more.

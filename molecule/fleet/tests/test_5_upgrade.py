@@ -10,6 +10,10 @@ import yaml
 from conftest import VARS
 from load import load
 from testlab import ROOT, Run, address, argv, host, playbook, show
+from thoroughness import exhaustive
+
+# The scenario `rollout` has the same on stand-ins.
+pytestmark = exhaustive
 
 OLD, NEW = "0.31.0", "0.32.0"
 KEY = "client-key-no-secret"

@@ -6,6 +6,7 @@ import re
 
 from gpu_lab import OTHER, asked, kernels, packages, see
 from testlab import host
+from thoroughness import exhaustive
 
 # Debian's nvidia-persistenced wants a GPU that is there.
 DISTRIBUTION = {"nvidia_driver_source": "distribution", "nvidia_driver_mirror": "", "nvidia_driver_mirror_key": ""}
@@ -25,6 +26,7 @@ def test_the_driver_goes_without_a_trace() -> None:
     assert asked(OTHER, "580", nvidia_driver_state="absent").changed == 0
 
 
+@exhaustive
 def test_the_distributions_driver_is_one_version_from_module_to_libraries() -> None:
     # It is built for every kernel, two minutes each: one will do.
     old = kernels(OTHER)[0]
@@ -41,6 +43,7 @@ def test_the_distributions_driver_is_one_version_from_module_to_libraries() -> N
     assert asked(OTHER, "", vllm_version=OLD_RELEASE, **PROPRIETARY).changed == 0
 
 
+@exhaustive
 def test_a_driver_that_works_and_is_too_old_for_the_wheel_is_told() -> None:
     run = asked(OTHER, "", **PROPRIETARY)
     assert run.rc != 0
@@ -48,6 +51,7 @@ def test_a_driver_that_works_and_is_too_old_for_the_wheel_is_told() -> None:
     assert "that needs 580 or newer" in run.text
 
 
+@exhaustive
 def test_open_modules_bring_the_whole_driver_in_their_own_version() -> None:
     """Debian 12 has open modules in 535.261.03 and proprietary ones in a newer version; both have all their parts on offer."""
     before = packages(OTHER)

@@ -16,6 +16,9 @@ from ansible_collections.baremetal.vllm.tools.gpu_probe import engine, log, reco
 from ansible_collections.baremetal.vllm.tools.gpu_probe.steps import Steps, command
 from recorded_gpus import H100, report
 
+# Its one probe is not made by several workers.
+pytestmark = pytest.mark.xdist_group("gpu_probe")
+
 ROOT = Path(__file__).resolve().parents[5]
 STANDIN = ROOT / "molecule" / "shared" / "standin_engine.py"
 GIB = 2**30

@@ -20,6 +20,9 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.host import proxy
 from standin_proxy import PASSWORD, WRITTEN, StandInProxy
 from weights_hub import Hub
 
+# Its one play is not run by several workers.
+pytestmark = pytest.mark.xdist_group("proxy_play")
+
 ROOT = Path(__file__).resolve().parents[5]
 TOOLS = Path(sys.executable).parent
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
