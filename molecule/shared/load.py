@@ -71,7 +71,7 @@ def load(
     users: int = 8,
     tokens: tuple[int, int] = (10, 40),
     count: str = "chunks",
-    pause: float = 0.02,
+    pause: float = 0.1,
 ) -> Iterator[Load]:
     """Hold a load on an address for as long as the `with` block lasts; what was under way at its end is waited for.
 

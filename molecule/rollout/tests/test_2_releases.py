@@ -19,6 +19,7 @@ from rollout_fleet import (
     releases,
     ssh,
 )
+from thoroughness import exhaustive
 
 ONE = ("--limit", FIRST)
 # Seconds from the verdict on a bad release until the fleet is where it was (the goal is two minutes).
@@ -31,8 +32,8 @@ SWITCH = "switch | Run the other generation"
     [
         ("9.9.11", "does_not_start", "ValueError: No available memory for the cache blocks"),
         ("9.9.12", "wrong_answer", "Paris"),
-        ("9.9.13", "slow", "first token"),
-        ("9.9.14", "hangs_after:3", "no answer"),
+        pytest.param("9.9.13", "slow", "first token", marks=exhaustive),
+        pytest.param("9.9.14", "hangs_after:3", "no answer", marks=exhaustive),
     ],
 )
 def test_a_bad_release_stops_at_the_first_host_and_is_taken_back(
@@ -72,10 +73,10 @@ def test_a_release_that_does_not_know_an_option_is_refused_by_its_engine_and_tak
 @pytest.mark.parametrize(
     "task",
     [
-        "drain | Wait for the running requests",
-        "switch | Take the figures of what runs",
+        pytest.param("drain | Wait for the running requests", marks=exhaustive),
+        pytest.param("switch | Take the figures of what runs", marks=exhaustive),
         SWITCH,
-        "prove | Prove the endpoints",
+        pytest.param("prove | Prove the endpoints", marks=exhaustive),
         "soak | Ask its endpoints again",
     ],
 )

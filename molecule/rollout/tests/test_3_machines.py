@@ -29,6 +29,7 @@ from rollout_fleet import (
     view,
 )
 from testlab import playbook, received, wait_until
+from thoroughness import exhaustive
 
 ONE = ("--limit", FIRST)
 SWITCH = "switch | Run the other generation"
@@ -62,7 +63,7 @@ def test_a_host_that_loses_its_power_is_named_and_finished_by_the_next_run(stead
     assert_whole()
 
 
-@pytest.mark.parametrize("task", ["drain | Wait for the running requests", SWITCH])
+@pytest.mark.parametrize("task", [pytest.param("drain | Wait for the running requests", marks=exhaustive), SWITCH])
 def test_a_control_node_that_dies_is_succeeded_by_the_same_command(steady: None, task: str) -> None:
     release = other()
     with loaded() as load:
@@ -135,6 +136,7 @@ def test_a_disk_that_is_full_stops_before_any_host_is_touched(steady: None) -> N
     assert_whole()
 
 
+@exhaustive
 def test_clocks_that_are_a_day_off_change_nothing(steady: None, tmp_path: Path) -> None:
     """A host and the gateway whose Python lives in tomorrow: lock, drains, generations and figures hold nevertheless."""
     tomorrow = (
