@@ -121,6 +121,8 @@ def test_what_others_changed_is_seen_and_a_hand_edit_is_undone(deployed: Any, tm
     deployed.check_output("systemctl start %s", UNIT)
 
     deployed.check_output("sed -i 's/--max-model-len 16k/--max-model-len 24k/' /etc/systemd/system/%s", UNIT)
+    # When a process started is known to the second: an edit right after it may have been before.
+    deployed.check_output("touch -d '2 seconds' /etc/systemd/system/%s", UNIT)
     said = told({"plain": PLAIN}, path)
     assert changes(said)["plain"][0] == "rewritten", "the process never had the edit"
     assert said["models"][0]["drift"] == ["unit file edited by hand", "process older than its unit file"]
