@@ -14,8 +14,8 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.weights.selection i
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.base import ControlAction
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.bundle_fetch import HubModels
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.bundle_write import (
+    WriteOutcome,
     Writing,
-    Written,
     alone,
     check_place,
 )
@@ -91,7 +91,7 @@ class ActionModule(ControlAction):
         }
         return _told(directory, done.bundle, result, state, done, dry)
 
-    def _wanted(self, plan: FleetPlan, given: Arguments, problems: Problems) -> list[contents.Wanted]:
+    def _wanted(self, plan: FleetPlan, given: Arguments, problems: Problems) -> list[contents.WantedPart]:
         hostvars = self.variables["hostvars"]
         variables = {
             host: {key: plain(hostvars[host][key]) for key in ENGINE_KEYS if key in hostvars[host]}
@@ -110,7 +110,7 @@ def _told(
     bundle: manifest.Bundle,
     result: Result,
     state: str,
-    done: Written | None = None,
+    done: WriteOutcome | None = None,
     dry: bool = False,
 ) -> Result:
     files = len(bundle.files)

@@ -21,7 +21,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.weights.store impor
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.follow import display, follow
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.hub import hub_of
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.bundle.manifest import Part
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.bundle.writing.difference import Step, fetched, held
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.bundle.writing.difference import PartStep, fetched, held
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import cache_directory
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.recipes.hub import HubFailure
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Arguments, Result
@@ -45,7 +45,7 @@ class HubModels:
         if job.poll(self._run_dir)["alive"]:
             self._follow(self._statuses())
 
-    def missing(self, steps: Sequence[Step], problems: Problems) -> dict[str, int]:
+    def missing(self, steps: Sequence[PartStep], problems: Problems) -> dict[str, int]:
         """By path of its part the bytes that are still to be fetched of each model; what stands against fetching is a problem."""
         sizes: dict[str, int] = {}
         for part in (step.wanted.part for step in steps):

@@ -21,19 +21,19 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.bundle import manif
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.bundle.faults import there
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.bundle.manifest import Bundle, Part
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.bundle.writing import copying
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.bundle.writing.contents import Wanted
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.bundle.writing.contents import WantedPart
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.bundle.writing.difference import (
-    Difference,
-    Step,
+    BundleDifference,
+    PartStep,
     compare,
     passing,
 )
 
 
 @dataclass(frozen=True)
-class Written:
-    """What became of a bundle. `written`: names of parts that were (or would be) brought; `unneeded`: what the plan does not need,
-    a line each, `pruned` whether it went; `size` of what was (or would be) written, in bytes."""
+class WriteOutcome:
+    """What became of a bundle. `written`: names of parts that were (or would be) brought; `unneeded`: what the plan does not
+    need, a line each, `pruned` whether it went; `size` of what was (or would be) written, in bytes."""
 
     bundle: Bundle
     changed: bool
@@ -78,7 +78,7 @@ class Writing:
     def __init__(self, directory: Path, models: HubModels, *, prune: bool, check: bool) -> None:
         self._directory, self._models, self._prune, self._check = directory, models, prune, check
 
-    def write(self, wanted: Sequence[Wanted], problems: Problems) -> Written:
+    def write(self, wanted: Sequence[WantedPart], problems: Problems) -> WriteOutcome:
         """Bring what lacks. Raises AnsibleActionFail with all that stands against it, BundleError, and OSError of a disk."""
         self._models.settle()
         before = manifest.known(self._directory)
@@ -92,7 +92,7 @@ class Writing:
         work = [step for step in found.steps if not step.idle]
         parts = [step.wanted.part for step in found.steps if step.idle] + list(kept)
         if before and not (work or found.replaced or found.leftovers) and _sorted(parts) == _finished(self._directory):
-            return Written(before, False, (), unneeded, self._prune, 0)
+            return WriteOutcome(before, False, (), unneeded, self._prune, 0)
         names = tuple(step.wanted.part.name for step in work)
         if not self._check:
             parts = self._do(found, work, parts)
@@ -102,9 +102,9 @@ class Writing:
             self._tidy(bundle, found)
             manifest.write(self._directory, bundle)
             (self._directory / manifest.DRAFT).unlink(missing_ok=True)
-        return Written(bundle, True, names, unneeded, self._prune, needed)
+        return WriteOutcome(bundle, True, names, unneeded, self._prune, needed)
 
-    def _judge(self, found: Difference, problems: Problems) -> int:
+    def _judge(self, found: BundleDifference, problems: Problems) -> int:
         """The bytes to write. Refuses with everything that stands against writing them."""
         directory = self._directory
         if found.foreign:
@@ -134,11 +134,11 @@ class Writing:
             raise AnsibleActionFail(f"No bundle was written to {directory}.\n{lines}")
         return needed
 
-    def _unneeded(self, found: Difference) -> tuple[str, ...]:
+    def _unneeded(self, found: BundleDifference) -> tuple[str, ...]:
         parts = [f"{part.name} in {part.path} ({in_units(part.size)})" for part in found.unneeded]
         return (*parts, *(found.leftovers if self._prune else ()))
 
-    def _do(self, found: Difference, work: Sequence[Step], parts: Sequence[Part]) -> list[Part]:
+    def _do(self, found: BundleDifference, work: Sequence[PartStep], parts: Sequence[Part]) -> list[Part]:
         """Write what lacks; the parts of the bundle as it is then."""
         done = list(parts)
         self._draft(done)
@@ -161,7 +161,7 @@ class Writing:
         drop_lists(self._directory, [part for part in done if part.kind == "hub"])
         return done
 
-    def _copy(self, step: Step, which: str) -> None:
+    def _copy(self, step: PartStep, which: str) -> None:
         part, place = step.wanted.part, self._directory / step.wanted.part.path
         count = ByteCount(f"bundle: copy {part.name}, {which}", sum(entry.size for entry in step.files))
         for entry in step.files:
@@ -170,7 +170,7 @@ class Writing:
     def _draft(self, parts: Sequence[Part]) -> None:
         manifest.write(self._directory, Bundle(tuple(parts)), manifest.DRAFT)
 
-    def _tidy(self, bundle: Bundle, found: Difference) -> None:
+    def _tidy(self, bundle: Bundle, found: BundleDifference) -> None:
         """Remove what copies and downloads that were cut short have left."""
         listed = bundle.files
         for path in list(there(self._directory)):

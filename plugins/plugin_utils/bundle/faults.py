@@ -43,7 +43,7 @@ def faults(
         superfluous = [path for path in there(directory) if path not in wanted and path != FILE]
     except OSError as error:
         return [f"{error.filename}: cannot be read ({error.strerror})"]
-    found = {path: "is not in the manifest" for path in superfluous}
+    found = dict.fromkeys(superfluous, "is not in the manifest")
     for path, entry in wanted.items():
         if why := fault(directory / path, entry, content=content or entry.size <= SMALL, seen=seen):
             found[path] = why

@@ -36,9 +36,9 @@ _NO_HOST, _NO_ENGINE = HostFacts("", "", ""), EngineFacts("", "")
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """A part as it is to lie in the bundle; `source` is its directory on the control node, "" of a hub's model, whose files nobody
-    knows before it was fetched."""
+class WantedPart:
+    """A part as it is to lie in the bundle; `source` is its directory on the control node, "" of a hub's model, whose files
+    nobody knows before it was fetched."""
 
     part: Part
     source: str = ""
@@ -61,7 +61,7 @@ def engine_wishes(plan: FleetPlan, variables: Mapping[str, Mapping[str, object]]
     return wishes
 
 
-def engines(wish: Arguments, problems: Problems) -> Iterator[Wanted]:
+def engines(wish: Arguments, problems: Problems) -> Iterator[WantedPart]:
     """The images of an engine, or where there are none its wheelhouses, of each architecture. What lacks is a problem."""
     found = 0
     for arch in ARCHES:
@@ -80,9 +80,9 @@ def engines(wish: Arguments, problems: Problems) -> Iterator[Wanted]:
         for house, manifest in houses.items():
             found += 1
             names = [prepare.MANIFEST, prepare.LOCK, *manifest["files"]]
-            about = {key: str(manifest[key]) for key in ("release", "accelerator", "arch", "python")}  # type: ignore[literal-required]
+            about = {key: str(manifest[key]) for key in ("release", "accelerator", "arch", "python")}
             about["build"] = str(wish["rocm"])
-            yield Wanted(Part("wheelhouse", _named(Path(house), about), about, entries(house, names)), house)
+            yield WantedPart(Part("wheelhouse", _named(Path(house), about), about, entries(house, names)), house)
     if not found:
         _lacking(wish, problems)
 
@@ -94,11 +94,11 @@ def _named(house: Path, about: Mapping[str, str]) -> str:
     return f"{WHEELHOUSES}/{name}"
 
 
-def _image(image: store.Image) -> Wanted:
+def _image(image: store.Image) -> WantedPart:
     place = image.file.parent
     names = [store.MANIFEST, prepare.LOCK, f"{image.digest}.{KIND}", f"{image.digest}.cdx.json"]
     about = {key: str(getattr(image, key)) for key in ("release", "accelerator", "arch", "python", "build")}
-    return Wanted(Part("image", f"{IMAGES}/{image.name}", about, entries(str(place), names)), str(place))
+    return WantedPart(Part("image", f"{IMAGES}/{image.name}", about, entries(str(place), names)), str(place))
 
 
 def _lacking(wish: Arguments, problems: Problems) -> None:
@@ -116,7 +116,7 @@ def _lacking(wish: Arguments, problems: Problems) -> None:
     )
 
 
-def weights(plan: FleetPlan, problems: Problems) -> Iterator[Wanted]:
+def weights(plan: FleetPlan, problems: Problems) -> Iterator[WantedPart]:
     """Every model and adapter of the plan once; what lies on hosts already is nobody's to bring."""
     items = {(item.path, item.pushed_from): item for planned in plan.hosts.values() for item in planned.weights}
     taken: set[str] = set()
@@ -124,7 +124,7 @@ def weights(plan: FleetPlan, problems: Problems) -> Iterator[Wanted]:
         if item.source == "hub":
             folder = f"models--{item.repo.replace('/', '--')}"
             path = f"{WEIGHTS}/hub/{folder}/{item.revision}"
-            yield Wanted(Part("hub", path, {"model": item.repo, "revision": item.revision}, ()))
+            yield WantedPart(Part("hub", path, {"model": item.repo, "revision": item.revision}, ()))
         elif item.source == "pushed":
             try:
                 digest, whole = fingerprint(item.pushed_from)
@@ -138,12 +138,12 @@ def weights(plan: FleetPlan, problems: Problems) -> Iterator[Wanted]:
                 # The same model in two directories of the control node, which the plan tells apart.
                 path += "-again"
             taken.add(path)
-            yield Wanted(
+            yield WantedPart(
                 Part("pushed", path, {"from": item.pushed_from, "digest": digest}, whole.files), item.pushed_from
             )
 
 
-def caches(plan: FleetPlan, kept: WarmStore, problems: Problems) -> Iterator[Wanted]:
+def caches(plan: FleetPlan, kept: WarmStore, problems: Problems) -> Iterator[WantedPart]:
     """The compile caches that the control node keeps of the plan's services. One that is not whole is told, and left out."""
     seen = set()
     for __, service in plan.endpoints:
@@ -167,4 +167,4 @@ def caches(plan: FleetPlan, kept: WarmStore, problems: Problems) -> Iterator[Wan
             }
             listed = FileEntry(cache.ARCHIVE, found.size, found.digest)
             files = (listed, *entries(place, [cache.MANIFEST]))
-            yield Wanted(Part("cache", f"{WARM}/{found.key}", about, files), place)
+            yield WantedPart(Part("cache", f"{WARM}/{found.key}", about, files), place)

@@ -11,20 +11,20 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.weights.hub_fetch i
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights.space import held_bytes
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.bundle.faults import fault, there
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.bundle.manifest import DRAFT, FILE, FOLDERS, Bundle, Part
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.bundle.writing.contents import Wanted
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.bundle.writing.contents import WantedPart
 
 # Of a file that is being copied, beside its place.
 COPYING = ".copying-"
 
 
 @dataclass(frozen=True)
-class Step:
+class PartStep:
     """One part, and what of it is to be written: `files` to copy, or for a hub's model whether it is to be fetched (`fetch`).
 
     `wrong`: files of a hub's model that are there and not as they were; they go before it is fetched again.
     """
 
-    wanted: Wanted
+    wanted: WantedPart
     files: tuple[mf.FileEntry, ...] = ()
     fetch: bool = False
     wrong: tuple[str, ...] = ()
@@ -36,12 +36,12 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Difference:
-    """`steps`: every part of the plan, in order; `unneeded`: parts that are there and that the plan does not need; `replaced`: files
-    of ours that give way to others of the same part; `leftovers`: files below our folders that nobody has listed; `foreign`: files
-    that are none of a bundle's. Paths are below the bundle's directory."""
+class BundleDifference:
+    """`steps`: every part of the plan, in order; `unneeded`: parts that are there and that the plan does not need; `replaced`:
+    files of ours that give way to others of the same part; `leftovers`: files below our folders that nobody has listed;
+    `foreign`: files that are none of a bundle's. Paths are below the bundle's directory."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[PartStep, ...]
     unneeded: tuple[Part, ...] = ()
     replaced: tuple[str, ...] = ()
     leftovers: tuple[str, ...] = ()
@@ -49,8 +49,8 @@ class Difference:
 
 
 def compare(
-    directory: Path, before: Bundle | None, wanted: Sequence[Wanted], seen: Callable[[int], None]
-) -> Difference:
+    directory: Path, before: Bundle | None, wanted: Sequence[WantedPart], seen: Callable[[int], None]
+) -> BundleDifference:
     """Compare a directory with what is wanted; `before` is what is known of it, None where it is no bundle yet.
 
     Every file that is there in its size is read (`seen` is told how much). Raises OSError where the directory cannot be listed.
@@ -71,10 +71,10 @@ def compare(
             leftovers.append(path)
         else:
             foreign.append(path)
-    return Difference(steps, unneeded, tuple(replaced), tuple(leftovers), tuple(foreign))
+    return BundleDifference(steps, unneeded, tuple(replaced), tuple(leftovers), tuple(foreign))
 
 
-def passing(path: str, steps: Sequence[Step]) -> bool:
+def passing(path: str, steps: Sequence[PartStep]) -> bool:
     """Whether a file is of a copy or a download that is not done, and so nothing that stays; `path` is relative."""
     if path.rpartition("/")[2].startswith(COPYING):
         return True
@@ -86,15 +86,15 @@ def passing(path: str, steps: Sequence[Step]) -> bool:
     return path.startswith((*(f"{staging_of(part)}/" for part in parts), *(f"{part}/" for part in fetched_anew)))
 
 
-def _step(directory: Path, before: Bundle | None, wanted: Wanted, seen: Callable[[int], None]) -> Step:
+def _step(directory: Path, before: Bundle | None, wanted: WantedPart, seen: Callable[[int], None]) -> PartStep:
     place, part = directory / wanted.part.path, wanted.part
     if part.kind != "hub":
         lacking = [entry for entry in part.files if fault(place / entry.path, entry, seen=seen)]
-        return Step(wanted, files=tuple(lacking))
+        return PartStep(wanted, files=tuple(lacking))
     known = before.part("hub", **part.about) if before else None
     files = known.files if known else fetched(place)
     wrong = tuple(entry.path for entry in files if fault(place / entry.path, entry, seen=seen))
-    return Step(replace(wanted, part=replace(part, files=files)), fetch=not files or bool(wrong), wrong=wrong)
+    return PartStep(replace(wanted, part=replace(part, files=files)), fetch=not files or bool(wrong), wrong=wrong)
 
 
 def fetched(place: Path) -> tuple[mf.FileEntry, ...]:

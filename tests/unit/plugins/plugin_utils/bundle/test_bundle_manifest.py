@@ -13,7 +13,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.weights.manifest im
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.bundle import manifest
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.bundle.faults import SMALL, faults
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.bundle.manifest import Bundle, BundleError, Part
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.bundle.writing.contents import Wanted
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.bundle.writing.contents import WantedPart
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.bundle.writing.copying import copy
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.bundle.writing.difference import compare
 from hypothesis import given
@@ -94,11 +94,10 @@ def test_any_changed_byte_of_the_manifest_is_refused_or_changes_nothing(
         path.write_bytes(text[:at] + bytes([text[at] ^ data.draw(st.integers(1, 255))]) + text[at + 1 :])
         try:
             read = manifest.read(Path(place))
-        except BundleError as error:
-            assert "\n" not in str(error)
-        else:
-            # Another space between two words of JSON.
-            assert read == bundle
+        except BundleError:
+            return
+        # Another space between two words of JSON.
+        assert read == bundle
 
 
 @given(TREES, st.data())
@@ -115,7 +114,7 @@ def test_what_was_cut_short_or_damaged_is_what_is_written_again(tree: dict[str, 
             (stick / part.path / name).unlink()
         if data.draw(st.booleans()):
             (stick / manifest.FILE).rename(stick / manifest.DRAFT)
-        wanted = [Wanted(part, str(source))]
+        wanted = [WantedPart(part, str(source))]
         found = compare(stick, manifest.known(stick), wanted, lambda size: None)
         assert {one.path for one in found.steps[0].files} == harmed
         assert (found.unneeded, found.leftovers, found.foreign) == ((), (), ())
