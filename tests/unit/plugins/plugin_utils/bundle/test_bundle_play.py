@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("ansible.plugins", reason="ansible-test runs what lies here as on a host: without the control node")
 
+from ansible_collections.baremetal.vllm.plugins.module_utils.weights import job
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.bundle_fetch import HubModels
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.bundle import manifest
 from bundle_site import COMMIT, REPO, Site, wheelhouse
 
 HUBS = f"weights/hub/models--Org--Tiny/{COMMIT}"
@@ -115,6 +119,29 @@ def test_a_run_that_was_cut_short_goes_on(site: Site) -> None:
     assert f"brought {site.mine}" in said
     assert "brought wheelhouse" not in said
     assert site.verify().returncode == 0
+
+
+def test_a_download_that_an_interrupted_run_left_is_waited_for(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C ends a run; the process that fetches goes on. The manifest's draft is there by then, the model grows."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(site.cache))
+    site.stick.mkdir()
+    manifest.write(site.stick, manifest.Bundle(()), manifest.DRAFT)
+    given = {"endpoint": site.hub.endpoint, "hf_token": None, "offline": False, "python": "", "pause": 0.02}
+    left = HubModels(site.stick, given)
+    # A second of download, so that it is under way when the next run begins.
+    site.hub.rate = float(1 << 20)
+    items = [{"repo": REPO, "revision": COMMIT, "path": str(site.stick / HUBS)}]
+    order = {"endpoint": site.hub.endpoint, "store": str(site.stick), "items": items}
+    assert job.start(left._run_dir, sys.executable, order) is None  # type: ignore[arg-type]
+    assert job.poll(left._run_dir)["alive"]
+    site.write()
+    assert site.hub.sent["model.safetensors"] == 1 << 20
+    assert site.verify().returncode == 0
+
+
+def test_an_inventory_that_names_a_bundle_can_write_it(site: Site) -> None:
+    site.variables["vllm_bundle"] = str(site.stick)
+    assert "was written" in site.write()
 
 
 def test_a_token_is_sent_and_never_shown(site: Site) -> None:
