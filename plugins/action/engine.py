@@ -14,6 +14,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.base import
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.control import behind_proxy
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.follow import display, ticking
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.steps import step_of
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.bundle.use import engine_arguments
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.drivers.amd.builds import NoBuildError
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import pythons
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.decide import EngineRefusalError
@@ -38,6 +39,7 @@ class ActionModule(Action):
         """The module's answer; of a look with what is to be done, of an installation with the seconds that sending took."""
         step = step_of(self, "step", FORMER)
         asked = {**self.given, "step": step}
+        asked = engine_arguments(asked, asked.pop("from_bundle", None))
         if step == "look":
             return self._look(asked)
         if step == "install":

@@ -21,6 +21,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.follow impo
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.gateway_sets import gateway_sets, with_digests
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.gathered import by_name
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.inputs import role_inputs, site_input
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.bundle.use import engine_arguments
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.host import CANARY, FIREWALL, GATEWAY, WEIGHTS
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.look import FAILED, READ, UNREACHABLE
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.decide import EngineRefusalError
@@ -76,6 +77,8 @@ class ActionModule(Action):
             return self._ask({"engines": False, **around}, asked)
         engine = role_inputs(self, "vllm_engine", self.variables)
         asked = {**{key: engine[key] for key in OF_ENGINE}, **asked}
+        self._bundle = site_input(self, "vllm_bundle", self.variables, "")
+        asked = engine_arguments(asked, self._bundle)
         planned = self._planned(asked, plan)
         secrets = environment_secrets(asked.get("api_key"), asked.get("secret_env"))
         arguments = {
@@ -160,7 +163,8 @@ class ActionModule(Action):
         return {
             "filesets": filesets,
             "weights_store": weights["store"],
-            "offline": boolean(weights["offline"]),
+            # What a bundle has is brought, whether or not a hub may be asked.
+            "offline": boolean(weights["offline"]) and not self._bundle,
             "token_file": weights["token_file"],
             "token_digest": secrets_digest(token) if token else "",
             **{key: proof[key] for key in ("api_key_file", "timeout", "concurrency")},

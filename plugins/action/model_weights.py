@@ -13,10 +13,10 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.weights.selection i
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights.store import WeightsState, label
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.base import Action, lost
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.follow import display, follow
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.weights_source import opened, source_of
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.jsonform import build, json_form
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import Weights
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Arguments, Result
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.weights.fingerprint import fingerprint
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.weights.progress import Meter, clock
 
 POLL_FIRST = 1.0
@@ -44,10 +44,14 @@ class ActionModule(Action):
         """Each item with what became of it."""
         self._started = time.monotonic()
         args = self.given
+        # Of a bundle, weights of a hub are pushed as well: to where the hub's would lie, so that nobody fetches them again.
+        self._bundle = opened(args.get("bundle"))
         items = [build(Weights, item) for item in args.get("items") or []]
         if not items and not args.get("hf_token"):
             return {"changed": False, "weights": []}
         common = {key: args[key] for key in KEYS if args.get(key) not in (None, "")}
+        if self._bundle:
+            common.pop("offline", None)
         found = self._host_step("settle", common, items)
         states = [build(WeightsState, state) for state in found["states"]]
         self._refuse(items, states, args, bool(found["engine"]))
@@ -56,7 +60,7 @@ class ActionModule(Action):
             {
                 "path": item.path,
                 "model": _name(item),
-                "state": TEXTS[item.source] if item in missing else state.state,
+                "state": TEXTS[self._way(item)] if item in missing else state.state,
             }
             for item, state in zip(items, states)
         ]
@@ -64,14 +68,17 @@ class ActionModule(Action):
         if self._task.diff:
             result["diff"] = [{"prepared": text} for text in self._planned(items, states)]
         if missing and not self._task.check_mode:
-            hub = [item for item in missing if item.source == "hub"]
-            pushed = [item for item in missing if item.source == "pushed"]
+            hub = [item for item in missing if self._way(item) == "hub"]
+            pushed = [item for item in missing if self._way(item) == "pushed"]
             ready = self._prepare(common, pushed) if pushed else {}
             if hub:
                 self._fetch({**common, "reserved": ready.get("needed", 0)}, hub)
             if pushed:
                 self._push(common, pushed, ready)
         return result
+
+    def _way(self, item: Weights) -> str:
+        return "pushed" if self._bundle and item.source == "hub" else item.source
 
     def _host_step(self, step: str, common: Arguments, items: Sequence[Weights], **more: object) -> Result:
         """Run one step on the host; its failure ends the action with the same one line."""
@@ -84,7 +91,7 @@ class ActionModule(Action):
         """End with all that can be said before anything is fetched."""
         offline = boolean(args.get("offline", False))
         errors = [state.detail for state in states if state.state == "refused"]
-        fetches = any(i.source == "hub" and s.state not in ("present", "adopted") for i, s in zip(items, states))
+        fetches = any(self._way(i) == "hub" and s.state not in ("present", "adopted") for i, s in zip(items, states))
         if fetches and not offline and not engine and not self._task.check_mode:
             errors.append(
                 f"no engine at {args.get('engine_python') or '(model_weights_engine_python is empty)'} on this host: "
@@ -99,7 +106,7 @@ class ActionModule(Action):
         for item, state in zip(items, states):
             if state.state not in ("present", "adopted"):
                 why = f" ({state.detail})" if state.detail else ""
-                verb = "fetch" if item.source == "hub" else "push"
+                verb = "fetch" if self._way(item) == "hub" else "push"
                 lines.append(f"{verb} {_name(item)} to {item.path}{why}\n")
         return lines
 
@@ -147,20 +154,8 @@ class ActionModule(Action):
             status = self._host_step("poll", common, [])["status"]
             yield status
 
-    def _manifest(self, item: Weights) -> mf.Manifest:
-        try:
-            digest, whole = fingerprint(item.pushed_from)
-        except ValueError as error:
-            raise AnsibleActionFail(str(error)) from error
-        if digest != item.digest:
-            raise AnsibleActionFail(
-                f"{item.pushed_from} has changed since the plan was made (digest {digest}, planned {item.digest}): "
-                "run again"
-            )
-        return whole
-
     def _prepare(self, common: Arguments, items: list[Weights]) -> Result:
-        self._wholes = {item.path: self._manifest(item) for item in items}
+        self._sources = {item.path: source_of(item, self._bundle) for item in items}
         owner = -1
         if self._play_context.become:
             # Files arrive as the user that logs in, not as root.
@@ -178,21 +173,23 @@ class ActionModule(Action):
             if not items:
                 return
             if last:
-                raise AnsibleActionFail("; ".join(f"{path}: {faults[0]}" for path, faults in wrong.items()))
+                damaged = f"; {self._bundle.doubt}" if self._bundle else ""
+                raise AnsibleActionFail("; ".join(f"{path}: {faults[0]}" for path, faults in wrong.items()) + damaged)
             ready = self._prepare(common, items)
 
     def _manifests(self) -> Arguments:
-        return {path: mf.to_data(whole) for path, whole in self._wholes.items()}
+        return {path: mf.to_data(source.whole) for path, source in self._sources.items()}
 
     def _send(self, item: Weights, staging: str, missing: list[str]) -> None:
         """Send the files of an item that its directory on the host lacks."""
-        model = os.path.basename(item.pushed_from)
-        sizes = {entry.path: entry.size for entry in self._wholes[item.path].files}
+        source = self._sources[item.path]
+        model = os.path.basename(item.pushed_from) or _name(item)
+        sizes = {entry.path: entry.size for entry in source.whole.files}
         total, sent = sum(sizes[name] for name in missing), 0
         for number, name in enumerate(missing, 1):
             if sizes[name] > 50e6:
                 self._say(f"{model}: sending {name}, {in_units(sizes[name])}")
-            self._connection.put_file(os.path.join(item.pushed_from, name), os.path.join(staging, name))
+            self._connection.put_file(os.path.join(source.directory, name), os.path.join(staging, name))
             sent += sizes[name]
             if number == len(missing):
                 self._say(f"{model}: {number} files sent, {in_units(sent)} of {in_units(total)}")

@@ -23,6 +23,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.find import loc
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.overrides import overrides_of
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan import render
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.carried import Carried, open_bundle
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.document import models_page
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.fleet import Inventory, plan_fleet
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.gateway import GATEWAY_KEYS, GATEWAY_PREFIX
@@ -32,6 +33,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.table import p
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.report.table import by_reason
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Arguments, Result, Variables
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.weights.fingerprint import fingerprint
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.weights.source import Source
 
 SPEC = {
     "models": {"type": "raw"},
@@ -49,6 +51,7 @@ SPEC = {
     "extra_options": {"type": "raw"},
     "extra_choices": {"type": "raw"},
     "extra_env": {"type": "raw"},
+    "bundle": {"type": "path"},
 }
 
 
@@ -60,6 +63,11 @@ class ActionModule(ControlAction):
             return {"skipped": True, "changed": False}
         menu = read_menu(plain(given.get("models")))
         hosts, names = _declared(variables, given["group"], (*HOST_KEYS, *ENGINE_KEYS), HOST_PREFIXES)
+        run = Problems()
+        carried = open_bundle(given["bundle"], run)
+        if carried:
+            hosts = carried.declared(hosts)
+            carried.check(menu.entries, run)
         gateways, gateway_names = _declared(variables, given["gateway_group"], GATEWAY_KEYS, (GATEWAY_PREFIX,))
         outcome = plan_fleet(
             Inventory(
@@ -69,9 +77,9 @@ class ActionModule(ControlAction):
                 names=names,
                 gateway_names=gateway_names,
                 match=pattern_matcher(self._loader, variables["groups"]),
-                digests=_digests(menu.entries),
-                facts=_facts(menu.entries),
-                adapters=_adapters(menu.entries),
+                digests=carried.digests(menu.entries) if carried else _digests(menu.entries),
+                facts=_facts(menu.entries, carried),
+                adapters=_adapters(menu.entries, carried),
                 locks=locks_of(hosts),
                 keyed=given["keyed"],
                 api_key=plain(given.get("api_key")),
@@ -83,8 +91,8 @@ class ActionModule(ControlAction):
                 extra_env=plain(given.get("extra_env")),
             )
         )
-        run = Problems()
         missing = check_sources(hosts, run)
+        missing = carried.gaps(missing, hosts) if carried else missing
         self._check_run(given, run)
         problems = sorted({*outcome.problems, *run.found})
         if problems:
@@ -172,22 +180,28 @@ def _digests(menu: Iterable[Entry]) -> dict[str, str]:
     return found
 
 
-def _facts(menu: Iterable[Entry]) -> dict[str, ModelFacts | str]:
+def _located(source: Source, carried: Carried | None, file: str = "config.json") -> Path | None:
+    """A directory here that has this file of a model: in the bundle, else wherever else it may be."""
+    there = carried.locate(source, file) if carried and source.model else None
+    return there or (locate(source, os.environ, file=file) if source.model else None)
+
+
+def _facts(menu: Iterable[Entry], carried: Carried | None) -> dict[str, ModelFacts | str]:
     """What the configurations at hand say about their models, by entry; why not, where one cannot be read."""
     found: dict[str, ModelFacts | str] = {}
     for entry in menu:
-        directory = locate(entry.source, os.environ) if entry.source.model else None
+        directory = _located(entry.source, carried)
         if directory:
             found[entry.name] = read_model(directory, overrides_of(entry.args))
     return found
 
 
-def _adapters(menu: Iterable[Entry]) -> dict[str, dict[str, dict[str, object]]]:
+def _adapters(menu: Iterable[Entry], carried: Carried | None) -> dict[str, dict[str, dict[str, object]]]:
     """By entry and adapter, what the adapters at hand say of themselves."""
     found: dict[str, dict[str, dict[str, object]]] = {}
     for entry in menu:
         for name, source in entry.adapters.items():
-            directory = locate(source, os.environ, file="adapter_config.json") if source.model else None
+            directory = _located(source, carried, "adapter_config.json")
             config = read_adapter(directory) if directory else None
             if config is not None:
                 found.setdefault(entry.name, {})[name] = config

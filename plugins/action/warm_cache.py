@@ -26,12 +26,15 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.warm.key import (
 )
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights.selection import in_units
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.actions.base import Action, lost
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.bundle import use
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.bundle.manifest import WARM
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.jsonform import build
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import plain
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.service import engine_path
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import read_services
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.service import Service
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.task import Arguments, Result, Spec
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.warm.carried import take
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.warm.service import compiled_for
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.warm.store import WarmStore, directory_of, of_service
 
@@ -41,6 +44,7 @@ SPEC: Spec = {
     "results": {"type": "list", "elements": "dict", "default": []},
     "directory": {"type": "path", "default": ""},
     "look": {"type": "str", "default": ""},
+    "bundle": {"type": "path", "default": ""},
 }
 # A host's part is not known until it is asked.
 _NO_HOST, _NO_ENGINE = HostFacts("", "", ""), EngineFacts("", "")
@@ -59,10 +63,18 @@ class ActionModule(Action):
         try:
             if given["step"] == "collect":
                 return self._collect(services, wanted, given["results"])
+            if given["bundle"] and not self._task.check_mode:
+                self._take(wanted, use.directory_of(given["bundle"]) / WARM)
             return self._bring(services, wanted, self._looked(given["look"]))
         except (OSError, AnsibleError) as error:
             self._warn(f"compile caches: {error}")
             return {"changed": False}
+
+    def _take(self, wanted: dict[str, CompiledFor], carried: Path) -> None:
+        """Have in the store what came in a bundle."""
+        planned = {name: of_service(parts(told, _NO_HOST, _NO_ENGINE)) for name, told in wanted.items()}
+        for name, why in take(self.store, carried, planned).items():
+            self._warn(f"{name}: {why}; it is not taken from the bundle")
 
     def _looked(self, name: str) -> Result:
         """What an earlier look (module host_state) found of this host; {} where it does not tell, as of an engine that is

@@ -102,6 +102,12 @@ options:
       - A wheelhouse on the control node, or the directory that holds several. Read by the action plugin.
       - For O(step=look).
     type: path
+  from_bundle:
+    description:
+      - The directory of a bundle (M(baremetal.vllm.bundle)), whose images and wheelhouses take the place of O(images), O(source),
+        O(wheelhouse) and O(lock). Read by the action plugin.
+      - For O(step=look).
+    type: path
   lock:
     description:
       - The lock on the control node for O(source=index). Read by the action plugin.
@@ -518,6 +524,7 @@ def main() -> None:
             "extra_requirements": {"type": "list", "elements": "str", "default": []},
             "environment": {"type": "dict", "default": {}},
             "bundle": {"type": "path"},
+            "from_bundle": {"type": "path"},
             "lock_sha256": {"type": "str", "no_log": False},
             **proxy.ARGUMENTS,
         },

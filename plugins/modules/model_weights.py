@@ -65,6 +65,11 @@ options:
     description: Seconds before another try after a network error; grows with each try.
     type: float
     default: 5.0
+  bundle:
+    description:
+      - The directory of a bundle (M(baremetal.vllm.bundle)) on the control node. All weights are pushed from it then, those of a
+        hub to where they would be fetched to. Read by the action plugin.
+    type: path
   step:
     description:
       - One step on the host. A playbook asks for none - the action plugin goes through them and sets this and what follows.
@@ -209,6 +214,7 @@ def main() -> None:
             "run_dir": {"type": "path", "default": "/run/baremetal-vllm/weights"},
             "reserved": {"type": "int", "default": 0},
             "pause": {"type": "float", "default": 5.0},
+            "bundle": {"type": "path"},
             **proxy.ARGUMENTS,
         },
         supports_check_mode=True,

@@ -46,6 +46,11 @@ options:
       not asked again what that has found.
     type: str
     default: ''
+  bundle:
+    description: With O(step=bring), the directory of a bundle (M(baremetal.vllm.bundle)) whose caches are first taken into
+      O(directory). Read by the action plugin.
+    type: path
+    default: ''
   caches:
     description: What was sent, by key. Set by the action plugin.
     type: dict
@@ -169,6 +174,7 @@ def main() -> None:
             "results": {"type": "list", "elements": "dict", "default": []},
             "directory": {"type": "path", "default": ""},
             "look": {"type": "str", "default": ""},
+            "bundle": {"type": "path", "default": ""},
             "caches": {"type": "dict", "default": {}},
             "host": {"type": "str", "default": ""},
         },

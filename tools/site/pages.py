@@ -10,7 +10,19 @@ from pathlib import Path, PurePosixPath
 # The menu: what belongs together, in the order in which people need it. Sphinx complains about a page that is not here.
 MENU = {
     "Begin": ("first-model", "inventory", "recipes", "models", "plan", "screen", "exit-statuses"),
-    "Hosts": ("driver", "gpus", "settings", "rocm", "engine", "weights", "warm-caches", "units", "sandbox", "memory"),
+    "Hosts": (
+        "driver",
+        "gpus",
+        "settings",
+        "rocm",
+        "engine",
+        "weights",
+        "warm-caches",
+        "bundle",
+        "units",
+        "sandbox",
+        "memory",
+    ),
     "Proofs": ("verify", "acceptance", "canary"),
     "The fleet": ("gateway", "rollout", "status", "ordinary-days", "takeover", "migration", "awx"),
     "Reference": ("playbooks", "../reference/index", "options", "catalogue", "../changelog"),

@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights import manifest as mf
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights.hub_errors import HubError, explain
 from ansible_collections.baremetal.vllm.plugins.module_utils.weights.selection import needed_files
-from ansible_collections.baremetal.vllm.plugins.module_utils.weights.space import held_bytes, shortage
+from ansible_collections.baremetal.vllm.plugins.module_utils.weights.space import REMEDY, held_bytes, shortage
 
 TRIES = 4
 # Larger files are not served over plain HTTP, only with the library's Xet protocol, which resumes by whole files.
@@ -79,13 +79,14 @@ class Order(_Order, total=False):
     """What a process is asked to fetch from the hub at `endpoint`, without a slash at its end, into the directory `store`.
 
     `reserved`: bytes of its disk that others need; `pause`: seconds between tries; `workers`: files at once; `token_file`: where
-    a token lies, "" for none.
+    a token lies, "" for none; `remedy`: what helps beside making room where the disk is too small.
     """
 
     reserved: int
     pause: float
     workers: int
     token_file: str
+    remedy: str
 
 
 class Item:
@@ -132,6 +133,7 @@ class FetchJob:
         self.reserved: int = int(order.get("reserved", 0))
         self.pause: float = float(order.get("pause", 5.0))
         self.workers: int = int(order.get("workers", 8))
+        self.remedy: str = order.get("remedy", REMEDY)
         self.items = [Item(wanted) for wanted in order["items"]]
         self.token: Any = _token(order.get("token_file", ""))
         self.status_path = status_path
@@ -159,7 +161,7 @@ class FetchJob:
             self._attempt(item, "listing", self._list)
         listed = [item for item in self.items if item.state != "failed"]
         missing = self.reserved + sum(item.total - item.measure() for item in listed)
-        lack = shortage(self.store, missing)
+        lack = shortage(self.store, missing, remedy=self.remedy)
         if lack is not None:
             self.errors.append(lack)
         else:

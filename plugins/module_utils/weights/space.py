@@ -9,6 +9,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.weights.selection i
 
 # Left alone for logs, compile caches and the file system itself.
 MARGIN = 256 << 20
+REMEDY = "put model_weights_store on a larger file system"
 
 
 def free_bytes(path: str) -> int:
@@ -23,7 +24,7 @@ def shortage(
     path: str,
     needed: int,
     free: Callable[[str], int] = free_bytes,
-    remedy: str = "put model_weights_store on a larger file system",
+    remedy: str = REMEDY,
 ) -> str | None:
     """One line when `needed` more bytes do not fit below `path`, else None; `remedy` is what helps beside making room."""
     there = free(path)

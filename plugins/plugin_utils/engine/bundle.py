@@ -8,6 +8,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.engine import lock
+from ansible_collections.baremetal.vllm.plugins.module_utils.weights.manifest import Manifest
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.bundle.faults import fault
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.bundle.manifest import BundleError
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.bundle.use import wheelhouse_part, write_command
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import rocm, wheels
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.prepare import (
     LOCK,
@@ -20,7 +24,8 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.resolve impo
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.rocm_wheel import bundled_wheel
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.sources import Target, build_for, request
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.suits import unsuited
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.tools import uv_compile
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.tools import ToolError, uv_compile
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.places import cache_directory
 
 BUNDLE = "bundle.tar"
 _OTHERS = "Name indexes that have it for {}"
@@ -39,11 +44,35 @@ def _pack(directory: Path, files: list[tuple[Path, str]]) -> Path:
 
 
 def from_wheelhouse(directory: Path) -> tuple[Path, str]:
-    """Return the bundle of a finished wheelhouse, made at first use, and its lock's digest."""
+    """Return the bundle of a finished wheelhouse, made at first use, and its lock's digest.
+
+    Raises ToolError: where the wheelhouse was carried here and is not what it was when it was written.
+    """
     manifest = read_manifest(directory)
     files = [(directory / name, name) for name in [LOCK, *manifest["files"]]]
-    with exclusive(directory):
-        return _pack(directory, files), manifest["lock_sha256"]
+    place = _place(directory)
+    with exclusive(place):
+        return _pack(place, files), manifest["lock_sha256"]
+
+
+def _place(house: Path) -> Path:
+    """Where a wheelhouse is packed: in it; one of a bundle, which may be read-only, is left as it is and packed in the cache."""
+    try:
+        carried = wheelhouse_part(house)
+    except BundleError as error:
+        raise ToolError(str(error)) from None
+    if carried is None:
+        return house
+    whole, part = carried
+    place = cache_directory("carried") / Manifest(part.files).digest
+    if not (place / BUNDLE).exists():
+        wrong = [f"{entry.path}: {why}" for entry in part.files if (why := fault(house / entry.path, entry))]
+        if wrong:
+            told = "; ".join(wrong)
+            raise ToolError(
+                f"{house} is not what was written: {told}. Nothing of it is used. Write it again: {write_command(whole)}"
+            )
+    return place
 
 
 def for_index(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -55,12 +56,29 @@ def fingerprint(directory: str) -> tuple[str, Manifest]:
     root = os.path.realpath(os.path.expanduser(directory))
     if not os.path.isdir(root):
         raise ValueError(f"{directory} is not a directory on the control node")
+    try:
+        files = _entries(root, walk(root))
+    except OSError as error:
+        raise ValueError(f"cannot read {error.filename or directory}: {error.strerror}") from error
+    if not files:
+        raise ValueError(f"{directory} holds no files")
+    manifest = Manifest(files, source=f"pushed:{os.path.basename(root)}")
+    return manifest.digest, manifest
+
+
+def entries(directory: str, names: Iterable[str]) -> tuple[FileEntry, ...]:
+    """The named files of a directory with sizes and SHA-256, from the same cache. Raises OSError."""
+    root = os.path.realpath(directory)
+    return _entries(root, ((name, os.stat(os.path.join(root, name))) for name in names))
+
+
+def _entries(root: str, found: Iterable[tuple[str, os.stat_result]]) -> tuple[FileEntry, ...]:
     cache_path = cache_file()
     cache = _load(cache_path)
     fresh: dict[str, object] = {}
 
-    def entry(found: tuple[str, os.stat_result]) -> FileEntry:
-        relative, state = found
+    def entry(one: tuple[str, os.stat_result]) -> FileEntry:
+        relative, state = one
         path = os.path.join(root, relative)
         key = [state.st_size, state.st_mtime_ns]
         known = cache.get(path)
@@ -69,14 +87,8 @@ def fingerprint(directory: str) -> tuple[str, Manifest]:
             fresh[path] = known
         return FileEntry(relative, state.st_size, str(known[2]))
 
-    try:
-        with ThreadPoolExecutor(READERS) as pool:
-            files = tuple(pool.map(entry, walk(root)))
-    except OSError as error:
-        raise ValueError(f"cannot read {error.filename or directory}: {error.strerror}") from error
-    if not files:
-        raise ValueError(f"{directory} holds no files")
+    with ThreadPoolExecutor(READERS) as pool:
+        files = tuple(pool.map(entry, found))
     if fresh:
         _store(cache_path, fresh)
-    manifest = Manifest(files, source=f"pushed:{os.path.basename(root)}")
-    return manifest.digest, manifest
+    return files

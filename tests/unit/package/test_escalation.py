@@ -18,7 +18,7 @@ LAB = "lab"
 PARTS = ("block", "rescue", "always")
 # Computed on the control node by an action plugin, whatever the task's connection: these run nothing on a host.
 CONTROL = {
-    *("ask", "hub_revision", "lab", "migrate", "plan", "recipe", "report"),
+    *("ask", "bundle", "hub_revision", "lab", "migrate", "plan", "recipe", "report"),
     *("retire", "rollout", "schema", "show", "wheelhouse"),
 }
 NOWHERE = {"add_host", "assert", "debug", "fail", "group_by", "meta", "set_fact"}

@@ -27,14 +27,14 @@ CONTROL = (
     {"places", "templates", "weights", "report", "shell", "fanout"},
     {"options", "inventory"},
     {"planned"},
-    {"fit", "gateway", "difference", "warm"},
+    {"fit", "gateway", "difference", "warm", "bundle"},
     {"gpus"},
     {"drivers.nvidia", "drivers.acceptance"},
     {"drivers.amd"},
     {"engine"},
     {"plan"},
     {"migration", "fleet"},
-    {"recipes"},
+    {"recipes", "bundle.writing"},
     {"actions"},
 )
 # What every module finds on a host beside the standard library; ansible-core brings it along.
