@@ -142,7 +142,7 @@ hosts:
   type: list
   elements: str
 kinds:
-  description: By kind of content its C(waves) and their C(numbers), and its C(seeds), by host what that brings from outside for all.
+  description: By kind of content its C(waves), their C(numbers), and its C(seeds), by host what that brings for all.
   returned: with O(step=share)
   type: dict
 pem:

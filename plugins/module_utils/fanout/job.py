@@ -109,12 +109,18 @@ class FanoutJob:
 
     def status(self) -> Values:
         """What the agent told last; state none where there is none, failed where it is gone without a word."""
+        told = self._told()
+        if _is_over(told) or self.job.state().running:
+            return told
+        # It may have told its end between the two looks.
+        told = self._told()
+        return told if _is_over(told) else {**told, "state": "failed", "problem": self._last_words()}
+
+    def _told(self) -> Values:
         try:
             told: Values = json.loads(self.folder.status.read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            told = {"state": "none", "problem": ""}
-        if not _is_over(told) and not self.job.state().running:
-            return {**told, "state": "failed", "problem": self._last_words()}
+            return {"state": "none", "problem": ""}
         return told
 
     def _last_words(self) -> str:

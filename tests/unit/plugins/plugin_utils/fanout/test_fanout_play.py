@@ -3,9 +3,11 @@ real and meet on loopback; systemd is a stand-in. Root alone can make such hosts
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -69,6 +71,15 @@ PLAY = f"""
 """
 
 
+def free_port() -> int:
+    """A port below those that the kernel gives to connections, so that none has it when it is wanted."""
+    while True:
+        port = random.randrange(20000, 32000)
+        with contextlib.suppress(OSError), socket.socket() as free:
+            free.bind(("127.0.0.1", port))
+            return port
+
+
 class Machine:
     """One host: a mount namespace with /run and /srv of its own, kept by a process that sleeps."""
 
@@ -84,9 +95,7 @@ class Machine:
         words = f"nsenter --target {self.keeper.pid} --mount env PATH={STANDINS}:/usr/bin:/bin"
         self.python.write_text(f'#!/bin/sh\nexec {words} {sys.executable} "$@"\n')
         self.python.chmod(0o755)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
 
     def do(self, *words: str) -> str:
         done = subprocess.run(
@@ -151,7 +160,12 @@ class Fleet:
                     "status": "read",
                     "engine": {},
                     "weights": [
-                        {"path": MODEL, "state": "present" if name in having else "absent", "detail": "", "size": 3 << 20}
+                        {
+                            "path": MODEL,
+                            "state": "present" if name in having else "absent",
+                            "detail": "",
+                            "size": 3 << 20,
+                        }
                     ],
                 },
             }
@@ -210,11 +224,13 @@ def test_what_cannot_be_given_is_told_and_fails_nothing(fleet: Fleet) -> None:
 def test_hosts_that_cannot_reach_each_other_end_with_a_sentence(fleet: Fleet) -> None:
     fleet.give("a")
     # A port that nobody may have: a's agent does not listen.
-    with socket.create_server(("0.0.0.0", fleet.machines["a"].port)) as taken:  # noqa: S104
+    with socket.create_server(("0.0.0.0", fleet.machines["a"].port)) as taken:
         assert taken
         ended = fleet.run("a", fan_out_bounds={"give_up": 1})
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "in the ordinary way: no chunk came for" in ended.stdout
+    told = [line for line in ended.stdout.splitlines() if "in the ordinary way" in line]
+    assert told
+    assert all("in the ordinary way: no chunk came for 1 s" in line for line in told), told
     for name in "bc":
         assert fleet.machines[name].there() == []
 
