@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 pytest.importorskip("ansible.plugins", reason="ansible-test runs what lies here as on a host: without the control node")
 
@@ -32,21 +33,16 @@ pytestmark = pytest.mark.skipif(
     os.geteuid() != 0 or not all(map(shutil.which, NEEDS)), reason="makes mount namespaces, for which it needs root"
 )
 
-PLAY = f"""
 # Headers see the hosts of an earlier play.
+BEGIN = """
 - name: Begin
   hosts: gpu_hosts
   gather_facts: false
   tasks:
     - name: Begin
       ansible.builtin.meta: noop
-
-- name: Bring what others have
-  ansible.builtin.import_playbook: {ROOT}/playbooks/fan_out.yml
-  vars:
-    __fan_out_lacking: "{{{{ lacking }}}}"
-    __fan_out_seen: __vllm_look
-
+"""
+END = f"""
 - name: Bring what is still missing
   hosts: gpu_hosts
   gather_facts: false
@@ -69,6 +65,16 @@ PLAY = f"""
       ansible.builtin.debug:
         msg: "{{{{ inventory_hostname }}}} has {{{{ looked.stdout_lines | length }}}} files"
 """
+
+
+def as_in(book: str) -> str:
+    """The part of a playbook of ours that has hosts bring content to each other, with what it hands over."""
+    part = next(
+        play
+        for play in yaml.safe_load((ROOT / "playbooks" / book).read_text())
+        if play.get("ansible.builtin.import_playbook") == "fan_out.yml"
+    )
+    return json.dumps([{**part, "ansible.builtin.import_playbook": str(ROOT / "playbooks" / "fan_out.yml")}])[1:-1]
 
 
 def free_port() -> int:
@@ -141,47 +147,46 @@ class Fleet:
     def __init__(self, folder: Path, machines: dict[str, Machine], model: Path) -> None:
         self.folder, self.machines, self.model = folder, machines, model
         self.digest = json.loads((model / mf.MANIFEST).read_text())["digest"]
-        (folder / "play.yml").write_text(PLAY)
 
     def give(self, *names: str) -> None:
         for name in names:
             self.machines[name].do("mkdir", "-p", str(Path(MODEL).parent))
             self.machines[name].do("cp", "-a", str(self.model), MODEL)
 
-    def run(self, having: str, *options: str, **variables: Any) -> subprocess.CompletedProcess[str]:
-        """Run the play as after a look that found the model on the hosts named by a letter each."""
+    def run(
+        self, having: str, *options: str, book: str = "site.yml", **variables: Any
+    ) -> subprocess.CompletedProcess[str]:
+        """Run the part of that playbook as after a look that found the model on the hosts named by a letter each."""
+        (self.folder / "play.yml").write_text(f"{BEGIN}\n- {as_in(book)}\n{END}")
         item = {"source": "pushed", "from": str(self.folder / "gone"), "path": MODEL, "digest": self.digest}
         hosts = {
             name: {
                 "ansible_python_interpreter": str(machine.python),
                 "vllm_endpoint_address": "127.0.0.1",
                 "vllm_fanout_port": machine.port,
-                "__vllm_look": {
-                    "status": "read",
-                    "engine": {},
-                    "weights": [
-                        {
-                            "path": MODEL,
-                            "state": "present" if name in having else "absent",
-                            "detail": "",
-                            "size": 3 << 20,
-                        }
-                    ],
-                },
+                # Of site and of a rollout.
+                **dict.fromkeys(
+                    ("__vllm_look", "__rollout_state"), self.look("present" if name in having else "absent")
+                ),
             }
             for name, machine in self.machines.items()
         }
+        lacking = [name for name in hosts if name not in having]
         shared = {
             "ansible_connection": "local",
+            "__vllm_difference": {"topics": {"engine": [], "weights": lacking}},
+            "__rollout_order": {"order": lacking},
             "__vllm_plan": {"plan": {"hosts": {name: {"weights": [item]} for name in hosts}, "gateway": None}},
             **variables,
         }
         inventory = self.folder / "inventory.json"
         inventory.write_text(json.dumps({"gpu_hosts": {"vars": shared, "hosts": hosts}}))
-        # The headers of plays see what is registered, and what -e says.
-        lacking = json.dumps({"lacking": [name for name in hosts if name not in having]})
-        words = ("-i", inventory, self.folder / "play.yml", "-e", lacking, *options)
+        words = ("-i", inventory, self.folder / "play.yml", *options)
         return ansible_runs.run("ansible-playbook", *words, cwd=self.folder, timeout=300)
+
+    def look(self, state: str) -> dict[str, Any]:
+        found = {"path": MODEL, "state": state, "detail": "", "size": 3 << 20}
+        return {"status": "read", "engine": {}, "weights": [found]}
 
 
 @pytest.fixture
@@ -189,10 +194,11 @@ def fleet(tmp_path: Path, machines: dict[str, Machine], model: Path) -> Fleet:
     return Fleet(tmp_path, machines, model)
 
 
-def test_hosts_take_from_the_one_that_has_it_and_model_weights_finds_it_there(fleet: Fleet) -> None:
+@pytest.mark.parametrize("book", ["site.yml", "rollout.yml"])
+def test_hosts_take_from_the_one_that_has_it_and_model_weights_finds_it_there(fleet: Fleet, book: str) -> None:
     fleet.give("a")
     # Fewer forks than hosts: agents go on by themselves.
-    ended = fleet.run("a", "-vvv", "--forks", "1", ordinary=True)
+    ended = fleet.run("a", "-vvv", "--forks", "1", book=book, ordinary=True)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert f"weights {fleet.folder / 'gone'}@{fleet.digest[:12]} (3.1 MB): b and c take it from a" in ended.stdout
     assert "from host to host to b and c, 3.1 MB each" in ended.stdout
@@ -241,8 +247,10 @@ def test_hosts_that_cannot_reach_each_other_end_with_a_sentence(fleet: Fleet) ->
         (["--check"], {}, "b and c would take it from a"),
         ([], {"vllm_weights_from": "upstream"}, ""),
         (["-e", "vllm_weights_from=upstream"], {}, ""),
+        # Going back brings nothing.
+        (["-e", "rollback_to=previous"], {"book": "rollout.yml"}, ""),
     ],
-    ids=["check", "upstream", "upstream-extra"],
+    ids=["check", "upstream", "upstream-extra", "back"],
 )
 def test_nothing_is_brought_where_nothing_is_to_be(
     fleet: Fleet, options: list[str], variables: dict[str, Any], said: str
