@@ -12,8 +12,8 @@ short_description: Take content from a neighbour and give it on to the next
 description:
   - Brings a file or a directory to many hosts for one copy that leaves its source. Each host takes chunks from a neighbour,
     checks them, and gives them on while the others still arrive.
-  - The agent is a transient systemd unit. It goes on when the connection is lost, and ends by itself where no O(step=follow)
-    comes for C(lease) seconds; the next run goes on from what is there.
+  - The agent is a transient systemd unit. It goes on when the connection is lost, and ends by itself where for C(lease) seconds
+    no O(step=follow) comes and no byte comes or goes; the next run goes on from what is there.
   - Content gets its name in one step when all of it is there and checked. Nothing is used before.
   - With O(shared) the steps are those of the role P(baremetal.vllm.fan_out#role); the action plugin fills in the rest.
 version_added: "0.1.0"

@@ -87,11 +87,11 @@ def free_port() -> int:
 
 
 class Machine:
-    """One host: a mount namespace with /run and /srv of its own, kept by a process that sleeps."""
+    """One host: a mount namespace with /run, /srv and /var/lib of its own, kept by a process that sleeps."""
 
     def __init__(self, name: str, folder: Path) -> None:
         self.name, self.python = name, folder / f"python-{name}"
-        begin = "mount -t tmpfs none /run && mount -t tmpfs none /srv && echo there && exec sleep infinity"
+        begin = "for each in /run /srv /var/lib; do mount -t tmpfs none $each || exit; done; echo there; exec sleep infinity"
         self.keeper = subprocess.Popen(
             ["unshare", "--mount", "--propagation", "private", "sh", "-c", begin], stdout=subprocess.PIPE, text=True
         )
@@ -146,6 +146,8 @@ class Fleet:
 
     def __init__(self, folder: Path, machines: dict[str, Machine], model: Path) -> None:
         self.folder, self.machines, self.model = folder, machines, model
+        # SHA-256 of the image that the engine comes from; "" where it is packages.
+        self.image = ""
         self.digest = json.loads((model / mf.MANIFEST).read_text())["digest"]
 
     def give(self, *names: str) -> None:
@@ -171,12 +173,15 @@ class Fleet:
             }
             for name, machine in self.machines.items()
         }
+        engine = {"release": "0.33.0", "accelerator": "cpu", "path": "/opt/vllm/0.33.0"} if self.image else None
         lacking = [name for name in hosts if name not in having]
         shared = {
             "ansible_connection": "local",
             "__vllm_difference": {"topics": {"engine": [], "weights": lacking}},
             "__rollout_order": {"order": lacking},
-            "__vllm_plan": {"plan": {"hosts": {name: {"weights": [item]} for name in hosts}, "gateway": None}},
+            "__vllm_plan": {
+                "plan": {"hosts": {name: {"engine": engine, "weights": [item]} for name in hosts}, "gateway": None}
+            },
             **variables,
         }
         inventory = self.folder / "inventory.json"
@@ -186,7 +191,8 @@ class Fleet:
 
     def look(self, state: str) -> dict[str, Any]:
         found = {"path": MODEL, "state": state, "detail": "", "size": 3 << 20}
-        return {"status": "read", "engine": {}, "weights": [found]}
+        image = {"digest": self.image, "size": 0, "held": state == "present"} if self.image else None
+        return {"status": "read", "engine": {"image": image}, "weights": [found]}
 
 
 @pytest.fixture
@@ -215,6 +221,24 @@ def test_hosts_take_from_the_one_that_has_it_and_model_weights_finds_it_there(fl
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", machine.port), timeout=5)
     assert "PRIVATE KEY" not in ended.stdout + ended.stderr
+
+
+def test_an_image_lies_on_each_host_as_it_is_mounted_from(fleet: Fleet) -> None:
+    content = hashlib.shake_128(b"image").digest(2 << 20)
+    fleet.image = hashlib.sha256(content).hexdigest()
+    (fleet.folder / "image").write_bytes(content)
+    place = f"/var/lib/vllm/images/{fleet.image}/engine.squashfs"
+    fleet.machines["a"].do("install", "-D", "-m", "444", str(fleet.folder / "image"), place)
+    fleet.give("a")
+    ended = fleet.run("a")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    # First the image, then the weights.
+    told = [line for line in ended.stdout.splitlines() if "from host to host to b and c" in line]
+    assert [line.split()[0] for line in told] == ["image", "weights"]
+    assert f"image {fleet.image[:12]} of vLLM 0.33.0: " in told[0]
+    program = "from ansible_collections.baremetal.vllm.plugins.module_utils.engine import images; print(images.held())"
+    for name in "bc":
+        assert fleet.machines[name].do(str(fleet.machines[name].python), "-c", program) == f"['{fleet.image}']\n"
 
 
 def test_what_cannot_be_given_is_told_and_fails_nothing(fleet: Fleet) -> None:
