@@ -25,7 +25,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.bundle.use import e
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.host import CANARY, FIREWALL, GATEWAY, WEIGHTS
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.difference.look import FAILED, READ, UNREACHABLE
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.decide import EngineRefusalError
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.judge import consider
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.judge import consider, needed_image
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.contents import with_contents
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gateway.engine_files import canary_files, firewall_files
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.jsonform import build, json_form
@@ -228,12 +228,14 @@ class ActionModule(Action):
         }
         try:
             # `packages` of the plan are those that services call for, and stay here.
-            verdict = consider({**asked, **planned}, found).verdict
+            considered = consider({**asked, **planned}, found)
+            image = needed_image({**asked, **planned}, found, considered)
         except (EngineRefusalError, LockError) as error:
             refused = f"vLLM {release} for {planned['accelerator']}: {error}"
             answer["refusals"].append(refused)
             return {**judged, "install": False, "why": str(error), "refused": refused}
-        return {**judged, "install": verdict.install, "why": verdict.reason}
+        verdict = considered.verdict
+        return {**judged, "install": verdict.install, "why": verdict.reason, "image": image}
 
 
 # What Python says where not even a module's own files can be written; tempfile tries each directory before it gives up.

@@ -13,6 +13,7 @@ import threading
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Callable
 
 from ansible_collections.baremetal.vllm.plugins.module_utils.fanout.fetching import Fetcher
 from ansible_collections.baremetal.vllm.plugins.module_utils.fanout.holding import Holding
@@ -78,7 +79,9 @@ class Agent:
         self._had = 0
         self._rate: tuple[float, int, float] = (self._begun, 0, 0.0)
         # The control node's word is a file whose time changes; how long ago that was is counted on this host's steady clock.
-        self._word, self._heard = 0, self._begun
+        # Bytes that come or go count as well: only members of this run get or send any.
+        self._word, self._heard = (0, 0), self._begun
+        self._moved: Callable[[], int] = int
 
     def run(self) -> str:
         """Work until the end; returns what was wrong, "" where the content is there.
@@ -94,6 +97,7 @@ class Agent:
                 self._had = there.size
             sender = Sender(self._order, self._credential, self._holding)
             fetcher = Fetcher(self._order, self._credential, self._holding)
+            self._moved = lambda: sender.sent + fetcher.received
             if not there:
                 fetcher.start()
             try:
@@ -145,8 +149,8 @@ class Agent:
             return 0
 
     def _alone_for(self) -> float:
-        """Seconds since the control node was here."""
-        word = self._changed(self._folder.lease)
+        """Seconds since the control node was here, or since a byte came or went."""
+        word = (self._changed(self._folder.lease), self._moved())
         if word != self._word:
             self._word, self._heard = word, time.monotonic()
         return time.monotonic() - self._heard

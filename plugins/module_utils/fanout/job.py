@@ -55,8 +55,8 @@ class FanoutJob:
         self.folder = order.RunFolder(root / content[:16])
         self.job = Job(name_of(content), command or _systemd, root)
 
-    def start(self, wanted: order.Order, credential: str) -> Values:
-        """Start it, and return its status once it listens, or has failed.
+    def start(self, wanted: order.Order, credential: str, neighbours: Sequence[choice.Neighbour] = ()) -> Values:
+        """Start it, and return its status once it listens, or has failed; `neighbours`: whom to ask, where that is known already.
 
         Raises JobError: where the agent of a run that is still followed works on the content, or systemd refuses; OSError.
         """
@@ -70,6 +70,8 @@ class FanoutJob:
         folders.make(self.folder.path, 0o700)
         program.lay(self.folder.path / "code", PARTS)
         self.folder.write_order(wanted)
+        if neighbours:
+            self.folder.write_neighbours(neighbours)
         order.replace(self.folder.credential, credential)
         self.folder.heard()
         self.job.start(
@@ -91,8 +93,9 @@ class FanoutJob:
         self.folder.heard()
         return until(self.status, lambda found: found.get("state") == "whole" or _is_over(found), patience, 0.25)
 
-    def end(self) -> Values:
-        """End it, and leave nothing of the run; what came of the content stays for the next one. Returns the last status."""
+    def end(self, part: Path | None = None) -> Values:
+        """End it, and leave nothing of the run; what came of the content stays for the next one, but where `part` is its place:
+        what is not whole is removed then. Returns the last status."""
         if self.folder.path.is_dir():
             with contextlib.suppress(FileNotFoundError):
                 self.folder.end.touch(mode=0o600)
@@ -100,16 +103,24 @@ class FanoutJob:
         last = self.status()
         self.job.forget()
         shutil.rmtree(self.folder.path, ignore_errors=True)
+        if part is not None:
+            shutil.rmtree(store.Place(part).staging, ignore_errors=True)
         return last
 
     def status(self) -> Values:
         """What the agent told last; state none where there is none, failed where it is gone without a word."""
+        told = self._told()
+        if _is_over(told) or self.job.state().running:
+            return told
+        # It may have told its end between the two looks.
+        told = self._told()
+        return told if _is_over(told) else {**told, "state": "failed", "problem": self._last_words()}
+
+    def _told(self) -> Values:
         try:
             told: Values = json.loads(self.folder.status.read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            told = {"state": "none", "problem": ""}
-        if not _is_over(told) and not self.job.state().running:
-            return {**told, "state": "failed", "problem": self._last_words()}
+            return {"state": "none", "problem": ""}
         return told
 
     def _last_words(self) -> str:

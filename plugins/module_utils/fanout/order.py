@@ -36,7 +36,7 @@ class Bounds:
     window:    seconds between two looks at whether another neighbour would be faster
     floor:     bytes a second under which a neighbour is slow, whatever others do
     give_up:   seconds without a chunk after which nobody is asked any more
-    lease:     seconds without a word of the control node after which all ends
+    lease:     seconds without a word of the control node, and without a byte in or out, after which all ends
     """
 
     receivers: int = 2

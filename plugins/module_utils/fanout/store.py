@@ -115,6 +115,21 @@ def known(place: Place, digest: str) -> mf.Manifest | None:
     return found
 
 
+def described(place: Place) -> mf.Manifest:
+    """The manifest of what lies at its place: the one that is kept beside it where files of its sizes are there, else a new one,
+    kept from now on. A chunk that is not as the kept one says is found before it is given away.
+
+    Raises ManifestError: for content that can have none; OSError.
+    """
+    with contextlib.suppress(OSError, mf.ManifestError):
+        found = mf.read(place.manifest.read_bytes())
+        if _fits(place.target, found):
+            return found
+    found = mf.describe(place.target)
+    keep(place, found)
+    return found
+
+
 def keep(place: Place, manifest: mf.Manifest) -> None:
     """Keep the manifest beside the content. Raises OSError."""
     draft = place.manifest.with_name(f"{place.manifest.name}.new")

@@ -27,12 +27,17 @@ def engine(
     one that is asked for, "" for either.
     """
     needed = [*(packages.get(installed.family(list(packages))) or []), *(planned.get("packages") or [])]
+    survey = installed.survey(Path(planned["path"]).parent, planned["release"], list(keep), form)
+    image = survey["images"].get(planned["release"])
+    # What it takes to say which image would be brought to a host that lacks the release.
+    lacks = not survey["installed"].get(planned["release"]) or bool(image and image["problem"])
     return {
-        **installed.survey(Path(planned["path"]).parent, planned["release"], list(keep), form),
+        **survey,
         "missing_packages": installed.missing_packages(needed),
         "arch": installed.machine(),
         "systemd": installed.systemd(),
-        "image_hindrance": images.hindrance() if form == "image" else "",
+        "image_hindrance": images.hindrance() if form == "image" or lacks else "",
+        **({"images_held": images.held(), "glibc": installed.libc()} if lacks else {}),
     }
 
 

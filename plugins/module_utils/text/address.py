@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 
 # What listens on every address. IPV6_ANY is for IPv4 as well where the kernel says so (net.ipv6.bindv6only=0, its default): vLLM
 # binds it plainly (create_server_socket, 0.8.5 to 0.33.0).
@@ -40,6 +41,19 @@ def is_ipv6(address: str) -> bool:
         return ipaddress.ip_address(bare(address).partition("%")[0]).version == 6
     except ValueError:
         return False
+
+
+def resolved(address: str) -> tuple[str, ...]:
+    """The addresses of a host by its address or name, as this host knows it; none for a name that it does not know.
+
+    >>> resolved("10.0.0.5")
+    ('10.0.0.5',)
+    """
+    try:
+        found = socket.getaddrinfo(bare(address), None, type=socket.SOCK_STREAM)
+    except OSError:
+        return ()
+    return tuple(dict.fromkeys(str(each[4][0]) for each in found))
 
 
 def is_loopback(address: str) -> bool:

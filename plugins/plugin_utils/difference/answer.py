@@ -30,15 +30,26 @@ class StepForm(TypedDict):
     causes: Sequence[CauseForm]
 
 
+class EngineImage(TypedDict):
+    """The image that the planned release is mounted from, or would be: its digest, bytes (0 where the host has it), whether the
+    host has it whole."""
+
+    digest: str
+    size: int
+    held: bool
+
+
 class EngineChange(TypedDict, total=False):
     """What would change about a host's engines: whether `release` is installed and why, packages of the distribution that come
-    with it, releases that go; `refused`: the line among the host's refusals that is about its engine."""
+    with it, releases that go; `image`: what it comes from, None where that is no image; `refused`: the line among the host's
+    refusals that is about its engine."""
 
     release: str
     install: bool
     why: str
     packages: Sequence[str]
     remove: Sequence[str]
+    image: EngineImage | None
     refused: str
 
 

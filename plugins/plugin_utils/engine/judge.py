@@ -83,6 +83,21 @@ def judge(asked: Arguments, answer: Registered) -> Result:
     return {**judged, **_with_headers(asked, answer, chosen.image.interpreter, chosen.image.python)}
 
 
+def needed_image(asked: Arguments, answer: Registered, considered: Considered) -> Result | None:
+    """The image that a host's engine comes from or would come from: `digest`, `size` in bytes (0 where it is not known), and
+    whether the host has it whole (`held`); None where that is no image. The three are `consider`'s.
+
+    Raises EngineRefusalError: where an image is asked for and none can be had.
+    """
+    if considered.verdict.install:
+        image = forms.choose(asked, answer, considered.images, considered.locks).image
+        if image is None:
+            return None
+        return {"digest": image.digest, "size": image.size, "held": image.digest in answer.get("images_held", ())}
+    mounted = answer.get("images", {}).get(asked["release"])
+    return None if mounted is None else {"digest": mounted["digest"], "size": 0, "held": not mounted["problem"]}
+
+
 def _packages(asked: Arguments, answer: Registered, houses: Mapping[str, Manifest]) -> Result:
     """From what an engine is installed on the host: `source`, and perhaps more missing_packages."""
     release, accelerator = asked["release"], asked["accelerator"]

@@ -19,6 +19,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.setting import 
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.extras import read_extras
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.load import release
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.options.model import Release
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.fanout import check_fanout
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.gateway import (
     judge_listening,
     listens_on,
@@ -139,13 +140,9 @@ def plan_fleet(inventory: Inventory) -> Outcome:
         for name in hosts_of[entry.name]:
             on_host.setdefault(name, []).append(entry)
     planned = {host.name: fleet.host(host, on_host.get(host.name, [])) for host in hosts}
-    gateway = plan_gateway(
-        inventory.gateways,
-        inventory.hosts,
-        {name: part.services for name, part in planned.items()},
-        keyed=inventory.keyed,
-        problems=problems,
-    )
+    services = {name: part.services for name, part in planned.items()}
+    gateway = plan_gateway(inventory.gateways, inventory.hosts, services, keyed=inventory.keyed, problems=problems)
+    check_fanout(inventory.hosts, services, gateway, problems)
     for name, part in planned.items():
         closed = firewall(gateway, inventory.hosts[name], part.services, fleet.destinations[name])
         planned[name] = replace(part, firewall=closed)

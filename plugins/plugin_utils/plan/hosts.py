@@ -17,6 +17,7 @@ from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import rocm 
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.fit.gpus import KnownGpu, find, read_gpu
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.gpus import settings_read
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.inventory.plain import whole
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.fanout import FANOUT_KEYS
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.plan.proxy import check_proxy
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.planned.fleet import Declared, GpuKind
 
@@ -42,6 +43,7 @@ HOST_KEYS = (
     "vllm_proxy",
     "vllm_no_proxy",
     "vllm_engine_environment",
+    *FANOUT_KEYS,
     *settings_read.KEYS,
     *rocm.KEYS,
     *engine.KEYS,

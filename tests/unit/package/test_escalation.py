@@ -19,7 +19,7 @@ PARTS = ("block", "rescue", "always")
 # Computed on the control node by an action plugin, whatever the task's connection: these run nothing on a host.
 CONTROL = {
     *("ask", "bundle", "hub_revision", "lab", "migrate", "plan", "recipe", "report"),
-    *("retire", "rollout", "schema", "show", "wheelhouse"),
+    *("retire", "rollout", "schema", "show", "wheelhouse", "fan_out decision"),
 }
 NOWHERE = {"add_host", "assert", "debug", "fail", "group_by", "meta", "set_fact"}
 # Any user may: whether the host answers at all, and what is asked over the network.
@@ -65,6 +65,9 @@ def walk(tasks: Any, path: Path, become: Any, local: bool, variables: Mapping[st
             if name == "retire" and task[action].get("step") == "empty":
                 # The one step of it that is for a host.
                 name = "retire empty"
+            if name == "fan_out" and task[action].get("step") in ("share", "certificate", "tell"):
+                # Those of it that are for no host.
+                name = "fan_out decision"
             yield Found(f"{path.relative_to(ROOT)}: {task.get('name', '?')}", name, own, here, given)
             continue
         # What an include says holds for the include itself; what surrounds it, and what an import says, for what comes with it.

@@ -24,10 +24,10 @@ HOST = (
 )
 CONTROL = (
     {"task"},
-    {"places", "templates", "weights", "report", "shell", "fanout"},
+    {"places", "templates", "weights", "report", "shell"},
     {"options", "inventory"},
     {"planned"},
-    {"fit", "gateway", "difference", "warm", "bundle"},
+    {"fit", "gateway", "difference", "warm", "bundle", "fanout"},
     {"gpus"},
     {"drivers.nvidia", "drivers.acceptance"},
     {"drivers.amd"},

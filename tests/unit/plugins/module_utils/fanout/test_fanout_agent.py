@@ -379,3 +379,15 @@ def signed_by(credential: str) -> str:
     )
     form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     return (own.private_bytes(*form) + made.public_bytes(serialization.Encoding.PEM)).decode()
+
+
+def test_bytes_that_go_on_are_as_good_as_a_word_of_the_control_node(run: Run) -> None:
+    # Six seconds of content at that rate, and half of that without the control node.
+    source = run.source(noise(6 * MIB), Bounds(rate=MIB)).start()
+    receiver = run.member("a", Bounds(lease=3))
+    receiver.asks(source)
+    receiver.start()
+    # It has all, is asked by nobody, and ends: not as one that failed.
+    assert receiver.over() == 0
+    assert (receiver.status["state"], receiver.status["problem"]) == ("ended", "")
+    assert mf.describe(receiver.target).digest == run.digest

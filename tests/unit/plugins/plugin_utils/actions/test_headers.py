@@ -16,7 +16,7 @@ pytestmark = pytest.mark.xdist_group("headers")
 HERE = Path(__file__).resolve()
 ROOT = HERE.parents[5]
 # Parts of others; they come after a plan.
-PARTS = {"check_lock", "engines", "gateway_hosts", "gpus", "look", "report"}
+PARTS = {"check_lock", "engines", "fan_out", "gateway_hosts", "gpus", "look", "report"}
 ON_CONTROL = {"import", "recipe", "revision", "schema", "wheelhouse"}
 PLAYBOOKS = {path.stem: str(path) for path in sorted((ROOT / "playbooks").glob("*.yml"))}
 

@@ -15,7 +15,7 @@ from ansible_collections.baremetal.vllm.plugins.module_utils.text.problems impor
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine import bom, forms, store
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.at_hand import check_sources
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.decide import EngineRefusalError, decide
-from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.judge import judge
+from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.judge import consider, judge, needed_image
 from ansible_collections.baremetal.vllm.plugins.plugin_utils.engine.store import Image
 from hypothesis import given
 from hypothesis import strategies as st
@@ -306,3 +306,31 @@ def test_the_plan_says_where_an_image_is_missing_and_takes_one_for_a_wheelhouse(
     missing = check_sources({name: {**named, "vllm_engine_form": form} for name, form in forms_of.items()}, problems)
     assert list(missing) == ["c"]
     assert not problems.found
+
+
+@pytest.mark.parametrize(
+    ("form", "found", "expected"),
+    [
+        ("", {}, (False, len(CONTENT))),
+        ("image", {}, (False, len(CONTENT))),
+        ("", {"images_held": [DIGEST]}, (True, len(CONTENT))),
+        ("packages", {}, None),
+        ("", {"image_hindrance": "its kernel has no squashfs"}, None),
+        ("", {"glibc": "2.17"}, None),
+        ("", {"installed": {"0.32.0": MARKER}}, None),
+        ("", {"installed": {"0.32.0": MARKER}, "images": {"0.32.0": MOUNTED}}, (True, 0)),
+        # One that is damaged is brought anew.
+        ("", {"installed": {"0.32.0": MARKER}, "images": {"0.32.0": FLIPPED}}, (False, len(CONTENT))),
+    ],
+    ids=["lacks", "asked", "held", "packages", "hindered", "old-glibc", "installed", "mounted", "damaged"],
+)
+def test_which_image_a_host_needs(
+    tmp_path: Path, form: str, found: dict[str, Any], expected: tuple[bool, int] | None
+) -> None:
+    stored(tmp_path)
+    # As a look has it: nobody was asked for Pythons.
+    answer = {key: value for key, value in {**ANSWER, **found}.items() if key != "pythons"}
+    given = asked(tmp_path, form)
+    image = needed_image(given, answer, consider(given, answer))
+    assert (image and (image["held"], image["size"])) == expected
+    assert image is None or image["digest"] == DIGEST
