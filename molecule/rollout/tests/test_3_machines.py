@@ -78,6 +78,7 @@ def test_a_control_node_that_dies_is_succeeded_by_the_same_command(steady: None,
     assert_whole()
 
 
+@exhaustive
 def test_a_host_out_of_reach_of_the_control_node_goes_on_serving_and_is_finished_by_the_next_run(steady: None) -> None:
     release = other()
     cut = "nft 'add table inet cut; add chain inet cut in { type filter hook input priority -300; };"

@@ -10,6 +10,9 @@ import pytest
 from rollout_fleet import FIRST, GATEWAY, HOSTS, assert_whole, each, loaded, play, processes, ssh
 from test_4_status import running, status
 from testlab import host, show
+from thoroughness import exhaustive
+
+pytestmark = exhaustive
 
 PLACE = "/etc/needrestart/conf.d"
 APT = "DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=60"

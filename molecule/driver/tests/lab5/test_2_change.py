@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from gpu_lab import BROKEN, DEBIAN, FIRST, NEXT, OLD, SECOND, asked, boot_id, packages, see, versions, works
 from testlab import host, show
+from thoroughness import exhaustive
 
 OPTIONS = "-y --allow-downgrades --allow-change-held-packages --no-install-recommends"
 
@@ -58,7 +59,7 @@ def test_an_upgrade_by_hand_that_awaits_a_reboot_is_finished_without_one() -> No
     works(DEBIAN, NEXT)
 
 
-@pytest.mark.parametrize("kind", ["proprietary", "open"])
+@pytest.mark.parametrize("kind", [pytest.param("proprietary", marks=exhaustive), "open"])
 def test_an_older_branch_and_the_other_kind_of_modules(kind: str) -> None:
     # The newest vLLM that this branch runs.
     assert asked(DEBIAN, "570", vllm_version="0.19.1", nvidia_driver_modules=kind).rc == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gpu_lab import FIRST, RHEL, SECOND, asked, module_of, packages, reboot, trips, versions, works
 from testlab import host
+from thoroughness import exhaustive
 
 
 def test_a_branch_comes_from_its_stream_and_is_built_for_the_kernel() -> None:
@@ -20,6 +21,7 @@ def test_nothing_to_do_costs_three_round_trips_at_most() -> None:
     assert 1 <= trips(run, RHEL) <= 3
 
 
+@exhaustive
 def test_dnf_upgrades_leave_the_driver_alone() -> None:
     assert asked(RHEL, FIRST).rc == 0
     works(RHEL, FIRST)
@@ -29,6 +31,7 @@ def test_dnf_upgrades_leave_the_driver_alone() -> None:
     works(RHEL, FIRST)
 
 
+@exhaustive
 def test_the_proprietary_modules_are_those_made_for_the_kernel() -> None:
     assert asked(RHEL, FIRST, nvidia_driver_modules="proprietary").rc == 0
     works(RHEL, FIRST, opened=False)
@@ -37,6 +40,7 @@ def test_the_proprietary_modules_are_those_made_for_the_kernel() -> None:
     works(RHEL, FIRST)
 
 
+@exhaustive
 def test_a_new_kernel_gets_its_module_before_it_boots() -> None:
     new = "6.1.0-56.el9.x86_64"
     host(RHEL).check_output("dnf -y install kernel-core-6.1.0-56.el9")
