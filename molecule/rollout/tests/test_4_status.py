@@ -28,6 +28,7 @@ from rollout_fleet import (
     ssh,
     view,
 )
+from thoroughness import exhaustive
 
 PLACES = "/opt/vllm /var/lib/vllm /var/cache/vllm /etc/vllm /etc/*.d/vllm.conf /etc/needrestart/conf.d/vllm-*"
 
@@ -132,6 +133,7 @@ def test_a_model_leaves_and_nobody_else_notices(steady: None) -> None:
     assert_whole()
 
 
+@exhaustive
 def test_a_host_leaves_and_keeps_no_trace(steady: None) -> None:
     version = running()
     with chatting() as held:

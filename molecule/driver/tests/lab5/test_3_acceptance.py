@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from gpu_lab import A100, DEBIAN, INVENTORY, hardware
 from testlab import ROOT, Playing, Run, command, host, playbook, show, wait_until
+from thoroughness import exhaustive
 
 FILES = ("dcgmi.py", "dcgm_exporter.py", "packages.sh")
 RECORD = "/var/lib/vllm/acceptance.json"
@@ -108,6 +109,7 @@ def test_a_host_that_fails_is_told_why_and_stays_stopped() -> None:
     assert accept(acceptance_test=False, acceptance_required=False).rc == 0
 
 
+@exhaustive
 def test_a_test_outlives_the_connection_and_what_was_stopped_starts_again() -> None:
     units("start", "vllm-stand-in")
     dcgm(seconds=2, until=ENOUGH)
@@ -128,6 +130,7 @@ def test_a_test_outlives_the_connection_and_what_was_stopped_starts_again() -> N
     units("stop", "vllm-stand-in")
 
 
+@exhaustive
 def test_another_gpu_voids_the_record() -> None:
     dcgm(seconds=1)
     hardware(DEBIAN, gpus=[A100])
