@@ -228,8 +228,9 @@ class ActionModule(Action):
         }
         try:
             # `packages` of the plan are those that services call for, and stay here.
-            considered = consider({**asked, **planned}, found)
-            image = needed_image({**asked, **planned}, found, considered)
+            whole = {**asked, **planned}
+            considered = consider(whole, found)
+            image = needed_image(whole, found, considered)
         except (EngineRefusalError, LockError) as error:
             refused = f"vLLM {release} for {planned['accelerator']}: {error}"
             answer["refusals"].append(refused)

@@ -182,8 +182,10 @@ def _digests(menu: Iterable[Entry]) -> dict[str, str]:
 
 def _located(source: Source, carried: Carried | None, file: str = "config.json") -> Path | None:
     """A directory here that has this file of a model: in the bundle, else wherever else it may be."""
-    there = carried.locate(source, file) if carried and source.model else None
-    return there or (locate(source, os.environ, file=file) if source.model else None)
+    if not source.model:
+        return None
+    there = carried.locate(source, file) if carried else None
+    return there or locate(source, os.environ, file=file)
 
 
 def _facts(menu: Iterable[Entry], carried: Carried | None) -> dict[str, ModelFacts | str]:

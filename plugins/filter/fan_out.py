@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-NOBODY = ["!all"]
+from ansible_collections.baremetal.vllm.plugins.filter.fleet import NOBODY
+
 _HERE = "host"
 
 

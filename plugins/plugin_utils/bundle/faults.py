@@ -61,9 +61,7 @@ def fault(path: Path, entry: FileEntry, *, content: bool = True, seen: Callable[
         if not content:
             return ""
         found = read_through(path, seen)[0]
-    except FileNotFoundError:
-        return "is missing"
-    except NotADirectoryError:
+    except (FileNotFoundError, NotADirectoryError):
         return "is missing"
     except OSError as error:
         return f"cannot be read ({error.strerror})"
